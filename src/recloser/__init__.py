@@ -1,0 +1,58 @@
+"""Resilience for asyncio: a circuit breaker that lets exactly one trial call through."""
+
+from recloser._breaker import CircuitBreaker
+from recloser._core.backoff import ConstantBackoff, ExponentialBackoff
+from recloser._core.events import (
+    CallFailed,
+    CallIgnored,
+    CallRejected,
+    CallSucceeded,
+    Cause,
+    Event,
+    EventsDropped,
+    LateOutcome,
+    ProbeAdmitted,
+    Snapshot,
+    StateChanged,
+)
+from recloser._core.outcomes import Outcome
+from recloser._core.states import CircuitState, Trigger
+from recloser._core.trip import ConsecutiveFailures, FailureCount, FailureRate, SlowCallRate
+from recloser._core.windows import CountWindow, TimeWindow
+from recloser._delivery import EventStream
+from recloser._permit import Permit
+from recloser.errors import CircuitBreakerOpenError, RecloserError, RejectedError
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CallFailed",
+    "CallIgnored",
+    "CallRejected",
+    "CallSucceeded",
+    "Cause",
+    "CircuitBreaker",
+    "CircuitBreakerOpenError",
+    "CircuitState",
+    "ConsecutiveFailures",
+    "ConstantBackoff",
+    "CountWindow",
+    "Event",
+    "EventStream",
+    "EventsDropped",
+    "ExponentialBackoff",
+    "FailureCount",
+    "FailureRate",
+    "LateOutcome",
+    "Outcome",
+    "Permit",
+    "ProbeAdmitted",
+    "RecloserError",
+    "RejectedError",
+    "SlowCallRate",
+    "Snapshot",
+    "StateChanged",
+    "TimeWindow",
+    "Trigger",
+    "__version__",
+]

@@ -1,0 +1,61 @@
+"""Why a transition happened, in numbers and in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from recloser._core.events import Cause, Snapshot
+from recloser._core.states import Trigger
+from recloser._core.wording import plural
+
+if TYPE_CHECKING:
+    from recloser._core.meters import Evidence
+
+
+def cause_of(
+    trigger: Trigger,
+    before: Snapshot,
+    evidence: Evidence | None,
+    *,
+    last_error: str | None,
+    reason: str | None,
+    for_seconds: float | None,
+) -> Cause:
+    """Return the cause of a transition.
+
+    Args:
+        trigger: Which row of the transition table it was.
+        before: The counts before the transition.
+        evidence: What the trip rule has found, if it is met.
+        last_error: Type and message of the failure that opened.
+        reason: What the caller of `force_open()` gave.
+        for_seconds: How long a forced opening lasts.
+    """
+    if trigger is Trigger.TRIPPED and evidence is not None:
+        return Cause(
+            trigger,
+            evidence.text,
+            rule=before.rule,
+            observed=evidence.observed,
+            threshold=evidence.threshold,
+            last_error=last_error,
+        )
+    passed, needed = before.probes_passed, before.success_threshold
+    if trigger is Trigger.PROBES_PASSED:
+        text = f"{passed} of {needed} {plural(needed, 'trial call')} succeeded"
+        return Cause(trigger, text, observed=passed, threshold=needed)
+    return Cause(trigger, _text(trigger, reason, for_seconds), last_error=last_error, reason=reason)
+
+
+def _text(trigger: Trigger, reason: str | None, for_seconds: float | None) -> str:
+    if trigger is Trigger.FORCED_OPEN:
+        until = "until reset" if for_seconds is None else f"for {for_seconds:g} s"
+        return f"forced open {until}: {reason}"
+    return {
+        Trigger.TRIPPED: "the trip rule was met",
+        Trigger.WAIT_ELAPSED: "the open time was over and a call arrived",
+        Trigger.PROBE_FAILED: "a trial call failed",
+        Trigger.PROBE_TIMED_OUT: "a trial call did not end in time",
+        Trigger.DISABLED: "disabled by hand",
+        Trigger.RESET: "reset by hand",
+    }[trigger]

@@ -1,0 +1,68 @@
+"""A breaker's state as a sentence, the same words wherever it is told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from recloser._core.states import CircuitState
+from recloser._core.wording import percent, plural
+
+if TYPE_CHECKING:
+    from recloser._core.events import Snapshot
+
+
+def explain(name: str, snapshot: Snapshot) -> str:
+    """Return what the breaker does now, why, since when, and what happens next."""
+    state = snapshot.state.replace("_", " ")
+    since = f"for {snapshot.time_in_state_seconds:.1f} s"
+    return f"Circuit breaker {name!r} is {state} {since}: {_DETAILS[snapshot.state](snapshot)}."
+
+
+def _closed(snapshot: Snapshot) -> str:
+    return f"{_counts(snapshot)}; it opens at {snapshot.rule}"
+
+
+def _open(snapshot: Snapshot) -> str:
+    wait = snapshot.retry_after or 0.0
+    following = f"a trial call may go through in {wait:.1f} s" if wait else "the next call is a trial call"
+    attempt = f" (attempt {snapshot.attempt})" if snapshot.attempt > 1 else ""
+    return f"{snapshot.cause}{attempt}; {following}"
+
+
+def _half_open(snapshot: Snapshot) -> str:
+    running, needed = snapshot.probes_in_flight, snapshot.success_threshold
+    return (
+        f"{running} {plural(running, 'trial call')} running, {snapshot.probes_passed} of {needed} succeeded; "
+        f"it closes at {needed} and opens again on a failure"
+    )
+
+
+def _forced_open(snapshot: Snapshot) -> str:
+    wait = snapshot.retry_after
+    if wait is None:
+        return f"{snapshot.cause}; it rejects all calls until reset() is called"
+    following = f"a trial call may go through in {wait:.1f} s" if wait else "the next call is a trial call"
+    return f"{snapshot.cause}; {following}"
+
+
+def _disabled(snapshot: Snapshot) -> str:
+    return f"{_counts(snapshot)}; it admits all calls and trips on nothing until reset() is called"
+
+
+def _counts(snapshot: Snapshot) -> str:
+    failures = snapshot.failure_count
+    counts = [f"{failures} {plural(failures, 'failure')} counted"]
+    if snapshot.failure_rate is not None:
+        counts.append(f"failure rate {percent(snapshot.failure_rate)}")
+    if snapshot.slow_call_rate is not None:
+        counts.append(f"slow call rate {percent(snapshot.slow_call_rate)}")
+    return ", ".join(counts)
+
+
+_DETAILS = {
+    CircuitState.CLOSED: _closed,
+    CircuitState.OPEN: _open,
+    CircuitState.HALF_OPEN: _half_open,
+    CircuitState.FORCED_OPEN: _forced_open,
+    CircuitState.DISABLED: _disabled,
+}

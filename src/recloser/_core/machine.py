@@ -1,0 +1,445 @@
+"""The state machine of one circuit breaker.
+
+It knows no clock, no event loop and no lock: the instant is an argument, the semaphore of a half-open episode is a
+`Gate` that it is handed, and everything that it does is one synchronous step. What happened comes back as values.
+
+Invariants:
+
+- `state`, `epoch` and `episode` change in `transition()` alone, and only along `TRANSITIONS`.
+- Every transition starts a new `Epoch`. An outcome counts only if the epoch that admitted the call is still the
+  machine's; else it is late, and changes nothing but the number of late ones.
+- An admitted trial call is in `episode.probes` until it is settled, and gives its permit back to the gate it came from
+  exactly once, whatever happened to the episode in between.
+- While closed or disabled, a call that succeeds may be counted by adding 1 to `epoch.successes` alone, if `epoch.watch`
+  is false or the call ended before `epoch.edge`. A call that fails may be counted by adding 1 to `epoch.failures`
+  alone, if `epoch.successes == epoch.run.seen` (it goes on with a run of failures) and the sum stays below
+  `epoch.run.trip_at`. That is the whole closed path.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from recloser._core.causes import cause_of
+from recloser._core.events import Cause, Snapshot, Transition
+from recloser._core.meters import AnyMeter, RunMeter
+from recloser._core.outcomes import Outcome
+from recloser._core.states import TRANSITIONS, CircuitState, Trigger
+from recloser._core.trip import slow_call_limit
+from recloser._core.windows import ALWAYS, NEVER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
+    from recloser._core.settings import Settings
+
+CLOSED = CircuitState.CLOSED
+OPEN = CircuitState.OPEN
+HALF_OPEN = CircuitState.HALF_OPEN
+FORCED_OPEN = CircuitState.FORCED_OPEN
+DISABLED = CircuitState.DISABLED
+SUCCESS = Outcome.SUCCESS
+FAILURE = Outcome.FAILURE
+
+
+class Gate(Protocol):
+    """The permits of one half-open episode."""
+
+    def take(self) -> bool:
+        """Take a permit if one is free; say whether."""
+
+    def give(self) -> None:
+        """Give a permit back."""
+
+
+class Run(Protocol):
+    """What the closed path reads to count a failure by itself."""
+
+    seen: int
+    """The total of successes when the current run of failures began."""
+    trip_at: int
+    """The total of failures at which the run trips."""
+
+
+class NoRun:
+    """Stands where the rule is not a run of failures: no total of successes is ever equal to `seen`."""
+
+    seen = -1
+    trip_at = 0
+
+
+NO_RUN = NoRun()
+
+
+class Epoch:
+    """One generation: what it admits is counted only while it lasts.
+
+    `successes` and `failures` are the running totals outside half-open since the breaker's creation: they go on from
+    epoch to epoch.
+    """
+
+    __slots__ = ("edge", "failures", "generation", "run", "successes", "watch")
+
+    def __init__(self, generation: int, successes: int, failures: int) -> None:
+        self.generation = generation
+        self.successes = successes
+        self.failures = failures
+        self.run: Run = NO_RUN
+        self.watch = False
+        self.edge = ALWAYS
+
+
+class Probe:
+    """One trial call."""
+
+    __slots__ = ("admitted_at", "epoch", "gate", "progressed", "settled")
+
+    def __init__(self, epoch: Epoch, gate: Gate, admitted_at: float) -> None:
+        self.epoch = epoch
+        self.gate = gate
+        self.admitted_at = admitted_at
+        self.progressed = False
+        self.settled = False
+
+
+Ticket = Epoch | Probe
+"""What an admitted call holds until it is settled."""
+
+
+class Episode:
+    """One half-open period; it keeps the settings it began with."""
+
+    __slots__ = ("gate", "limit_seconds", "passed", "probes", "settings")
+
+    def __init__(self, settings: Settings, gate: Gate, limit_seconds: float) -> None:
+        self.settings = settings
+        self.gate = gate
+        self.limit_seconds = limit_seconds
+        self.passed = 0
+        self.probes: list[Probe] = []
+
+
+class Admission(NamedTuple):
+    """The answer to a call that arrives: a ticket, or None for a rejection, and what happened on the way."""
+
+    ticket: Ticket | None
+    transitions: tuple[Transition, ...] = ()
+
+
+class BreakerMachine:
+    """The state machine of one circuit breaker.
+
+    Args:
+        settings: Trip rule, open time and the rest.
+        random: Where the jitter of the open time comes from.
+        now: Monotonic seconds at the creation.
+    """
+
+    __slots__ = (
+        "attempt",
+        "cancelled",
+        "cause",
+        "changed_at",
+        "episode",
+        "epoch",
+        "frozen_failures",
+        "ignored",
+        "last_error",
+        "late",
+        "leaked",
+        "meter",
+        "open_seconds",
+        "opened_at",
+        "probe_failures",
+        "probe_successes",
+        "probes",
+        "random",
+        "rejected",
+        "reopen_at",
+        "settings",
+        "slow_limit",
+        "state",
+    )
+
+    def __init__(self, settings: Settings, random: Random, now: float) -> None:
+        self.settings = settings
+        self.random = random
+        self.state = CLOSED
+        self.changed_at = now
+        self.opened_at: float | None = None
+        self.reopen_at = ALWAYS
+        self.open_seconds = 0.0
+        self.attempt = 0
+        self.frozen_failures = 0
+        self.cause: Cause | None = None
+        self.last_error: str | None = None
+        self.episode: Episode | None = None
+        self.ignored = self.cancelled = self.rejected = self.late = self.leaked = 0
+        self.probes = self.probe_successes = self.probe_failures = 0
+        self.epoch = Epoch(1, 0, 0)
+        self.meter = settings.trip_when.meter(self.epoch)
+        self.slow_limit = slow_call_limit(settings.trip_when)
+        self._watch()
+
+    def admit(self, now: float, new_gate: Callable[[int], Gate]) -> Admission:
+        """Decide on a call that arrives.
+
+        Args:
+            now: Monotonic seconds.
+            new_gate: Makes the gate of a half-open episode that this call begins, with the given number of permits.
+        """
+        transitions: list[Transition] = []
+        if self.state is HALF_OPEN:
+            transitions += self._expire_probes(now)
+        if self.state in (OPEN, FORCED_OPEN) and now >= self.reopen_at:
+            gate = new_gate(self.settings.max_probes)
+            transitions.append(self.transition(Trigger.WAIT_ELAPSED, now))
+            self.episode = Episode(self.settings, gate, self.settings.probe_limit(self.open_seconds))
+        if self.state is HALF_OPEN:
+            return Admission(self._take_probe(now), tuple(transitions))
+        return Admission(self.epoch if self.state in (CLOSED, DISABLED) else None, tuple(transitions))
+
+    def is_full(self, now: float) -> bool:
+        """Return whether a half-open machine rejects a call at this instant."""
+        episode = self.episode
+        if episode is None or len(episode.probes) < episode.settings.max_probes:
+            return False
+        return now < episode.probes[0].admitted_at + episode.limit_seconds
+
+    def is_current(self, ticket: Ticket) -> bool:
+        """Return whether the outcome of a call that holds this ticket still counts."""
+        if isinstance(ticket, Probe):
+            return not ticket.settled and ticket.epoch is self.epoch
+        return ticket is self.epoch
+
+    def settle(
+        self, ticket: Ticket, outcome: Outcome, now: float, duration: float, *, cancelled: bool = False
+    ) -> Trigger | None:
+        """Count how an admitted call ended; return what the machine has to do about it.
+
+        The caller passes a trigger on to `transition()` in the same synchronous step.
+
+        Args:
+            ticket: What `admit()` returned.
+            outcome: What the call's end means.
+            now: Monotonic seconds; ignored unless `needs_clock`.
+            duration: Seconds that the call took; ignored unless `needs_duration`, or the call was a trial call.
+            cancelled: Whether an ignored call was cancelled.
+        """
+        current = self.is_current(ticket)
+        if isinstance(ticket, Probe):
+            self._release(ticket)
+        if not current:
+            self.late += 1
+            return None
+        if outcome is not SUCCESS and outcome is not FAILURE:
+            if cancelled:
+                self.cancelled += 1
+            else:
+                self.ignored += 1
+            return None
+        if isinstance(ticket, Probe):
+            return self._count_probe(outcome, duration)
+        return self.count_failure(now, duration) if outcome is FAILURE else self.count_success(now, duration)
+
+    def observe(self, now: float, duration: float = 0.0) -> Trigger | None:
+        """Take note of a success that was counted by `epoch.successes += 1` and that the rule wants to see."""
+        met = self.meter.success(self.epoch, now, duration)
+        self._watch()
+        return Trigger.TRIPPED if met and self.state is CLOSED else None
+
+    def leak(self, ticket: Ticket) -> None:
+        """Release a ticket whose holder is gone without settling it."""
+        if self.is_unsettled(ticket):
+            if isinstance(ticket, Probe):
+                self._release(ticket)
+            self.leaked += 1
+
+    @staticmethod
+    def is_unsettled(ticket: Ticket) -> bool:
+        """Return whether a ticket whose holder is gone is still to be released."""
+        return not (isinstance(ticket, Probe) and ticket.settled)
+
+    def abandon_probes(self, gate: Gate) -> None:
+        """Give up the trial calls of an event loop that is gone, and go on with a fresh gate."""
+        if self.episode is not None:
+            for probe in tuple(self.episode.probes):
+                self.leak(probe)
+            self.episode.gate = gate
+
+    def transition(
+        self,
+        trigger: Trigger,
+        now: float,
+        *,
+        since: float | None = None,
+        last_error: str | None = None,
+        reason: str | None = None,
+        for_seconds: float | None = None,
+    ) -> Transition:
+        """Go to the state that the table names; raise KeyError if it names none.
+
+        Args:
+            trigger: Why.
+            now: Monotonic seconds.
+            since: When the new state began, if that was before `now`.
+            last_error: Type and message of the failure that opened.
+            reason: Why a person forced it.
+            for_seconds: How long a forced opening lasts; None means until a reset.
+        """
+        old, new = self.state, TRANSITIONS[self.state][trigger]
+        before = self.snapshot(now)
+        evidence = self.meter.evidence(self.epoch, now) if trigger is Trigger.TRIPPED else None
+        cause = cause_of(trigger, before, evidence, last_error=last_error, reason=reason, for_seconds=for_seconds)
+        since = now if since is None else since
+        settings = self.settings if self.episode is None else self.episode.settings
+        if old in (CLOSED, DISABLED):
+            self.frozen_failures = before.failure_count
+        self.epoch = Epoch(self.epoch.generation + 1, self.epoch.successes, self.epoch.failures)
+        self.episode = None
+        self.state = new
+        self.changed_at = since
+        self.cause = cause
+        if new is OPEN:
+            self.attempt += 1
+            self.open_seconds = settings.backoff.open_seconds(self.attempt, self.random)
+            self.reopen_at = since + self.open_seconds
+            self.opened_at = since
+            self.last_error = last_error
+        elif new is FORCED_OPEN:
+            self.reopen_at = NEVER if for_seconds is None else since + for_seconds
+            self.opened_at = since
+            self.last_error = None
+        elif new is CLOSED:
+            self.attempt = 0
+            self.opened_at = self.last_error = None
+            self.meter.clear(self.epoch)
+        self._watch()
+        return Transition(old, new, cause, before, now)
+
+    def reconfigure(self, settings: Settings, now: float) -> None:
+        """Go on with other settings; state, generation, deadline and window stay, a half-open episode keeps its own."""
+        if settings.trip_when != self.settings.trip_when:
+            meter = settings.trip_when.meter(self.epoch)
+            AnyMeter((meter,)).adopt(self.meter, self.epoch, now)
+            self.meter = meter
+            self.slow_limit = slow_call_limit(settings.trip_when)
+        self.settings = settings
+        self._watch()
+
+    def failure_count(self, now: float) -> int:
+        """Return the failures that count; frozen unless closed or disabled."""
+        if self.state in (CLOSED, DISABLED):
+            return self.meter.failure_count(self.epoch, now)
+        return self.frozen_failures
+
+    def retry_after(self, now: float) -> float | None:
+        """Return the seconds until a call has a chance, None if that is not known."""
+        if self.state in (CLOSED, DISABLED):
+            return 0.0
+        if self.state is HALF_OPEN or math.isinf(self.reopen_at):
+            return None
+        return max(0.0, self.reopen_at - now)
+
+    def snapshot(self, now: float) -> Snapshot:
+        """Return the state and all counts; changes nothing."""
+        episode, epoch = self.episode, self.epoch
+        settings = self.settings if episode is None else episode.settings
+        return Snapshot(
+            state=self.state,
+            generation=epoch.generation,
+            rule=str(self.settings.trip_when),
+            threshold=self.settings.trip_when.threshold,
+            failure_count=self.failure_count(now),
+            failure_rate=self.meter.failure_rate(epoch, now),
+            slow_call_rate=self.meter.slow_call_rate(epoch, now),
+            retry_after=self.retry_after(now),
+            attempt=self.attempt,
+            opened_at=self.opened_at,
+            changed_at=self.changed_at,
+            taken_at=now,
+            cause=self.cause,
+            success_total=epoch.successes + self.probe_successes,
+            failure_total=epoch.failures + self.probe_failures,
+            ignored_total=self.ignored,
+            cancelled_total=self.cancelled,
+            rejected_total=self.rejected,
+            late_total=self.late,
+            leaked_total=self.leaked,
+            probe_total=self.probes,
+            probes_in_flight=0 if episode is None else len(episode.probes),
+            probes_passed=0 if episode is None else episode.passed,
+            success_threshold=settings.success_threshold,
+        )
+
+    def _take_probe(self, now: float) -> Probe | None:
+        episode = self.episode
+        if episode is None or not episode.gate.take():
+            return None
+        probe = Probe(self.epoch, episode.gate, now)
+        episode.probes.append(probe)
+        self.probes += 1
+        return probe
+
+    def _release(self, probe: Probe) -> None:
+        if probe.settled:
+            return
+        probe.settled = True
+        if self.episode is not None and probe in self.episode.probes:
+            self.episode.probes.remove(probe)
+        probe.gate.give()
+
+    def _expire_probes(self, now: float) -> list[Transition]:
+        """Settle the trial calls whose time is over, as failed ones unless they have delivered something."""
+        transitions: list[Transition] = []
+        while (episode := self.episode) is not None and episode.probes:
+            probe = episode.probes[0]
+            limit = probe.admitted_at + episode.limit_seconds
+            if now < limit:
+                break
+            self._release(probe)
+            outcome = SUCCESS if probe.progressed else FAILURE
+            trigger = self._count_probe(outcome, 0.0)
+            if trigger is Trigger.PROBE_FAILED:
+                trigger = Trigger.PROBE_TIMED_OUT
+            if trigger is not None:
+                error = f"trial call still running after {episode.limit_seconds:g} s" if outcome is FAILURE else None
+                transitions.append(self.transition(trigger, now, since=limit, last_error=error))
+        return transitions
+
+    def count_failure(self, now: float, duration: float) -> Trigger | None:
+        """Count a failure of the current epoch, closed or disabled; return what the machine has to do about it."""
+        epoch, meter = self.epoch, self.meter
+        epoch.failures += 1
+        met = meter.failure(epoch, now, duration)
+        if meter.quiet_until != epoch.edge:
+            self._watch()
+        return Trigger.TRIPPED if met and self.state is CLOSED else None
+
+    def count_success(self, now: float, duration: float) -> Trigger | None:
+        """Count a success of the current epoch, closed or disabled; return what the machine has to do about it."""
+        self.epoch.successes += 1
+        return self.observe(now, duration)
+
+    def _count_probe(self, outcome: Outcome, duration: float) -> Trigger | None:
+        episode = self.episode
+        if outcome is FAILURE:
+            self.probe_failures += 1
+            return Trigger.PROBE_FAILED
+        self.probe_successes += 1
+        if duration > self.slow_limit:
+            return Trigger.PROBE_FAILED
+        if episode is None:
+            return None
+        episode.passed += 1
+        return Trigger.PROBES_PASSED if episode.passed >= episode.settings.success_threshold else None
+
+    def _watch(self) -> None:
+        """Tell the closed path which calls the meter wants to see."""
+        quiet_until = self.meter.quiet_until
+        epoch = self.epoch
+        epoch.watch = quiet_until != NEVER
+        epoch.edge = quiet_until
+        epoch.run = self.meter if isinstance(self.meter, RunMeter) else NO_RUN

@@ -1,0 +1,430 @@
+"""What a breaker counts on: one meter per trip rule.
+
+A meter is told of each failure. It is handed the running totals whenever it is asked, and asks to be told of single
+successes only while one could trip it: `quiet_until` is NEVER (infinity) when none can, ALWAYS when the next one might,
+and for a time window the end of the current bucket.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from recloser._core.windows import ALWAYS, NEVER, Ring, TimeRing, Totals
+from recloser._core.wording import percent, plural
+
+if TYPE_CHECKING:
+    from recloser._core.trip import ConsecutiveFailures, FailureCount, FailureRate, SlowCallRate
+
+
+class Evidence(NamedTuple):
+    """Why a rule is met, in numbers and in words."""
+
+    observed: float
+    threshold: float
+    text: str
+
+
+class Counts(Protocol):
+    """The running totals of a breaker, outside half-open."""
+
+    successes: int
+    failures: int
+
+
+class Meter(Protocol):
+    """One breaker's measurement of one rule."""
+
+    needs_clock: bool
+    """Whether `now` matters when a failure is recorded."""
+    needs_duration: bool
+    """Whether the duration of every call matters."""
+
+    @property
+    def quiet_until(self) -> float:
+        """Successes that end before this instant need not be reported."""
+
+    def success(self, counts: Counts, now: float, duration: float) -> bool:
+        """Record a success, which `counts` includes; return whether the rule is met."""
+
+    def failure(self, counts: Counts, now: float, duration: float) -> bool:
+        """Record a failure, which `counts` includes; return whether the rule is met."""
+
+    def clear(self, counts: Counts) -> None:
+        """Forget everything; count on from the given totals."""
+
+    def adopt(self, other: Meter, counts: Counts, now: float) -> None:
+        """Take over what another meter remembers, as far as it is of the same kind."""
+
+    def failure_count(self, counts: Counts, now: float) -> int:
+        """Return the failures that count at this instant."""
+
+    def failure_rate(self, counts: Counts, now: float) -> float | None:
+        """Return the failure rate, None where it is not measured or undefined."""
+
+    def slow_call_rate(self, counts: Counts, now: float) -> float | None:
+        """Return the slow call rate, None where it is not measured or undefined."""
+
+    def evidence(self, counts: Counts, now: float) -> Evidence | None:
+        """Say why the rule is met, None if it is not."""
+
+
+class RunMeter:
+    """A run of failures, kept as the total of failures at which it trips; a success shows in the other total.
+
+    `seen` is the total of successes when the run began, `trip_at` the total of failures at which it is long enough. A
+    breaker's failing path reads both itself.
+    """
+
+    __slots__ = ("_rule", "seen", "trip_at")
+
+    seen: int
+    trip_at: int
+
+    needs_clock = False
+    needs_duration = False
+    quiet_until = NEVER
+
+    def __init__(self, rule: ConsecutiveFailures, counts: Counts) -> None:
+        self._rule = rule
+        self.clear(counts)
+
+    def success(self, counts: Counts, now: float, duration: float) -> bool:  # noqa: ARG002 - one protocol for all meters
+        """A success never trips a run of failures."""
+        return False
+
+    def failure(self, counts: Counts, now: float, duration: float) -> bool:  # noqa: ARG002 - one protocol for all meters
+        """Record a failure, which `counts` includes; return whether the rule is met."""
+        if counts.successes != self.seen:
+            self.seen = counts.successes
+            self.trip_at = counts.failures - 1 + self._rule.failures
+        return counts.failures >= self.trip_at
+
+    def clear(self, counts: Counts) -> None:
+        """Forget everything; count on from the given totals."""
+        self.seen = counts.successes
+        self.trip_at = counts.failures + self._rule.failures
+
+    def adopt(self, other: Meter, counts: Counts, now: float) -> None:
+        """Take over the run of another meter of consecutive failures."""
+        if isinstance(other, RunMeter | RecentRunMeter):
+            self.seen = counts.successes
+            self.trip_at = counts.failures - other.failure_count(counts, now) + self._rule.failures
+
+    def failure_count(self, counts: Counts, now: float) -> int:  # noqa: ARG002 - one protocol for all meters
+        """Return the length of the current run."""
+        return counts.failures - self.trip_at + self._rule.failures if counts.successes == self.seen else 0
+
+    def failure_rate(self, counts: Counts, now: float) -> None:
+        """A run has no rate."""
+
+    def slow_call_rate(self, counts: Counts, now: float) -> None:
+        """A run has no slow calls."""
+
+    def evidence(self, counts: Counts, now: float) -> Evidence | None:
+        """Say why the rule is met, None if it is not."""
+        return _run_evidence(self.failure_count(counts, now), self._rule)
+
+
+class RecentRunMeter:
+    """A run of failures that remembers when each was, to forget the old ones."""
+
+    __slots__ = ("_rule", "_seen", "_times", "_within")
+
+    needs_clock = True
+    needs_duration = False
+    quiet_until = NEVER
+
+    def __init__(self, rule: ConsecutiveFailures, within_seconds: float, counts: Counts) -> None:
+        self._rule = rule
+        self._within = within_seconds
+        self._times: deque[float] = deque(maxlen=rule.failures)
+        self._seen = counts.successes
+
+    def success(self, counts: Counts, now: float, duration: float) -> bool:  # noqa: ARG002 - one protocol for all meters
+        """A success never trips a run of failures."""
+        return False
+
+    def failure(self, counts: Counts, now: float, duration: float) -> bool:  # noqa: ARG002 - one protocol for all meters
+        """Record a failure, which `counts` includes; return whether the rule is met."""
+        if counts.successes != self._seen:
+            self.clear(counts)
+        self._times.append(now)
+        return self.failure_count(counts, now) >= self._rule.failures
+
+    def clear(self, counts: Counts) -> None:
+        """Forget everything; count on from the given totals."""
+        self._seen = counts.successes
+        self._times.clear()
+
+    def adopt(self, other: Meter, counts: Counts, now: float) -> None:
+        """Take over the run of another meter of consecutive failures, with their times where it knows them."""
+        if isinstance(other, RecentRunMeter):
+            self._times.extend(other._times if other._seen == counts.successes else ())
+        elif isinstance(other, RunMeter):
+            self._times.extend([now] * other.failure_count(counts, now))
+        self._seen = counts.successes
+
+    def failure_count(self, counts: Counts, now: float) -> int:
+        """Return how many failures of the current run are recent."""
+        if counts.successes != self._seen:
+            return 0
+        return sum(now - time < self._within for time in tuple(self._times))
+
+    def failure_rate(self, counts: Counts, now: float) -> None:
+        """A run has no rate."""
+
+    def slow_call_rate(self, counts: Counts, now: float) -> None:
+        """A run has no slow calls."""
+
+    def evidence(self, counts: Counts, now: float) -> Evidence | None:
+        """Say why the rule is met, None if it is not."""
+        return _run_evidence(self.failure_count(counts, now), self._rule)
+
+
+class FailureRateMeter:
+    """The share of failures in a window."""
+
+    __slots__ = ("_ring", "_rule", "needs_clock", "quiet_until")
+
+    needs_duration = False
+
+    def __init__(self, rule: FailureRate, ring: Ring) -> None:
+        self._rule = rule
+        self._ring = ring
+        self.needs_clock = isinstance(ring, TimeRing)
+        self.quiet_until = ALWAYS if self.needs_clock else NEVER
+
+    def success(self, counts: Counts, now: float, duration: float) -> bool:  # noqa: ARG002 - one protocol for all meters
+        """Record a success, which `counts` includes; return whether the rule is met."""
+        return self._weigh(self._ring.settle(counts.successes, now))
+
+    def failure(self, counts: Counts, now: float, duration: float) -> bool:  # noqa: ARG002 - one protocol for all meters
+        """Record a failure, which `counts` includes; return whether the rule is met."""
+        return self._weigh(self._ring.mark(counts.successes, now))
+
+    def clear(self, counts: Counts) -> None:
+        """Forget everything; count on from the given totals."""
+        self._ring.clear(counts.successes)
+        self.quiet_until = ALWAYS if self.needs_clock else NEVER
+
+    def adopt(self, other: Meter, counts: Counts, now: float) -> None:
+        """Take over the window of another meter of the failure rate or count."""
+        if isinstance(other, FailureRateMeter | FailureCountMeter):
+            self._ring.adopt(other._ring, counts.successes, now)
+            self._weigh(self._ring.peek(counts.successes, now))
+
+    def failure_count(self, counts: Counts, now: float) -> int:
+        """Return the failures in the window."""
+        return self._ring.peek(counts.successes, now).marked
+
+    def failure_rate(self, counts: Counts, now: float) -> float | None:
+        """Return the failure rate, None below the minimum of calls."""
+        return _rate(self._ring.peek(counts.successes, now), self._rule.minimum_calls)
+
+    def slow_call_rate(self, counts: Counts, now: float) -> None:
+        """This rule measures no slow calls."""
+
+    def evidence(self, counts: Counts, now: float) -> Evidence | None:
+        """Say why the rule is met, None if it is not."""
+        return _rate_evidence("failure rate", "failed", self._ring.peek(counts.successes, now), self._rule)
+
+    def _weigh(self, totals: Totals) -> bool:
+        """Return whether the rule is met, and find out until when a success can't meet it.
+
+        With enough calls a success only lowers the share of failures, until older successes leave a time window.
+        """
+        calls, failures = totals
+        enough = calls >= self._rule.minimum_calls
+        if failures and not enough:
+            self.quiet_until = ALWAYS
+        else:
+            self.quiet_until = self._ring.edge if isinstance(self._ring, TimeRing) else NEVER
+        return enough and failures / calls >= self._rule.rate
+
+
+class FailureCountMeter:
+    """The number of failures in a window; a success never trips it."""
+
+    __slots__ = ("_ring", "_rule", "needs_clock")
+
+    needs_duration = False
+    quiet_until = NEVER
+
+    def __init__(self, rule: FailureCount, ring: Ring) -> None:
+        self._rule = rule
+        self._ring = ring
+        self.needs_clock = isinstance(ring, TimeRing)
+
+    def success(self, counts: Counts, now: float, duration: float) -> bool:  # noqa: ARG002 - one protocol for all meters
+        """A success never trips a count of failures."""
+        return False
+
+    def failure(self, counts: Counts, now: float, duration: float) -> bool:  # noqa: ARG002 - one protocol for all meters
+        """Record a failure, which `counts` includes; return whether the rule is met."""
+        return self._ring.mark(counts.successes, now).marked >= self._rule.failures
+
+    def clear(self, counts: Counts) -> None:
+        """Forget everything; count on from the given totals."""
+        self._ring.clear(counts.successes)
+
+    def adopt(self, other: Meter, counts: Counts, now: float) -> None:
+        """Take over the window of another meter of the failure rate or count."""
+        if isinstance(other, FailureRateMeter | FailureCountMeter):
+            self._ring.adopt(other._ring, counts.successes, now)
+
+    def failure_count(self, counts: Counts, now: float) -> int:
+        """Return the failures in the window."""
+        return self._ring.peek(counts.successes, now).marked
+
+    def failure_rate(self, counts: Counts, now: float) -> None:
+        """This rule measures no rate."""
+
+    def slow_call_rate(self, counts: Counts, now: float) -> None:
+        """This rule measures no slow calls."""
+
+    def evidence(self, counts: Counts, now: float) -> Evidence | None:
+        """Say why the rule is met, None if it is not."""
+        failures, threshold = self.failure_count(counts, now), self._rule.failures
+        if failures < threshold:
+            return None
+        text = f"{failures} {plural(failures, 'failure')} in {self._rule.window} (threshold {threshold})"
+        return Evidence(failures, threshold, text)
+
+
+class SlowCallRateMeter:
+    """The share of slow calls in a window; the failures in the same window are kept beside it, to be shown."""
+
+    __slots__ = ("_failures", "_fast", "_rule", "_slow")
+
+    needs_clock = True
+    needs_duration = True
+    quiet_until = ALWAYS
+
+    def __init__(self, rule: SlowCallRate, counts: Counts) -> None:
+        self._rule = rule
+        self._fast = 0
+        self._slow = rule.window.ring(0)
+        self._failures = rule.window.ring(counts.successes)
+
+    def success(self, counts: Counts, now: float, duration: float) -> bool:
+        """Record a success, which `counts` includes; return whether the rule is met."""
+        self._failures.settle(counts.successes, now)
+        return self._record(now, duration)
+
+    def failure(self, counts: Counts, now: float, duration: float) -> bool:
+        """Record a failure, which `counts` includes; return whether the rule is met."""
+        self._failures.mark(counts.successes, now)
+        return self._record(now, duration)
+
+    def clear(self, counts: Counts) -> None:
+        """Forget everything; count on from the given totals."""
+        self._slow.clear(self._fast)
+        self._failures.clear(counts.successes)
+
+    def adopt(self, other: Meter, counts: Counts, now: float) -> None:
+        """Take over the window of another meter of slow calls."""
+        if isinstance(other, SlowCallRateMeter):
+            self._fast = other._fast
+            self._slow.adopt(other._slow, self._fast, now)
+            self._failures.adopt(other._failures, counts.successes, now)
+
+    def failure_count(self, counts: Counts, now: float) -> int:
+        """Return the failures in the window."""
+        return self._failures.peek(counts.successes, now).marked
+
+    def failure_rate(self, counts: Counts, now: float) -> None:
+        """This rule measures no failure rate."""
+
+    def slow_call_rate(self, counts: Counts, now: float) -> float | None:  # noqa: ARG002 - one protocol for all meters
+        """Return the slow call rate, None below the minimum of calls."""
+        return _rate(self._slow.peek(self._fast, now), self._rule.minimum_calls)
+
+    def evidence(self, counts: Counts, now: float) -> Evidence | None:  # noqa: ARG002 - one protocol for all meters
+        """Say why the rule is met, None if it is not."""
+        how = f"took longer than {self._rule.slow_call_seconds:g} s"
+        return _rate_evidence("slow call rate", how, self._slow.peek(self._fast, now), self._rule)
+
+    def _record(self, now: float, duration: float) -> bool:
+        if duration > self._rule.slow_call_seconds:
+            totals = self._slow.mark(self._fast, now)
+        else:
+            self._fast += 1
+            totals = self._slow.settle(self._fast, now)
+        return totals.calls >= self._rule.minimum_calls and totals.marked / totals.calls >= self._rule.rate
+
+
+class AnyMeter:
+    """Several meters side by side; each records every call, and any of them trips."""
+
+    __slots__ = ("_meters", "needs_clock", "needs_duration")
+
+    def __init__(self, meters: tuple[Meter, ...]) -> None:
+        self._meters = meters
+        self.needs_clock = any(meter.needs_clock for meter in meters)
+        self.needs_duration = any(meter.needs_duration for meter in meters)
+
+    @property
+    def quiet_until(self) -> float:
+        """Successes that end before this instant need not be reported."""
+        return min(meter.quiet_until for meter in self._meters)
+
+    def success(self, counts: Counts, now: float, duration: float) -> bool:
+        """Record a success, which `counts` includes; return whether a rule is met."""
+        met = [meter.success(counts, now, duration) for meter in self._meters]
+        return any(met)
+
+    def failure(self, counts: Counts, now: float, duration: float) -> bool:
+        """Record a failure, which `counts` includes; return whether a rule is met."""
+        met = [meter.failure(counts, now, duration) for meter in self._meters]
+        return any(met)
+
+    def clear(self, counts: Counts) -> None:
+        """Forget everything; count on from the given totals."""
+        for meter in self._meters:
+            meter.clear(counts)
+
+    def adopt(self, other: Meter, counts: Counts, now: float) -> None:
+        """Let each meter take over what fits it, best from the one at the same place."""
+        others = other._meters if isinstance(other, AnyMeter) else (other,)
+        for index, meter in enumerate(self._meters):
+            for candidate in (*others, *others[index : index + 1]):
+                meter.adopt(candidate, counts, now)
+
+    def failure_count(self, counts: Counts, now: float) -> int:
+        """Return the failures that count for the first rule."""
+        return self._meters[0].failure_count(counts, now)
+
+    def failure_rate(self, counts: Counts, now: float) -> float | None:
+        """Return the first failure rate that is defined."""
+        rates = (meter.failure_rate(counts, now) for meter in self._meters)
+        return next((rate for rate in rates if rate is not None), None)
+
+    def slow_call_rate(self, counts: Counts, now: float) -> float | None:
+        """Return the first slow call rate that is defined."""
+        rates = (meter.slow_call_rate(counts, now) for meter in self._meters)
+        return next((rate for rate in rates if rate is not None), None)
+
+    def evidence(self, counts: Counts, now: float) -> Evidence | None:
+        """Say why the first rule that is met is met."""
+        found = (meter.evidence(counts, now) for meter in self._meters)
+        return next((evidence for evidence in found if evidence is not None), None)
+
+
+def _run_evidence(run: int, rule: ConsecutiveFailures) -> Evidence | None:
+    threshold = rule.failures
+    if run < threshold:
+        return None
+    return Evidence(run, threshold, f"{run} consecutive {plural(run, 'failure')} (threshold {threshold})")
+
+
+def _rate(totals: Totals, minimum_calls: int) -> float | None:
+    return totals.marked / totals.calls if totals.calls >= minimum_calls else None
+
+
+def _rate_evidence(what: str, how: str, totals: Totals, rule: FailureRate | SlowCallRate) -> Evidence | None:
+    observed = _rate(totals, rule.minimum_calls)
+    if observed is None or observed < rule.rate:
+        return None
+    counted = f"{totals.marked} of {totals.calls} calls {how}"
+    return Evidence(observed, rule.rate, f"{what} {percent(observed)} ({counted}; threshold {percent(rule.rate)})")

@@ -1,0 +1,106 @@
+"""What a call's end means for its breaker: a success, a failure, or nothing at all.
+
+The order of the questions is the rule. Cancellations never get here, except as leaves of an exception group, where they
+do not count. What is ignored beats what is expected. A `BaseException` that is no `Exception` (KeyboardInterrupt,
+SystemExit, GeneratorExit) says nothing about the dependency unless a type names it; predicates are asked about
+`Exception` only. Any other exception means that the dependency answered. An exception group is judged by its leaves.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    ExceptionSpec = type[BaseException] | tuple[type[BaseException], ...] | Callable[[BaseException], object]
+
+CACHED_TYPES = 256
+"""How many exception types a classifier remembers before it starts anew; types made at run time stay bounded."""
+
+
+class Outcome(Enum):
+    """What one call says about the dependency."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    IGNORED = "ignored"
+
+
+class Classifier:
+    """Judges exceptions; remembers the verdict per type where no predicate is involved.
+
+    Args:
+        expected: What counts as a failure: a type, a tuple of types, or a predicate.
+        ignored: What is neutral, in the same forms.
+        always_ignored: Types that are neutral whatever `ignored` says.
+        is_cancellation: Tells the event loop's cancellation from other exceptions.
+    """
+
+    __slots__ = ("_always_ignored", "_expected", "_groups", "_ignored", "_is_cancellation", "verdicts")
+
+    def __init__(
+        self,
+        expected: ExceptionSpec,
+        ignored: ExceptionSpec,
+        *,
+        always_ignored: tuple[type[BaseException], ...],
+        is_cancellation: Callable[[BaseException], bool],
+    ) -> None:
+        self._expected = expected
+        self._ignored = ignored
+        self._always_ignored = always_ignored
+        self._is_cancellation = is_cancellation
+        self._groups = tuple(t for t in (*_types(expected), *_types(ignored)) if issubclass(t, BaseExceptionGroup))
+        self.verdicts: dict[type[BaseException], Outcome] = {}
+
+    def judge(self, exc: BaseException) -> Outcome:
+        """Return what the exception means.
+
+        Raises:
+            BaseException: Whatever a predicate raises.
+        """
+        if isinstance(exc, BaseExceptionGroup) and not (self._groups and isinstance(exc, self._groups)):
+            return self._judge_leaves(exc)
+        outcome = self._judge_one(exc)
+        if isinstance(self._expected, type | tuple) and isinstance(self._ignored, type | tuple):
+            if len(self.verdicts) >= CACHED_TYPES:
+                self.verdicts.clear()
+            self.verdicts[type(exc)] = outcome
+        return outcome
+
+    def _judge_leaves(self, group: BaseExceptionGroup[BaseException]) -> Outcome:
+        outcomes = {self._judge_one(leaf) for leaf in _leaves(group) if not self._is_cancellation(leaf)}
+        if Outcome.FAILURE in outcomes:
+            return Outcome.FAILURE
+        return Outcome.SUCCESS if Outcome.SUCCESS in outcomes else Outcome.IGNORED
+
+    def _judge_one(self, exc: BaseException) -> Outcome:
+        if isinstance(exc, self._always_ignored) or _matches(self._ignored, exc):
+            return Outcome.IGNORED
+        if _matches(self._expected, exc):
+            return Outcome.FAILURE
+        return Outcome.SUCCESS if isinstance(exc, Exception) else Outcome.IGNORED
+
+
+def _matches(spec: ExceptionSpec, exc: BaseException) -> bool:
+    if isinstance(spec, type | tuple):
+        return isinstance(exc, spec)
+    return isinstance(exc, Exception) and bool(spec(exc))
+
+
+def _types(spec: ExceptionSpec) -> tuple[type[BaseException], ...]:
+    if isinstance(spec, tuple):
+        return spec
+    return (spec,) if isinstance(spec, type) else ()
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    pending: list[BaseException] = [group]
+    while pending:
+        exc = pending.pop()
+        if isinstance(exc, BaseExceptionGroup):
+            pending.extend(exc.exceptions)
+        else:
+            yield exc

@@ -1,0 +1,104 @@
+"""A breaker's settings as one validated value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from recloser._core import checks
+from recloser._core.backoff import Backoff, ConstantBackoff, ExponentialBackoff
+from recloser._core.trip import AnyOf, ConsecutiveFailures, FailureCount, FailureRate, SlowCallRate, TripRule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from recloser._core.outcomes import ExceptionSpec
+
+DEFAULT_RULE = ConsecutiveFailures(5)
+DEFAULT_BACKOFF = ConstantBackoff(60)
+SHORTEST_DEFAULT_PROBE_TIMEOUT_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a breaker was told; every field is described at `CircuitBreaker`."""
+
+    trip_when: TripRule = DEFAULT_RULE
+    backoff: Backoff = DEFAULT_BACKOFF
+    expected_exception: ExceptionSpec = Exception
+    ignored_exception: ExceptionSpec = ()
+    failed_result: Callable[[Any], object] | None = None
+    success_threshold: int = 1
+    max_probes: int = 1
+    probe_timeout_seconds: float | None = None
+    count_cancelled_after_seconds: float | None = None
+    shadow: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what lies outside its range."""
+        if not isinstance(self.trip_when, ConsecutiveFailures | FailureRate | FailureCount | SlowCallRate | AnyOf):
+            raise TypeError(f"trip_when must be a trip rule such as FailureRate(0.5), not {self.trip_when!r}")
+        _check_exceptions("expected_exception", self.expected_exception)
+        _check_exceptions("ignored_exception", self.ignored_exception)
+        if self.failed_result is not None and not callable(self.failed_result):
+            raise TypeError(f"failed_result must be a predicate on the result or None, not {self.failed_result!r}")
+        object.__setattr__(self, "success_threshold", checks.count("success_threshold", self.success_threshold))
+        object.__setattr__(self, "max_probes", checks.count("max_probes", self.max_probes))
+        self._check_seconds("probe_timeout_seconds", zero=False)
+        self._check_seconds("count_cancelled_after_seconds", zero=True)
+        checks.flag("shadow", self.shadow)
+
+    def probe_limit(self, open_seconds: float) -> float:
+        """Return the seconds that a trial call may take after the given open time."""
+        if self.probe_timeout_seconds is not None:
+            return self.probe_timeout_seconds
+        return max(open_seconds, SHORTEST_DEFAULT_PROBE_TIMEOUT_SECONDS)
+
+    def changed(self, options: dict[str, Any]) -> Settings:
+        """Return these settings with the given options of `CircuitBreaker` in their place.
+
+        Raises:
+            TypeError: An option is unknown, or a value is of the wrong type.
+            ValueError: A value is out of range, or `trip_when` and `failure_threshold` are both given.
+        """
+        unknown = options.keys() - OPTIONS
+        if unknown:
+            raise TypeError(f"unknown setting {', '.join(sorted(unknown))}; known are {', '.join(sorted(OPTIONS))}")
+        fields = {name: value for name, value in options.items() if name != "trip_when" or value is not None}
+        threshold = fields.pop("failure_threshold", None)
+        if threshold is not None:
+            if "trip_when" in fields:
+                raise ValueError(
+                    f"trip_when={fields['trip_when']} and failure_threshold={threshold!r} exclude each other: "
+                    "give the threshold to the rule"
+                )
+            fields["trip_when"] = ConsecutiveFailures(checks.count("failure_threshold", threshold))
+        if "reset_timeout_seconds" in fields:
+            fields["backoff"] = _backoff(fields.pop("reset_timeout_seconds"))
+        return replace(self, **fields)
+
+    def _check_seconds(self, argument: str, *, zero: bool) -> None:
+        value = getattr(self, argument)
+        if value is not None:
+            object.__setattr__(self, argument, checks.seconds(argument, value, zero=zero))
+
+
+OPTIONS = frozenset(Settings.__slots__) - {"backoff"} | {"failure_threshold", "reset_timeout_seconds"}
+"""The settings' names as `CircuitBreaker` and `reconfigure()` take them."""
+
+
+def _backoff(value: object) -> Backoff:
+    if isinstance(value, ConstantBackoff | ExponentialBackoff):
+        return value
+    return ConstantBackoff(checks.seconds("reset_timeout_seconds", value, zero=True))
+
+
+def _check_exceptions(argument: str, spec: object) -> None:
+    types = spec if isinstance(spec, tuple) else (spec,)
+    if all(isinstance(item, type) and issubclass(item, BaseException) for item in types):
+        return
+    if isinstance(spec, type | tuple) or not callable(spec):
+        raise TypeError(
+            f"{argument} must be an exception type, a tuple of exception types, or a predicate on the exception, "
+            f"not {spec!r}"
+        )

@@ -1,0 +1,70 @@
+"""The anyio primitives of a breaker, each bound to the event loop that it was made in.
+
+A breaker may be used in one event loop after another, asyncio and trio. A lock held, or a permit taken, in a loop that
+died would never come back; so both are made anew when the loop has changed.
+"""
+
+from __future__ import annotations
+
+import anyio
+from anyio.lowlevel import EventLoopToken, current_token
+
+
+class SemaphoreGate:
+    """The permits of one half-open episode: an `anyio.Semaphore` that is taken and released without waiting.
+
+    Args:
+        permits: How many trial calls may run at once.
+
+    Raises:
+        anyio.NoEventLoopError: No event loop runs in this thread.
+    """
+
+    __slots__ = ("_semaphore", "token")
+
+    def __init__(self, permits: int) -> None:
+        self.token = current_token()
+        self._semaphore = anyio.Semaphore(permits, max_value=permits)
+
+    def take(self) -> bool:
+        """Take a permit if one is free; say whether."""
+        try:
+            self._semaphore.acquire_nowait()
+        except anyio.WouldBlock:
+            return False
+        return True
+
+    def give(self) -> None:
+        """Give a permit back."""
+        self._semaphore.release()
+
+
+class LoopLock:
+    """An `anyio.Lock` per event loop, made when it is first needed."""
+
+    __slots__ = ("_lock", "_token")
+
+    def __init__(self) -> None:
+        self._token: EventLoopToken | None = None
+        self._lock: anyio.Lock | None = None
+
+    def current(self) -> anyio.Lock:
+        """Return the lock of the running event loop.
+
+        Raises:
+            anyio.NoEventLoopError: No event loop runs in this thread.
+        """
+        token = current_token()
+        if self._lock is None or token != self._token:
+            self._token = token
+            self._lock = anyio.Lock(fast_acquire=True)
+        return self._lock
+
+    def take(self) -> anyio.Lock | None:
+        """Take the lock without waiting; return it, or None if anybody holds it, this task included."""
+        lock = self.current()
+        try:
+            lock.acquire_nowait()
+        except (anyio.WouldBlock, RuntimeError):
+            return None
+        return lock

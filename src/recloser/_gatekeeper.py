@@ -1,0 +1,429 @@
+"""Admits calls to a breaker and settles them: the inner half of the anyio shell around the state machine.
+
+Everything here is synchronous. Between two awaits nothing interleaves, so that deciding, counting and releasing are
+single steps that cannot be cancelled halfway and need no lock; only the step from open to half-open takes one, without
+waiting.
+
+The closed path is not here. It is written out where calls are made (`CircuitBreaker.call`, the decorator, the guard):
+
+    epoch = self._live                    # None: closed path not available, ask _enter()
+    ... await the call ...                # an exception goes to _raised()
+    if self._live is epoch:               # else: _returned()
+        epoch.successes += 1
+        if epoch.watch: self._observe(epoch)
+
+`_live` is the machine's epoch while the breaker is closed or disabled and nobody wants to know more than the number of
+successes: no listener, no durations, no predicate on results.
+
+Rules: the state is settled before anybody is told. What user code raises (predicates, listeners, clocks) is logged and
+never reaches the caller, except for KeyboardInterrupt and SystemExit, which go through after the call has been settled.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from contextlib import suppress
+from functools import lru_cache
+from time import time as wall_clock
+from typing import TYPE_CHECKING, Any, cast
+
+from anyio.lowlevel import current_token
+
+from recloser._cancellation import DEADLINES_REMEMBERED, Deadline, deadline_of, is_cancellation, is_cancelled_group
+from recloser._core.machine import (
+    CLOSED,
+    DISABLED,
+    FAILURE,
+    FORCED_OPEN,
+    HALF_OPEN,
+    OPEN,
+    SUCCESS,
+    BreakerMachine,
+    Epoch,
+    Probe,
+    Ticket,
+)
+from recloser._core.outcomes import Classifier, Outcome
+from recloser._core.windows import ALWAYS
+from recloser._delivery import Dispatcher, describe, log_transition
+from recloser._gate import LoopLock, SemaphoreGate
+from recloser._reports import call_ended, call_rejected, late_outcome, probe_admitted, state_changed
+from recloser.errors import CircuitBreakerOpenError, MisuseError, RejectedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
+    import anyio
+
+    from recloser._core.events import Event, Transition
+    from recloser._core.outcomes import ExceptionSpec
+    from recloser._core.settings import Settings
+    from recloser._core.states import Trigger
+
+    def raised() -> BaseException:
+        """Return the exception that is being handled."""
+else:
+    from sys import exception
+
+    raised = exception
+
+logger = logging.getLogger("recloser")
+
+IGNORED = Outcome.IGNORED
+SHADOWED = Epoch(0, 0, 0)
+"""The ticket of a call that shadow mode let through although it would have been rejected."""
+HINT_AFTER_CANCELLATIONS = 10
+
+
+class Gatekeeper:
+    """What a breaker needs to admit and to settle calls."""
+
+    __slots__ = (
+        "__weakref__",
+        "_cancelled_run",
+        "_changed",
+        "_classifier",
+        "_clock",
+        "_clock_failed",
+        "_deadlines",
+        "_dispatcher",
+        "_failed_at",
+        "_leaks",
+        "_live",
+        "_lock",
+        "_machine",
+        "_name",
+        "_now_known",
+        "_opened_at",
+        "_outcomes_known",
+        "_shut_until",
+        "_verdicts",
+    )
+
+    _live: Any
+    """The machine's epoch or None; Any, because a ticket that is identical to it is an epoch."""
+
+    def __init__(self, name: str, settings: Settings, clock: Callable[[], float], random: Random) -> None:
+        self._name = name
+        self._clock = clock
+        self._clock_failed = False
+        self._now_known = _checked_reading(clock())
+        self._machine = BreakerMachine(settings, random, self._now_known)
+        self._lock: LoopLock | None = None
+        self._dispatcher: Dispatcher | None = None
+        self._changed: anyio.Event | None = None
+        self._leaks: list[Ticket] = []
+        self._deadlines: tuple[Deadline, ...] = ()
+        self._failed_at: float | None = None
+        self._opened_at: float | None = None
+        self._cancelled_run = self._outcomes_known = 0
+        self._classify_by(settings)
+        self._refresh()
+
+    def _classify_by(self, settings: Settings) -> None:
+        expected, ignored = settings.expected_exception, settings.ignored_exception
+        shared = isinstance(expected, type | tuple) and isinstance(ignored, type | tuple)
+        self._classifier = _shared_classifier(expected, ignored) if shared else _classifier(expected, ignored)
+        self._verdicts = self._classifier.verdicts
+
+    def _refresh(self) -> None:
+        """Find out whether the closed path is available, and until when calls are rejected without further ado."""
+        machine = self._machine
+        settings = machine.settings
+        counting_suffices = (
+            (machine.state is CLOSED or machine.state is DISABLED)
+            and not machine.meter.needs_duration
+            and settings.failed_result is None
+            and settings.count_cancelled_after_seconds is None
+            and not self._is_observed()
+        )
+        self._live = machine.epoch if counting_suffices else None
+        silent = machine.state is OPEN and not settings.shadow and not self._is_observed()
+        self._shut_until = machine.reopen_at if silent else ALWAYS
+
+    def _is_observed(self) -> bool:
+        return self._dispatcher is not None and bool(self._dispatcher.entries)
+
+    # Admitting
+
+    def _enter(self) -> Ticket:
+        """Admit a call; return the ticket by which it is settled.
+
+        Raises:
+            CircuitBreakerOpenError: The call is rejected.
+        """
+        machine = self._machine
+        try:
+            left = self._shut_until - self._clock()
+        except Exception:  # noqa: BLE001 - whatever a clock raises; _now() logs it
+            left = self._shut_until - self._now()
+        if left > 0:
+            machine.rejected += 1
+            raise CircuitBreakerOpenError(self._name, left, OPEN, machine.frozen_failures, machine.last_error)
+        ticket = self._ask()
+        if ticket is None:
+            raise self._rejection()
+        return ticket
+
+    def _ask(self) -> Ticket | None:
+        """Admit a call; return the ticket by which it is settled, or None, counted and told, if it is rejected."""
+        if self._leaks:
+            self._drain()
+        machine = self._machine
+        if machine.state is CLOSED or machine.state is DISABLED:
+            return machine.epoch
+        return self._knock(self._now())
+
+    def _knock(self, now: float) -> Ticket | None:
+        """Ask for a trial call."""
+        machine = self._machine
+        if machine.state is HALF_OPEN:
+            self._leave_dead_loop()
+            if machine.is_full(now):
+                return self._reject(now)
+        elif now < machine.reopen_at:
+            return self._reject(now)
+        if self._lock is None:
+            self._lock = LoopLock()
+        lock = self._lock.take()
+        if lock is None:
+            return self._reject(now)
+        try:
+            ticket, transitions = machine.admit(now, SemaphoreGate)
+            self._refresh()
+        finally:
+            lock.release()
+        return self._admitted(ticket, transitions, now)
+
+    def _admitted(self, ticket: Ticket | None, transitions: tuple[Transition, ...], now: float) -> Ticket | None:
+        events = [event for transition in transitions for event in self._note(transition)]
+        if isinstance(ticket, Probe) and self._is_observed():
+            events.append(probe_admitted(self._name, now, ticket))
+        try:
+            self._deliver(events)
+        except BaseException:
+            if ticket is not None:
+                self._settle(ticket, IGNORED, None)
+            raise
+        return self._reject(now) if ticket is None else ticket
+
+    def _reject(self, now: float) -> Ticket | None:
+        machine = self._machine
+        machine.rejected += 1
+        shadow = machine.settings.shadow
+        if self._is_observed():
+            self._deliver([call_rejected(self._name, now, machine.state, machine.retry_after(now), shadow=shadow)])
+        return SHADOWED if shadow else None
+
+    def _rejection(self) -> CircuitBreakerOpenError:
+        machine = self._machine
+        reason = None if machine.cause is None else machine.cause.reason
+        wait = machine.retry_after(self._now())
+        return CircuitBreakerOpenError(
+            self._name, wait, machine.state, machine.frozen_failures, machine.last_error, reason
+        )
+
+    def _leave_dead_loop(self) -> None:
+        """Give up the trial calls of another event loop: one breaker, one loop at a time."""
+        episode = self._machine.episode
+        if episode is not None and isinstance(episode.gate, SemaphoreGate) and episode.gate.token != current_token():
+            self._machine.abandon_probes(SemaphoreGate(episode.settings.max_probes))
+
+    def _drain(self) -> None:
+        """Release the tickets of permits that were dropped without being settled."""
+        while self._leaks:
+            self._machine.leak(self._leaks.pop())
+        self._wake()
+
+    def _lose(self, ticket: Ticket) -> None:
+        """Note a ticket to be released later; called by finalisers, in any thread."""
+        self._leaks.append(ticket)
+
+    def _start(self, ticket: Ticket) -> float | None:
+        """Return the instant at which a call starts, None if nobody will want to know."""
+        if isinstance(ticket, Probe):
+            return ticket.admitted_at
+        machine = self._machine
+        wanted = machine.meter.needs_duration or machine.settings.count_cancelled_after_seconds is not None
+        return self._now() if wanted or self._is_observed() else None
+
+    # Settling
+
+    def _observe(self, epoch: Epoch) -> None:
+        """Show the machine a success on the closed path, if it wants to see it."""
+        try:
+            now = self._clock()
+        except Exception:  # noqa: BLE001 - whatever a clock raises; _now() logs it
+            now = self._now()
+        if now < epoch.edge:
+            return
+        trigger = self._machine.observe(now if math.isfinite(now) else self._now())
+        if trigger is not None:
+            self._go(trigger, None)
+
+    def _returned(self, ticket: Ticket, result: object, started: float | None) -> None:
+        """Settle a call that returned."""
+        failed_result = self._machine.settings.failed_result
+        outcome = SUCCESS
+        if failed_result is not None:
+            try:
+                outcome = FAILURE if failed_result(result) else SUCCESS
+            except Exception:
+                logger.exception("failed_result of circuit breaker %r raised; the call counts as failed", self._name)
+                outcome = FAILURE
+            except BaseException:
+                self._settle(ticket, IGNORED, started)
+                raise
+        self._settle(ticket, outcome, started)
+
+    def _raised(self, ticket: Ticket, exc: BaseException, started: float | None) -> None:
+        """Settle a call that ended with an exception."""
+        outcome = self._verdicts.get(type(exc))
+        if outcome is FAILURE and ticket is self._live and not self._machine.meter.needs_clock:
+            self._failed_at = wall_clock()
+            trigger = self._machine.count_failure(0.0, 0.0)
+            if trigger is not None:
+                self._go(trigger, describe(exc))
+            return
+        if outcome is None:
+            if is_cancellation(exc) or is_cancelled_group(exc):
+                self._cancelled(ticket, exc, started)
+                return
+            try:
+                outcome = self._classifier.judge(exc)
+            except Exception:
+                logger.exception("A predicate of circuit breaker %r raised; the call counts as failed", self._name)
+                outcome = FAILURE
+            except BaseException:
+                self._settle(ticket, IGNORED, started)
+                raise
+        self._settle(ticket, outcome, started, exc)
+
+    def _cancelled(self, ticket: Ticket, exc: BaseException, started: float | None) -> None:
+        """Settle a cancelled call: neutral, unless a deadline around it ran out, once per deadline."""
+        deadline = deadline_of(exc)
+        limit = self._machine.settings.count_cancelled_after_seconds
+        if deadline is not None:
+            failed = not any(map(deadline.is_same, self._deadlines))
+            if self._machine.is_current(ticket):
+                self._deadlines = (*self._deadlines, deadline)[-DEADLINES_REMEMBERED:]
+        elif limit is not None and started is not None:
+            failed = self._now() - started >= limit
+        else:
+            failed = False
+            self._hint_at_cancellations()
+        if failed:
+            self._settle(ticket, FAILURE, started, exc)
+        else:
+            self._settle(ticket, IGNORED, started, cancelled=True)
+
+    def _hint_at_cancellations(self) -> None:
+        """Tell once how to count calls that are always cancelled and never end."""
+        machine = self._machine
+        outcomes = machine.epoch.successes + machine.epoch.failures
+        if outcomes != self._outcomes_known:
+            self._outcomes_known, self._cancelled_run = outcomes, min(self._cancelled_run, 0)
+        self._cancelled_run += 1
+        if self._cancelled_run == HINT_AFTER_CANCELLATIONS:
+            self._cancelled_run = -(10**18)
+            logger.warning(
+                "Circuit breaker %r saw %d cancelled calls in a row and no outcome. asyncio.timeout() and wait_for() "
+                "look like any other cancellation and count as nothing; set count_cancelled_after_seconds, or use "
+                "anyio.fail_after(), to count calls that hang as failures",
+                self._name,
+                HINT_AFTER_CANCELLATIONS,
+            )
+
+    def _settle(
+        self,
+        ticket: Ticket,
+        outcome: Outcome,
+        started: float | None,
+        exc: BaseException | None = None,
+        *,
+        cancelled: bool = False,
+    ) -> None:
+        """Count how an admitted call ended, go where that leads, and tell those who listen."""
+        if ticket is SHADOWED:
+            return
+        machine = self._machine
+        observed = self._is_observed()
+        now = self._now() if started is not None or observed or machine.meter.needs_clock else 0.0
+        duration = max(0.0, now - started) if started is not None else None
+        current = machine.is_current(ticket)
+        trigger = machine.settle(ticket, outcome, now, duration or 0.0, cancelled=cancelled)
+        if current and outcome is FAILURE:
+            self._failed_at = wall_clock()
+        events: list[Event] = []
+        if observed and current:
+            events.append(call_ended(self._name, now, ticket, outcome, duration, exc=exc, cancelled=cancelled))
+        elif observed:
+            events.append(late_outcome(self._name, now, ticket, outcome))
+        if trigger is not None:
+            events += self._note(self._step(trigger, describe(exc)))
+        elif isinstance(ticket, Probe):
+            self._wake()
+        self._deliver(events)
+
+    def _go(self, trigger: Trigger, last_error: str | None, **details: Any) -> None:  # noqa: ANN401 - passed on
+        self._deliver(self._note(self._step(trigger, last_error, **details)))
+
+    def _step(self, trigger: Trigger, last_error: str | None, **details: Any) -> Transition:  # noqa: ANN401 - passed on
+        transition = self._machine.transition(trigger, self._now(), last_error=last_error, **details)
+        self._refresh()
+        return transition
+
+    # Telling
+
+    def _note(self, transition: Transition) -> list[Event]:
+        """Log a transition and wake those who wait; return what listeners are to be told."""
+        if transition.new is OPEN or transition.new is FORCED_OPEN:
+            self._opened_at = wall_clock()
+        elif transition.new is CLOSED:
+            self._opened_at = None
+        with suppress(Exception):
+            log_transition(self._name, transition)
+        self._wake()
+        return [state_changed(self._name, transition)] if self._is_observed() else []
+
+    def _deliver(self, events: list[Event]) -> None:
+        """Tell listeners what one step gave rise to, all of it before what they themselves give rise to."""
+        if events and self._dispatcher is not None:
+            self._dispatcher.emit(events)
+
+    def _wake(self) -> None:
+        """Let those look again who wait until a call has a chance."""
+        changed, self._changed = self._changed, None
+        if changed is not None:
+            with suppress(RuntimeError):
+                changed.set()
+
+    # Time
+
+    def _now(self) -> float:
+        """Read the clock and check the reading; the last good one if the clock fails."""
+        try:
+            self._now_known = _checked_reading(self._clock())
+        except Exception:
+            if not self._clock_failed:
+                logger.exception("The clock of circuit breaker %r failed; its last reading is used", self._name)
+            self._clock_failed = True
+        else:
+            self._clock_failed = False
+        return self._now_known
+
+
+def _classifier(expected: ExceptionSpec, ignored: ExceptionSpec) -> Classifier:
+    return Classifier(expected, ignored, always_ignored=(RejectedError, MisuseError), is_cancellation=is_cancellation)
+
+
+_shared_classifier = cast("Callable[[ExceptionSpec, ExceptionSpec], Classifier]", lru_cache(maxsize=256)(_classifier))
+"""One classifier for all breakers with the same exception types, and so one memory of verdicts."""
+
+
+def _checked_reading(now: float) -> float:
+    if not math.isfinite(now):
+        raise ValueError(f"the clock must return a finite number of seconds, not {now!r}")
+    return now

@@ -1,0 +1,167 @@
+"""Permits: an admission in the hand, for calls whose end is seen elsewhere."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+from recloser._core.machine import Epoch, Probe, Ticket
+from recloser._core.outcomes import Outcome
+from recloser._gatekeeper import SHADOWED
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from recloser._gatekeeper import Gatekeeper
+
+
+class Permit:
+    """The right to make one call, to be settled once by `succeed()`, `fail()` or `ignore()`.
+
+    Settling is synchronous, so that it cannot be cancelled halfway; settling again changes nothing. As a context
+    manager the permit is settled by how the block ends, exactly as a call would be. A permit that is dropped unsettled
+    is released as ignored and counted as leaked, with a ResourceWarning. Made by `acquire()`, `try_acquire()`,
+    `try_acquire_nowait()` and `guard()`.
+    """
+
+    __slots__ = ("_breaker", "_held", "_started", "_ticket")
+
+    _held: bool
+    _started: float | None
+    _ticket: Ticket
+
+    def __init__(self, breaker: Gatekeeper, ticket: Ticket | None, started: float | None) -> None:
+        self._breaker = breaker
+        self._started = started
+        self._held = False
+        if ticket is not None:
+            self._ticket = ticket
+            self._held = ticket is not SHADOWED
+
+    @property
+    def generation(self) -> int:
+        """The breaker's generation that admitted the call; 0 for one that only shadow mode let through."""
+        ticket = self._ticket
+        return ticket.generation if isinstance(ticket, Epoch) else ticket.epoch.generation
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether this is a trial call."""
+        return isinstance(self._ticket, Probe)
+
+    def succeed(self) -> None:
+        """Count the call as a success."""
+        if self._let_go():
+            self._breaker._settle(self._ticket, Outcome.SUCCESS, self._started)
+
+    def fail(self, exc: BaseException | None = None) -> None:
+        """Count the call as a failure, whatever `expected_exception` says.
+
+        Args:
+            exc: What went wrong; only its type and message are kept.
+        """
+        if self._let_go():
+            self._breaker._settle(self._ticket, Outcome.FAILURE, self._started, exc)
+
+    def ignore(self) -> None:
+        """Give the permit back; the call counts neither as a success nor as a failure."""
+        if self._let_go():
+            self._breaker._settle(self._ticket, Outcome.IGNORED, self._started)
+
+    def __enter__(self) -> Self:
+        """Return the permit itself."""
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Settle the permit by how the block ended, unless that has been done."""
+        if exc is None:
+            self.succeed()
+        elif self._let_go():
+            self._breaker._raised(self._ticket, exc, self._started)
+
+    def _returned(self, result: object) -> None:
+        """Settle the permit by what the call returned."""
+        if self._let_go():
+            self._breaker._returned(self._ticket, result, self._started)
+
+    def _progress(self) -> None:
+        """Note that the call has delivered something; a trial call that did so is not failed by its time limit."""
+        if isinstance(self._ticket, Probe):
+            self._ticket.progressed = True
+
+    def _let_go(self) -> bool:
+        held, self._held = self._held, False
+        return held
+
+
+class AcquiredPermit(Permit):
+    """A permit in the hands of a caller who may drop it.
+
+    The finaliser leaves the release to the breaker: it may run in the middle of a step, or in any thread.
+    """
+
+    __slots__ = ()
+
+    def __del__(self) -> None:
+        """Have the permit released as ignored and counted as leaked, if it was not settled."""
+        if not self._held:
+            return
+        self._held = False
+        self._breaker._lose(self._ticket)
+        warnings.warn(
+            f"a permit of circuit breaker {self._breaker._name!r} was dropped without succeed(), fail() or ignore()",
+            ResourceWarning,
+            stacklevel=2,
+            source=self,
+        )
+
+
+class Guard(Permit):
+    """A block under a breaker's protection: `async with breaker.guard() as permit`.
+
+    Entering admits the call or raises `CircuitBreakerOpenError`; it does not yield to the event loop. The block's end
+    settles the permit, unless the block did. One guard is one block at a time, and may be entered again afterwards. It
+    needs no finaliser: Python ends the block of a coroutine that is dropped.
+    """
+
+    __slots__ = ()
+
+    async def __aenter__(self) -> Self:
+        """Admit the block.
+
+        Raises:
+            CircuitBreakerOpenError: The breaker rejects it.
+            RuntimeError: The guard is in use.
+        """
+        if self._held:
+            raise RuntimeError("this guard is in use; call guard() for each block")
+        breaker = self._breaker
+        ticket = breaker._live
+        if ticket is None:
+            ticket = breaker._enter()
+            self._started = breaker._start(ticket)
+            self._held = ticket is not SHADOWED
+        else:
+            self._held = True
+        self._ticket = ticket
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Settle the permit by how the block ended, unless that has been done."""
+        if not self._held:
+            return
+        self._held = False
+        breaker, ticket = self._breaker, self._ticket
+        if exc is not None:
+            breaker._raised(ticket, exc, self._started)
+        elif breaker._live is ticket:
+            ticket.successes += 1
+            if ticket.watch:
+                breaker._observe(ticket)
+        else:
+            breaker._settle(ticket, Outcome.SUCCESS, self._started)

@@ -1,0 +1,114 @@
+"""The decorator's two forms: coroutine functions and async generator functions."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from time import time as wall_clock
+from typing import TYPE_CHECKING, Any
+
+from recloser._core.machine import FAILURE
+from recloser._gatekeeper import raised
+from recloser._permit import AcquiredPermit
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable
+
+    from recloser._gatekeeper import Gatekeeper
+
+
+def protect(breaker: Gatekeeper, fn: Any) -> Any:  # noqa: ANN401 - typed where it is called
+    """Return the function under the breaker's protection.
+
+    Raises:
+        TypeError: It is neither a coroutine function nor an async generator function.
+    """
+    if _is(inspect.isasyncgenfunction, fn):
+        wrapper: Any = _protect_generator(breaker, fn)
+    elif _is(inspect.iscoroutinefunction, fn):
+        wrapper = _protect_coroutine(breaker, fn)
+    else:
+        raise TypeError(
+            f"a circuit breaker decorates coroutine functions and async generator functions, not {fn!r}; "
+            "await breaker.call(fn, ...) takes any function that returns an awaitable or a plain value, "
+            "breaker.call_in_thread(fn, ...) a blocking one"
+        )
+    functools.update_wrapper(wrapper, fn)
+    wrapper.breaker = breaker
+    return wrapper
+
+
+def _is(kind: Callable[[Any], bool], fn: Any) -> bool:  # noqa: ANN401 - asked of anything
+    return kind(fn) or (callable(fn) and not inspect.isclass(fn) and kind(type(fn).__call__))
+
+
+def _protect_coroutine(breaker: Gatekeeper, fn: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    async def protected(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the signature is the function's
+        epoch = breaker._live
+        started = None
+        if epoch is None:
+            epoch = breaker._enter()
+            started = breaker._start(epoch)
+        try:
+            result = await fn(*args, **kwargs)
+        except:
+            if (
+                breaker._live is epoch
+                and epoch.successes == (run := epoch.run).seen
+                and epoch.failures + 1 < run.trip_at
+                and breaker._verdicts.get(type(raised())) is FAILURE
+            ):
+                epoch.failures += 1
+                breaker._failed_at = wall_clock()
+            else:
+                breaker._raised(epoch, raised(), started)
+            raise
+        if breaker._live is epoch:
+            epoch.successes += 1
+            if epoch.watch:
+                breaker._observe(epoch)
+        else:
+            breaker._returned(epoch, result, started)
+        return result
+
+    return protected
+
+
+def _protect_generator(
+    breaker: Gatekeeper, fn: Callable[..., AsyncGenerator[Any, Any]]
+) -> Callable[..., AsyncGenerator[Any, Any]]:
+    async def protected(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:  # noqa: ANN401 - the signature is the function's
+        ticket = breaker._enter()
+        permit = AcquiredPermit(breaker, ticket, breaker._start(ticket))
+        delivered = False
+        try:
+            source = fn(*args, **kwargs)
+            step = source.asend(None)
+            while True:
+                try:
+                    item = await step
+                except StopAsyncIteration:
+                    break
+                delivered = True
+                permit._progress()
+                try:
+                    sent = yield item
+                except GeneratorExit:
+                    await source.aclose()
+                    raise
+                except BaseException as exc:  # noqa: BLE001 - forwarded to the function's own generator
+                    step = source.athrow(exc)
+                else:
+                    step = source.asend(sent)
+        except GeneratorExit as exc:
+            if delivered:
+                permit.succeed()
+            else:
+                permit.__exit__(GeneratorExit, exc, None)
+            raise
+        except BaseException as exc:
+            permit.__exit__(type(exc), exc, None)
+            raise
+        permit.succeed()
+
+    return protected

@@ -1,0 +1,104 @@
+"""Makes events of what the machine reports: adds the breaker's name and the wall clock, and errors as text."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from recloser._core.events import (
+    CallFailed,
+    CallIgnored,
+    CallRejected,
+    CallSucceeded,
+    Event,
+    LateOutcome,
+    ProbeAdmitted,
+    StateChanged,
+)
+from recloser._core.machine import FAILURE, SUCCESS, Probe, Ticket
+from recloser._delivery import message_of
+
+if TYPE_CHECKING:
+    from recloser._core.events import Transition
+    from recloser._core.outcomes import Outcome
+    from recloser._core.states import CircuitState
+
+
+def state_changed(breaker: str, transition: Transition) -> Event:
+    """Return the event of a transition."""
+    return StateChanged(
+        breaker=breaker,
+        at=datetime.now(UTC),
+        monotonic=transition.monotonic,
+        old=transition.old,
+        new=transition.new,
+        cause=transition.cause,
+        snapshot=transition.snapshot,
+    )
+
+
+def probe_admitted(breaker: str, now: float, probe: Probe) -> Event:
+    """Return the event of a trial call that was let through."""
+    return ProbeAdmitted(breaker=breaker, at=datetime.now(UTC), monotonic=now, generation=probe.epoch.generation)
+
+
+def call_rejected(breaker: str, now: float, state: CircuitState, retry_after: float | None, *, shadow: bool) -> Event:
+    """Return the event of a call that was not started, or that only shadow mode let through."""
+    return CallRejected(
+        breaker=breaker, at=datetime.now(UTC), monotonic=now, state=state, retry_after=retry_after, shadow=shadow
+    )
+
+
+def late_outcome(breaker: str, now: float, ticket: Ticket, outcome: Outcome) -> Event:
+    """Return the event of a call that ended after its generation had."""
+    generation, _ = _origin(ticket)
+    return LateOutcome(breaker=breaker, at=datetime.now(UTC), monotonic=now, generation=generation, outcome=outcome)
+
+
+def call_ended(
+    breaker: str,
+    now: float,
+    ticket: Ticket,
+    outcome: Outcome,
+    duration: float | None,
+    *,
+    exc: BaseException | None,
+    cancelled: bool,
+) -> Event:
+    """Return the event of a call that ended in the generation that had admitted it."""
+    at = datetime.now(UTC)
+    generation, is_probe = _origin(ticket)
+    if outcome is SUCCESS:
+        return CallSucceeded(
+            breaker=breaker,
+            at=at,
+            monotonic=now,
+            generation=generation,
+            duration_seconds=duration,
+            is_probe=is_probe,
+        )
+    if outcome is FAILURE:
+        return CallFailed(
+            breaker=breaker,
+            at=at,
+            monotonic=now,
+            generation=generation,
+            duration_seconds=duration,
+            is_probe=is_probe,
+            error_type=None if exc is None else type(exc).__qualname__,
+            error_message=None if exc is None else message_of(exc),
+        )
+    return CallIgnored(
+        breaker=breaker,
+        at=at,
+        monotonic=now,
+        generation=generation,
+        duration_seconds=duration,
+        is_probe=is_probe,
+        cancelled=cancelled,
+    )
+
+
+def _origin(ticket: Ticket) -> tuple[int, bool]:
+    """Return the generation that admitted a call, and whether it was a trial call."""
+    return (ticket.epoch.generation, True) if isinstance(ticket, Probe) else (ticket.generation, False)
