@@ -17,12 +17,13 @@ import anyio.lowlevel
 
 from recloser._core import checks
 from recloser._core.explain import explain
-from recloser._core.machine import CLOSED, DISABLED, HALF_OPEN, Probe
+from recloser._core.machine import CLOSED, DISABLED, HALF_OPEN
 from recloser._core.outcomes import Outcome
 from recloser._core.settings import Settings
 from recloser._core.states import CircuitState, Trigger
+from recloser._core.windows import ALWAYS
 from recloser._delivery import Dispatcher, EventStream
-from recloser._gate import LoopLock
+from recloser._gate import Bell, LoopLock
 from recloser._gatekeeper import Gatekeeper, raised
 from recloser._permit import AcquiredPermit, Guard, Permit
 from recloser._protect import protect
@@ -158,7 +159,7 @@ class CircuitBreaker(Gatekeeper):
             epoch = self._enter()
             started = self._start(epoch)
         try:
-            result = fn(*args, **kwargs)
+            result: Any = fn(*args, **kwargs)
             if type(result) is CoroutineType or inspect.isawaitable(result):
                 result = await result
             elif type(result) is AsyncGeneratorType:
@@ -228,11 +229,7 @@ class CircuitBreaker(Gatekeeper):
 
         Outside an event loop it takes no trial calls.
         """
-        try:
-            left = self._shut_until - self._clock()
-        except Exception:  # noqa: BLE001 - whatever a clock raises; _now() logs it
-            left = self._shut_until - self._now()
-        if left > 0:
+        if self._shut_until > ALWAYS and self._shut_seconds() > 0:
             self._machine.rejected += 1
             return None
         try:
@@ -259,10 +256,11 @@ class CircuitBreaker(Gatekeeper):
         await anyio.lowlevel.checkpoint()
         with anyio.move_on_after(timeout_seconds):
             while (wait := self._wait_seconds()) > 0:
-                if self._changed is None:
-                    self._changed = anyio.Event()
+                bell = self._bell
+                if bell is None or bell.token != anyio.lowlevel.current_token():
+                    self._bell = bell = Bell()
                 with anyio.move_on_after(wait):
-                    await self._changed.wait()
+                    await bell.event.wait()
         return self._wait_seconds() <= 0
 
     # Control
@@ -400,10 +398,12 @@ class CircuitBreaker(Gatekeeper):
         lost = [ticket for ticket in tuple(self._leaks) if self._machine.is_unsettled(ticket)]
         if not lost:
             return snapshot
+        episode = self._machine.episode
         return replace(
             snapshot,
             leaked_total=snapshot.leaked_total + len(lost),
-            probes_in_flight=snapshot.probes_in_flight - sum(isinstance(ticket, Probe) for ticket in lost),
+            probes_in_flight=snapshot.probes_in_flight
+            - sum(probe in lost for probe in (episode.probes if episode else ())),
         )
 
     def health(self) -> dict[str, Any]:

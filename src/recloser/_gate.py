@@ -6,6 +6,8 @@ died would never come back; so both are made anew when the loop has changed.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import anyio
 from anyio.lowlevel import EventLoopToken, current_token
 
@@ -37,6 +39,21 @@ class SemaphoreGate:
     def give(self) -> None:
         """Give a permit back."""
         self._semaphore.release()
+
+
+class Bell:
+    """An `anyio.Event` that those wait for who want to know of a change, and the event loop that it belongs to."""
+
+    __slots__ = ("event", "token")
+
+    def __init__(self) -> None:
+        self.token = current_token()
+        self.event = anyio.Event()
+
+    def ring(self) -> None:
+        """Wake all who wait; those of an event loop that is gone are beyond waking."""
+        with suppress(RuntimeError):
+            self.event.set()
 
 
 class LoopLock:

@@ -45,9 +45,10 @@ from recloser._core.machine import (
     Ticket,
 )
 from recloser._core.outcomes import Classifier, Outcome
+from recloser._core.states import Trigger
 from recloser._core.windows import ALWAYS
 from recloser._delivery import Dispatcher, describe, log_transition
-from recloser._gate import LoopLock, SemaphoreGate
+from recloser._gate import Bell, LoopLock, SemaphoreGate
 from recloser._reports import call_ended, call_rejected, late_outcome, probe_admitted, state_changed
 from recloser.errors import CircuitBreakerOpenError, MisuseError, RejectedError
 
@@ -55,15 +56,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    import anyio
-
     from recloser._core.events import Event, Transition
     from recloser._core.outcomes import ExceptionSpec
     from recloser._core.settings import Settings
-    from recloser._core.states import Trigger
 
     def raised() -> BaseException:
         """Return the exception that is being handled."""
+        ...
 else:
     from sys import exception
 
@@ -82,8 +81,8 @@ class Gatekeeper:
 
     __slots__ = (
         "__weakref__",
+        "_bell",
         "_cancelled_run",
-        "_changed",
         "_classifier",
         "_clock",
         "_clock_failed",
@@ -102,6 +101,7 @@ class Gatekeeper:
         "_verdicts",
     )
 
+    _shut_until: float
     _live: Any
     """The machine's epoch or None; Any, because a ticket that is identical to it is an epoch."""
 
@@ -113,7 +113,7 @@ class Gatekeeper:
         self._machine = BreakerMachine(settings, random, self._now_known)
         self._lock: LoopLock | None = None
         self._dispatcher: Dispatcher | None = None
-        self._changed: anyio.Event | None = None
+        self._bell: Bell | None = None
         self._leaks: list[Ticket] = []
         self._deadlines: tuple[Deadline, ...] = ()
         self._failed_at: float | None = None
@@ -148,20 +148,18 @@ class Gatekeeper:
 
     # Admitting
 
-    def _enter(self) -> Ticket:
+    def _enter(self) -> Any:  # noqa: ANN401 - a Ticket; Any for the reason given at _live
         """Admit a call; return the ticket by which it is settled.
 
         Raises:
             CircuitBreakerOpenError: The call is rejected.
         """
-        machine = self._machine
-        try:
-            left = self._shut_until - self._clock()
-        except Exception:  # noqa: BLE001 - whatever a clock raises; _now() logs it
-            left = self._shut_until - self._now()
-        if left > 0:
-            machine.rejected += 1
-            raise CircuitBreakerOpenError(self._name, left, OPEN, machine.frozen_failures, machine.last_error)
+        if self._shut_until > ALWAYS:
+            machine = self._machine
+            left = self._shut_seconds()
+            if left > 0:
+                machine.rejected += 1
+                raise CircuitBreakerOpenError(self._name, left, OPEN, machine.frozen_failures, machine.last_error)
         ticket = self._ask()
         if ticket is None:
             raise self._rejection()
@@ -362,7 +360,7 @@ class Gatekeeper:
         elif observed:
             events.append(late_outcome(self._name, now, ticket, outcome))
         if trigger is not None:
-            events += self._note(self._step(trigger, describe(exc)))
+            events += self._note(self._step(trigger, _last_error(trigger, outcome, exc, duration)))
         elif isinstance(ticket, Probe):
             self._wake()
         self._deliver(events)
@@ -395,12 +393,18 @@ class Gatekeeper:
 
     def _wake(self) -> None:
         """Let those look again who wait until a call has a chance."""
-        changed, self._changed = self._changed, None
-        if changed is not None:
-            with suppress(RuntimeError):
-                changed.set()
+        bell, self._bell = self._bell, None
+        if bell is not None:
+            bell.ring()
 
     # Time
+
+    def _shut_seconds(self) -> float:
+        """Return how long calls are still rejected without further ado; not above 0 if they are not."""
+        try:
+            return self._shut_until - self._clock()
+        except Exception:  # noqa: BLE001 - whatever a clock raises; _now() logs it
+            return self._shut_until - self._now()
 
     def _now(self) -> float:
         """Read the clock and check the reading; the last good one if the clock fails."""
@@ -413,6 +417,13 @@ class Gatekeeper:
         else:
             self._clock_failed = False
         return self._now_known
+
+
+def _last_error(trigger: Trigger, outcome: Outcome, exc: BaseException | None, duration: float | None) -> str | None:
+    """Return what the failure that led to a transition was, as text; None if it was none."""
+    if outcome is FAILURE:
+        return describe(exc)
+    return f"slow trial call, {duration:.3g} s" if trigger is Trigger.PROBE_FAILED else None
 
 
 def _classifier(expected: ExceptionSpec, ignored: ExceptionSpec) -> Classifier:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from recloser._core.machine import Epoch, Probe, Ticket
 from recloser._core.outcomes import Outcome
@@ -29,7 +29,8 @@ class Permit:
 
     _held: bool
     _started: float | None
-    _ticket: Ticket
+    _ticket: Any
+    """A Ticket; Any, because one that is identical to the breaker's live epoch is an epoch."""
 
     def __init__(self, breaker: Gatekeeper, ticket: Ticket | None, started: float | None) -> None:
         self._breaker = breaker

@@ -37,8 +37,8 @@ class Errand:
         self._started = self._ended = self._left = False
         self._result: Any = None
         self._error: BaseException | None = None
-        native = current_token().native_token
-        self._post: Callable[..., object] = getattr(native, "call_soon_threadsafe", None) or native.run_sync_soon  # type: ignore[attr-defined]  # trio's token
+        native: Any = current_token().native_token
+        self._post: Callable[..., object] = getattr(native, "call_soon_threadsafe", None) or native.run_sync_soon
 
     async def run(self) -> Any:  # noqa: ANN401 - what the function returns
         """Run the function in a worker thread; return what it returns, raise what it raises."""

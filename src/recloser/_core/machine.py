@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
+    from recloser._core.meters import Meter
     from recloser._core.settings import Settings
 
 CLOSED = CircuitState.CLOSED
@@ -49,9 +50,11 @@ class Gate(Protocol):
 
     def take(self) -> bool:
         """Take a permit if one is free; say whether."""
+        ...
 
     def give(self) -> None:
         """Give a permit back."""
+        ...
 
 
 class Run(Protocol):
@@ -162,6 +165,11 @@ class BreakerMachine:
         "slow_limit",
         "state",
     )
+
+    settings: Settings
+    reopen_at: float
+    state: CircuitState
+    meter: Meter
 
     def __init__(self, settings: Settings, random: Random, now: float) -> None:
         self.settings = settings

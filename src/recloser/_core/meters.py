@@ -8,13 +8,10 @@ and for a time window the end of the current bucket.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-from recloser._core.windows import ALWAYS, NEVER, Ring, TimeRing, Totals
+from recloser._core.windows import ALWAYS, NEVER, Ring, TimeRing, Totals, Window
 from recloser._core.wording import percent, plural
-
-if TYPE_CHECKING:
-    from recloser._core.trip import ConsecutiveFailures, FailureCount, FailureRate, SlowCallRate
 
 
 class Evidence(NamedTuple):
@@ -43,30 +40,39 @@ class Meter(Protocol):
     @property
     def quiet_until(self) -> float:
         """Successes that end before this instant need not be reported."""
+        ...
 
     def success(self, counts: Counts, now: float, duration: float) -> bool:
         """Record a success, which `counts` includes; return whether the rule is met."""
+        ...
 
     def failure(self, counts: Counts, now: float, duration: float) -> bool:
         """Record a failure, which `counts` includes; return whether the rule is met."""
+        ...
 
     def clear(self, counts: Counts) -> None:
         """Forget everything; count on from the given totals."""
+        ...
 
     def adopt(self, other: Meter, counts: Counts, now: float) -> None:
         """Take over what another meter remembers, as far as it is of the same kind."""
+        ...
 
     def failure_count(self, counts: Counts, now: float) -> int:
         """Return the failures that count at this instant."""
+        ...
 
     def failure_rate(self, counts: Counts, now: float) -> float | None:
         """Return the failure rate, None where it is not measured or undefined."""
+        ...
 
     def slow_call_rate(self, counts: Counts, now: float) -> float | None:
         """Return the slow call rate, None where it is not measured or undefined."""
+        ...
 
     def evidence(self, counts: Counts, now: float) -> Evidence | None:
         """Say why the rule is met, None if it is not."""
+        ...
 
 
 class RunMeter:
@@ -76,7 +82,7 @@ class RunMeter:
     breaker's failing path reads both itself.
     """
 
-    __slots__ = ("_rule", "seen", "trip_at")
+    __slots__ = ("_threshold", "seen", "trip_at")
 
     seen: int
     trip_at: int
@@ -85,8 +91,8 @@ class RunMeter:
     needs_duration = False
     quiet_until = NEVER
 
-    def __init__(self, rule: ConsecutiveFailures, counts: Counts) -> None:
-        self._rule = rule
+    def __init__(self, threshold: int, counts: Counts) -> None:
+        self._threshold = threshold
         self.clear(counts)
 
     def success(self, counts: Counts, now: float, duration: float) -> bool:  # noqa: ARG002 - one protocol for all meters
@@ -97,23 +103,23 @@ class RunMeter:
         """Record a failure, which `counts` includes; return whether the rule is met."""
         if counts.successes != self.seen:
             self.seen = counts.successes
-            self.trip_at = counts.failures - 1 + self._rule.failures
+            self.trip_at = counts.failures - 1 + self._threshold
         return counts.failures >= self.trip_at
 
     def clear(self, counts: Counts) -> None:
         """Forget everything; count on from the given totals."""
         self.seen = counts.successes
-        self.trip_at = counts.failures + self._rule.failures
+        self.trip_at = counts.failures + self._threshold
 
     def adopt(self, other: Meter, counts: Counts, now: float) -> None:
         """Take over the run of another meter of consecutive failures."""
         if isinstance(other, RunMeter | RecentRunMeter):
             self.seen = counts.successes
-            self.trip_at = counts.failures - other.failure_count(counts, now) + self._rule.failures
+            self.trip_at = counts.failures - other.failure_count(counts, now) + self._threshold
 
     def failure_count(self, counts: Counts, now: float) -> int:  # noqa: ARG002 - one protocol for all meters
         """Return the length of the current run."""
-        return counts.failures - self.trip_at + self._rule.failures if counts.successes == self.seen else 0
+        return counts.failures - self.trip_at + self._threshold if counts.successes == self.seen else 0
 
     def failure_rate(self, counts: Counts, now: float) -> None:
         """A run has no rate."""
@@ -123,22 +129,22 @@ class RunMeter:
 
     def evidence(self, counts: Counts, now: float) -> Evidence | None:
         """Say why the rule is met, None if it is not."""
-        return _run_evidence(self.failure_count(counts, now), self._rule)
+        return _run_evidence(self.failure_count(counts, now), self._threshold)
 
 
 class RecentRunMeter:
     """A run of failures that remembers when each was, to forget the old ones."""
 
-    __slots__ = ("_rule", "_seen", "_times", "_within")
+    __slots__ = ("_seen", "_threshold", "_times", "_within")
 
     needs_clock = True
     needs_duration = False
     quiet_until = NEVER
 
-    def __init__(self, rule: ConsecutiveFailures, within_seconds: float, counts: Counts) -> None:
-        self._rule = rule
+    def __init__(self, threshold: int, within_seconds: float, counts: Counts) -> None:
+        self._threshold = threshold
         self._within = within_seconds
-        self._times: deque[float] = deque(maxlen=rule.failures)
+        self._times: deque[float] = deque(maxlen=threshold)
         self._seen = counts.successes
 
     def success(self, counts: Counts, now: float, duration: float) -> bool:  # noqa: ARG002 - one protocol for all meters
@@ -150,7 +156,7 @@ class RecentRunMeter:
         if counts.successes != self._seen:
             self.clear(counts)
         self._times.append(now)
-        return self.failure_count(counts, now) >= self._rule.failures
+        return self.failure_count(counts, now) >= self._threshold
 
     def clear(self, counts: Counts) -> None:
         """Forget everything; count on from the given totals."""
@@ -179,18 +185,19 @@ class RecentRunMeter:
 
     def evidence(self, counts: Counts, now: float) -> Evidence | None:
         """Say why the rule is met, None if it is not."""
-        return _run_evidence(self.failure_count(counts, now), self._rule)
+        return _run_evidence(self.failure_count(counts, now), self._threshold)
 
 
 class FailureRateMeter:
     """The share of failures in a window."""
 
-    __slots__ = ("_ring", "_rule", "needs_clock", "quiet_until")
+    __slots__ = ("_minimum_calls", "_rate", "_ring", "needs_clock", "quiet_until")
 
     needs_duration = False
 
-    def __init__(self, rule: FailureRate, ring: Ring) -> None:
-        self._rule = rule
+    def __init__(self, rate: float, minimum_calls: int, ring: Ring) -> None:
+        self._rate = rate
+        self._minimum_calls = minimum_calls
         self._ring = ring
         self.needs_clock = isinstance(ring, TimeRing)
         self.quiet_until = ALWAYS if self.needs_clock else NEVER
@@ -220,14 +227,16 @@ class FailureRateMeter:
 
     def failure_rate(self, counts: Counts, now: float) -> float | None:
         """Return the failure rate, None below the minimum of calls."""
-        return _rate(self._ring.peek(counts.successes, now), self._rule.minimum_calls)
+        return _rate(self._ring.peek(counts.successes, now), self._minimum_calls)
 
     def slow_call_rate(self, counts: Counts, now: float) -> None:
         """This rule measures no slow calls."""
 
     def evidence(self, counts: Counts, now: float) -> Evidence | None:
         """Say why the rule is met, None if it is not."""
-        return _rate_evidence("failure rate", "failed", self._ring.peek(counts.successes, now), self._rule)
+        return _rate_evidence(
+            "failure rate", "failed", self._rate, self.failure_rate(counts, now), self._ring.peek(counts.successes, now)
+        )
 
     def _weigh(self, totals: Totals) -> bool:
         """Return whether the rule is met, and find out until when a success can't meet it.
@@ -235,26 +244,27 @@ class FailureRateMeter:
         With enough calls a success only lowers the share of failures, until older successes leave a time window.
         """
         calls, failures = totals
-        enough = calls >= self._rule.minimum_calls
+        enough = calls >= self._minimum_calls
         if failures and not enough:
             self.quiet_until = ALWAYS
         else:
             self.quiet_until = self._ring.edge if isinstance(self._ring, TimeRing) else NEVER
-        return enough and failures / calls >= self._rule.rate
+        return enough and failures / calls >= self._rate
 
 
 class FailureCountMeter:
     """The number of failures in a window; a success never trips it."""
 
-    __slots__ = ("_ring", "_rule", "needs_clock")
+    __slots__ = ("_ring", "_threshold", "_window", "needs_clock")
 
     needs_duration = False
     quiet_until = NEVER
 
-    def __init__(self, rule: FailureCount, ring: Ring) -> None:
-        self._rule = rule
-        self._ring = ring
-        self.needs_clock = isinstance(ring, TimeRing)
+    def __init__(self, threshold: int, window: Window, counts: Counts) -> None:
+        self._threshold = threshold
+        self._window = window
+        self._ring = window.ring(counts.successes)
+        self.needs_clock = isinstance(self._ring, TimeRing)
 
     def success(self, counts: Counts, now: float, duration: float) -> bool:  # noqa: ARG002 - one protocol for all meters
         """A success never trips a count of failures."""
@@ -262,7 +272,7 @@ class FailureCountMeter:
 
     def failure(self, counts: Counts, now: float, duration: float) -> bool:  # noqa: ARG002 - one protocol for all meters
         """Record a failure, which `counts` includes; return whether the rule is met."""
-        return self._ring.mark(counts.successes, now).marked >= self._rule.failures
+        return self._ring.mark(counts.successes, now).marked >= self._threshold
 
     def clear(self, counts: Counts) -> None:
         """Forget everything; count on from the given totals."""
@@ -285,27 +295,31 @@ class FailureCountMeter:
 
     def evidence(self, counts: Counts, now: float) -> Evidence | None:
         """Say why the rule is met, None if it is not."""
-        failures, threshold = self.failure_count(counts, now), self._rule.failures
+        failures, threshold = self.failure_count(counts, now), self._threshold
         if failures < threshold:
             return None
-        text = f"{failures} {plural(failures, 'failure')} in {self._rule.window} (threshold {threshold})"
+        text = f"{failures} {plural(failures, 'failure')} in {self._window} (threshold {threshold})"
         return Evidence(failures, threshold, text)
 
 
 class SlowCallRateMeter:
     """The share of slow calls in a window; the failures in the same window are kept beside it, to be shown."""
 
-    __slots__ = ("_failures", "_fast", "_rule", "_slow")
+    __slots__ = ("_failures", "_fast", "_minimum_calls", "_rate", "_slow", "_slow_call_seconds")
 
     needs_clock = True
     needs_duration = True
     quiet_until = ALWAYS
 
-    def __init__(self, rule: SlowCallRate, counts: Counts) -> None:
-        self._rule = rule
+    def __init__(
+        self, rate: float, minimum_calls: int, slow_call_seconds: float, window: Window, counts: Counts
+    ) -> None:
+        self._rate = rate
+        self._minimum_calls = minimum_calls
+        self._slow_call_seconds = slow_call_seconds
         self._fast = 0
-        self._slow = rule.window.ring(0)
-        self._failures = rule.window.ring(counts.successes)
+        self._slow = window.ring(0)
+        self._failures = window.ring(counts.successes)
 
     def success(self, counts: Counts, now: float, duration: float) -> bool:
         """Record a success, which `counts` includes; return whether the rule is met."""
@@ -338,20 +352,22 @@ class SlowCallRateMeter:
 
     def slow_call_rate(self, counts: Counts, now: float) -> float | None:  # noqa: ARG002 - one protocol for all meters
         """Return the slow call rate, None below the minimum of calls."""
-        return _rate(self._slow.peek(self._fast, now), self._rule.minimum_calls)
+        return _rate(self._slow.peek(self._fast, now), self._minimum_calls)
 
-    def evidence(self, counts: Counts, now: float) -> Evidence | None:  # noqa: ARG002 - one protocol for all meters
+    def evidence(self, counts: Counts, now: float) -> Evidence | None:
         """Say why the rule is met, None if it is not."""
-        how = f"took longer than {self._rule.slow_call_seconds:g} s"
-        return _rate_evidence("slow call rate", how, self._slow.peek(self._fast, now), self._rule)
+        how = f"took longer than {self._slow_call_seconds:g} s"
+        return _rate_evidence(
+            "slow call rate", how, self._rate, self.slow_call_rate(counts, now), self._slow.peek(self._fast, now)
+        )
 
     def _record(self, now: float, duration: float) -> bool:
-        if duration > self._rule.slow_call_seconds:
+        if duration > self._slow_call_seconds:
             totals = self._slow.mark(self._fast, now)
         else:
             self._fast += 1
             totals = self._slow.settle(self._fast, now)
-        return totals.calls >= self._rule.minimum_calls and totals.marked / totals.calls >= self._rule.rate
+        return totals.calls >= self._minimum_calls and totals.marked / totals.calls >= self._rate
 
 
 class AnyMeter:
@@ -411,8 +427,7 @@ class AnyMeter:
         return next((evidence for evidence in found if evidence is not None), None)
 
 
-def _run_evidence(run: int, rule: ConsecutiveFailures) -> Evidence | None:
-    threshold = rule.failures
+def _run_evidence(run: int, threshold: int) -> Evidence | None:
     if run < threshold:
         return None
     return Evidence(run, threshold, f"{run} consecutive {plural(run, 'failure')} (threshold {threshold})")
@@ -422,9 +437,8 @@ def _rate(totals: Totals, minimum_calls: int) -> float | None:
     return totals.marked / totals.calls if totals.calls >= minimum_calls else None
 
 
-def _rate_evidence(what: str, how: str, totals: Totals, rule: FailureRate | SlowCallRate) -> Evidence | None:
-    observed = _rate(totals, rule.minimum_calls)
-    if observed is None or observed < rule.rate:
+def _rate_evidence(what: str, how: str, threshold: float, rate: float | None, totals: Totals) -> Evidence | None:
+    if rate is None or rate < threshold:
         return None
     counted = f"{totals.marked} of {totals.calls} calls {how}"
-    return Evidence(observed, rule.rate, f"{what} {percent(observed)} ({counted}; threshold {percent(rule.rate)})")
+    return Evidence(rate, threshold, f"{what} {percent(rate)} ({counted}; threshold {percent(threshold)})")

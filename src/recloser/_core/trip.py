@@ -7,6 +7,7 @@ trips on either. All comparisons are `>=`; a rate is undefined, and trips nothin
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from recloser._core import checks
 from recloser._core.meters import (
@@ -63,8 +64,8 @@ class ConsecutiveFailures(_Combinable):
     def meter(self, counts: Counts) -> Meter:
         """Return a new meter that counts on from the given totals."""
         if self.within_seconds is None:
-            return RunMeter(self, counts)
-        return RecentRunMeter(self, self.within_seconds, counts)
+            return RunMeter(self.failures, counts)
+        return RecentRunMeter(self.failures, self.within_seconds, counts)
 
     def __str__(self) -> str:
         """Say when the rule trips."""
@@ -98,7 +99,7 @@ class FailureRate(_Combinable):
 
     def meter(self, counts: Counts) -> Meter:
         """Return a new meter that counts on from the given totals."""
-        return FailureRateMeter(self, self.window.ring(counts.successes))
+        return FailureRateMeter(self.rate, self.minimum_calls, self.window.ring(counts.successes))
 
     def __str__(self) -> str:
         """Say when the rule trips."""
@@ -129,7 +130,7 @@ class FailureCount(_Combinable):
 
     def meter(self, counts: Counts) -> Meter:
         """Return a new meter that counts on from the given totals."""
-        return FailureCountMeter(self, self.window.ring(counts.successes))
+        return FailureCountMeter(self.failures, self.window, counts)
 
     def __str__(self) -> str:
         """Say when the rule trips."""
@@ -166,7 +167,7 @@ class SlowCallRate(_Combinable):
 
     def meter(self, counts: Counts) -> Meter:
         """Return a new meter that counts on from the given totals."""
-        return SlowCallRateMeter(self, counts)
+        return SlowCallRateMeter(self.rate, self.minimum_calls, self.slow_call_seconds, self.window, counts)
 
     def __str__(self) -> str:
         """Say when the rule trips."""
@@ -202,8 +203,8 @@ def slow_call_limit(rule: TripRule) -> float:
     return min((part.slow_call_seconds for part in _parts(rule) if isinstance(part, SlowCallRate)), default=NEVER)
 
 
-def _parts(rule: object) -> tuple[ConsecutiveFailures | FailureRate | FailureCount | SlowCallRate, ...]:
-    return rule.rules if isinstance(rule, AnyOf) else (rule,)  # type: ignore[return-value]  # only rules are combined
+def _parts(rule: object) -> tuple[Any, ...]:
+    return rule.rules if isinstance(rule, AnyOf) else (rule,)
 
 
 def _check_rate_rule(rule: FailureRate | SlowCallRate) -> None:

@@ -41,18 +41,23 @@ class Ring(Protocol):
 
     def mark(self, plain: int, now: float) -> Totals:
         """Record one marked call and return the totals after it."""
+        ...
 
     def settle(self, plain: int, now: float) -> Totals:
         """Take in the plain calls so far and return the totals."""
+        ...
 
     def peek(self, plain: int, now: float) -> Totals:
         """Return the totals without changing anything."""
+        ...
 
     def clear(self, plain: int) -> None:
         """Forget all calls; `plain` is the running total from which to count on."""
+        ...
 
     def adopt(self, other: Ring, plain: int, now: float) -> None:
         """Take over what another ring of the same kind remembers, as far as it fits."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
