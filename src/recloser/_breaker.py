@@ -235,7 +235,7 @@ class CircuitBreaker(Gatekeeper):
         try:
             ticket = self._ask()
         except anyio.NoEventLoopError:
-            return None
+            ticket = self._reject(self._now())
         return None if ticket is None else AcquiredPermit(self, ticket, self._start(ticket))
 
     async def wait_until_ready(self, timeout_seconds: float | None = None) -> bool:

@@ -45,18 +45,13 @@ class Deadline(NamedTuple):
 
 
 def is_cancellation(exc: BaseException) -> bool:
-    """Return whether the exception is the cancellation of asyncio or trio."""
+    """Return whether the exception is a cancellation by asyncio or trio, or a group of nothing else."""
+    if isinstance(exc, BaseExceptionGroup):
+        return all(map(is_cancellation, exc.exceptions))
     if isinstance(exc, CancelledError):
         return True
     trio = sys.modules.get("trio")
     return trio is not None and isinstance(exc, trio.Cancelled)
-
-
-def is_cancelled_group(exc: BaseException) -> bool:
-    """Return whether the exception is a group of nothing but cancellations."""
-    if not isinstance(exc, BaseExceptionGroup):
-        return False
-    return exc.split(is_cancellation)[1] is None
 
 
 def deadline_of(exc: BaseException) -> Deadline | None:

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from anyio.lowlevel import current_token
 
-from recloser._cancellation import DEADLINES_REMEMBERED, Deadline, deadline_of, is_cancellation, is_cancelled_group
+from recloser._cancellation import DEADLINES_REMEMBERED, Deadline, deadline_of, is_cancellation
 from recloser._core.machine import (
     CLOSED,
     DISABLED,
@@ -285,37 +285,35 @@ class Gatekeeper:
             if trigger is not None:
                 self._go(trigger, describe(exc))
             return
+        cancelled = False
         if outcome is None:
-            if is_cancellation(exc) or is_cancelled_group(exc):
-                self._cancelled(ticket, exc, started)
-                return
             try:
-                outcome = self._classifier.judge(exc)
+                if is_cancellation(exc):
+                    outcome = self._judge_cancellation(ticket, exc, started)
+                    cancelled = outcome is IGNORED
+                else:
+                    outcome = self._classifier.judge(exc)
             except Exception:
                 logger.exception("A predicate of circuit breaker %r raised; the call counts as failed", self._name)
                 outcome = FAILURE
             except BaseException:
                 self._settle(ticket, IGNORED, started)
                 raise
-        self._settle(ticket, outcome, started, exc)
+        self._settle(ticket, outcome, started, exc, cancelled=cancelled)
 
-    def _cancelled(self, ticket: Ticket, exc: BaseException, started: float | None) -> None:
-        """Settle a cancelled call: neutral, unless a deadline around it ran out, once per deadline."""
+    def _judge_cancellation(self, ticket: Ticket, exc: BaseException, started: float | None) -> Outcome:
+        """Return what a cancellation means: nothing, unless a deadline around the call ran out, once per deadline."""
         deadline = deadline_of(exc)
-        limit = self._machine.settings.count_cancelled_after_seconds
         if deadline is not None:
-            failed = not any(map(deadline.is_same, self._deadlines))
+            known = any(map(deadline.is_same, self._deadlines))
             if self._machine.is_current(ticket):
                 self._deadlines = (*self._deadlines, deadline)[-DEADLINES_REMEMBERED:]
-        elif limit is not None and started is not None:
-            failed = self._now() - started >= limit
-        else:
-            failed = False
-            self._hint_at_cancellations()
-        if failed:
-            self._settle(ticket, FAILURE, started, exc)
-        else:
-            self._settle(ticket, IGNORED, started, cancelled=True)
+            return IGNORED if known else FAILURE
+        limit = self._machine.settings.count_cancelled_after_seconds
+        if limit is not None and started is not None:
+            return FAILURE if self._now() - started >= limit else IGNORED
+        self._hint_at_cancellations()
+        return IGNORED
 
     def _hint_at_cancellations(self) -> None:
         """Tell once how to count calls that are always cancelled and never end."""
