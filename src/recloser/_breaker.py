@@ -209,7 +209,11 @@ class CircuitBreaker(Gatekeeper):
 
     def guard(self) -> Guard:
         """Return an async context manager that protects a block and hands it its permit."""
-        return Guard(self, None, None)
+        guard = Guard()
+        guard._breaker = self
+        guard._started = None
+        guard._held = False
+        return guard
 
     async def acquire(self) -> Permit:
         """Admit one call and return its permit, to be settled by the caller. Does not yield to the event loop.
