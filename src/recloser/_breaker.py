@@ -26,7 +26,7 @@ from recloser._delivery import Dispatcher, EventStream
 from recloser._gate import Bell, LoopLock
 from recloser._gatekeeper import Gatekeeper, raised
 from recloser._permit import AcquiredPermit, Guard, Permit
-from recloser._protect import protect
+from recloser._protect import is_kind, protect
 from recloser._threads import Errand
 from recloser.errors import MisuseError
 
@@ -213,6 +213,7 @@ class CircuitBreaker(Gatekeeper):
         guard._breaker = self
         guard._started = None
         guard._held = False
+        guard._wire = None
         return guard
 
     async def acquire(self) -> Permit:
@@ -231,7 +232,7 @@ class CircuitBreaker(Gatekeeper):
     def try_acquire_nowait(self) -> Permit | None:
         """Admit one call and return its permit, or None if it is rejected; for synchronous hooks.
 
-        Outside an event loop it takes no trial calls.
+        Outside a task, in a callback of the event loop too, it takes no trial calls: anyio's semaphore needs a task.
         """
         if self._shut_until > ALWAYS and self._shut_seconds() > 0:
             self._machine.rejected += 1
@@ -322,7 +323,7 @@ class CircuitBreaker(Gatekeeper):
         Raises:
             TypeError: The listener is not a synchronous callable.
         """
-        if not callable(listener) or inspect.iscoroutinefunction(listener):
+        if not callable(listener) or is_kind(inspect.iscoroutinefunction, listener):
             raise TypeError(f"a listener is a synchronous callable, not {listener!r}; events() serves tasks")
         dispatcher = self._dispatching()
         entry = dispatcher.add(listener)

@@ -377,7 +377,7 @@ class Gatekeeper:
         """Log a transition and wake those who wait; return what listeners are to be told."""
         if transition.new is OPEN or transition.new is FORCED_OPEN:
             self._opened_at = wall_clock()
-        elif transition.new is CLOSED:
+        elif transition.new is not HALF_OPEN:
             self._opened_at = None
         with suppress(Exception):
             log_transition(self._name, transition)

@@ -123,13 +123,20 @@ class Guard(Permit):
     """A block under a breaker's protection: `async with breaker.guard() as permit`.
 
     Entering admits the call or raises `CircuitBreakerOpenError`; it does not yield to the event loop. The block's end
-    settles the permit, unless the block did. One guard is one block at a time, and may be entered again afterwards. It
-    needs no finaliser: Python ends the block of a coroutine that is dropped.
+    settles the permit, unless the block did. One guard is one block at a time, and may be entered again afterwards.
 
-    `guard()` sets its fields: a constructor of its own would add a fifth to what a guard costs.
+    `guard()` sets its fields: a constructor of its own would add a fifth to what a guard costs. On the closed path it
+    has no finaliser either: Python ends the block of a coroutine that is dropped.
     """
 
-    __slots__ = ()
+    __slots__ = ("_wire",)
+
+    _wire: AcquiredPermit | None
+    """Holds the ticket of what is not on the closed path too, so that it is noticed if the guard is dropped."""
+
+    def __enter__(self) -> Self:
+        """Refuse to protect nothing: the block would run whatever the breaker says."""
+        raise TypeError("a guard is entered with `async with breaker.guard()`, not with `with`")
 
     async def __aenter__(self) -> Self:
         """Admit the block.
@@ -145,8 +152,10 @@ class Guard(Permit):
         if ticket is None:
             ticket = breaker._enter()
             self._started = breaker._start(ticket)
+            self._wire = AcquiredPermit(breaker, ticket, self._started)
             self._held = ticket is not SHADOWED
         else:
+            self._started = None
             self._held = True
         self._ticket = ticket
         return self
@@ -155,15 +164,17 @@ class Guard(Permit):
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Settle the permit by how the block ended, unless that has been done."""
-        if not self._held:
-            return
-        self._held = False
-        breaker, ticket = self._breaker, self._ticket
-        if exc is not None:
-            breaker._raised(ticket, exc, self._started)
-        elif breaker._live is ticket:
+        ticket = self._ticket
+        if exc is None and self._held and self._breaker._live is ticket:
+            self._held = False
             ticket.successes += 1
             if ticket.watch:
-                breaker._observe(ticket)
+                self._breaker._observe(ticket)
         else:
-            breaker._settle(ticket, Outcome.SUCCESS, self._started)
+            self.__exit__(exc_type, exc, traceback)
+
+    def _let_go(self) -> bool:
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            wire._held = False
+        return super()._let_go()

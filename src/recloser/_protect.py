@@ -23,9 +23,9 @@ def protect(breaker: Gatekeeper, fn: Any) -> Any:  # noqa: ANN401 - typed where 
     Raises:
         TypeError: It is neither a coroutine function nor an async generator function.
     """
-    if _is(inspect.isasyncgenfunction, fn):
+    if is_kind(inspect.isasyncgenfunction, fn):
         wrapper: Any = _protect_generator(breaker, fn)
-    elif _is(inspect.iscoroutinefunction, fn):
+    elif is_kind(inspect.iscoroutinefunction, fn):
         wrapper = _protect_coroutine(breaker, fn)
     else:
         raise TypeError(
@@ -38,7 +38,8 @@ def protect(breaker: Gatekeeper, fn: Any) -> Any:  # noqa: ANN401 - typed where 
     return wrapper
 
 
-def _is(kind: Callable[[Any], bool], fn: Any) -> bool:  # noqa: ANN401 - asked of anything
+def is_kind(kind: Callable[[Any], bool], fn: Any) -> bool:  # noqa: ANN401 - asked of anything
+    """Return whether a function, or an object that is called like one, is of a kind that `inspect` tells."""
     return kind(fn) or (callable(fn) and not inspect.isclass(fn) and kind(type(fn).__call__))
 
 
@@ -50,7 +51,7 @@ def _protect_coroutine(breaker: Gatekeeper, fn: Callable[..., Awaitable[Any]]) -
             epoch = breaker._enter()
             started = breaker._start(epoch)
         try:
-            result = await fn(*args, **kwargs)
+            result = await (fn(*args, **kwargs) if kwargs else fn(*args))  # a tenth less without them
         except:
             if (
                 breaker._live is epoch

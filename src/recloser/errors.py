@@ -21,8 +21,8 @@ class RecloserError(Exception):
 class RejectedError(RecloserError):
     """The call was not started, because something stands before the dependency to protect it.
 
-    The fields live in `args`, so that raising one costs little and pickling works by itself. A breaker around another
-    never counts it as a failure.
+    The fields live in `args`, so that raising one costs little and pickling works by itself; they are given by
+    position. A breaker around another never counts it as a failure.
 
     Args:
         name: Name of what rejected the call.
@@ -31,7 +31,7 @@ class RejectedError(RecloserError):
 
     if TYPE_CHECKING:
 
-        def __init__(self, name: str, retry_after: float | None = None) -> None: ...
+        def __init__(self, name: str, retry_after: float | None = None, /) -> None: ...
 
     @property
     def name(self) -> str:
@@ -80,6 +80,7 @@ class CircuitBreakerOpenError(RejectedError):
             failure_count: int = 0,
             last_failure: str | None = None,
             reason: str | None = None,
+            /,
         ) -> None: ...
 
     @property

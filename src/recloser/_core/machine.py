@@ -114,12 +114,13 @@ Ticket = Epoch | Probe
 class Episode:
     """One half-open period; it keeps the settings it began with."""
 
-    __slots__ = ("gate", "limit_seconds", "passed", "probes", "settings")
+    __slots__ = ("gate", "limit_seconds", "passed", "probes", "settings", "slow_call_seconds")
 
     def __init__(self, settings: Settings, gate: Gate, limit_seconds: float) -> None:
         self.settings = settings
         self.gate = gate
         self.limit_seconds = limit_seconds
+        self.slow_call_seconds = slow_call_limit(settings.trip_when)
         self.passed = 0
         self.probes: list[Probe] = []
 
@@ -162,7 +163,6 @@ class BreakerMachine:
         "rejected",
         "reopen_at",
         "settings",
-        "slow_limit",
         "state",
     )
 
@@ -188,7 +188,6 @@ class BreakerMachine:
         self.probes = self.probe_successes = self.probe_failures = 0
         self.epoch = Epoch(1, 0, 0)
         self.meter = settings.trip_when.meter(self.epoch)
-        self.slow_limit = slow_call_limit(settings.trip_when)
         self._watch()
 
     def admit(self, now: float, new_gate: Callable[[int], Gate]) -> Admission:
@@ -318,12 +317,14 @@ class BreakerMachine:
             self.last_error = last_error
         elif new is FORCED_OPEN:
             self.reopen_at = NEVER if for_seconds is None else since + for_seconds
+            self.open_seconds = for_seconds or 0.0
             self.opened_at = since
             self.last_error = None
-        elif new is CLOSED:
+        elif new is CLOSED or new is DISABLED:
             self.attempt = 0
             self.opened_at = self.last_error = None
-            self.meter.clear(self.epoch)
+            if new is CLOSED:
+                self.meter.clear(self.epoch)
         self._watch()
         return Transition(old, new, cause, before, now)
 
@@ -331,9 +332,9 @@ class BreakerMachine:
         """Go on with other settings; state, generation, deadline and window stay, a half-open episode keeps its own."""
         if settings.trip_when != self.settings.trip_when:
             meter = settings.trip_when.meter(self.epoch)
-            AnyMeter((meter,)).adopt(self.meter, self.epoch, now)
+            heirs = meter if isinstance(meter, AnyMeter) else AnyMeter((meter,))
+            heirs.adopt(self.meter, self.epoch, now)
             self.meter = meter
-            self.slow_limit = slow_call_limit(settings.trip_when)
         self.settings = settings
         self._watch()
 
@@ -437,10 +438,10 @@ class BreakerMachine:
             self.probe_failures += 1
             return Trigger.PROBE_FAILED
         self.probe_successes += 1
-        if duration > self.slow_limit:
-            return Trigger.PROBE_FAILED
         if episode is None:
             return None
+        if duration > episode.slow_call_seconds:
+            return Trigger.PROBE_FAILED
         episode.passed += 1
         return Trigger.PROBES_PASSED if episode.passed >= episode.settings.success_threshold else None
 

@@ -166,10 +166,11 @@ class RecentRunMeter:
     def adopt(self, other: Meter, counts: Counts, now: float) -> None:
         """Take over the run of another meter of consecutive failures, with their times where it knows them."""
         if isinstance(other, RecentRunMeter):
+            self.clear(counts)
             self._times.extend(other._times if other._seen == counts.successes else ())
         elif isinstance(other, RunMeter):
+            self.clear(counts)
             self._times.extend([now] * other.failure_count(counts, now))
-        self._seen = counts.successes
 
     def failure_count(self, counts: Counts, now: float) -> int:
         """Return how many failures of the current run are recent."""
@@ -216,8 +217,11 @@ class FailureRateMeter:
         self.quiet_until = ALWAYS if self.needs_clock else NEVER
 
     def adopt(self, other: Meter, counts: Counts, now: float) -> None:
-        """Take over the window of another meter of the failure rate or count."""
-        if isinstance(other, FailureRateMeter | FailureCountMeter):
+        """Take over the window of another meter of the failure rate, or of the count in a count window.
+
+        A count in a time window does not know when successes were.
+        """
+        if isinstance(other, FailureRateMeter) or (isinstance(other, FailureCountMeter) and not other.needs_clock):
             self._ring.adopt(other._ring, counts.successes, now)
             self._weigh(self._ring.peek(counts.successes, now))
 
@@ -245,11 +249,12 @@ class FailureRateMeter:
         """
         calls, failures = totals
         enough = calls >= self._minimum_calls
-        if failures and not enough:
+        met = enough and failures / calls >= self._rate
+        if met or (failures and not enough):
             self.quiet_until = ALWAYS
         else:
             self.quiet_until = self._ring.edge if isinstance(self._ring, TimeRing) else NEVER
-        return enough and failures / calls >= self._rate
+        return met
 
 
 class FailureCountMeter:
@@ -340,6 +345,7 @@ class SlowCallRateMeter:
         """Take over the window of another meter of slow calls."""
         if isinstance(other, SlowCallRateMeter):
             self._fast = other._fast
+            self._slow.clear(self._fast)
             self._slow.adopt(other._slow, self._fast, now)
             self._failures.adopt(other._failures, counts.successes, now)
 

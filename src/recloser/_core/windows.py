@@ -128,9 +128,11 @@ class CountRing:
         self._position = self._filled = self._marked = 0
         self._seen = plain
 
-    def mark(self, plain: int, now: float) -> Totals:
+    def mark(self, plain: int, now: float) -> Totals:  # noqa: ARG002 - one protocol for all rings
         """Record one marked call and return the totals after it."""
-        self.settle(plain, now)
+        fresh = plain - self._seen
+        if fresh:
+            self._take_in(fresh, plain)
         if self._marks is None:
             self._marks = bytearray(self._size)
         position = self._position
@@ -144,13 +146,7 @@ class CountRing:
         """Take in the plain calls so far and return the totals."""
         fresh = plain - self._seen
         if fresh:
-            self._seen = plain
-            self._filled = min(self._filled + fresh, self._size)
-            if self._marks is not None:
-                for start, stop in self._spans(fresh):
-                    self._marked -= self._marks.count(1, start, stop)
-                    self._marks[start:stop] = bytes(stop - start)
-            self._position = (self._position + fresh) % self._size
+            self._take_in(fresh, plain)
         return Totals(self._filled, self._marked)
 
     def peek(self, plain: int, now: float) -> Totals:  # noqa: ARG002 - one protocol for all rings
@@ -163,10 +159,10 @@ class CountRing:
 
     def adopt(self, other: Ring, plain: int, now: float) -> None:
         """Take over the latest calls of another count ring; one of another kind leaves this one empty."""
+        self.clear(plain)
         if not isinstance(other, CountRing):
             return
         other.settle(plain, now)
-        self._seen = plain
         self._filled = min(other._filled, self._size)
         self._position = self._filled % self._size
         if other._marks is not None:
@@ -174,6 +170,16 @@ class CountRing:
             latest = ordered[len(ordered) - self._filled :]
             self._marks = latest + bytes(self._size - self._filled)
             self._marked = latest.count(1)
+
+    def _take_in(self, fresh: int, plain: int) -> None:
+        """Record the plain calls that ended since the ring was last asked."""
+        self._seen = plain
+        self._filled = min(self._filled + fresh, self._size)
+        if self._marks is not None and self._marked:
+            for start, stop in self._spans(fresh):
+                self._marked -= self._marks.count(1, start, stop)
+                self._marks[start:stop] = bytes(stop - start)
+        self._position = (self._position + fresh) % self._size
 
     def _spans(self, fresh: int) -> tuple[tuple[int, int], ...]:
         """Return the one or two stretches of the ring that the next `fresh` calls overwrite."""
@@ -223,13 +229,14 @@ class TimeRing:
 
     def adopt(self, other: Ring, plain: int, now: float) -> None:
         """Take over the latest buckets of another time ring; one of another kind leaves this one empty."""
+        self.clear(plain)
         if not isinstance(other, TimeRing) or other._bases is None:
             return
         theirs = other._roll(plain, now)
         ours = self._roll(plain, now)
         self._marked = other._marked
         for bucket in range(self._bucket - self._buckets + 1, self._bucket + 1):
-            same_start = math.floor(bucket * self._width / other._width)
+            same_start = other._bucket_of(bucket * self._width)
             self._set_base(ours, bucket, *other._base(theirs, same_start))
 
     def _roll(self, plain: int, now: float) -> array[int]:
