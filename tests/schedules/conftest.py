@@ -1,0 +1,20 @@
+"""What the schedules share: silence about what they break on purpose, and asserts that show their values."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+
+import pytest
+
+pytest.register_assert_rewrite("tests.schedules.observer", "tests.schedules.world")
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    """Predicates and listeners that raise, and permits that are dropped, are part of the scenarios."""
+    logger = logging.getLogger("recloser")
+    logger.disabled = True
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        yield
+    logger.disabled = False

@@ -1,0 +1,226 @@
+"""A breaker as one would write it to be obviously right: it keeps every outcome and counts anew each time.
+
+It is told what happens in the order in which it happens, and says what a breaker must answer. It shares no code with
+the library but the rules' own numbers.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from recloser import ConsecutiveFailures, CountWindow, ExponentialBackoff, FailureCount, FailureRate, SlowCallRate
+from recloser._core.trip import AnyOf, TripRule
+from tests.schedules.plan import Plan, Rule
+
+SHORTEST_DEFAULT_PROBE_TIMEOUT = 60.0
+
+
+CLOSED_DOORS = ("open", "forced_open")
+OPEN_DOORS = ("closed", "disabled")
+
+
+class Verdict(StrEnum):
+    """What a call's end counts as, if it is not late."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    IGNORED = "ignored"
+    CANCELLED = "cancelled"
+
+
+@dataclass(eq=False)
+class Ticket:
+    """An admitted call."""
+
+    generation: int
+    at: float
+    is_probe: bool
+    is_shadow: bool = False
+    progressed: bool = False
+    timed_out: bool = False
+    settled: bool = False
+
+
+@dataclass(frozen=True)
+class Record:
+    """A counted outcome outside of half-open."""
+
+    at: float
+    failed: bool
+    seconds: float
+
+
+@dataclass(eq=False)
+class Model:
+    """The breaker that the real one is compared with."""
+
+    plan: Plan
+    episode: Plan = field(init=False)
+    """What the half-open episode began with."""
+    state: str = "closed"
+    generation: int = 1
+    attempt: int = 0
+    open_seconds: float = 0.0
+    reopen_at: float = 0.0
+    passed: int = 0
+    frozen_failures: int = 0
+    window: list[Record] = field(default_factory=list)
+    probes: list[Ticket] = field(default_factory=list)
+    totals: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.episode = self.plan
+
+    def arrive(self, now: float) -> Ticket | None:
+        """A call arrives; None: it is rejected. In shadow mode it runs all the same, and counts for nothing."""
+        self._expire(now)
+        if self.state in CLOSED_DOORS and now >= self.reopen_at:
+            self.episode = self.plan
+            self._go("half_open", now)
+        if self.state in CLOSED_DOORS or (self.state == "half_open" and len(self.probes) >= self.episode.max_probes):
+            self.totals["rejected"] += 1
+            return Ticket(0, now, is_probe=False, is_shadow=True) if self.plan.shadow else None
+        ticket = Ticket(self.generation, now, is_probe=self.state == "half_open")
+        self.totals["admitted"] += 1
+        if ticket.is_probe:
+            self.probes.append(ticket)
+        return ticket
+
+    def settle(self, ticket: Ticket, verdict: Verdict, now: float) -> None:
+        """An admitted call ends; what it counts as is told in `totals`."""
+        assert not ticket.settled, "the model was told twice"
+        ticket.settled = True
+        if ticket.is_shadow:
+            return
+        if ticket in self.probes:
+            self.probes.remove(ticket)
+        if self.is_late(ticket):
+            self.totals["late"] += 1
+            return
+        self.totals[verdict] += 1
+        if verdict in (Verdict.SUCCESS, Verdict.FAILURE):
+            self._count(ticket, verdict is Verdict.FAILURE, now)
+
+    def leak(self, ticket: Ticket) -> None:
+        """The permit of a call is dropped."""
+        ticket.settled = True
+        if ticket.is_shadow:
+            return
+        self.totals["leaked_after_time_out" if ticket.timed_out else "leaked"] += 1
+        if ticket in self.probes:
+            self.probes.remove(ticket)
+
+    def force_open(self, now: float, for_seconds: float | None) -> None:
+        self._go("forced_open", now)
+        self.reopen_at = float("inf") if for_seconds is None else now + for_seconds
+
+    def disable(self, now: float) -> None:
+        self._go("disabled", now)
+
+    def reset(self, now: float) -> None:
+        self._go("closed", now)
+
+    def is_late(self, ticket: Ticket) -> bool:
+        return ticket.is_shadow or ticket.timed_out or ticket.generation != self.generation
+
+    def is_clean(self) -> bool:
+        """Closed, and nothing in the window could still trip it."""
+        return self.state == "closed" and not any(record.failed or record.seconds > 0 for record in self.window)
+
+    def failure_count(self, now: float) -> int:
+        if self.state in OPEN_DOORS:
+            return _failures(_parts(self.plan.rule)[0], self.window, now)
+        return self.frozen_failures
+
+    def _count(self, ticket: Ticket, failed: bool, now: float) -> None:  # noqa: FBT001
+        seconds = now - ticket.at
+        if not ticket.is_probe:
+            self.window.append(Record(now, failed, seconds))
+            if self.state == "closed" and any(_is_met(part, self.window, now) for part in _parts(self.plan.rule)):
+                self._go("open", now)
+        elif failed or seconds > _slow_limit(self.plan.rule):
+            self._go("open", now)
+        else:
+            self._pass(now)
+
+    def _pass(self, now: float) -> None:
+        self.passed += 1
+        if self.passed >= self.episode.success_threshold:
+            self._go("closed", now)
+
+    def _expire(self, now: float) -> None:
+        while self.state == "half_open" and self.probes:
+            probe, limit = self.probes[0], self.probes[0].at + self._probe_seconds()
+            if now < limit:
+                return
+            probe.timed_out = True
+            self.probes.pop(0)
+            self.totals["timed_out"] += 1
+            self.totals[Verdict.SUCCESS if probe.progressed else Verdict.FAILURE] += 1
+            if probe.progressed:
+                self._pass(limit)
+            else:
+                self._go("open", limit)
+
+    def _probe_seconds(self) -> float:
+        return self.episode.probe_timeout_seconds or max(self.open_seconds, SHORTEST_DEFAULT_PROBE_TIMEOUT)
+
+    def _go(self, state: str, now: float) -> None:
+        settings = self.episode if self.state == "half_open" else self.plan
+        if self.state in OPEN_DOORS:
+            self.frozen_failures = self.failure_count(now)
+        self.state = state
+        self.generation += 1
+        self.probes = []
+        self.passed = 0
+        if state == "open":
+            self.attempt += 1
+            self.open_seconds = _open_seconds(settings.backoff, self.attempt)
+            self.reopen_at = now + self.open_seconds
+        if state == "closed":
+            self.attempt = 0
+            self.window = []
+
+
+def _parts(rule: TripRule) -> tuple[Rule, ...]:
+    return rule.rules if isinstance(rule, AnyOf) else (rule,)
+
+
+def _slow_limit(rule: TripRule) -> float:
+    return min(
+        (part.slow_call_seconds for part in _parts(rule) if isinstance(part, SlowCallRate)), default=float("inf")
+    )
+
+
+def _open_seconds(backoff: float | ExponentialBackoff, attempt: int) -> float:
+    if isinstance(backoff, ExponentialBackoff):
+        return min(backoff.initial_seconds * backoff.multiplier ** (attempt - 1), backoff.maximum_seconds)
+    return float(backoff)
+
+
+def _seen(rule: FailureRate | FailureCount | SlowCallRate, window: list[Record]) -> list[Record]:
+    """A time window is longer than any schedule: it sees everything."""
+    return window[-rule.window.size :] if isinstance(rule.window, CountWindow) else window
+
+
+def _failures(rule: Rule, window: list[Record], now: float) -> int:
+    if not isinstance(rule, ConsecutiveFailures):
+        return sum(record.failed for record in _seen(rule, window))
+    run = 0
+    for record in reversed(window):
+        if not record.failed:
+            break
+        run += rule.within_seconds is None or now - record.at < rule.within_seconds
+    return run if rule.within_seconds is None else min(run, rule.failures)
+
+
+def _is_met(rule: Rule, window: list[Record], now: float) -> bool:
+    if isinstance(rule, ConsecutiveFailures | FailureCount):
+        return _failures(rule, window, now) >= rule.failures
+    seen = _seen(rule, window)
+    if len(seen) < rule.minimum_calls:
+        return False
+    hits = [
+        record.failed if isinstance(rule, FailureRate) else record.seconds > rule.slow_call_seconds for record in seen
+    ]
+    return sum(hits) / len(seen) >= rule.rate

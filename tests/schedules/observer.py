@@ -1,0 +1,108 @@
+"""Listeners and readers of a breaker's events, and what has to be true of what they are told."""
+
+from collections import Counter
+from itertools import pairwise
+
+import anyio
+
+from recloser import (
+    CallFailed,
+    CallIgnored,
+    CallRejected,
+    CallSucceeded,
+    Event,
+    EventsDropped,
+    LateOutcome,
+    ProbeAdmitted,
+    StateChanged,
+)
+from recloser._core.states import TRANSITIONS
+from tests.schedules.model import Verdict
+from tests.schedules.world import World
+
+MEDDLES = 0.1
+RAISES = 0.1
+ROOMY = 1000
+"""A buffer of that size never overflows within a schedule."""
+
+
+class Observer:
+    """A listener that keeps everything, makes calls of its own, and raises now and then."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.log: list[Event] = []
+        world.breaker.subscribe(self)
+
+    def __call__(self, event: Event) -> None:
+        self.log.append(event)
+        world = self.world
+        assert event.breaker == world.breaker.name
+        assert event.monotonic <= world.now()
+        if world.schedule.rng.random() < MEDDLES:
+            self._meddle()
+        if world.schedule.rng.random() < RAISES:
+            message = "a listener is broken"
+            raise ValueError(message)
+
+    def _meddle(self) -> None:
+        """Takes a permit in the middle of the step that made the event."""
+        world = self.world
+        ticket = world.model.arrive(world.now())
+        permit = world.breaker.try_acquire_nowait()
+        assert (permit is None) == (ticket is None)
+        if permit is not None and ticket is not None:
+            world.settle(ticket, Verdict.IGNORED)
+            permit.ignore()
+
+    def check(self) -> None:
+        """The events add up to the totals, and the state changes to a legal way from closed to here."""
+        health = self.world.breaker.health()
+        seen = Counter(type(event) for event in self.log)
+        cancelled = sum(isinstance(event, CallIgnored) and event.cancelled for event in self.log)
+        timed_out = self.world.model.totals["timed_out"]
+        assert seen[CallRejected] == health["rejected_total"]
+        assert seen[LateOutcome] == health["late_total"]
+        assert seen[ProbeAdmitted] == health["probe_total"]
+        assert seen[CallIgnored] == health["ignored_total"] + health["cancelled_total"]
+        assert cancelled == health["cancelled_total"]
+        assert seen[CallSucceeded] + seen[CallFailed] + timed_out == health["success_total"] + health["failure_total"]
+        changes = [event for event in self.log if isinstance(event, StateChanged)]
+        assert len(changes) == self.world.breaker.generation - 1
+        assert [change.snapshot.generation for change in changes] == list(range(1, len(changes) + 1))
+        for before, after in pairwise(changes):
+            assert before.new is after.old
+        for change in changes:
+            assert TRANSITIONS[change.old][change.cause.trigger] is change.new
+
+
+class Reader:
+    """A task that reads a stream of events, as slowly as its buffer is small.
+
+    Every event that it reads is the next one of the log, after as many lost ones as it was told.
+    """
+
+    def __init__(self, observer: Observer, max_buffer: int) -> None:
+        self.log = observer.log
+        self.world = observer.world
+        self.max_buffer = max_buffer
+        self.place = 0
+        self.is_last_call = False
+
+    async def read(self) -> None:
+        schedule = self.world.schedule
+        async with self.world.breaker.events(max_buffer=self.max_buffer) as stream:
+            self.place = len(self.log)
+            while not self.is_last_call or self.place < len(self.log):
+                with anyio.move_on_after(schedule.rng.choice((0.0, 0.5, 5.0))):
+                    self._take(await anext(stream))
+                await schedule.pause()
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, EventsDropped):
+            assert event.count > 0
+            assert self.max_buffer < ROOMY
+            self.place += event.count
+        else:
+            assert event is self.log[self.place]
+            self.place += 1

@@ -1,0 +1,71 @@
+"""Bugs put into the real breaker on purpose: each is found, so that the schedules that find none mean something."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import anyio.lowlevel
+import pytest
+
+from recloser import CircuitBreaker, Permit
+from recloser._core.machine import BreakerMachine, Probe
+from recloser._core.outcomes import Outcome
+from recloser._delivery import Dispatcher
+from recloser._gate import SemaphoreGate
+from recloser._gatekeeper import Gatekeeper
+from recloser._permit import Guard
+from recloser.testing import Schedule, ScheduleError, explore
+from tests.schedules.scenarios import calls, control_by_hand, streams
+
+Scenario = Callable[[Schedule], Coroutine[Any, Any, None]]
+SCHEDULES = 2_000
+
+
+async def late_exit(guard: Guard, *how: Any) -> None:  # noqa: ANN401 - how the block ended
+    await anyio.lowlevel.checkpoint()
+    await exit_guard(guard, *how)
+
+
+async def late_permit(breaker: CircuitBreaker) -> Permit:
+    permit = await acquire(breaker)
+    await anyio.lowlevel.checkpoint()
+    return permit
+
+
+exit_guard, acquire, emit = Guard.__aexit__, CircuitBreaker.acquire, Dispatcher.emit
+
+BUGS: dict[str, tuple[Scenario, type, str, Any]] = {
+    "the generation is not checked": (
+        calls,
+        BreakerMachine,
+        "is_current",
+        lambda _, ticket: not (isinstance(ticket, Probe) and ticket.settled),
+    ),
+    "a permit never comes back": (calls, SemaphoreGate, "give", lambda _: None),
+    "a permit is settled twice": (calls, Permit, "_let_go", lambda permit: permit._held),
+    "a permit is given although none is free": (calls, SemaphoreGate, "take", lambda _: True),
+    "a permit is given back after an await": (calls, Guard, "__aexit__", late_exit),
+    "an await follows the taking of a permit": (
+        calls,
+        CircuitBreaker,
+        "acquire",
+        late_permit,
+    ),
+    "a dropped permit is not found": (calls, Gatekeeper, "_lose", lambda *_: None),
+    "a cancellation is a success": (calls, Gatekeeper, "_judge_cancellation", lambda *_: Outcome.SUCCESS),
+    "a trial call may take for ever": (calls, BreakerMachine, "_expire_probes", lambda *_: []),
+    "nobody wakes those who wait": (control_by_hand, Gatekeeper, "_wake", lambda _: None),
+    "only the last event of a step is told": (
+        streams,
+        Dispatcher,
+        "emit",
+        lambda dispatcher, events: emit(dispatcher, events[-1:]),
+    ),
+}
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_a_seeded_bug_is_found(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    scenario, owner, name, broken = BUGS[bug]
+    monkeypatch.setattr(owner, name, broken)
+    with pytest.raises(ScheduleError):
+        explore(scenario, schedules=SCHEDULES)

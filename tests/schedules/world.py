@@ -1,0 +1,331 @@
+"""A breaker, the dependency behind it, callers in every style, and the model that knows what has to happen.
+
+The model is told of each arrival before the breaker sees it, and of each end in the step in which the dependency ends.
+At both points the two must agree. Since neither tells the other anything, an await in the wrong place inside the
+breaker shows as a difference.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from random import Random
+
+from recloser import CircuitBreakerOpenError, CircuitState, Event, Permit, RejectedError, StateChanged
+from recloser.testing import Schedule
+from tests.schedules.judge import Judge
+from tests.schedules.model import Model, Ticket, Verdict
+from tests.schedules.plan import (
+    BAD_RESULT,
+    LONGEST_WAIT_SECONDS,
+    MOST_MINIMUM_CALLS,
+    ODD_RESULT,
+    AnsweredError,
+    NeutralError,
+    OddError,
+    Plan,
+    StopEverything,
+)
+
+TOTALS = ("success", "failure", "ignored", "cancelled", "late", "leaked", "rejected")
+NO_RESULT = object()
+"""What a style returns that has no result to show."""
+
+
+Style = Callable[["Job"], Awaitable[object]]
+
+
+@dataclass(eq=False)
+class Job:
+    """One call: what the dependency will do, and what became of it."""
+
+    result: object
+    error: BaseException | None
+    ticket: Ticket | None = None
+    started: bool = False
+    has_result: bool = False
+    explicit: bool = False
+    quick: bool = False
+
+    @classmethod
+    def draw(cls, rng: Random) -> "Job":
+        if rng.random() < 0.5:
+            return cls(rng.choice((object(), object(), BAD_RESULT, ODD_RESULT)), None)
+        error = rng.choice(
+            (ConnectionError, ConnectionError, AnsweredError, NeutralError, OddError, StopEverything, None)
+        )
+        return cls(None, RejectedError("inner", 1.0) if error is None else error("planned"))
+
+    def answer(self) -> object:
+        if self.error is not None:
+            raise self.error
+        return self.result
+
+
+class World:
+    """One breaker under test."""
+
+    def __init__(self, schedule: Schedule, plan: Plan | None = None) -> None:
+        self.schedule = schedule
+        self.elapsed = 0.0
+        self.plan = Plan.draw(schedule.rng) if plan is None else plan
+        self.breaker = self.plan.breaker(self.now)
+        self.forced_for: float | None = None
+        self.model = Model(self.plan)
+        self.judge = Judge(self.plan)
+        self.decorated = self.breaker(self.dependency)
+        self.stream = self.breaker(self.source)
+        self.styles: tuple[Style, ...] = (
+            self.by_call,
+            self.by_decorator,
+            self.by_guard,
+            self.by_acquire,
+            self.by_try_acquire,
+            self.by_try_acquire_nowait,
+            self.by_generator,
+            self.by_dropping_the_permit,
+        )
+
+    # Time
+
+    def now(self) -> float:
+        """The breaker's clock, which goes on from one event loop to the next."""
+        return self.elapsed + self.schedule.now()
+
+    def move_to(self, schedule: Schedule) -> None:
+        """The breaker is used in another event loop from now on."""
+        if schedule is not self.schedule:
+            self.elapsed = self.now()
+            self.schedule = schedule
+
+    # Control by hand
+
+    def follow_control(self) -> None:
+        """From now on the model is told of control by hand, in the step in which it takes effect."""
+        self.breaker.subscribe(self._on_control)
+
+    async def force_open(self, for_seconds: float | None) -> None:
+        self.forced_for = for_seconds
+        await self.breaker.force_open("maintenance", for_seconds)
+
+    async def reconfigure(self) -> None:
+        """Changes everything but the trip rule, whose window would change as well."""
+        drawn = Plan.draw(self.schedule.rng)
+        changed = replace(drawn, rule=self.plan.rule, shadow=self.plan.shadow)
+        options = changed.options()
+        del options["trip_when"]
+        await self.breaker.reconfigure(**options)
+        self.plan = self.model.plan = self.judge.plan = changed
+
+    async def unlock(self) -> None:
+        """Ends what only a reset ends."""
+        while self.breaker.state in (CircuitState.FORCED_OPEN, CircuitState.DISABLED):
+            await self.breaker.reset()
+
+    def _on_control(self, event: Event) -> None:
+        if not isinstance(event, StateChanged):
+            return
+        now = self.now()
+        if event.cause.trigger == "forced_open":
+            self.model.force_open(now, self.forced_for)
+        elif event.cause.trigger == "disabled":
+            self.model.disable(now)
+        elif event.cause.trigger == "reset":
+            self.model.reset(now)
+
+    # Jobs
+
+    def job(self) -> Job:
+        return Job.draw(self.schedule.rng)
+
+    async def run(self, job: Job, style: Style | None = None) -> object:
+        """Makes one call; checks that the breaker did what is right and that the caller got what is its own."""
+        style = style or self.schedule.rng.choice(self.styles)
+        self.arrive(job)
+        try:
+            result = await style(job)
+        except CircuitBreakerOpenError:
+            assert not job.started
+            self.rejected(job)
+        except asyncio.CancelledError:
+            assert job.started, "cancelled inside the breaker"
+            raise
+        except BaseException as error:
+            if error is not job.error:
+                raise
+        else:
+            if result is not NO_RESULT:
+                assert job.error is None
+                assert result is job.result
+            return result
+        finally:
+            self.agree()
+        return None
+
+    # What the model is told
+
+    def arrive(self, job: Job) -> None:
+        job.ticket = self.model.arrive(self.now())
+        self.schedule.note(f"a call {'is rejected' if job.ticket is None else job.ticket.generation}")
+
+    def rejected(self, job: Job) -> None:
+        assert job.ticket is None, "rejected, but the model admits it"
+
+    def begin(self, job: Job) -> Ticket:
+        assert job.ticket is not None, "admitted, but the model rejects it"
+        job.started = True
+        self.agree()
+        return job.ticket
+
+    def end(self, job: Job, error: BaseException | None) -> None:
+        ticket, now = job.ticket, self.now()
+        assert ticket is not None
+        self.schedule.note(f"a call of generation {ticket.generation} ends with {error!r}")
+        if job.explicit:
+            verdict = _explicit(error)
+        elif error is not None:
+            verdict = self.judge.error(error, now - ticket.at, late=self.model.is_late(ticket))
+        else:
+            verdict = self.judge.result(job.result) if job.has_result else Verdict.SUCCESS
+        self.settle(ticket, verdict)
+
+    def settle(self, ticket: Ticket, verdict: Verdict) -> None:
+        self.model.settle(ticket, verdict, self.now())
+
+    def leak(self, ticket: Ticket) -> None:
+        self.model.leak(ticket)
+
+    def agree(self) -> None:
+        now, model, breaker = self.now(), self.model, self.breaker
+        seen = breaker.state.value, breaker.generation, breaker.failure_count
+        right = model.state, model.generation, model.failure_count(now)
+        assert seen == right, f"the breaker is {seen}, the model {right}"
+
+    # The dependency
+
+    async def dependency(self, job: Job) -> object:
+        self.begin(job)
+        try:
+            if not job.quick:
+                await self.schedule.pause()
+            result = job.answer()
+        except BaseException as error:
+            self.end(job, error)
+            raise
+        self.end(job, None)
+        return result
+
+    async def source(self, job: Job) -> AsyncGenerator[int, None]:
+        """The dependency as a stream of some items."""
+        ticket = self.begin(job)
+        try:
+            for item in range(self.schedule.rng.randrange(4)):
+                await self.schedule.pause(0.5)
+                ticket.progressed = True
+                yield item
+            await self.schedule.pause(0.5)
+            job.answer()
+        except GeneratorExit:
+            self.settle(ticket, Verdict.SUCCESS if ticket.progressed else Verdict.IGNORED)
+            raise
+        except BaseException as error:
+            self.end(job, error)
+            raise
+        self.end(job, None)
+
+    # The styles
+
+    async def by_call(self, job: Job) -> object:
+        job.has_result = True
+        return await self.breaker.call(self.dependency, job)
+
+    async def by_decorator(self, job: Job) -> object:
+        job.has_result = True
+        return await self.decorated(job)
+
+    async def by_guard(self, job: Job) -> object:
+        async with self.breaker.guard():
+            return await self.dependency(job)
+
+    async def by_acquire(self, job: Job) -> object:
+        with await self.breaker.acquire():
+            return await self.dependency(job)
+
+    async def by_try_acquire(self, job: Job) -> object:
+        return await self._with(await self.breaker.try_acquire(), job)
+
+    async def by_try_acquire_nowait(self, job: Job) -> object:
+        return await self._with(self.breaker.try_acquire_nowait(), job)
+
+    async def _with(self, permit: Permit | None, job: Job) -> object:
+        if permit is None:
+            raise CircuitBreakerOpenError(self.breaker.name)
+        assert permit.is_probe == (self.breaker.state is CircuitState.HALF_OPEN and permit.generation > 0)
+        job.explicit = True
+        try:
+            result = await self.dependency(job)
+        except Exception as error:
+            permit.fail(error)
+            raise
+        except BaseException:
+            permit.ignore()
+            raise
+        else:
+            permit.succeed()
+        finally:
+            for again in self.schedule.rng.sample((permit.succeed, permit.fail, permit.ignore), 2):
+                again()
+        return result
+
+    async def by_generator(self, job: Job) -> object:
+        """Reads a stream to its end, or closes it early."""
+        items = self.stream(job)
+        patience = self.schedule.rng.randrange(1, 5)
+        async with aclosing(items):
+            async for _ in items:
+                patience -= 1
+                if patience == 0:
+                    return NO_RESULT
+                await self.schedule.pause(0.5)
+        return NO_RESULT
+
+    async def by_dropping_the_permit(self, job: Job) -> object:
+        permit = await self.breaker.acquire()
+        ticket = self.begin(job)
+        try:
+            await self.schedule.pause()
+        finally:
+            self.leak(ticket)
+            del permit
+        return NO_RESULT
+
+    # The end
+
+    async def recover(self) -> None:
+        """Whatever has happened: after enough time the next call is admitted, and successes close the breaker.
+
+        The first ones may still trip a closed breaker, whose rate was undefined for want of calls.
+        """
+        for _ in range(MOST_MINIMUM_CALLS + self.plan.success_threshold):
+            await asyncio.sleep(LONGEST_WAIT_SECONDS)
+            job = Job(object(), None, quick=True)
+            await self.run(job, self.by_call)
+            assert job.started, "the breaker is stuck"
+            if self.model.is_clean():
+                break
+        assert self.breaker.state is CircuitState.CLOSED, f"successes leave the breaker {self.breaker.state}"
+
+    def add_up(self) -> None:
+        """The breaker's totals are the model's, and every admission ended once."""
+        health, totals = self.breaker.health(), self.model.totals
+        seen, right = {kind: health[f"{kind}_total"] for kind in TOTALS}, {kind: totals[kind] for kind in TOTALS}
+        assert seen == right, f"the breaker counts {seen}, the model {right}"
+        settled = sum(totals[kind] for kind in TOTALS) - totals["rejected"]
+        assert settled + totals["leaked_after_time_out"] == totals["admitted"] + totals["timed_out"], totals
+        assert health["probes_in_flight"] == 0
+
+
+def _explicit(error: BaseException | None) -> Verdict:
+    if error is None:
+        return Verdict.SUCCESS
+    return Verdict.FAILURE if isinstance(error, Exception) else Verdict.IGNORED

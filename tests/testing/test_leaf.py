@@ -1,0 +1,17 @@
+"""The test kit is a leaf: who does not test does not pay for it."""
+
+import subprocess
+import sys
+
+import recloser.testing
+
+
+def test_importing_recloser_does_not_import_the_test_kit() -> None:
+    probe = "import sys, recloser; sys.exit('recloser.testing' in sys.modules)"
+    subprocess.run([sys.executable, "-c", probe], check=True)
+
+
+def test_everything_public_is_named_and_documented() -> None:
+    names = {name for name in vars(recloser.testing) if not name.startswith("_")}
+    assert names == set(recloser.testing.__all__)
+    assert all(getattr(recloser.testing, name).__doc__ for name in names)
