@@ -1,0 +1,108 @@
+"""What every breaker in the run has in common: it is made, it protects functions, it rejects."""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from benchmarks.harness import BenchmarkError
+
+Work = Callable[[int], Coroutine[Any, Any, int]]
+
+NEVER = 1_000_000_000
+"""A failure threshold that no run reaches."""
+
+LONG_SECONDS = 3600.0
+"""A reset timeout that no run outlasts."""
+
+TRIP_AFTER = 5
+
+
+class Make(Protocol):
+    """Makes a breaker that counts failures in a row, or as near to that as the library comes."""
+
+    def __call__(self, name: str, *, failure_threshold: int, reset_timeout_seconds: float) -> Any:  # noqa: ANN401 - of any library
+        """Returns a closed breaker.
+
+        Args:
+            name: Unique in the run.
+            failure_threshold: So many failures open it.
+            reset_timeout_seconds: So long it stays open.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A breaker of some library.
+
+    Args:
+        distribution: The library's name in the package index.
+        make: Makes one breaker.
+        protect: Puts a breaker around a coroutine function, the way its documentation does.
+        rejection: What an open breaker raises.
+        bound_to_function: Whether the breaker exists only as part of the function that it protects.
+    """
+
+    distribution: str
+    make: Make
+    protect: Callable[[Any, Work], Work]
+    rejection: type[Exception]
+    bound_to_function: bool = False
+
+
+async def work(value: int) -> int:
+    """Answers at once."""
+    return value
+
+
+async def broken(value: int) -> int:
+    """Fails at once."""
+    raise ConnectionError(value)
+
+
+class Dependency:
+    """A dependency that can be switched between healthy and broken, and counts what reaches it."""
+
+    def __init__(self) -> None:
+        """Starts healthy."""
+        self.healthy = True
+        self.reached = 0
+
+    def function(self) -> Work:
+        """Returns the coroutine function that a client would protect."""
+
+        async def ask(value: int) -> int:
+            self.reached += 1
+            if not self.healthy:
+                raise ConnectionError(value)
+            return value
+
+        return ask
+
+
+async def trip(contender: Contender, protected: Work, dependency: Dependency) -> None:
+    """Opens the breaker around a function by failing calls.
+
+    Args:
+        contender: Whose breaker it is.
+        protected: The function, its breaker made with the threshold `TRIP_AFTER`.
+        dependency: What it asks.
+
+    Raises:
+        BenchmarkError: The breaker does not open.
+    """
+    dependency.healthy = False
+    for _ in range(TRIP_AFTER):
+        try:
+            await protected(1)
+        except (ConnectionError, contender.rejection):
+            continue
+    reached = dependency.reached
+    try:
+        await protected(1)
+    except contender.rejection:
+        if dependency.reached == reached:
+            dependency.healthy = True
+            return
+    except ConnectionError:
+        pass
+    raise BenchmarkError(f"{contender.distribution}: still admits after {TRIP_AFTER} failures")

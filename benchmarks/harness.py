@@ -1,0 +1,176 @@
+"""Times subjects against each other in interleaved rounds.
+
+Every round runs every subject once, each round starting with another one, so that a slow phase of the machine hits them
+all. Time is the CPU time of this thread: what other processes do costs nothing, except through shared caches and clock
+rates, and for those there are the minimum and the spread.
+
+The cyclic garbage collector is off while a subject runs and runs between the rounds. Collections would otherwise fall
+to whichever subject happens to be running; `memory.retained_per_rejection` shows who leaves work to the collector.
+"""
+
+import gc
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from types import FunctionType
+from typing import cast
+
+Run = Callable[[int], Awaitable[int]]
+"""Carries out so many operations and returns how many of them went as they should."""
+
+WARM_UP_SHARE = 10
+
+SMALLEST_BATCH = 400
+
+BATCH_STEP = 20
+"""Batches are multiples of this, so that a loop can mix kinds of calls."""
+
+
+class BenchmarkError(Exception):
+    """A subject did not do what it is timed for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One way to make a call.
+
+    Args:
+        key: Unique in the run.
+        run: Makes the calls.
+    """
+
+    key: str
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """The nanoseconds of one operation, one figure a round.
+
+    Args:
+        rounds: In the order of the rounds.
+    """
+
+    rounds: tuple[float, ...]
+
+    @property
+    def minimum(self) -> float:
+        """The fastest round."""
+        return min(self.rounds)
+
+    @property
+    def median(self) -> float:
+        """The round in the middle."""
+        return statistics.median(self.rounds)
+
+    @property
+    def spread(self) -> float:
+        """The distance between the quartiles, as a share of the median."""
+        low, high = quartiles(self.rounds)
+        return (high - low) / self.median
+
+
+@dataclass(frozen=True, slots=True)
+class Overhead:
+    """What a subject adds to its base, in units of what the floor adds to the same base.
+
+    Args:
+        ratio: The median of the ratios within each round. A machine that changes its speed between two rounds, as
+            shared ones do, changes all three times of a round and hardly their ratio.
+        low: The first quartile of these.
+        high: The third quartile of these.
+        of_minima: The ratio of the fastest rounds, which need not be the same round.
+    """
+
+    ratio: float
+    low: float
+    high: float
+    of_minima: float
+
+
+def quartiles(values: Sequence[float]) -> tuple[float, float]:
+    """Returns the first and the third quartile."""
+    if len(values) == 1:
+        return values[0], values[0]
+    first, _, third = statistics.quantiles(values, n=4, method="inclusive")
+    return first, third
+
+
+def overhead(subject: Timings, base: Timings, floor: Timings) -> Overhead:
+    """Compares a subject with the floor.
+
+    Args:
+        subject: What is measured.
+        base: The same work without a breaker.
+        floor: The same work with the hand-written breaker.
+
+    Returns:
+        The ratio of the two overheads, and how far it varies between the rounds.
+    """
+    ratios = [
+        (mine - bare) / (hand_written - bare)
+        for mine, bare, hand_written in zip(subject.rounds, base.rounds, floor.rounds, strict=True)
+    ]
+    low, high = quartiles(ratios)
+    of_minima = (subject.minimum - base.minimum) / (floor.minimum - base.minimum)
+    return Overhead(ratio=statistics.median(ratios), low=low, high=high, of_minima=of_minima)
+
+
+def with_own_code(run: Run) -> Run:
+    """Gives a loop a code object of its own.
+
+    CPython specialises bytecode in place. Loops that share their code would undo each other's specialisation, and a
+    subject's time would depend on the one before it.
+    """
+    function = cast("FunctionType", run)
+    code = function.__code__.replace()
+    return FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
+
+
+async def measure(subjects: Sequence[Subject], *, rounds: int, batch_milliseconds: float) -> dict[str, Timings]:
+    """Times all subjects.
+
+    Args:
+        subjects: At least one.
+        rounds: How often each is timed.
+        batch_milliseconds: About so long each runs in a round, after a warm-up of a tenth of that.
+
+    Returns:
+        The timings by the subjects' keys.
+
+    Raises:
+        BenchmarkError: A call went another way than the subject says.
+    """
+    figures: dict[str, list[float]] = {subject.key: [] for subject in subjects}
+    operations = {subject.key: await _batch(subject, batch_milliseconds) for subject in subjects}
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        for turn in range(rounds):
+            gc.collect()
+            first = turn % len(subjects)
+            for subject in (*subjects[first:], *subjects[:first]):
+                await subject.run(operations[subject.key] // WARM_UP_SHARE)
+                figures[subject.key].append(await _nanoseconds(subject, operations[subject.key]))
+    finally:
+        gc.enable()
+        gc.unfreeze()
+    return {key: Timings(tuple(values)) for key, values in figures.items()}
+
+
+async def _batch(subject: Subject, milliseconds: float) -> int:
+    """Returns how many operations take about so long, a multiple of `BATCH_STEP`."""
+    await subject.run(SMALLEST_BATCH)
+    each = await _nanoseconds(subject, SMALLEST_BATCH)
+    return max(SMALLEST_BATCH, round(milliseconds * 1e6 / each / BATCH_STEP) * BATCH_STEP)
+
+
+async def _nanoseconds(subject: Subject, operations: int) -> float:
+    started = time.thread_time_ns()
+    done = await subject.run(operations)
+    elapsed = time.thread_time_ns() - started
+    if done != operations:
+        raise BenchmarkError(f"{subject.key}: {done} of {operations} calls went as they should")
+    return elapsed / operations

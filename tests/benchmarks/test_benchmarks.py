@@ -1,0 +1,47 @@
+"""The benchmarks run, and print what they promise; their figures are nobody's test."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmarks", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_a_quick_run_measures_every_bar() -> None:
+    done = _run("--quick", "--no-peers")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Not measured" not in done.stdout
+    assert "| recloser" in done.stdout
+    assert "closed, success, decorator" in done.stdout
+    assert "left behind by a rejected call" in done.stdout
+
+
+def test_a_missing_library_is_named_and_stops_nothing() -> None:
+    done = _run("--quick", "--only", "closed")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for library in ("circuitbreaker", "hyx"):
+        assert f"Not installed: {library}" in done.stdout or f"| {library}" in done.stdout
+
+
+def test_an_unknown_group_is_refused_by_name() -> None:
+    done = _run("--only", "closed,opne")
+    assert done.returncode == 2
+    assert "opne" in done.stderr
+
+
+def test_the_profile_counts_what_a_call_executes() -> None:
+    done = _run("--profile")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "floor, decorator" in done.stdout
+    assert "instructions" in done.stdout
+
+
+def test_a_partial_run_is_not_written() -> None:
+    done = _run("--only", "closed", "--write")
+    assert done.returncode == 2
+    assert "full run" in done.stderr
