@@ -1,0 +1,17 @@
+"""The `recloser` command group."""
+
+import click
+
+from recloser import __version__
+from recloser.cli.demo.command import demo
+
+__all__ = ["app"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="recloser")
+def app() -> None:
+    """See circuit breakers work."""
+
+
+app.add_command(demo)

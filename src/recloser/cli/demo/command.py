@@ -1,0 +1,90 @@
+"""`recloser demo` on the command line: its options, and what they mean.
+
+Only click is imported with this module, so that `recloser --help` needs nothing else.
+"""
+
+import importlib.util
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from recloser.cli.demo.plan import DEFAULT, FAST, Plan
+from recloser.cli.extras import MissingExtraError, extra
+
+__all__ = ["demo"]
+
+_CALLS_PER_SECOND = 150
+_INTERRUPTED = 130
+_FORMATS = (".svg", ".png")
+
+
+def _picture(_context: click.Context, _parameter: click.Parameter, path: Path) -> Path:
+    if path.suffix not in _FORMATS:
+        message = f"{path} ends neither in {' nor in '.join(_FORMATS)}"
+        raise click.BadParameter(message)
+    if not path.parent.is_dir():
+        message = f"there is no directory {path.parent}"
+        raise click.BadParameter(message)
+    return path
+
+
+def _installed(_context: click.Context, _parameter: click.Parameter, backend: str) -> str:
+    if importlib.util.find_spec(backend) is None:
+        message = f"{backend} is not installed; this needs: pip install {backend}"
+        raise click.BadParameter(message)
+    return backend
+
+
+@click.command()
+@click.option("--fast", is_flag=True, help="Play the same script in about 4 seconds.")
+@click.option(
+    "--callers",
+    type=click.IntRange(5, 500),
+    default=DEFAULT.callers,
+    show_default=True,
+    help="In each of the two lanes.",
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Of the upstream.  [default: any that is free]")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the replies, latencies and pauses.")
+@click.option(
+    "--backend", type=click.Choice(["asyncio", "trio"]), default="asyncio", show_default=True, callback=_installed
+)
+@click.option("--plain", is_flag=True, help="Write lines, as into a pipe, instead of a live table.")
+@click.option(
+    "--timeline",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    default=Path("recloser-demo.svg"),
+    show_default=True,
+    callback=_picture,
+    help="Where to write the picture, SVG or PNG.",
+)
+@click.option("--no-timeline", is_flag=True, help="Write no picture.")
+def demo(
+    *, fast: bool, callers: int, port: int, seed: int, backend: str, plain: bool, timeline: Path, no_timeline: bool
+) -> None:
+    """Watch a breaker protect a real HTTP server that falls ill.
+
+    The server answers, fails, hangs and recovers while two groups of callers use it, one through a breaker and one
+    without. Ends with what each of them saw and what reached the server, and exits with 1 if the breaker did not open,
+    did not close again, or let more or less than one request through in a half-open episode.
+    """
+    plan = _scaled(FAST if fast else DEFAULT, callers)
+    picture = None if no_timeline else timeline
+    try:
+        with extra("demo"):
+            from recloser.cli.demo.perform import perform  # noqa: PLC0415 - what it needs may be missing
+        sys.exit(perform(plan, seed=seed, port=port, backend=backend, plain=plain, picture=picture))
+    except KeyboardInterrupt:
+        click.echo("Interrupted.", err=True)
+        sys.exit(_INTERRUPTED)
+    except BrokenPipeError:
+        raise  # click ends quietly, as a command does when the next one in the pipe has had enough
+    except (MissingExtraError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _scaled(plan: Plan, callers: int) -> Plan:
+    """Let many callers think for longer, so that the load stays one that a single event loop can carry."""
+    return replace(plan, callers=callers, pause_seconds=max(plan.pause_seconds, callers / _CALLS_PER_SECOND))

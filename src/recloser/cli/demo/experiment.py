@@ -1,0 +1,66 @@
+"""All that one run consists of, and all that it leaves behind for the views, the summary and the picture."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+from recloser import CircuitBreaker
+from recloser.cli.demo.history import History
+from recloser.cli.demo.load import FAULTS, Lane
+from recloser.cli.demo.plan import Phase, Plan
+from recloser.cli.demo.upstream import Upstream
+
+__all__ = ["Experiment", "Mark"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The beginning of a phase, in seconds on the demo's clock."""
+
+    at: float
+    phase: Phase
+
+
+class Experiment:
+    """One upstream, one breaker, two lanes of callers, one clock.
+
+    Args:
+        plan: What to play.
+        seed: Of the replies, latencies and pauses.
+        clock: The seconds since the experiment was made; by default those of the monotonic clock.
+    """
+
+    def __init__(self, plan: Plan, *, seed: int, clock: Callable[[], float] | None = None) -> None:
+        self.plan = plan
+        self.clock = clock or _stopwatch()
+        self.random = Random(seed)
+        self.marks: list[Mark] = []
+        self.upstream = Upstream(plan.phases[0], random=self.random, clock=self.clock)
+        self.breaker = CircuitBreaker(
+            "orders",
+            failure_threshold=plan.failure_threshold,
+            reset_timeout_seconds=plan.reset_timeout_seconds,
+            expected_exception=FAULTS,
+            clock=self.clock,
+        )
+        self.protected = Lane("with-breaker", clock=self.clock, breaker=self.breaker)
+        self.bare = Lane("without-breaker", clock=self.clock)
+        self.history = History()
+        self.breaker.subscribe(self.history)
+
+    def enter(self, phase: Phase) -> None:
+        """Put the upstream into its next phase."""
+        self.marks.append(Mark(self.clock(), phase))
+        self.upstream.phase = phase
+
+    @property
+    def outage(self) -> tuple[float, float]:
+        """When the upstream went down, and when it came back, in seconds on the demo's clock."""
+        down = next(mark.at for mark in self.marks if mark.phase.down)
+        return down, next(mark.at for mark in self.marks if mark.at > down and not mark.phase.down)
+
+
+def _stopwatch() -> Callable[[], float]:
+    started = time.monotonic()
+    return lambda: time.monotonic() - started

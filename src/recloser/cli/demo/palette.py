@@ -1,0 +1,20 @@
+"""The colours of the picture, each with one meaning.
+
+Okabe and Ito's palette stays distinct for every kind of colour vision: https://jfly.uni-koeln.de/color/
+"""
+
+from recloser import CircuitState
+from recloser.cli.demo.load import Outcome
+
+__all__ = ["BLUE", "DOWN", "GREY", "INK", "ORANGE", "OUTCOMES", "SHADE", "STATES", "UP"]
+
+_GREEN, _VERMILION = "#009e73", "#d55e00"
+BLUE, ORANGE = "#0072b2", "#e69f00"
+INK, GREY, SHADE = "#222222", "#5f6670", "#faf3e8"
+UP, DOWN = "#d9eee6", "#f3c3a4"
+OUTCOMES = {Outcome.SUCCESS: _GREEN, Outcome.FAILURE: _VERMILION, Outcome.REJECTED: "#c3c8cf"}
+STATES = {
+    CircuitState.CLOSED.value: (_GREEN, "white"),
+    CircuitState.OPEN.value: (GREY, "white"),
+    CircuitState.HALF_OPEN.value: (ORANGE, INK),
+}

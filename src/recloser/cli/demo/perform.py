@@ -1,0 +1,100 @@
+"""The demo from start to exit code: play, sum up, draw."""
+
+import errno
+import logging
+import os
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from pathlib import Path
+
+import anyio
+from rich.console import Console
+
+from recloser.cli.demo.experiment import Experiment
+from recloser.cli.demo.live import LiveView
+from recloser.cli.demo.plain import PlainView
+from recloser.cli.demo.plan import Plan
+from recloser.cli.demo.report import report
+from recloser.cli.demo.run import play
+from recloser.cli.demo.summary import summarise
+from recloser.cli.demo.timeline import draw
+from recloser.cli.demo.view import View
+
+__all__ = ["conclude", "perform"]
+
+# Without this, trio lets Ctrl-C strike in the middle of anything, a task group's beginning for one.
+_OPTIONS = {"asyncio": {}, "trio": {"restrict_keyboard_interrupt_to_checkpoints": True}}
+
+
+def perform(plan: Plan, *, seed: int, port: int, backend: str, plain: bool, picture: Path | None) -> int:
+    """Run the demo and say what came of it.
+
+    Args:
+        plan: What to play.
+        seed: Of the replies, latencies and pauses.
+        port: The upstream's TCP port, 0 for any that is free.
+        backend: `asyncio` or `trio`.
+        plain: Write lines even on a terminal.
+        picture: Where to write the timeline; None for no picture.
+
+    Returns:
+        The exit code: 0 if the breaker did all that it promises, 1 if not.
+
+    Raises:
+        KeyboardInterrupt: The user pressed Ctrl-C; all tasks have ended and all sockets are closed.
+        BrokenPipeError: Nobody reads the output any more.
+        OSError: The port cannot be used, or the picture could not be written.
+    """
+    # The views tell of every transition: the lines that the library logs would tell it twice.
+    logging.getLogger("recloser").addHandler(logging.NullHandler())
+    console = Console()
+    experiment = Experiment(plan, seed=seed)
+    _play(experiment, console, port=port, backend=backend, plain=plain)
+    return conclude(experiment, console, picture)
+
+
+def conclude(experiment: Experiment, console: Console, picture: Path | None) -> int:
+    """Sum up a run that is over.
+
+    Args:
+        experiment: What happened.
+        console: Where to print the summary and what is wrong with it.
+        picture: Where to write the timeline; None for no picture.
+
+    Returns:
+        The exit code: 0 if the breaker did all that it promises, 1 if not.
+
+    Raises:
+        OSError: The picture could not be written.
+    """
+    summary = summarise(experiment)
+    console.print(report(summary, experiment.plan))
+    if picture is not None:
+        draw(experiment, summary, picture)
+        console.print(f"Timeline:  {picture}", highlight=False, markup=False, soft_wrap=True)
+    for problem in summary.problems:
+        console.print(f"PROBLEM: {problem}", style="bold red", highlight=False, soft_wrap=True)
+    return 1 if summary.problems else 0
+
+
+def _play(experiment: Experiment, console: Console, *, port: int, backend: str, plain: bool) -> None:
+    """Let what ends a run early come out of the task groups as itself."""
+    interrupted = unread = False
+    try:
+        with _screen(experiment, console, plain=plain) as view:
+            anyio.run(partial(play, experiment, view, port=port), backend=backend, backend_options=_OPTIONS[backend])
+    except* KeyboardInterrupt:
+        interrupted = True
+    except* BrokenPipeError:
+        unread = True
+    if interrupted:
+        raise KeyboardInterrupt
+    if unread:
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+def _screen(experiment: Experiment, console: Console, *, plain: bool) -> AbstractContextManager[View]:
+    if plain or not console.is_terminal:
+        return nullcontext(PlainView(sys.stdout, experiment))
+    return LiveView(console, experiment)

@@ -1,0 +1,45 @@
+"""The view for pipes, logs and CI: one line per second, and one for everything that happens."""
+
+from typing import TextIO
+
+from recloser.cli.demo.experiment import Experiment
+from recloser.cli.demo.load import Lane
+from recloser.cli.demo.view import milliseconds, standing
+
+__all__ = ["PlainView"]
+
+
+class PlainView:
+    """Writes lines that never move.
+
+    Args:
+        stream: Where to write.
+        experiment: What to show.
+    """
+
+    refresh_seconds = 1.0
+
+    def __init__(self, stream: TextIO, experiment: Experiment) -> None:
+        self._stream = stream
+        self._experiment = experiment
+
+    def note(self, text: str) -> None:
+        """Write a line about what happened."""
+        self._write(text)
+
+    def refresh(self) -> None:
+        """Write both lanes' figures."""
+        state = self._experiment.breaker.state.value
+        lanes = " | ".join(self._figures(lane) for lane in (self._experiment.protected, self._experiment.bare))
+        self._write(f"{self._experiment.upstream.phase.name}, breaker {state} | {lanes}")
+
+    def _figures(self, lane: Lane) -> str:
+        now = standing(self._experiment, lane)
+        return (
+            f"{lane.name}: {now.calls} calls, {now.failures} failed, {now.rejections} rejected, "
+            f"{now.hits} hits, {milliseconds(now.latency_seconds)}"
+        )
+
+    def _write(self, text: str) -> None:
+        self._stream.write(f"{self._experiment.clock():5.1f} s  {text}\n")
+        self._stream.flush()

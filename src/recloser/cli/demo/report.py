@@ -1,0 +1,69 @@
+"""The summary as a table for people."""
+
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from recloser.cli.demo.plan import Plan
+from recloser.cli.demo.summary import LaneSummary, Summary
+from recloser.cli.demo.view import milliseconds
+
+__all__ = ["report"]
+
+
+def report(summary: Summary, plan: Plan) -> Group:
+    """Return the table, and the sentences that belong under it.
+
+    Args:
+        summary: The figures.
+        plan: What was played.
+
+    Returns:
+        Something that a rich console prints.
+    """
+    table = Table(title=f"{plan.callers} callers with a breaker, {plan.callers} without", box=box.SIMPLE_HEAD)
+    table.add_column("")
+    table.add_column("with breaker", justify="right")
+    table.add_column("without", justify="right")
+    for title, protected, bare in zip(_TITLES, _column(summary.protected), _column(summary.bare), strict=True):
+        table.add_row(title, protected, bare)
+    return Group(table, Text("\n".join(_sentences(summary))))
+
+
+_TITLES = (
+    "calls",
+    "answered",
+    "failed, as callers saw it",
+    "rejected at once by the breaker",
+    "requests that reached the upstream",
+    "... while it was down",
+    "time lost waiting for failures",
+    "median time of an answered call",
+)
+
+
+def _column(lane: LaneSummary) -> tuple[str, ...]:
+    return (
+        str(lane.calls),
+        str(lane.successes),
+        str(lane.failures),
+        str(lane.rejections),
+        str(lane.hits),
+        str(lane.hits_while_down),
+        f"{lane.lost_seconds:.1f} s",
+        milliseconds(lane.latency_seconds),
+    )
+
+
+def _sentences(summary: Summary) -> list[str]:
+    probes = ", ".join("unfinished" if count is None else str(count) for count in summary.probes)
+    return [
+        f"Detected:  {_seconds(summary.detect_seconds)} from the start of the outage until the breaker opened",
+        f"Recovered: {_seconds(summary.recover_seconds)} from the upstream's return until the breaker closed",
+        f"Probes:    {probes or 'none'} (requests let through in each half-open episode)",
+    ]
+
+
+def _seconds(value: float | None) -> str:
+    return "never" if value is None else f"{value:.2f} s"

@@ -1,0 +1,81 @@
+"""Plays an experiment: upstream, callers and view in one task group, which ends when the script does."""
+
+import ssl
+from textwrap import shorten
+
+import anyio
+import httpx
+
+from recloser import Event, StateChanged
+from recloser.cli.demo.experiment import Experiment
+from recloser.cli.demo.load import Lane, drive
+from recloser.cli.demo.upstream import HOST, bind
+from recloser.cli.demo.view import View
+
+__all__ = ["play"]
+
+_CAUSE_LENGTH = 110
+
+
+async def play(experiment: Experiment, view: View, *, port: int = 0) -> None:
+    """Run the whole script.
+
+    When cancelled, all tasks end and all sockets are closed before this returns.
+
+    Args:
+        experiment: Collects what happens.
+        view: Shows it meanwhile.
+        port: The upstream's TCP port, 0 for any that is free.
+
+    Raises:
+        PortError: The port is taken or not allowed.
+    """
+    listener, port = await bind(port)
+
+    def tell(event: Event) -> None:
+        if isinstance(event, StateChanged):
+            cause = shorten(str(event.cause), _CAUSE_LENGTH, placeholder="...")
+            view.note(f"breaker: {event.old} -> {event.new}: {cause}")
+
+    async with listener, anyio.create_task_group() as background:
+        background.start_soon(experiment.upstream.serve, listener)
+        background.start_soon(_follow, view)
+        view.note(f"upstream: listening on http://{HOST}:{port}")
+        experiment.breaker.subscribe(tell)
+        await _perform(experiment, view, f"http://{HOST}:{port}")
+        background.cancel_scope.cancel()
+
+
+async def _perform(experiment: Experiment, view: View, url: str) -> None:
+    """Play the phases under load, then let the calls in flight end."""
+    stop = anyio.Event()
+
+    async def crowd(lane: Lane) -> None:
+        async with _client(experiment, url) as client:
+            await drive(lane, client, experiment.plan, experiment.random, stop)
+
+    async with anyio.create_task_group() as callers:
+        callers.start_soon(crowd, experiment.protected)
+        callers.start_soon(crowd, experiment.bare)
+        for phase in experiment.plan.phases:
+            experiment.enter(phase)
+            view.note(f"upstream: {phase.name}")
+            await anyio.sleep(phase.seconds)
+        stop.set()
+
+
+def _client(experiment: Experiment, url: str) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        base_url=url,
+        timeout=experiment.plan.timeout_seconds,
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=experiment.plan.callers),
+        # Plain HTTP on loopback: an empty context spares the loading of the CA bundle, which blocks the loop.
+        verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+        trust_env=False,
+    )
+
+
+async def _follow(view: View) -> None:
+    while True:
+        view.refresh()
+        await anyio.sleep(view.refresh_seconds)

@@ -1,0 +1,110 @@
+"""The figures at the end of a run, all of them computed from what was recorded during it."""
+
+from dataclasses import dataclass
+from statistics import median
+
+from recloser import CircuitState
+from recloser.cli.demo.experiment import Experiment
+from recloser.cli.demo.history import Episode
+from recloser.cli.demo.load import Lane, Outcome
+
+__all__ = ["LaneSummary", "Summary", "summarise"]
+
+
+@dataclass(frozen=True, slots=True)
+class LaneSummary:
+    """What one lane's callers saw, and what reached the upstream from them.
+
+    Attributes:
+        calls: Finished calls.
+        successes: Calls that were answered.
+        failures: Calls that ended in an error of the upstream's.
+        rejections: Calls that the breaker refused at once.
+        hits: Requests that reached the upstream.
+        hits_while_down: Those of them that came while no request could succeed.
+        lost_seconds: The time that callers waited for calls that failed.
+        latency_seconds: The median time of a call that was answered; None without one.
+    """
+
+    calls: int
+    successes: int
+    failures: int
+    rejections: int
+    hits: int
+    hits_while_down: int
+    lost_seconds: float
+    latency_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The whole run.
+
+    Attributes:
+        protected: The lane with the breaker.
+        bare: The lane without.
+        detect_seconds: From the start of the outage until the breaker opened; None if it never did.
+        recover_seconds: From the end of the outage until the breaker closed; None if it never did.
+        probes: For each half-open episode, how many requests that it let through reached the upstream; None if it had
+            not ended.
+    """
+
+    protected: LaneSummary
+    bare: LaneSummary
+    detect_seconds: float | None
+    recover_seconds: float | None
+    probes: tuple[int | None, ...]
+
+    @property
+    def problems(self) -> list[str]:
+        """What is not as a breaker should be, one sentence each."""
+        found: list[str] = []
+        if self.detect_seconds is None:
+            found.append("The breaker did not open while the upstream was down.")
+        if self.recover_seconds is None:
+            found.append("The breaker did not close after the upstream had come back.")
+        found.extend(
+            f"Half-open episode {number} had not ended."
+            if probes is None
+            else f"Half-open episode {number} let {probes} requests reach the upstream, not exactly one."
+            for number, probes in enumerate(self.probes, start=1)
+            if probes != 1
+        )
+        return found
+
+
+def summarise(experiment: Experiment) -> Summary:
+    """Compute the summary of a run that is over."""
+    down, up = experiment.outage
+    opened = experiment.history.first(CircuitState.OPEN, since=down)
+    closed = experiment.history.first(CircuitState.CLOSED, since=up)
+    return Summary(
+        protected=_lane(experiment, experiment.protected),
+        bare=_lane(experiment, experiment.bare),
+        detect_seconds=None if opened is None or opened >= up else opened - down,
+        recover_seconds=None if closed is None else closed - up,
+        probes=tuple(_probes(experiment, episode) for episode in experiment.history.episodes),
+    )
+
+
+def _probes(experiment: Experiment, episode: Episode) -> int | None:
+    """Count by generation: a call of the closed breaker may be on its way for so long that it arrives in half-open."""
+    if episode.generation is None:
+        return None
+    hits = (hit for hit in experiment.upstream.hits if hit.lane == experiment.protected.name)
+    return sum(hit.generation == str(episode.generation) for hit in hits)
+
+
+def _lane(experiment: Experiment, lane: Lane) -> LaneSummary:
+    hits = [hit for hit in experiment.upstream.hits if hit.lane == lane.name]
+    answered = [call.seconds for call in lane.calls if call.outcome is Outcome.SUCCESS]
+    return LaneSummary(
+        calls=len(lane.calls),
+        successes=lane.counts[Outcome.SUCCESS],
+        failures=lane.counts[Outcome.FAILURE],
+        rejections=lane.counts[Outcome.REJECTED],
+        hits=len(hits),
+        hits_while_down=sum(hit.phase.down for hit in hits),
+        lost_seconds=lane.lost_seconds,
+        latency_seconds=median(answered) if answered else None,
+    )

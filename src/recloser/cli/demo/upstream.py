@@ -1,0 +1,150 @@
+"""A real HTTP/1.1 server on loopback that falls ill on cue, and counts the requests that reach its sockets."""
+
+import socket
+import struct
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from random import Random
+
+import anyio
+import h11
+from anyio.abc import SocketAttribute, SocketStream
+from anyio.streams.stapled import MultiListener
+
+from recloser.cli.demo.plan import Fault, Phase
+
+__all__ = ["GENERATION_HEADER", "HOST", "Hit", "PortError", "Upstream", "bind"]
+
+HOST = "127.0.0.1"
+GENERATION_HEADER = "x-breaker-generation"
+_LINGER_ZERO = struct.pack("ii", 1, 0)
+_GONE = (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, h11.RemoteProtocolError)
+
+
+class PortError(OSError):
+    """The upstream cannot listen on the port that was asked for."""
+
+
+async def bind(port: int) -> tuple[MultiListener[SocketStream], int]:
+    """Listen on loopback.
+
+    Args:
+        port: The TCP port, 0 for any that is free.
+
+    Returns:
+        The listener and its port.
+
+    Raises:
+        PortError: The port is taken or not allowed.
+    """
+    try:
+        listener = await anyio.create_tcp_listener(local_host=HOST, local_port=port)
+    except OSError as error:
+        raise PortError(f"port {port} on {HOST} cannot be used: {error.strerror}") from error
+    return listener, listener.extra(SocketAttribute.local_port)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One request, as it was parsed off a socket.
+
+    Attributes:
+        at: Seconds on the demo's clock.
+        lane: The first segment of the request's path.
+        generation: What the request says of the breaker's generation that let it through; empty if it says nothing.
+        phase: What the upstream was doing.
+    """
+
+    at: float
+    lane: str
+    generation: str
+    phase: Phase
+
+
+class Upstream:
+    """The server: `phase` is set from outside, `hits` and `counts` say what arrived.
+
+    Args:
+        phase: The phase to begin with.
+        random: Draws replies and latencies.
+        clock: The demo's clock, in seconds.
+    """
+
+    def __init__(self, phase: Phase, *, random: Random, clock: Callable[[], float]) -> None:
+        self.phase = phase
+        self.hits: list[Hit] = []
+        self.counts: Counter[str] = Counter()
+        self._random = random
+        self._clock = clock
+
+    def record(self, lane: str, generation: str) -> None:
+        """Count a request that has arrived."""
+        self.counts[lane] += 1
+        self.hits.append(Hit(self._clock(), lane, generation, self.phase))
+
+    async def serve(self, listener: MultiListener[SocketStream]) -> None:
+        """Answer connections until cancelled."""
+        await listener.serve(self._converse)
+
+    async def _converse(self, stream: SocketStream) -> None:
+        connection = h11.Connection(h11.SERVER)
+        async with stream:
+            with suppress(*_GONE):
+                while await self._exchange(stream, connection):
+                    connection.start_next_cycle()
+
+    async def _exchange(self, stream: SocketStream, connection: h11.Connection) -> bool:
+        """Read and answer one request; False means that the connection has to end."""
+        self.record(*_origin(await _read_request(stream, connection)))
+        phase = self.phase
+        match self._random.choice(phase.replies):
+            case Fault.RESET:
+                stream.extra(SocketAttribute.raw_socket).setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
+                return False
+            case Fault.HANG:
+                await _wait_until_the_client_gives_up(stream)
+                return False
+            case status:
+                await anyio.sleep(phase.latency_seconds * self._random.uniform(0.5, 1.5))
+                await _send_response(stream, connection, status)
+        return connection.our_state is h11.DONE
+
+
+def _origin(request: h11.Request) -> tuple[str, str]:
+    """Return the lane and the generation that a request says it comes from."""
+    lane = request.target.decode("ascii").lstrip("/").partition("/")[0]
+    generation = dict(request.headers).get(GENERATION_HEADER.encode(), b"")
+    return lane, generation.decode("latin-1")
+
+
+async def _read_request(stream: SocketStream, connection: h11.Connection) -> h11.Request:
+    """Return the next request once all of it is here; its body is dropped."""
+    request: h11.Request | None = None
+    while True:
+        event = connection.next_event()
+        if event is h11.NEED_DATA:
+            connection.receive_data(await stream.receive())
+        elif isinstance(event, h11.Request):
+            request = event
+        elif isinstance(event, h11.EndOfMessage) and request is not None:
+            return request
+
+
+async def _send_response(stream: SocketStream, connection: h11.Connection, status: HTTPStatus) -> None:
+    body = f"{status.value} {status.phrase}\n".encode()
+    headers = [("content-type", "text/plain"), ("content-length", str(len(body)))]
+    parts = (
+        h11.Response(status_code=status.value, reason=status.phrase, headers=headers),
+        h11.Data(data=body),
+        h11.EndOfMessage(),
+    )
+    await stream.send(b"".join(connection.send(part) or b"" for part in parts))
+
+
+async def _wait_until_the_client_gives_up(stream: SocketStream) -> None:
+    with suppress(anyio.EndOfStream):
+        while True:
+            await stream.receive()

@@ -1,0 +1,69 @@
+"""What every view of a running demo can do, and the figures that all of them show."""
+
+from dataclasses import dataclass
+from itertools import takewhile
+from statistics import median
+from typing import Protocol
+
+from recloser.cli.demo.experiment import Experiment
+from recloser.cli.demo.load import Lane, Outcome
+
+__all__ = ["Standing", "View", "milliseconds", "standing"]
+
+_RECENT_SECONDS = 1.0
+
+
+class View(Protocol):
+    """Shows a run while it goes on.
+
+    Attributes:
+        refresh_seconds: The time between two calls of `refresh`.
+    """
+
+    refresh_seconds: float
+
+    def note(self, text: str) -> None:
+        """Say that something happened now."""
+
+    def refresh(self) -> None:
+        """Show the figures as they are now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A lane's figures so far.
+
+    Attributes:
+        calls: Finished calls.
+        failures: Calls that failed in their caller's eyes.
+        rejections: Calls that the breaker refused.
+        hits: Requests that reached the upstream.
+        lost_seconds: The time that callers waited for calls that failed.
+        latency_seconds: The median time of the calls that ended within the last second; None when there were none.
+    """
+
+    calls: int
+    failures: int
+    rejections: int
+    hits: int
+    lost_seconds: float
+    latency_seconds: float | None
+
+
+def standing(experiment: Experiment, lane: Lane) -> Standing:
+    """Return a lane's figures as they are now."""
+    since = experiment.clock() - _RECENT_SECONDS
+    recent = [call.seconds for call in takewhile(lambda call: call.at >= since, reversed(lane.calls))]
+    return Standing(
+        calls=len(lane.calls),
+        failures=lane.counts[Outcome.FAILURE],
+        rejections=lane.counts[Outcome.REJECTED],
+        hits=experiment.upstream.counts[lane.name],
+        lost_seconds=lane.lost_seconds,
+        latency_seconds=median(recent) if recent else None,
+    )
+
+
+def milliseconds(seconds: float | None) -> str:
+    """Return a latency as text, a dash when there is none."""
+    return "-" if seconds is None else f"{seconds * 1000:.0f} ms"

@@ -1,0 +1,33 @@
+"""Turns a missing optional dependency into a sentence that names the command which installs it."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+__all__ = ["MissingExtraError", "extra"]
+
+
+class MissingExtraError(ImportError):
+    """A command needs a library that only one of the extras installs."""
+
+
+@contextmanager
+def extra(name: str) -> Generator[None, None, None]:
+    """Name the extra to install when an import in this block fails.
+
+    Args:
+        name: The extra that brings what the block imports.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        MissingExtraError: A module that is no part of recloser was not found.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        library = (error.name or "").partition(".")[0]
+        if library == "recloser":
+            raise
+        message = f"{library} is not installed; this needs: pip install 'recloser[{name}]'"
+        raise MissingExtraError(message, name=error.name) from error

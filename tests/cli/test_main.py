@@ -1,0 +1,46 @@
+import importlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+from recloser import __version__
+from recloser.cli import main
+
+
+def run(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> int | str | None:
+    """Run the command in this process and return its exit code, or the message that stands for 1."""
+    monkeypatch.setattr(sys, "argv", ["recloser", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code
+
+
+def test_help_lists_the_commands(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--help", monkeypatch=monkeypatch) == 0
+    assert re.search(r"Commands:\n +demo +\w+", capsys.readouterr().out)
+
+
+def test_the_version_is_the_package_s(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--version", monkeypatch=monkeypatch) == 0
+    assert capsys.readouterr().out == f"recloser, version {__version__}\n"
+
+
+def test_without_click_the_message_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "click", None)
+    for name in ("recloser.cli.app", "recloser.cli.demo.command"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    message = "recloser: click is not installed; this needs: pip install 'recloser[cli]'"
+    assert run("--help", monkeypatch=monkeypatch) == message
+
+
+def test_importing_what_runs_the_package_runs_nothing() -> None:
+    assert importlib.import_module("recloser.__main__").main is main
+
+
+def test_the_package_runs_as_a_module() -> None:
+    command = [sys.executable, "-m", "recloser", "--version"]
+    finished = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert finished.stdout == f"recloser, version {__version__}\n"
+    assert finished.stderr == ""
