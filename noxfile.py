@@ -1,0 +1,101 @@
+"""Sessions for what takes long or needs several Pythons: `nox --list`, `nox -s tests`.
+
+The short way to the checks of one Python is `python3 dev.py test` and `python3 dev.py lint`.
+"""
+
+import os
+import runpy
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import nox
+
+nox.options.sessions = ["tests", "lint", "typing"]
+nox.options.error_on_missing_interpreters = False
+nox.options.reuse_existing_virtualenvs = True
+
+PYTHONS = ["3.11", "3.12", "3.13"]
+if pyenv := shutil.which("pyenv"):
+    # pyenv puts every Python that it has on the path, but only those named here answer.
+    installed = subprocess.run([pyenv, "versions", "--bare"], check=True, capture_output=True, text=True).stdout.split()
+    os.environ.setdefault("PYENV_VERSION", ":".join(v for v in installed if v.rpartition(".")[0] in PYTHONS))
+
+CHECKS: list[str] = runpy.run_path("dev.py")["CHECKS"]
+TYPE_CHECKERS = ["mypy", "pyright"]
+
+# The asyncio circuit breakers that benchmarks/ compares with.
+PEERS = ["aiobreaker", "aioresilience", "circuitbreaker", "hyx", "interlock-cb", "purgatory", "pyresilience"]
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Runs the tests on every Python that is found."""
+    session.install("--editable", ".[test]")
+    session.run("pytest", "--ignore=tests/test_typing.py", *session.posargs)
+
+
+@nox.session(python="3.11")
+def lowest(session: nox.Session) -> None:
+    """Runs the tests with the oldest versions that pyproject.toml allows."""
+    project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    bounds = [
+        *project["dependencies"],
+        *(bound for extra in ("cli", "demo", "trio", "test") for bound in extras[extra]),
+    ]
+    oldest = [bound.replace(">=", "==") for bound in bounds if ">=" in bound]
+    session.install("--editable", ".[test]", *oldest)
+    # Old versions may rest on what their own dependencies have deprecated since.
+    session.run("pytest", "--ignore=tests/test_typing.py", "-W", "default::DeprecationWarning", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Checks style, format, imports between modules, changelog fragments and generated docs."""
+    session.install("--editable", ".[dev]")
+    for check in CHECKS:
+        if check not in TYPE_CHECKERS:
+            session.run(*check.split())
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Checks the types of the package and the typing tests with mypy and with pyright."""
+    session.install("--editable", ".[dev]")
+    for checker in TYPE_CHECKERS:
+        session.run(checker)
+    session.run("pytest", "tests/test_typing.py", env={"CI": "true"})
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Fails below 100 % branch coverage."""
+    session.install("--editable", ".[dev]")
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report", "--fail-under=100")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measures recloser against its peers in one run."""
+    session.install("--editable", ".[trio]", *PEERS)
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Runs the demo."""
+    session.install("--editable", ".[demo]")
+    session.run("recloser", "demo", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Explores many more schedules and many more Hypothesis examples than CI does."""
+    session.install("--editable", ".[test]")
+    env = {"RECLOSER_SCHEDULES": session.env.get("RECLOSER_SCHEDULES") or "200000"}
+    session.run("pytest", "--hypothesis-profile=soak", "--ignore=tests/test_typing.py", *session.posargs, env=env)

@@ -1,0 +1,134 @@
+"""The types that users see: each line must be accepted by mypy --strict and by pyright strict."""
+
+# pyright: strict
+
+from collections.abc import AsyncGenerator
+from functools import partial
+from random import Random
+from typing import assert_type
+
+from recloser import (
+    CircuitBreaker,
+    CircuitBreakerOpenError,
+    CircuitState,
+    ConsecutiveFailures,
+    CountWindow,
+    Event,
+    ExponentialBackoff,
+    FailureRate,
+    Permit,
+    Snapshot,
+)
+
+breaker = CircuitBreaker("payments", failure_threshold=5, reset_timeout_seconds=60)
+
+CircuitBreaker()
+CircuitBreaker(failure_threshold=5, reset_timeout_seconds=60, expected_exception=Exception)
+CircuitBreaker("types", expected_exception=(OSError, TimeoutError), ignored_exception=KeyError)
+CircuitBreaker("predicates", expected_exception=lambda error: "down" in str(error), failed_result=lambda _: False)
+CircuitBreaker("rules", trip_when=ConsecutiveFailures(5) | FailureRate(0.5, window=CountWindow(100), minimum_calls=20))
+CircuitBreaker("backoff", reset_timeout_seconds=ExponentialBackoff(initial_seconds=1, jitter=0.1), random=Random(7))
+CircuitBreaker("probes", success_threshold=2, max_probes=2, probe_timeout_seconds=1.5)
+CircuitBreaker("rest", count_cancelled_after_seconds=10, shadow=True, clock=lambda: 0.0)
+
+
+@breaker
+async def charge(amount: int, *, currency: str = "EUR") -> str:
+    return f"{amount} {currency}"
+
+
+@breaker
+async def pages(count: int) -> AsyncGenerator[bytes, None]:
+    for _ in range(count):
+        yield b""
+
+
+class Client:
+    @breaker
+    async def fetch(self, key: str) -> bytes:
+        return key.encode()
+
+    async def head(self, key: str) -> bytes:
+        return key.encode()
+
+
+async def refund(amount: int) -> float:
+    return -float(amount)
+
+
+def total(amounts: list[int]) -> int:
+    return sum(amounts)
+
+
+async def decorated() -> None:
+    assert_type(await charge(7), str)
+    assert_type(await charge(amount=7, currency="SEK"), str)
+    assert_type(await Client().fetch("key"), bytes)
+    async for page in pages(3):
+        assert_type(page, bytes)
+
+
+async def called() -> None:
+    assert_type(await breaker.call(refund, 7), float)
+    assert_type(await breaker.call(refund, amount=7), float)
+    assert_type(await breaker.call(total, [7]), int)
+    assert_type(await breaker.call(lambda: refund(7)), float)
+    assert_type(await breaker.call(partial(refund, 7)), float)
+    assert_type(await breaker.call(Client().head, "key"), bytes)
+    assert_type(await breaker.call_in_thread(total, [7]), int)
+
+
+async def permits() -> None:
+    async with breaker.guard() as guarded:
+        held: Permit = guarded
+    held.ignore()
+    permit = await breaker.acquire()
+    assert_type(permit, Permit)
+    assert_type(permit.is_probe, bool)
+    assert_type(permit.generation, int)
+    with permit:
+        pass
+    permit.succeed()
+    permit.fail()
+    permit.fail(OSError())
+    permit.ignore()
+    assert_type(await breaker.try_acquire(), Permit | None)
+    assert_type(breaker.try_acquire_nowait(), Permit | None)
+
+
+async def control() -> None:
+    await breaker.force_open("maintenance", for_seconds=60)
+    await breaker.disable()
+    await breaker.reset()
+    await breaker.reconfigure(failure_threshold=7)
+    assert_type(await breaker.wait_until_ready(), bool)
+    assert_type(await breaker.wait_until_ready(timeout_seconds=1), bool)
+
+
+async def observed() -> None:
+    unsubscribe = breaker.subscribe(lambda event: print(assert_type(event, Event)))
+    unsubscribe()
+    async with breaker.events(max_buffer=16) as stream:
+        async for event in stream:
+            assert_type(event, Event)
+
+
+def read() -> None:
+    assert_type(breaker.name, str)
+    assert_type(breaker.state, CircuitState)
+    assert_type(breaker.get_state(), str)
+    assert_type(breaker.failure_count, int)
+    assert_type(breaker.retry_after, float | None)
+    assert_type(breaker.explain(), str)
+    assert_type(breaker.snapshot(), Snapshot)
+
+
+async def rejected() -> None:
+    try:
+        await charge(7)
+    except CircuitBreakerOpenError as error:
+        assert_type(error.name, str)
+        assert_type(error.state, CircuitState)
+        assert_type(error.retry_after, float | None)
+        assert_type(error.failure_count, int)
+        assert_type(error.last_failure, str | None)
