@@ -6,6 +6,7 @@ import inspect
 import tracemalloc
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import anyio
 import pytest
@@ -111,6 +112,7 @@ def test_one_of_5000_tasks_gets_through_in_one_loop_after_another() -> None:
 async def test_calls_from_an_old_generation_that_fail_change_nothing(
     breaker: CircuitBreaker, clock: ManualClock
 ) -> None:
+    before: dict[str, Any] = {}
     begun, failing, answering = [anyio.Event() for _ in range(LATE_CALLS)], anyio.Event(), anyio.Event()
 
     async def slow_failure(number: int) -> None:
@@ -215,7 +217,7 @@ def test_a_loop_that_died_in_the_middle_of_a_trial_call_does_not_stick_the_break
     anyio.run(trip, breaker)
     clock.advance(RESET_SECONDS)
     loop = asyncio.new_event_loop()
-    loop.set_exception_handler(lambda *_: None)
+    loop.set_exception_handler(ignore)
     probe = loop.create_task(breaker.call(loop.create_future))
     loop.call_soon(loop.stop)
     loop.run_forever()
@@ -230,6 +232,10 @@ def test_a_loop_that_died_in_the_middle_of_a_trial_call_does_not_stick_the_break
     after = breaker.health()
     unchanged = ("state", "generation", "failure_count", "success_total", "failure_total", "probes_in_flight")
     assert [after[key] for key in unchanged] == [before[key] for key in unchanged]
+
+
+def ignore(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Says nothing of tasks that are never finished."""
 
 
 def end_of_the_dead_loop(task: asyncio.Task[object]) -> None:

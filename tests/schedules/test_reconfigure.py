@@ -6,6 +6,7 @@ its own, the counts add up, and the breaker never gets stuck.
 
 import asyncio
 from collections import Counter
+from typing import Any
 
 import anyio
 
@@ -18,7 +19,7 @@ from tests.schedules.world import TOTALS, Job
 MOST_PROBES = 3
 
 
-def draw_options(schedule: Schedule) -> dict[str, object]:
+def draw_options(schedule: Schedule) -> dict[str, Any]:
     return Plan.draw(schedule.rng).options() | {"shadow": False, "probe_timeout_seconds": None}
 
 

@@ -33,7 +33,7 @@ async def late_permit(breaker: CircuitBreaker) -> Permit:
 
 exit_guard, acquire, emit = Guard.__aexit__, CircuitBreaker.acquire, Dispatcher.emit
 
-BUGS: dict[str, tuple[Scenario, type, str, Any]] = {
+BUGS: dict[str, tuple[Scenario, type, str, Callable[..., Any]]] = {
     "the generation is not checked": (
         calls,
         BreakerMachine,

@@ -49,10 +49,10 @@ class Snapshot:
     """A breaker's state and counts at one instant.
 
     Totals run from the breaker's creation. Every admitted call ends in exactly one of success, failure, ignored,
-    cancelled, late and leaked; only a trial call that outlives its limit is counted twice: when that is noticed, and as
-    late when it ends. `failure_rate` and `slow_call_rate` are None where they are undefined or not measured;
-    `retry_after` is in seconds, None where no time is known; `opened_at` and `changed_at` are readings of the breaker's
-    monotonic clock.
+    cancelled, late and leaked; only a trial call that outlives its limit, or its event loop, is counted twice: when
+    that is noticed (as failed, or as leaked), and as late when it ends. `failure_rate` and `slow_call_rate` are None
+    where they are undefined or not measured; `retry_after` is in seconds, None where no time is known; `opened_at` and
+    `changed_at` are readings of the breaker's monotonic clock.
     """
 
     state: CircuitState
