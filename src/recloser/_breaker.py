@@ -254,8 +254,8 @@ class CircuitBreaker(Gatekeeper):
             timeout_seconds: How long to wait at most (finite, >= 0); None means without end.
 
         Returns:
-            Whether a call has a chance now. A chance is no promise: where a trial call has timed out, the next call notices
-            that, and may have to wait for the new open time.
+            Whether a call has a chance now. A chance is no promise: where a trial call has timed out, the next call
+            notices that, and may have to wait for the new open time.
         """
         if timeout_seconds is not None:
             timeout_seconds = checks.seconds("timeout_seconds", timeout_seconds, zero=True)

@@ -13,6 +13,7 @@ Neither is documented, so a test watches each, and what is not recognised is neu
 
 from __future__ import annotations
 
+import math
 import sys
 from asyncio import CancelledError
 from typing import NamedTuple
@@ -66,7 +67,15 @@ def deadline_of(exc: BaseException) -> Deadline | None:
         return None
     source = getattr(exc, "source", None)
     if source == "deadline":
-        return Deadline(None, anyio.current_time())
+        return Deadline(None, _loop_time())
     if source == "unknown" and isinstance(exc.__context__, BaseException):
         return deadline_of(exc.__context__)
     return None
+
+
+def _loop_time() -> float:
+    """Return the event loop's time; not a number, which is never the same, where the loop has gone."""
+    try:
+        return anyio.current_time()
+    except RuntimeError:
+        return math.nan

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import anyio
+import anyio.lowlevel
 
 from recloser._core.events import Event, EventsDropped
 from recloser._core.states import CircuitState
+from recloser._gate import Bell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,24 +82,23 @@ def _tell(listener: Listener, event: Event) -> tuple[BaseException, ...]:
         listener(event)
     except (KeyboardInterrupt, SystemExit) as interrupt:
         return (interrupt,)
-    except BaseException:
-        logger.exception("A listener of circuit breaker %r raised on %s", event.breaker, type(event).__name__)
+    except BaseException:  # noqa: BLE001 - whatever a listener raises is logged
+        kind = type(event).__name__
+        log(logging.ERROR, "A listener of circuit breaker %r raised on %s", event.breaker, kind, exc_info=True)
     return ()
+
+
+def log(level: int, message: str, *args: object, exc_info: bool = False) -> None:
+    """Log; a filter or a handler that raises keeps no call from being settled."""
+    with suppress(Exception):
+        logger.log(level, message, *args, exc_info=exc_info)
 
 
 def log_transition(name: str, transition: Transition) -> None:
     """Log a state change: openings as errors, the rest as information, each with its cause in numbers."""
     level = logging.ERROR if transition.new in _OPENED else logging.INFO
-    if not logger.isEnabledFor(level):
-        return
-    logger.log(
-        level,
-        "Circuit breaker %r went from %s to %s: %s",
-        name,
-        transition.old,
-        transition.new,
-        transition.cause,
-    )
+    old, new = transition.old, transition.new
+    log(level, "Circuit breaker %r went from %s to %s: %s", name, old, new, transition.cause)
 
 
 def describe(exc: BaseException | None) -> str:
@@ -121,7 +122,8 @@ class EventStream:
     """Events as an asynchronous iterator; opened with `async with breaker.events() as stream`.
 
     The buffer is bounded. A reader that falls behind loses the oldest events and is told how many by an `EventsDropped`
-    in their place; the calls that make the events never wait. Iterating is a checkpoint; cancelling it loses no event.
+    in their place; the calls that make the events never wait. Each step is a checkpoint, and cancelling it loses no
+    event. When the block ends, so does the iteration, and unread events are lost.
 
     Args:
         dispatcher: Where the events come from.
@@ -131,16 +133,23 @@ class EventStream:
 
     def __init__(self, dispatcher: Dispatcher, max_buffer: int, changed: Callable[[], None]) -> None:
         self._dispatcher = dispatcher
-        self._max_buffer = max_buffer
         self._changed = changed
-        self._offered = 0
-        self._expected = 0
-        self._postponed: Event | None = None
+        self._buffer: deque[Event] = deque(maxlen=max_buffer)
+        self._lost = 0
+        self._bell: Bell | None = None
+        self._entry: tuple[Listener] | None = None
+        self._entered = False
 
     async def __aenter__(self) -> Self:
-        """Begin to listen."""
-        self._send, self._receive = anyio.create_memory_object_stream[tuple[int, Event]](self._max_buffer)
+        """Begin to listen.
+
+        Raises:
+            RuntimeError: The stream is in use.
+        """
+        if self._entry is not None:
+            raise RuntimeError("this event stream is in use; call events() for each block")
         self._entry = self._dispatcher.add(self._offer)
+        self._entered = True
         self._changed()
         return self
 
@@ -148,45 +157,45 @@ class EventStream:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Stop to listen; unread events are lost."""
-        self._stop()
-        self._send.close()
-        self._receive.close()
+        if self._entry is not None:
+            self._dispatcher.remove(self._entry)
+        self._entry = None
+        self._buffer.clear()
+        self._lost = 0
+        self._ring()
+        self._changed()
 
     def __aiter__(self) -> Self:
         """Return the stream itself."""
         return self
 
     async def __anext__(self) -> Event:
-        """Return the next event, or how many were lost before it."""
-        if self._postponed is not None:
-            event, self._postponed = self._postponed, None
-            return event
-        try:
-            number, event = await self._receive.receive()
-        except anyio.EndOfStream:
-            raise StopAsyncIteration from None
-        lost, self._expected = number - self._expected, number + 1
-        if not lost:
-            return event
-        self._postponed = event
-        return EventsDropped(breaker=event.breaker, at=event.at, monotonic=event.monotonic, count=lost)
+        """Return the next event, or how many were lost before it.
+
+        Raises:
+            RuntimeError: The stream was never entered.
+        """
+        if not self._entered:
+            raise RuntimeError("an event stream is read inside `async with breaker.events() as stream`")
+        await anyio.lowlevel.checkpoint()
+        while not self._buffer:
+            if self._entry is None:
+                raise StopAsyncIteration
+            if self._bell is None:
+                self._bell = Bell()
+            await self._bell.event.wait()
+        if self._lost:
+            following, lost, self._lost = self._buffer[0], self._lost, 0
+            return EventsDropped(breaker=following.breaker, at=following.at, monotonic=following.monotonic, count=lost)
+        return self._buffer.popleft()
 
     def _offer(self, event: Event) -> None:
-        item = (self._offered, event)
-        self._offered += 1
-        try:
-            self._put(item)
-        except BaseException:
-            self._stop()
-            raise
+        if len(self._buffer) == self._buffer.maxlen:
+            self._lost += 1
+        self._buffer.append(event)
+        self._ring()
 
-    def _put(self, item: tuple[int, Event]) -> None:
-        try:
-            self._send.send_nowait(item)
-        except anyio.WouldBlock:
-            self._receive.receive_nowait()
-            self._send.send_nowait(item)
-
-    def _stop(self) -> None:
-        self._dispatcher.remove(self._entry)
-        self._changed()
+    def _ring(self) -> None:
+        bell, self._bell = self._bell, None
+        if bell is not None:
+            bell.ring()

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import logging
 import math
-from contextlib import suppress
 from functools import lru_cache
 from time import time as wall_clock
 from typing import TYPE_CHECKING, Any, cast
@@ -47,7 +46,7 @@ from recloser._core.machine import (
 from recloser._core.outcomes import Classifier, Outcome
 from recloser._core.states import Trigger
 from recloser._core.windows import ALWAYS
-from recloser._delivery import Dispatcher, describe, log_transition
+from recloser._delivery import Dispatcher, describe, log, log_transition
 from recloser._gate import Bell, LoopLock, SemaphoreGate
 from recloser._reports import call_ended, call_rejected, late_outcome, probe_admitted, state_changed
 from recloser.errors import CircuitBreakerOpenError, MisuseError, RejectedError
@@ -67,8 +66,6 @@ else:
     from sys import exception
 
     raised = exception
-
-logger = logging.getLogger("recloser")
 
 IGNORED = Outcome.IGNORED
 SHADOWED = Epoch(0, 0, 0)
@@ -196,10 +193,10 @@ class Gatekeeper:
         return self._admitted(ticket, transitions, now)
 
     def _admitted(self, ticket: Ticket | None, transitions: tuple[Transition, ...], now: float) -> Ticket | None:
-        events = [event for transition in transitions for event in self._note(transition)]
-        if isinstance(ticket, Probe) and self._is_observed():
-            events.append(probe_admitted(self._name, now, ticket))
         try:
+            events = [event for transition in transitions for event in self._note(transition)]
+            if isinstance(ticket, Probe) and self._is_observed():
+                events.append(probe_admitted(self._name, now, ticket))
             self._deliver(events)
         except BaseException:
             if ticket is not None:
@@ -263,13 +260,15 @@ class Gatekeeper:
 
     def _returned(self, ticket: Ticket, result: object, started: float | None) -> None:
         """Settle a call that returned."""
+        if ticket is SHADOWED:
+            return
         failed_result = self._machine.settings.failed_result
         outcome = SUCCESS
         if failed_result is not None:
             try:
                 outcome = FAILURE if failed_result(result) else SUCCESS
-            except Exception:
-                logger.exception("failed_result of circuit breaker %r raised; the call counts as failed", self._name)
+            except Exception:  # noqa: BLE001 - logged
+                self._log_error("failed_result of circuit breaker %r raised; the call counts as failed")
                 outcome = FAILURE
             except BaseException:
                 self._settle(ticket, IGNORED, started)
@@ -278,6 +277,8 @@ class Gatekeeper:
 
     def _raised(self, ticket: Ticket, exc: BaseException, started: float | None) -> None:
         """Settle a call that ended with an exception."""
+        if ticket is SHADOWED:
+            return
         outcome = self._verdicts.get(type(exc))
         if outcome is FAILURE and ticket is self._live and not self._machine.meter.needs_clock:
             self._failed_at = wall_clock()
@@ -293,8 +294,8 @@ class Gatekeeper:
                     cancelled = outcome is IGNORED
                 else:
                     outcome = self._classifier.judge(exc)
-            except Exception:
-                logger.exception("A predicate of circuit breaker %r raised; the call counts as failed", self._name)
+            except Exception:  # noqa: BLE001 - logged
+                self._log_error("A predicate of circuit breaker %r raised; the call counts as failed")
                 outcome = FAILURE
             except BaseException:
                 self._settle(ticket, IGNORED, started)
@@ -324,7 +325,8 @@ class Gatekeeper:
         self._cancelled_run += 1
         if self._cancelled_run == HINT_AFTER_CANCELLATIONS:
             self._cancelled_run = -(10**18)
-            logger.warning(
+            log(
+                logging.WARNING,
                 "Circuit breaker %r saw %d cancelled calls in a row and no outcome. asyncio.timeout() and wait_for() "
                 "look like any other cancellation and count as nothing; set count_cancelled_after_seconds, or use "
                 "anyio.fail_after(), to count calls that hang as failures",
@@ -374,15 +376,18 @@ class Gatekeeper:
     # Telling
 
     def _note(self, transition: Transition) -> list[Event]:
-        """Log a transition and wake those who wait; return what listeners are to be told."""
+        """Wake those who wait and log a transition; return what listeners are to be told."""
         if transition.new is OPEN or transition.new is FORCED_OPEN:
             self._opened_at = wall_clock()
         elif transition.new is not HALF_OPEN:
             self._opened_at = None
-        with suppress(Exception):
-            log_transition(self._name, transition)
         self._wake()
+        log_transition(self._name, transition)
         return [state_changed(self._name, transition)] if self._is_observed() else []
+
+    def _log_error(self, message: str) -> None:
+        """Log the error of user code that is being handled; the message names the breaker by `%r`."""
+        log(logging.ERROR, message, self._name, exc_info=True)
 
     def _deliver(self, events: list[Event]) -> None:
         """Tell listeners what one step gave rise to, all of it before what they themselves give rise to."""
@@ -408,9 +413,9 @@ class Gatekeeper:
         """Read the clock and check the reading; the last good one if the clock fails."""
         try:
             self._now_known = _checked_reading(self._clock())
-        except Exception:
+        except Exception:  # noqa: BLE001 - logged
             if not self._clock_failed:
-                logger.exception("The clock of circuit breaker %r failed; its last reading is used", self._name)
+                self._log_error("The clock of circuit breaker %r failed; its last reading is used")
             self._clock_failed = True
         else:
             self._clock_failed = False

@@ -72,9 +72,18 @@ class ExponentialBackoff:
         except OverflowError:
             seconds = self.maximum_seconds
         seconds = min(seconds, self.maximum_seconds)
-        if self.jitter:
-            seconds *= random.uniform(1 - self.jitter, 1 + self.jitter)
-        return min(seconds, self.maximum_seconds)
+        return min(seconds * self._spread(random), self.maximum_seconds)
+
+    def _spread(self, random: Random) -> float:
+        """Return the factor of the jitter; 1 if the source of randomness fails: a breaker must open all the same."""
+        if not self.jitter:
+            return 1.0
+        low, high = 1 - self.jitter, 1 + self.jitter
+        try:
+            factor = random.uniform(low, high)
+        except Exception:  # noqa: BLE001 - whatever a user's Random raises
+            return 1.0
+        return factor if low <= factor <= high else 1.0
 
     def __str__(self) -> str:
         """Say the open time in words."""
