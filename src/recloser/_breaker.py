@@ -21,7 +21,7 @@ from recloser._core.machine import CLOSED, DISABLED, HALF_OPEN
 from recloser._core.outcomes import Outcome
 from recloser._core.settings import Settings
 from recloser._core.states import CircuitState, Trigger
-from recloser._core.windows import ALWAYS
+from recloser._core.windows import ALWAYS, NEVER
 from recloser._delivery import Dispatcher, EventStream
 from recloser._gate import Bell, LoopLock
 from recloser._gatekeeper import Gatekeeper, raised
@@ -234,7 +234,7 @@ class CircuitBreaker(Gatekeeper):
 
         Outside a task, in a callback of the event loop too, it takes no trial calls: anyio's semaphore needs a task.
         """
-        if self._shut_until > ALWAYS and self._shut_seconds() > 0:
+        if self._shut_until > ALWAYS and 0 < self._shut_seconds() < NEVER:
             self._machine.rejected += 1
             return None
         try:

@@ -45,7 +45,7 @@ from recloser._core.machine import (
 )
 from recloser._core.outcomes import Classifier, Outcome
 from recloser._core.states import Trigger
-from recloser._core.windows import ALWAYS
+from recloser._core.windows import ALWAYS, NEVER
 from recloser._delivery import Dispatcher, describe, log, log_transition
 from recloser._gate import Bell, LoopLock, SemaphoreGate
 from recloser._reports import call_ended, call_rejected, late_outcome, probe_admitted, state_changed
@@ -154,7 +154,7 @@ class Gatekeeper:
         if self._shut_until > ALWAYS:
             machine = self._machine
             left = self._shut_seconds()
-            if left > 0:
+            if 0 < left < NEVER:
                 machine.rejected += 1
                 raise CircuitBreakerOpenError(self._name, left, OPEN, machine.frozen_failures, machine.last_error)
         ticket = self._ask()
@@ -248,13 +248,18 @@ class Gatekeeper:
 
     def _observe(self, epoch: Epoch) -> None:
         """Show the machine a success on the closed path, if it wants to see it."""
-        try:
-            now = self._clock()
-        except Exception:  # noqa: BLE001 - whatever a clock raises; _now() logs it
-            now = self._now()
-        if now < epoch.edge:
-            return
-        trigger = self._machine.observe(now if math.isfinite(now) else self._now())
+        machine = self._machine
+        now = 0.0
+        if machine.meter.needs_clock:
+            try:
+                now = self._clock()
+                if now < epoch.edge:
+                    return
+            except Exception:  # noqa: BLE001 - whatever a clock raises; _now() logs it
+                now = math.nan
+            if not math.isfinite(now):
+                now = self._now()
+        trigger = machine.observe(now)
         if trigger is not None:
             self._go(trigger, None)
 
@@ -348,7 +353,11 @@ class Gatekeeper:
             return
         machine = self._machine
         observed = self._is_observed()
-        now = self._now() if started is not None or observed or machine.meter.needs_clock else 0.0
+        try:
+            now = self._now() if started is not None or observed or machine.meter.needs_clock else 0.0
+        except BaseException:
+            machine.settle(ticket, IGNORED, 0.0, 0.0)
+            raise
         duration = max(0.0, now - started) if started is not None else None
         current = machine.is_current(ticket)
         trigger = machine.settle(ticket, outcome, now, duration or 0.0, cancelled=cancelled)
