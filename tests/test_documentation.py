@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from sybil import Sybil
+from sybil import Example, Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
 
 ROOT = Path(__file__).parent.parent
@@ -19,23 +19,23 @@ EXAMPLES = [
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_an_example_of_the_documentation_runs(example, capsys):
+def test_an_example_of_the_documentation_runs(example: Example, capsys: pytest.CaptureFixture[str]) -> None:
     example.evaluate()
     assert "Traceback" not in capsys.readouterr().out
 
 
-def test_the_readme_has_examples():
+def test_the_readme_has_examples() -> None:
     assert sum(param.id.startswith("README.md") for param in EXAMPLES) >= 2
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_what_a_page_links_to_exists(page):
+def test_what_a_page_links_to_exists(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text)
     missing = [target for target in targets if "://" not in target and not (page.parent / target).exists()]
     assert not missing
 
 
-def test_the_diagram_shows_the_transition_table():
+def test_the_diagram_shows_the_transition_table() -> None:
     check = subprocess.run([sys.executable, "docs/diagram.py", "--check"], cwd=ROOT, check=False, capture_output=True)
     assert check.returncode == 0, check.stdout.decode()

@@ -28,10 +28,10 @@ from recloser._gatekeeper import Gatekeeper, raised
 from recloser._permit import AcquiredPermit, Guard, Permit
 from recloser._protect import is_kind, protect
 from recloser._threads import Errand
-from recloser.errors import MisuseError
+from recloser.errors import CircuitBreakerOpenError, MisuseError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
     from recloser._core.backoff import Backoff
     from recloser._core.events import Snapshot
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
-SendT = TypeVar("SendT")
+F = TypeVar("F", bound="Callable[..., Coroutine[Any, Any, Any] | AsyncIterator[Any]]")
 
 _RANDOM = SystemRandom()
 _numbers = itertools.count(1)
@@ -177,11 +177,7 @@ class CircuitBreaker(Gatekeeper):
             self._returned(epoch, result, started)
         return result
 
-    @overload
-    def __call__(self, fn: Callable[P, Coroutine[Any, Any, T]], /) -> Callable[P, Coroutine[Any, Any, T]]: ...
-    @overload
-    def __call__(self, fn: Callable[P, AsyncGenerator[T, SendT]], /) -> Callable[P, AsyncGenerator[T, SendT]]: ...
-    def __call__(self, fn: Callable[..., Any], /) -> Callable[..., Any]:
+    def __call__(self, fn: F, /) -> F:
         """Decorate a coroutine function or an async generator function; the wrapper's `.breaker` is this breaker.
 
         An async generator holds its permit from its first step until it ends. An error on the way is a failure; closed
@@ -190,7 +186,7 @@ class CircuitBreaker(Gatekeeper):
         Raises:
             TypeError: `fn` is neither; the message names what to use instead.
         """
-        wrapper: Callable[..., Any] = protect(self, fn)
+        wrapper: F = protect(self, fn)
         return wrapper
 
     async def call_in_thread(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -201,10 +197,14 @@ class CircuitBreaker(Gatekeeper):
 
         Raises:
             CircuitBreakerOpenError: The breaker rejected the call; no thread was started.
+            TypeError: `fn` can't be called, or is asynchronous.
             BaseException: Whatever `fn` raises, the same object.
         """
+        work = functools.partial(fn, *args, **kwargs)
+        if is_kind(inspect.iscoroutinefunction, fn) or is_kind(inspect.isasyncgenfunction, fn):
+            raise MisuseError(f"{fn!r} is asynchronous: a thread would not await it; use await breaker.call(fn, ...)")
         permit = await self.acquire()
-        result: T = await Errand(permit, functools.partial(fn, *args, **kwargs)).run()
+        result: T = await Errand(permit, work).run()
         return result
 
     def guard(self) -> Guard:
@@ -239,9 +239,11 @@ class CircuitBreaker(Gatekeeper):
             return None
         try:
             ticket = self._ask()
-        except anyio.NoEventLoopError:
+        except RuntimeError:  # no event loop; anyio before 4.12.1 has no error of its own for that
             ticket = self._reject(self._now())
-        return None if ticket is None else AcquiredPermit(self, ticket, self._start(ticket))
+        if isinstance(ticket, CircuitBreakerOpenError):
+            return None
+        return AcquiredPermit(self, ticket, self._start(ticket))
 
     async def wait_until_ready(self, timeout_seconds: float | None = None) -> bool:
         """Wait until a call has a chance: the breaker is closed, its open time is over, or a trial call may be made.
@@ -262,9 +264,7 @@ class CircuitBreaker(Gatekeeper):
         await anyio.lowlevel.checkpoint()
         with anyio.move_on_after(timeout_seconds):
             while (wait := self._wait_seconds()) > 0:
-                bell = self._bell
-                if bell is None or bell.token != anyio.lowlevel.current_token():
-                    self._bell = bell = Bell()
+                self._bell = bell = Bell.here(self._bell)
                 with anyio.move_on_after(wait):
                     await bell.event.wait()
         return self._wait_seconds() <= 0

@@ -79,16 +79,19 @@ class Dispatcher:
 def _tell(listener: Listener, event: Event) -> tuple[BaseException, ...]:
     """Tell one listener; return the interrupt that it raised, if it raised one."""
     try:
-        listener(event)
+        try:
+            listener(event)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:  # noqa: BLE001 - whatever a listener raises is logged
+            kind = type(event).__name__
+            log(logging.ERROR, "A listener of circuit breaker %r raised on %s", event.breaker, kind, exc_info=True)
     except (KeyboardInterrupt, SystemExit) as interrupt:
         return (interrupt,)
-    except BaseException:  # noqa: BLE001 - whatever a listener raises is logged
-        kind = type(event).__name__
-        log(logging.ERROR, "A listener of circuit breaker %r raised on %s", event.breaker, kind, exc_info=True)
     return ()
 
 
-def log(level: int, message: str, *args: object, exc_info: bool = False) -> None:
+def log(level: int, message: str, *args: object, exc_info: BaseException | bool = False) -> None:
     """Log; a filter or a handler that raises keeps no call from being settled."""
     with suppress(Exception):
         logger.log(level, message, *args, exc_info=exc_info)
@@ -181,9 +184,8 @@ class EventStream:
         while not self._buffer:
             if self._entry is None:
                 raise StopAsyncIteration
-            if self._bell is None:
-                self._bell = Bell()
-            await self._bell.event.wait()
+            self._bell = bell = Bell.here(self._bell)
+            await bell.event.wait()
         if self._lost:
             following, lost, self._lost = self._buffer[0], self._lost, 0
             return EventsDropped(breaker=following.breaker, at=following.at, monotonic=following.monotonic, count=lost)

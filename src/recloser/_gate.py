@@ -50,6 +50,11 @@ class Bell:
         self.token = current_token()
         self.event = anyio.Event()
 
+    @classmethod
+    def here(cls, bell: Bell | None) -> Bell:
+        """Return the bell if it belongs to the running event loop, else a new one that does."""
+        return cls() if bell is None or bell.token != current_token() else bell
+
     def ring(self) -> None:
         """Wake all who wait; those of an event loop that is gone are beyond waking."""
         with suppress(RuntimeError):

@@ -158,12 +158,15 @@ class Gatekeeper:
                 machine.rejected += 1
                 raise CircuitBreakerOpenError(self._name, left, OPEN, machine.frozen_failures, machine.last_error)
         ticket = self._ask()
-        if ticket is None:
-            raise self._rejection()
+        if isinstance(ticket, CircuitBreakerOpenError):
+            try:
+                raise ticket
+            finally:
+                del ticket  # the error's traceback holds this frame
         return ticket
 
-    def _ask(self) -> Ticket | None:
-        """Admit a call; return the ticket by which it is settled, or None, counted and told, if it is rejected."""
+    def _ask(self) -> Ticket | CircuitBreakerOpenError:
+        """Admit a call; return the ticket by which it is settled, or the error, counted and told, if it is rejected."""
         if self._leaks:
             self._drain()
         machine = self._machine
@@ -171,7 +174,7 @@ class Gatekeeper:
             return machine.epoch
         return self._knock(self._now())
 
-    def _knock(self, now: float) -> Ticket | None:
+    def _knock(self, now: float) -> Ticket | CircuitBreakerOpenError:
         """Ask for a trial call."""
         machine = self._machine
         if machine.state is HALF_OPEN:
@@ -192,7 +195,9 @@ class Gatekeeper:
             lock.release()
         return self._admitted(ticket, transitions, now)
 
-    def _admitted(self, ticket: Ticket | None, transitions: tuple[Transition, ...], now: float) -> Ticket | None:
+    def _admitted(
+        self, ticket: Ticket | None, transitions: tuple[Transition, ...], now: float
+    ) -> Ticket | CircuitBreakerOpenError:
         try:
             events = [event for transition in transitions for event in self._note(transition)]
             if isinstance(ticket, Probe) and self._is_observed():
@@ -204,21 +209,17 @@ class Gatekeeper:
             raise
         return self._reject(now) if ticket is None else ticket
 
-    def _reject(self, now: float) -> Ticket | None:
+    def _reject(self, now: float) -> Ticket | CircuitBreakerOpenError:
+        """Count and tell a rejection; return its error as the state is now, before listeners can change it."""
         machine = self._machine
         machine.rejected += 1
         shadow = machine.settings.shadow
-        if self._is_observed():
-            self._deliver([call_rejected(self._name, now, machine.state, machine.retry_after(now), shadow=shadow)])
-        return SHADOWED if shadow else None
-
-    def _rejection(self) -> CircuitBreakerOpenError:
-        machine = self._machine
+        wait, state = machine.retry_after(now), machine.state
         reason = None if machine.cause is None else machine.cause.reason
-        wait = machine.retry_after(self._now())
-        return CircuitBreakerOpenError(
-            self._name, wait, machine.state, machine.frozen_failures, machine.last_error, reason
-        )
+        error = CircuitBreakerOpenError(self._name, wait, state, machine.frozen_failures, machine.last_error, reason)
+        if self._is_observed():
+            self._deliver([call_rejected(self._name, now, state, wait, shadow=shadow)])
+        return SHADOWED if shadow else error
 
     def _leave_dead_loop(self) -> None:
         """Give up the trial calls of another event loop: one breaker, one loop at a time."""
@@ -272,9 +273,10 @@ class Gatekeeper:
         if failed_result is not None:
             try:
                 outcome = FAILURE if failed_result(result) else SUCCESS
-            except Exception:  # noqa: BLE001 - logged
-                self._log_error("failed_result of circuit breaker %r raised; the call counts as failed")
-                outcome = FAILURE
+            except Exception as fault:  # noqa: BLE001 - logged
+                self._settle(ticket, FAILURE, started)
+                self._log_error("failed_result of circuit breaker %r raised; the call counts as failed", fault)
+                return
             except BaseException:
                 self._settle(ticket, IGNORED, started)
                 raise
@@ -299,9 +301,10 @@ class Gatekeeper:
                     cancelled = outcome is IGNORED
                 else:
                     outcome = self._classifier.judge(exc)
-            except Exception:  # noqa: BLE001 - logged
-                self._log_error("A predicate of circuit breaker %r raised; the call counts as failed")
-                outcome = FAILURE
+            except Exception as fault:  # noqa: BLE001 - logged
+                self._settle(ticket, FAILURE, started, exc)
+                self._log_error("A predicate of circuit breaker %r raised; the call counts as failed", fault)
+                return
             except BaseException:
                 self._settle(ticket, IGNORED, started)
                 raise
@@ -394,9 +397,9 @@ class Gatekeeper:
         log_transition(self._name, transition)
         return [state_changed(self._name, transition)] if self._is_observed() else []
 
-    def _log_error(self, message: str) -> None:
-        """Log the error of user code that is being handled; the message names the breaker by `%r`."""
-        log(logging.ERROR, message, self._name, exc_info=True)
+    def _log_error(self, message: str, fault: Exception) -> None:
+        """Log an error of user code; the message names the breaker by `%r`."""
+        log(logging.ERROR, message, self._name, exc_info=fault)
 
     def _deliver(self, events: list[Event]) -> None:
         """Tell listeners what one step gave rise to, all of it before what they themselves give rise to."""
@@ -422,10 +425,10 @@ class Gatekeeper:
         """Read the clock and check the reading; the last good one if the clock fails."""
         try:
             self._now_known = _checked_reading(self._clock())
-        except Exception:  # noqa: BLE001 - logged
-            if not self._clock_failed:
-                self._log_error("The clock of circuit breaker %r failed; its last reading is used")
-            self._clock_failed = True
+        except Exception as fault:  # noqa: BLE001 - logged
+            first, self._clock_failed = not self._clock_failed, True
+            if first:
+                self._log_error("The clock of circuit breaker %r failed; its last reading is used", fault)
         else:
             self._clock_failed = False
         return self._now_known

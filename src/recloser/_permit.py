@@ -165,7 +165,7 @@ class Guard(Permit):
     ) -> None:
         """Settle the permit by how the block ended, unless that has been done."""
         ticket = self._ticket
-        if exc is None and self._held and self._breaker._live is ticket:
+        if exc is None and self._held and self._breaker._live is ticket and self._wire is None:
             self._held = False
             ticket.successes += 1
             if ticket.watch:

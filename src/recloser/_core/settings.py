@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,7 @@ class Settings:
         _check_exceptions("ignored_exception", self.ignored_exception)
         if self.failed_result is not None and not callable(self.failed_result):
             raise TypeError(f"failed_result must be a predicate on the result or None, not {self.failed_result!r}")
+        _check_synchronous("failed_result", self.failed_result)
         object.__setattr__(self, "success_threshold", checks.count("success_threshold", self.success_threshold))
         object.__setattr__(self, "max_probes", checks.count("max_probes", self.max_probes))
         self._check_seconds("probe_timeout_seconds", zero=False)
@@ -95,6 +97,7 @@ def _backoff(value: object) -> Backoff:
 
 def _check_exceptions(argument: str, spec: object) -> None:
     types = spec if isinstance(spec, tuple) else (spec,)
+    _check_synchronous(argument, spec)
     if all(isinstance(item, type) and issubclass(item, BaseException) for item in types):
         return
     if isinstance(spec, type | tuple) or not callable(spec):
@@ -102,3 +105,9 @@ def _check_exceptions(argument: str, spec: object) -> None:
             f"{argument} must be an exception type, a tuple of exception types, or a predicate on the exception, "
             f"not {spec!r}"
         )
+
+
+def _check_synchronous(argument: str, predicate: object) -> None:
+    called = type(predicate).__call__ if callable(predicate) else None
+    if inspect.iscoroutinefunction(predicate) or inspect.iscoroutinefunction(called):
+        raise TypeError(f"{argument} must be a synchronous predicate, {predicate!r} is asynchronous")

@@ -1,0 +1,107 @@
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from functools import partial
+from typing import Any
+
+import pytest
+
+from recloser._core import checks
+
+INF = float("inf")
+NAN = float("nan")
+HUGE = 10**400
+
+Check = Callable[[str, Any], object]
+
+SECONDS: Check = checks.seconds
+SECONDS_OR_ZERO: Check = partial(checks.seconds, zero=True)
+FROM_TWO: Check = partial(checks.number_at_least, least=2)
+
+RANGES: list[tuple[Check, str]] = [
+    (SECONDS, "a finite number of seconds > 0"),
+    (SECONDS_OR_ZERO, "a finite number of seconds >= 0"),
+    (checks.rate, "a rate with 0 < rate <= 1"),
+    (checks.fraction, "a fraction with 0 <= fraction <= 1"),
+    (FROM_TWO, "a finite number >= 2"),
+    (checks.count, "an integer >= 1"),
+]
+
+
+@pytest.mark.parametrize(("check", "wanted"), RANGES)
+@pytest.mark.parametrize("value", [True, False, None, "1", Decimal(1), [1], 1j])
+def test_what_is_no_number_is_a_type_error(check: Check, wanted: str, value: object) -> None:
+    with pytest.raises(TypeError) as caught:
+        check("dose", value)
+    assert str(caught.value) == f"dose must be {wanted}, not {value!r}"
+
+
+@pytest.mark.parametrize(("check", "wanted"), [row for row in RANGES if row[0] is not checks.count])
+@pytest.mark.parametrize("value", [NAN, INF, -INF, -1, -1e-9, HUGE, -HUGE])
+def test_what_is_not_finite_or_negative_is_a_value_error(check: Check, wanted: str, value: object) -> None:
+    with pytest.raises(ValueError, match="^dose must be ") as caught:
+        check("dose", value)
+    assert str(caught.value) == f"dose must be {wanted}, not {value!r}"
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("check", "value"),
+    [
+        (SECONDS, 0),
+        (SECONDS, 0.0),
+        (SECONDS, -0.0),
+        (checks.rate, 0),
+        (checks.rate, 1.0000001),
+        (checks.rate, Fraction(1, HUGE)),
+        (checks.fraction, 1.0000001),
+        (FROM_TWO, 1.9999999),
+        (checks.count, 0),
+        (checks.count, -3),
+    ],
+)
+def test_what_lies_just_outside_the_range_is_a_value_error(check: Check, value: object) -> None:
+    with pytest.raises(ValueError, match="^dose must be "):
+        check("dose", value)
+
+
+@pytest.mark.parametrize("value", [1.0, 1.5, NAN, INF])
+def test_a_float_is_no_count(value: float) -> None:
+    with pytest.raises(TypeError, match="^dose must be an integer >= 1, not "):
+        checks.count("dose", value)
+
+
+@pytest.mark.parametrize(
+    ("check", "value"),
+    [
+        (SECONDS, 5e-324),
+        (SECONDS, 1e300),
+        (SECONDS_OR_ZERO, 0),
+        (checks.rate, 5e-324),
+        (checks.rate, 1),
+        (checks.fraction, 0),
+        (checks.fraction, 1),
+        (FROM_TWO, 2),
+        (SECONDS, Fraction(1, 2)),
+    ],
+)
+def test_what_lies_in_the_range_is_returned_as_a_float(check: Check, value: float) -> None:
+    checked = check("dose", value)
+    assert checked == value
+    assert type(checked) is float
+
+
+def test_a_count_is_returned_as_an_int() -> None:
+    assert checks.count("dose", 10**30) == 10**30
+    assert checks.count("dose", 1) == 1
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_a_flag_is_a_bool(value: bool) -> None:  # noqa: FBT001 - it is the value under test
+    assert checks.flag("dose", value) is value
+
+
+@pytest.mark.parametrize("value", [0, 1, None, "yes"])
+def test_nothing_else_is_a_flag(value: object) -> None:
+    with pytest.raises(TypeError, match=f"^dose must be True or False, not {value!r}$"):
+        checks.flag("dose", value)

@@ -1,0 +1,85 @@
+from dataclasses import FrozenInstanceError, replace
+from datetime import UTC, datetime
+
+import pytest
+
+from recloser._core.events import (
+    CallFailed,
+    CallIgnored,
+    CallRejected,
+    CallSucceeded,
+    Cause,
+    Event,
+    EventsDropped,
+    LateOutcome,
+    ProbeAdmitted,
+    StateChanged,
+)
+from recloser._core.outcomes import Outcome
+from recloser._core.states import CircuitState, Trigger
+from tests.core.driver import Driver, F
+
+AT = datetime(2024, 5, 17, 12, tzinfo=UTC)
+CLOSED, OPEN = CircuitState.CLOSED, CircuitState.OPEN
+
+SNAPSHOT = Driver().snapshot
+EVENTS: list[Event] = [
+    StateChanged(
+        breaker="db", at=AT, monotonic=1.0, old=CLOSED, new=OPEN, cause=Cause(Trigger.TRIPPED, "so"), snapshot=SNAPSHOT
+    ),
+    CallSucceeded(breaker="db", at=AT, monotonic=1.0, generation=1, duration_seconds=0.5, is_probe=False),
+    CallFailed(
+        breaker="db",
+        at=AT,
+        monotonic=1.0,
+        generation=1,
+        duration_seconds=None,
+        is_probe=True,
+        error_type="OSError",
+        error_message="down",
+    ),
+    CallIgnored(breaker="db", at=AT, monotonic=1.0, generation=1, duration_seconds=0.5, is_probe=False, cancelled=True),
+    CallRejected(breaker="db", at=AT, monotonic=1.0, state=OPEN, retry_after=3.0, shadow=False),
+    ProbeAdmitted(breaker="db", at=AT, monotonic=1.0, generation=3),
+    LateOutcome(breaker="db", at=AT, monotonic=1.0, generation=1, outcome=Outcome.FAILURE),
+    EventsDropped(breaker="db", at=AT, monotonic=1.0, count=2),
+]
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+def test_events_are_frozen_values_that_name_their_breaker(event: Event) -> None:
+    assert isinstance(event, Event)
+    assert replace(event) == event
+    assert replace(event, monotonic=2.0) != event
+    with pytest.raises(FrozenInstanceError):
+        event.breaker = "other"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(1, "1 event of 'db' lost: the reader was too slow"), (3, "3 events of 'db' lost: the reader was too slow")],
+)
+def test_lost_events_say_how_many_they_were(count: int, text: str) -> None:
+    assert str(EventsDropped(breaker="db", at=AT, monotonic=1.0, count=count)) == text
+
+
+def test_a_cause_reads_as_part_of_a_sentence() -> None:
+    assert str(Cause(Trigger.RESET, "reset by hand")) == "reset by hand"
+    cause = Cause(Trigger.TRIPPED, "5 consecutive failures (threshold 5)", last_error="OSError: down")
+    assert str(cause) == "5 consecutive failures (threshold 5); last error OSError: down"
+
+
+def test_a_snapshot_says_how_long_the_state_has_lasted() -> None:
+    driver = Driver(now=100.0)
+    driver.advance(2.5)
+    assert driver.snapshot.time_in_state_seconds == 2.5
+    driver.call(*[F] * 5)
+    assert driver.snapshot.time_in_state_seconds == 0.0
+    driver.advance(4)
+    assert driver.snapshot.time_in_state_seconds == 4.0
+
+
+def test_time_in_a_state_is_never_negative() -> None:
+    driver = Driver(now=100.0)
+    driver.advance(-1)
+    assert driver.snapshot.time_in_state_seconds == 0.0

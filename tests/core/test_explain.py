@@ -1,0 +1,101 @@
+from recloser._core.explain import explain
+from recloser._core.states import Trigger
+from recloser._core.trip import FailureRate, SlowCallRate
+from recloser._core.windows import CountWindow
+from tests.core.driver import Driver, F, S
+
+
+def said(driver: Driver) -> str:
+    return explain("payments", driver.snapshot)
+
+
+def test_closed_tells_the_count_and_the_rule() -> None:
+    driver = Driver(failure_threshold=5)
+    driver.call(F)
+    driver.advance(12.34)
+    assert said(driver) == (
+        "Circuit breaker 'payments' is closed for 12.3 s: 1 failure counted; it opens at 5 consecutive failures."
+    )
+
+
+def test_closed_tells_the_rates_that_are_defined() -> None:
+    window = CountWindow(10)
+    rule = FailureRate(0.9, window=window, minimum_calls=4)
+    driver = Driver(trip_when=rule | SlowCallRate(0.9, slow_call_seconds=1, window=window, minimum_calls=4))
+    driver.call(F, S, S, duration=2)
+    assert "1 failure counted; it opens at failure rate of 90 % in the last 10 calls" in said(driver)
+    driver.call(F)
+    assert "2 failures counted, failure rate 50 %, slow call rate 75 %; it opens at " in said(driver)
+
+
+def test_open_tells_why_and_when_a_trial_call_may_go_through() -> None:
+    driver = Driver(failure_threshold=2, reset_timeout_seconds=60)
+    driver.call(F, F)
+    driver.advance(18.7)
+    assert said(driver) == (
+        "Circuit breaker 'payments' is open for 18.7 s: 2 consecutive failures (threshold 2); "
+        "last error ConnectionError: down; a trial call may go through in 41.3 s."
+    )
+
+
+def test_open_with_its_time_over_tells_that_the_next_call_is_a_trial_call() -> None:
+    driver = Driver(failure_threshold=1, reset_timeout_seconds=60)
+    driver.call(F)
+    driver.advance(60)
+    assert said(driver).endswith("; the next call is a trial call.")
+    assert driver.state == "open"
+
+
+def test_open_again_tells_the_attempt() -> None:
+    driver = Driver(failure_threshold=1, reset_timeout_seconds=60)
+    driver.call(F)
+    driver.wait_out()
+    driver.call(F)
+    assert said(driver) == (
+        "Circuit breaker 'payments' is open for 0.0 s: a trial call failed; "
+        "last error ConnectionError: down (attempt 2); a trial call may go through in 60.0 s."
+    )
+
+
+def test_half_open_tells_the_trial_calls() -> None:
+    driver = Driver(success_threshold=3, max_probes=2)
+    driver.half_open()
+    driver.call(S)
+    driver.admit()
+    assert said(driver) == (
+        "Circuit breaker 'payments' is half open for 0.0 s: 1 trial call running, 1 of 3 succeeded; "
+        "it closes at 3 and opens again on a failure."
+    )
+    driver.admit()
+    assert "2 trial calls running, 1 of 3 succeeded" in said(driver)
+
+
+def test_forced_open_tells_the_reason_and_that_it_stays() -> None:
+    driver = Driver()
+    driver.go(Trigger.FORCED_OPEN, reason="moving house")
+    assert said(driver) == (
+        "Circuit breaker 'payments' is forced open for 0.0 s: forced open until reset: moving house; "
+        "it rejects all calls until reset() is called."
+    )
+
+
+def test_forced_open_for_a_time_tells_how_long_it_still_lasts() -> None:
+    driver = Driver()
+    driver.go(Trigger.FORCED_OPEN, reason="moving house", for_seconds=90.0)
+    driver.advance(30)
+    assert said(driver) == (
+        "Circuit breaker 'payments' is forced open for 30.0 s: forced open for 90 s: moving house; "
+        "a trial call may go through in 60.0 s."
+    )
+    driver.advance(60)
+    assert said(driver).endswith("moving house; the next call is a trial call.")
+
+
+def test_disabled_tells_the_counts_and_that_nothing_trips() -> None:
+    driver = Driver()
+    driver.go(Trigger.DISABLED)
+    driver.call(*[F] * 7)
+    assert said(driver) == (
+        "Circuit breaker 'payments' is disabled for 0.0 s: 7 failures counted; "
+        "it admits all calls and trips on nothing until reset() is called."
+    )

@@ -1,0 +1,215 @@
+import asyncio
+from typing import Any
+
+import pytest
+
+from recloser._core.outcomes import CACHED_TYPES, Classifier, Outcome
+from tests.core.driver import F, I, S
+
+
+class DownError(Exception):
+    pass
+
+
+class WorseError(DownError):
+    pass
+
+
+class MissingError(Exception):
+    pass
+
+
+class RefusedError(Exception):
+    """Stands for a rejection by another breaker."""
+
+
+class CrowdError(ExceptionGroup[Exception]):
+    pass
+
+
+def is_cancellation(exc: BaseException) -> bool:
+    return isinstance(exc, asyncio.CancelledError)
+
+
+def classifier(expected: Any = Exception, ignored: Any = ()) -> Classifier:  # noqa: ANN401 - wrong types are not tried
+    return Classifier(expected, ignored, always_ignored=(RefusedError,), is_cancellation=is_cancellation)
+
+
+def group(*leaves: BaseException) -> BaseExceptionGroup[BaseException]:
+    return BaseExceptionGroup("several", leaves)
+
+
+class Asked:
+    """A predicate that remembers what it was asked."""
+
+    def __init__(self, *wanted: type[BaseException]) -> None:
+        self.wanted = wanted
+        self.asked: list[BaseException] = []
+
+    def __call__(self, exc: BaseException) -> object:
+        self.asked.append(exc)
+        return isinstance(exc, self.wanted)
+
+
+@pytest.mark.parametrize(
+    ("expected", "exc", "outcome"),
+    [
+        (Exception, ValueError(), F),
+        (DownError, DownError(), F),
+        (DownError, WorseError(), F),
+        (WorseError, DownError(), S),
+        (DownError, ValueError(), S),
+        ((DownError, OSError), TimeoutError(), F),
+        ((DownError, OSError), ValueError(), S),
+        ((), ValueError(), S),
+        (lambda exc: isinstance(exc, DownError), DownError(), F),
+        (lambda exc: isinstance(exc, DownError), ValueError(), S),
+        (lambda exc: exc.args and exc.args[0], DownError(0), S),
+        (lambda exc: exc.args and exc.args[0], DownError(503), F),
+    ],
+)
+def test_what_is_expected_is_a_failure_and_every_other_exception_an_answer(
+    expected: Any,  # noqa: ANN401 - types, tuples and predicates
+    exc: BaseException,
+    outcome: Outcome,
+) -> None:
+    assert classifier(expected).judge(exc) is outcome
+
+
+@pytest.mark.parametrize("ignored", [MissingError, (MissingError, KeyError), lambda exc: isinstance(exc, MissingError)])
+def test_what_is_ignored_beats_what_is_expected(ignored: Any) -> None:  # noqa: ANN401 - types, tuples and predicates
+    judge = classifier(Exception, ignored).judge
+    assert judge(MissingError()) is I
+    assert judge(DownError()) is F
+
+
+def test_a_predicate_for_failures_is_not_asked_about_what_is_ignored() -> None:
+    expected = Asked(Exception)
+    assert classifier(expected, MissingError).judge(MissingError()) is I
+    assert not expected.asked
+
+
+@pytest.mark.parametrize("expected", [Exception, BaseException, RefusedError, lambda _: True])
+def test_a_rejection_by_another_breaker_is_neutral_even_if_it_is_expected(
+    expected: Any,  # noqa: ANN401 - types, tuples and predicates
+) -> None:
+    assert classifier(expected, MissingError).judge(RefusedError()) is I
+    assert classifier(expected, MissingError).judge(group(RefusedError())) is I
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_a_base_exception_is_neutral_unless_a_type_names_it(kind: type[BaseException]) -> None:
+    assert classifier(Exception).judge(kind()) is I
+    assert classifier(()).judge(kind()) is I
+    assert classifier(kind).judge(kind()) is F
+    assert classifier(BaseException).judge(kind()) is F
+    assert classifier(BaseException, kind).judge(kind()) is I
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_predicates_are_not_asked_about_base_exceptions(kind: type[BaseException]) -> None:
+    expected, ignored = Asked(BaseException), Asked()
+    judge = classifier(expected, ignored).judge
+    assert judge(kind()) is I
+    assert judge(group(kind())) is I
+    assert not expected.asked
+    assert not ignored.asked
+
+
+@pytest.mark.parametrize(
+    ("leaves", "outcome"),
+    [
+        ([DownError()], F),
+        ([ValueError()], S),
+        ([MissingError()], I),
+        ([MissingError(), DownError()], F),
+        ([ValueError(), DownError()], F),
+        ([MissingError(), ValueError()], S),
+        ([MissingError(), RefusedError()], I),
+        ([KeyboardInterrupt(), ValueError()], S),
+        ([KeyboardInterrupt(), DownError()], F),
+        ([KeyboardInterrupt()], I),
+        ([group(ValueError(), group(DownError()))], F),
+        ([group(MissingError(), group(ValueError())), MissingError()], S),
+        ([group(MissingError(), group(MissingError()))], I),
+        ([asyncio.CancelledError()], I),
+        ([asyncio.CancelledError(), DownError()], F),
+        ([asyncio.CancelledError(), ValueError()], S),
+        ([asyncio.CancelledError(), MissingError()], I),
+        ([group(asyncio.CancelledError(), group(asyncio.CancelledError()))], I),
+    ],
+)
+def test_a_group_fails_if_any_leaf_does_and_is_neutral_if_all_are(
+    leaves: list[BaseException], outcome: Outcome
+) -> None:
+    assert classifier(DownError, MissingError).judge(group(*leaves)) is outcome
+
+
+def test_a_cancellation_in_a_group_does_not_count_even_if_base_exceptions_do() -> None:
+    judge = classifier(BaseException).judge
+    assert judge(group(asyncio.CancelledError())) is I
+    assert judge(group(asyncio.CancelledError(), KeyboardInterrupt())) is F
+
+
+def test_a_predicate_is_asked_about_each_leaf_and_never_about_a_group() -> None:
+    expected, ignored = Asked(DownError), Asked(MissingError)
+    down, value, missing = DownError(), ValueError(), MissingError()
+    assert classifier(expected, ignored).judge(group(down, group(value, missing))) is F
+    assert sorted(map(id, ignored.asked)) == sorted(map(id, (down, value, missing)))
+    assert sorted(map(id, expected.asked)) == sorted(map(id, (down, value)))
+
+
+@pytest.mark.parametrize("expected", [CrowdError, (DownError, CrowdError)])
+def test_a_group_type_that_is_named_is_judged_as_a_whole(expected: Any) -> None:  # noqa: ANN401 - a type or a tuple
+    judge = classifier(expected).judge
+    assert judge(CrowdError("all of them", [ValueError()])) is F
+    assert judge(ExceptionGroup("others", [ValueError()])) is S
+
+
+def test_a_group_type_can_be_named_as_ignored() -> None:
+    judge = classifier(Exception, CrowdError).judge
+    assert judge(CrowdError("all of them", [DownError()])) is I
+    assert judge(ExceptionGroup("others", [DownError()])) is F
+
+
+def test_a_predicate_that_raises_is_heard() -> None:
+    def broken(exc: BaseException) -> object:
+        raise LookupError from exc
+
+    with pytest.raises(LookupError):
+        classifier(broken).judge(DownError())
+    with pytest.raises(LookupError):
+        classifier(Exception, broken).judge(group(DownError()))
+
+
+def test_verdicts_are_remembered_per_type() -> None:
+    judging = classifier(DownError, MissingError)
+    for exc in (DownError(), ValueError(), MissingError(), KeyboardInterrupt()):
+        judging.judge(exc)
+    assert judging.verdicts == {DownError: F, ValueError: S, MissingError: I, KeyboardInterrupt: I}
+
+
+def test_no_verdict_is_remembered_where_a_predicate_may_change_its_mind() -> None:
+    answers = iter([True, False])
+    judging = classifier(lambda _: next(answers))
+    assert [judging.judge(DownError()), judging.judge(DownError())] == [F, S]
+    assert not judging.verdicts
+    judging = classifier(Exception, lambda exc: bool(exc.args))
+    assert [judging.judge(DownError(1)), judging.judge(DownError())] == [I, F]
+    assert not judging.verdicts
+
+
+def test_no_verdict_is_remembered_for_a_group_that_is_judged_by_its_leaves() -> None:
+    judging = classifier(DownError)
+    assert judging.judge(group(DownError())) is F
+    assert judging.judge(group(ValueError())) is S
+    assert not judging.verdicts
+
+
+def test_memory_of_verdicts_is_bounded() -> None:
+    judging = classifier(DownError)
+    for number in range(3 * CACHED_TYPES):
+        made = type(f"Made{number}Error", (DownError,), {})
+        assert judging.judge(made()) is F
+        assert len(judging.verdicts) <= CACHED_TYPES
+    assert judging.verdicts

@@ -1,0 +1,102 @@
+"""What the tests of the shell share: a dependency that does as it is told, and short ways into each state."""
+
+import gc
+from threading import Thread
+from typing import NoReturn
+
+import anyio
+import pytest
+
+from recloser import CircuitBreaker, Permit
+from recloser.testing import ManualClock
+
+RESET_SECONDS = 60.0
+BACKENDS = ("asyncio", "trio")
+
+
+class DependencyError(Exception):
+    """What a dependency that is down raises."""
+
+
+class Dependency:
+    """A dependency whose calls end when the test says so."""
+
+    def __init__(self) -> None:
+        self.called = anyio.Event()
+        self.may_end = anyio.Event()
+
+    async def call(self, error: BaseException | None = None) -> str:
+        self.called.set()
+        await self.may_end.wait()
+        if error is not None:
+            raise error
+        return "answer"
+
+
+async def answer(*_: object, **__: object) -> str:
+    return "answer"
+
+
+async def fail(error: BaseException | None = None) -> NoReturn:
+    raise DependencyError("down") if error is None else error
+
+
+def make(clock: ManualClock, **options: object) -> CircuitBreaker:
+    """Makes a breaker that opens at the first failure, for a minute of the given clock."""
+    defaults = {} if "trip_when" in options else {"failure_threshold": 1}
+    return CircuitBreaker("payments", **{"reset_timeout_seconds": RESET_SECONDS, "clock": clock, **defaults, **options})
+
+
+async def fail_once(breaker: CircuitBreaker) -> None:
+    with pytest.raises(DependencyError):
+        await breaker.call(fail)
+
+
+async def make_open(clock: ManualClock, **options: object) -> CircuitBreaker:
+    """Makes a breaker that has just opened."""
+    breaker = make(clock, **options)
+    await fail_once(breaker)
+    return breaker
+
+
+async def make_ready(clock: ManualClock, **options: object) -> CircuitBreaker:
+    """Makes an open breaker whose next call is a trial call."""
+    breaker = await make_open(clock, **options)
+    clock.advance(RESET_SECONDS)
+    return breaker
+
+
+async def make_probing(clock: ManualClock, **options: object) -> tuple[CircuitBreaker, Permit]:
+    """Makes a half-open breaker whose first trial call is under way."""
+    breaker = await make_ready(clock, **options)
+    return breaker, await breaker.acquire()
+
+
+def totals(breaker: CircuitBreaker) -> dict[str, int]:
+    """Returns the totals that are not 0."""
+    health = breaker.health()
+    return {key.removesuffix("_total"): value for key, value in health.items() if key.endswith("_total") and value}
+
+
+def admits_a_trial_call(breaker: CircuitBreaker) -> bool:
+    """Returns whether a call that arrives now is a trial call; the call is given up at once."""
+    permit = breaker.try_acquire_nowait()
+    if permit is None:
+        return False
+    permit.ignore()
+    return permit.is_probe
+
+
+def drop(box: list[object]) -> None:
+    """Makes garbage of what is in the box, and has it collected."""
+    box.clear()
+    gc.collect()
+
+
+def drop_in_threads(*boxes: list[object]) -> None:
+    """Makes garbage of what is in the boxes, each in a thread of its own."""
+    threads = [Thread(target=box.clear) for box in boxes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
