@@ -4,9 +4,8 @@ It is told of everything with the instant at which it happens, and shares no cod
 and states. Times are meant to be multiples of 1/64 s, so that sums are exact.
 """
 
-import math
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
@@ -36,11 +35,11 @@ class ModelCall:
 
 @dataclass(frozen=True)
 class Record:
-    """A counted outcome outside of half-open."""
+    """A counted outcome outside of half-open; whether it was slow was judged by the rule of that time."""
 
     at: float
     failed: bool
-    seconds: float
+    slow: bool = False
 
 
 @dataclass
@@ -83,9 +82,7 @@ class Memory:
         return sum(map(self._is_marked, held)) / len(held)
 
     def _is_marked(self, record: Record) -> bool:
-        if isinstance(self.rule, SlowCallRate):
-            return record.seconds > self.rule.slow_call_seconds
-        return record.failed
+        return record.slow if isinstance(self.rule, SlowCallRate) else record.failed
 
     def observed(self, now: float) -> float | None:
         """Returns what the rule compares with its threshold."""
@@ -97,11 +94,13 @@ class Memory:
         observed = self.observed(now)
         return observed is not None and observed >= self.rule.threshold
 
-    def trips(self, record: Record) -> bool:
-        """Tells whether the rule trips at the outcome just recorded: a success trips no rule that counts failures."""
-        if isinstance(self.rule, ConsecutiveFailures | FailureCount) and not record.failed:
+    def record(self, at: float, seconds: float, *, failed: bool) -> bool:
+        """Keeps an outcome; tells whether the rule trips at it: a success trips no rule that counts failures."""
+        slow = isinstance(self.rule, SlowCallRate) and seconds > self.rule.slow_call_seconds
+        self.records.append(Record(at, failed, slow))
+        if isinstance(self.rule, ConsecutiveFailures | FailureCount) and not failed:
             return False
-        return self.is_met(record.at)
+        return self.is_met(at)
 
     def takes_over(self, other: "Memory", now: float) -> bool:
         """Takes over what the memory of another rule holds, if the two measure the same kind of thing."""
@@ -115,11 +114,6 @@ class Memory:
             fits = isinstance(new, FailureCount) or isinstance(old, FailureRate) or isinstance(old.window, CountWindow)
         if fits:
             self.records = other.held(now) if type(new.window) is type(old.window) else []
-        if fits and isinstance(old, SlowCallRate):
-            # Of a call it is remembered whether it was slow, not how long it took.
-            self.records = [
-                replace(record, seconds=math.inf if other._is_marked(record) else 0.0) for record in self.records
-            ]
         return fits
 
     def _takes_over_run(self, other: "Memory", now: float) -> bool:
@@ -130,7 +124,7 @@ class Memory:
             self.records = other.records[-old.failures :]
         else:
             # Where times were not kept, or are no longer, failures count as if they were of this instant.
-            self.records = [Record(now, failed=True, seconds=0.0)] * other.failure_count(now)
+            self.records = [Record(now, failed=True)] * other.failure_count(now)
         return True
 
 
@@ -203,19 +197,18 @@ class Model:
             if call.is_probe:
                 self._end_probe(now, failed=kind == "failure", seconds=seconds)
             else:
-                self._record(Record(now, failed=kind == "failure", seconds=seconds))
+                self._record(now, seconds, failed=kind == "failure")
 
     def _remove(self, call: ModelCall) -> None:
         if self.episode is not None and call in self.episode.probes:
             self.episode.probes.remove(call)
 
-    def _record(self, record: Record) -> None:
-        for memory in self.memories:
-            memory.records.append(record)
-        if self.state is CLOSED and any(memory.trips(record) for memory in self.memories):
-            first = next(memory for memory in self.memories if memory.is_met(record.at))
-            self.observed.append(first.observed(record.at))
-            self._open(Trigger.TRIPPED, record.at, record.at)
+    def _record(self, now: float, seconds: float, *, failed: bool) -> None:
+        met = [memory.record(now, seconds, failed=failed) for memory in self.memories]
+        if self.state is CLOSED and any(met):
+            first = next(memory for memory in self.memories if memory.is_met(now))
+            self.observed.append(first.observed(now))
+            self._open(Trigger.TRIPPED, now, now)
 
     def _end_probe(self, now: float, *, failed: bool, seconds: float) -> None:
         episode = self.episode

@@ -32,7 +32,7 @@ class Watched:
         self.plain = 3
         self.ring = TimeRing(width * buckets, buckets, self.plain)
         self.ring._width = width
-        self.list = TimeList(width, buckets)
+        self.list = TimeList(self.ring._width, buckets)
 
     def step(self, what: str, gap: float) -> None:
         self.now += gap * self.list.width

@@ -19,7 +19,7 @@ Invariants:
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 from recloser._core.causes import cause_of
 from recloser._core.events import Cause, Snapshot, Transition
@@ -433,13 +433,11 @@ class BreakerMachine:
         return self.observe(now, duration)
 
     def _count_probe(self, outcome: Outcome, duration: float) -> Trigger | None:
-        episode = self.episode
+        episode = cast("Episode", self.episode)  # a trial call that is current has one
         if outcome is FAILURE:
             self.probe_failures += 1
             return Trigger.PROBE_FAILED
         self.probe_successes += 1
-        if episode is None:
-            return None
         if duration > episode.slow_call_seconds:
             return Trigger.PROBE_FAILED
         episode.passed += 1
