@@ -55,7 +55,7 @@ class TimeList:
     def rescaled(self, now: float, buckets: int) -> "TimeList":
         """Returns a list of as many buckets of the same width that remembers what this one holds."""
         other = TimeList(self.width, buckets)
-        if self.calls:
+        if self.current is not None:
             other.current = self.bucket(now)
             other.calls = [call for call in self.calls if call[0] > other.current - self.buckets]
         return other

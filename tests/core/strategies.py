@@ -12,8 +12,8 @@ TICK = 1 / 64
 
 WINDOWS = st.sampled_from(
     [
-        CountWindow(2),
         CountWindow(3),
+        CountWindow(4),
         CountWindow(6),
         TimeWindow(1, 1),
         TimeWindow(2, 2),
@@ -29,12 +29,13 @@ FEW = st.integers(1, 3)
 SIMPLE_RULES: st.SearchStrategy[TripRule] = st.one_of(
     st.builds(ConsecutiveFailures, FEW),
     st.builds(ConsecutiveFailures, FEW, within_seconds=st.sampled_from([0.5, 3.0])),
-    st.builds(FailureRate, FRACTIONS, window=WINDOWS, minimum_calls=st.integers(1, 2)),
+    st.builds(FailureRate, FRACTIONS, window=WINDOWS, minimum_calls=FEW),
     st.builds(FailureCount, st.integers(1, 2), window=WINDOWS),
-    st.builds(SlowCallRate, FRACTIONS, slow_call_seconds=st.just(1.0), window=WINDOWS, minimum_calls=st.integers(1, 2)),
-    st.builds(SlowCallRate, FRACTIONS, slow_call_seconds=st.just(2.0), window=WINDOWS, minimum_calls=st.integers(1, 2)),
+    st.builds(SlowCallRate, FRACTIONS, slow_call_seconds=st.just(1.0), window=WINDOWS, minimum_calls=FEW),
+    st.builds(SlowCallRate, FRACTIONS, slow_call_seconds=st.just(2.0), window=WINDOWS, minimum_calls=FEW),
 )
 RULES: st.SearchStrategy[TripRule] = st.one_of(
+    SIMPLE_RULES,
     SIMPLE_RULES,
     st.builds(lambda a, b: a | b, SIMPLE_RULES, SIMPLE_RULES),
     st.builds(lambda a, b, c: a | b | c, SIMPLE_RULES, SIMPLE_RULES, SIMPLE_RULES),

@@ -70,6 +70,31 @@ def test_jitter_comes_from_the_given_random_and_reaches_both_sides() -> None:
     assert 10.9 < max(drawn) <= 11.0
 
 
+class BrokenRandom(Random):
+    """Fails, or draws what lies outside of the range it was asked for."""
+
+    def __init__(self, drawn: float | None) -> None:
+        super().__init__(0)
+        self.drawn = drawn
+
+    def uniform(self, a: float, b: float) -> float:
+        if self.drawn is None:
+            raise OSError(a, b)
+        return self.drawn
+
+
+@pytest.mark.parametrize("drawn", [None, 0.5, 1.5, -1.0, NAN, INF])
+def test_without_usable_random_numbers_there_is_no_jitter(drawn: float | None) -> None:
+    backoff = ExponentialBackoff(initial_seconds=10, jitter=0.25)
+    assert backoff.open_seconds(2, BrokenRandom(drawn)) == 20.0
+
+
+@pytest.mark.parametrize("drawn", [0.75, 1.25])
+def test_the_ends_of_the_jitter_can_be_drawn(drawn: float) -> None:
+    backoff = ExponentialBackoff(initial_seconds=10, jitter=0.25)
+    assert backoff.open_seconds(1, BrokenRandom(drawn)) == 10 * drawn
+
+
 def test_without_jitter_no_random_number_is_drawn() -> None:
     random = Random(7)
     ExponentialBackoff(jitter=0).open_seconds(1, random)

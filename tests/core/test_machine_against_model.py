@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -13,7 +14,8 @@ from tests.core.model import Model, ModelCall
 from tests.core.strategies import CHANGES, SECONDS, SETTINGS, TICK
 
 OUTCOMES = {"success": S, "failure": F, "ignored": I, "cancelled": I}
-KINDS = st.sampled_from(["success", "failure", "failure", "ignored", "cancelled"])
+KINDS = st.sampled_from(["success", "success", "failure", "failure", "ignored", "cancelled"])
+TRAFFIC = st.lists(st.tuples(KINDS, SECONDS, st.sampled_from([0.0, 0.0, 0.5, 1.0])), min_size=1, max_size=8)
 INDEX = st.integers(0, 9)
 LONG = 10_000.0
 
@@ -57,12 +59,14 @@ class Comparison(RuleBasedStateMachine):
             if admitted is not None:
                 self.flying.append(admitted)
 
-    @rule(kind=KINDS, seconds=SECONDS, number=st.sampled_from([1, 1, 2, 3]))
-    def calls_start_and_end(self, kind: str, seconds: float, number: int) -> None:
-        for _ in range(number):
+    @rule(traffic=TRAFFIC)
+    def calls_start_and_end(self, traffic: list[tuple[str, float, float]]) -> None:
+        for kind, seconds, gap in traffic:
+            self.driver.advance(gap)
             admitted = self.arrives()
             if admitted is not None:
                 self.ends(*admitted, kind, seconds)
+                self.counts_agree()
 
     @precondition(lambda self: self.flying)
     @rule(index=INDEX, kind=KINDS, seconds=SECONDS)
@@ -204,3 +208,4 @@ class Comparison(RuleBasedStateMachine):
 
 
 TestComparison = Comparison.TestCase
+TestComparison.settings = settings(max_examples=max(settings.default.max_examples, 200), deadline=None)

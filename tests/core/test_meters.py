@@ -5,7 +5,7 @@ import pytest
 from recloser._core.states import CircuitState
 from recloser._core.trip import ConsecutiveFailures, FailureCount, FailureRate, SlowCallRate, TripRule
 from recloser._core.windows import CountWindow, TimeWindow
-from tests.core.driver import Driver, F, I, S, metered
+from tests.core.driver import F, I, S, metered
 
 CLOSED = CircuitState.CLOSED
 OPEN = CircuitState.OPEN
@@ -262,9 +262,10 @@ class TestSlowCallRate:
 
     def test_closing_empties_its_window(self) -> None:
         driver = metered(slow_rate(minimum_calls=3))
-        driver.call(S, S, S, duration=2)
+        driver.call(F, F, S, duration=2)
         driver.wait_out()
         assert driver.call(S, duration=0.1) is CLOSED
+        assert driver.snapshot.failure_count == 0
         assert driver.call(S, S, duration=2) is CLOSED
         assert driver.call(S, duration=2) is OPEN
 
@@ -295,6 +296,12 @@ class TestCombinations:
         driver.call(S, F, F)
         assert driver.state is OPEN
         assert driver.transitions[-1].snapshot.failure_rate == pytest.approx(2 / 3)
+
+    def test_every_rule_records_the_success_that_trips_another(self) -> None:
+        driver = metered(FailureRate(0.5, window=LAST_TEN, minimum_calls=3) | slow_rate(1.0, minimum_calls=3))
+        driver.call(F, F)
+        assert driver.call(S, duration=2) is OPEN
+        assert driver.transitions[-1].snapshot.slow_call_rate == pytest.approx(1 / 3)
 
     def test_rules_of_all_kinds_work_side_by_side(self) -> None:
         rule = (
@@ -347,8 +354,9 @@ class TestEvidence:
         machine = driver.machine
         assert machine.meter.evidence(machine.epoch, driver.now) is None
 
-    def test_a_rate_below_its_threshold_is_none(self) -> None:
-        driver = Driver(trip_when=FailureRate(0.5, window=LAST_TEN, minimum_calls=2))
-        driver.call(F, I, S, S) if driver.call(S, S) is CLOSED else None
+    def test_there_is_none_for_a_rate_below_its_threshold(self) -> None:
+        driver = metered(FailureRate(0.5, window=LAST_TEN, minimum_calls=2))
+        driver.call(S, S, F)
         machine = driver.machine
         assert machine.meter.evidence(machine.epoch, driver.now) is None
+        assert driver.snapshot.failure_rate == pytest.approx(1 / 3)

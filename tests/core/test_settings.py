@@ -129,6 +129,23 @@ def test_a_tuple_cannot_hold_a_predicate() -> None:
         changed(expected_exception=(ValueError, lambda exc: exc))
 
 
+class AsyncPredicate:
+    async def __call__(self, what: object) -> object:
+        return what
+
+
+async def ask(what: object) -> object:
+    return what
+
+
+@pytest.mark.parametrize("argument", ["expected_exception", "ignored_exception", "failed_result"])
+@pytest.mark.parametrize("predicate", [ask, AsyncPredicate()])
+def test_a_predicate_is_synchronous(argument: str, predicate: object) -> None:
+    with pytest.raises(TypeError) as caught:
+        changed(**{argument: predicate})
+    assert str(caught.value) == f"{argument} must be a synchronous predicate, {predicate!r} is asynchronous"
+
+
 def test_a_predicate_on_results_is_callable_or_nothing() -> None:
     assert changed(failed_result=bool).failed_result is bool
     assert changed(failed_result=None).failed_result is None

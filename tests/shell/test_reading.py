@@ -328,12 +328,14 @@ async def test_reading_from_another_thread_while_calls_run_never_fails() -> None
 
     reader = threading.Thread(target=read)
     reader.start()
-    for _ in range(300):
-        await breaker.call(answer)
-        await fail_once(breaker)
-        await anyio.lowlevel.checkpoint()
-    stop.set()
-    reader.join()
+    try:
+        for _ in range(300):
+            await breaker.call(answer)
+            await fail_once(breaker)
+            await anyio.lowlevel.checkpoint()
+    finally:
+        stop.set()
+        reader.join()
     assert errors == []
     assert read_states <= {"closed", "open", "half_open"}
 
