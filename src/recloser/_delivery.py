@@ -2,7 +2,7 @@
 
 Delivery happens after the state has been settled and never under a lock. An event that a listener gives rise to is
 queued behind the one it is being told. A listener that raises is logged; only KeyboardInterrupt and SystemExit go
-through to whoever made the event happen, and what is still queued then is delivered with the next event.
+through to whoever made the event happen, after all have been told.
 """
 
 from __future__ import annotations

@@ -120,7 +120,9 @@ class Gatekeeper:
         self._refresh()
 
     def _classify_by(self, settings: Settings) -> None:
-        self._classifier = _classifier_by(settings)
+        expected, ignored = settings.expected_exception, settings.ignored_exception
+        shared = isinstance(expected, type | tuple) and isinstance(ignored, type | tuple)
+        self._classifier = _shared_classifier(expected, ignored) if shared else _classifier(expected, ignored)
         self._verdicts = self._classifier.verdicts
 
     def _refresh(self) -> None:
@@ -266,7 +268,7 @@ class Gatekeeper:
         """Settle a call that returned."""
         if ticket is SHADOWED:
             return
-        failed_result = self._settings_of(ticket).failed_result
+        failed_result = self._machine.settings.failed_result
         outcome = SUCCESS
         if failed_result is not None:
             try:
@@ -291,17 +293,14 @@ class Gatekeeper:
             if trigger is not None:
                 self._go(trigger, describe(exc))
             return
-        classifier, cancelled = self._classifier, False
-        settings = self._settings_of(ticket)
-        if settings is not self._machine.settings:
-            classifier, outcome = _classifier_by(settings), None
+        cancelled = False
         if outcome is None:
             try:
                 if is_cancellation(exc):
                     outcome = self._judge_cancellation(ticket, exc, started)
                     cancelled = outcome is IGNORED
                 else:
-                    outcome = classifier.judge(exc)
+                    outcome = self._classifier.judge(exc)
             except Exception as fault:  # noqa: BLE001 - logged
                 self._settle(ticket, FAILURE, started, exc)
                 self._log_error("A predicate of circuit breaker %r raised; the call counts as failed", fault)
@@ -311,12 +310,6 @@ class Gatekeeper:
                 raise
         self._settle(ticket, outcome, started, exc, cancelled=cancelled)
 
-    def _settings_of(self, ticket: Ticket) -> Settings:
-        """Return the settings that a call is judged by: a half-open episode keeps those that it began with."""
-        episode = self._machine.episode
-        kept = episode is not None and isinstance(ticket, Probe) and ticket in episode.probes
-        return episode.settings if episode is not None and kept else self._machine.settings
-
     def _judge_cancellation(self, ticket: Ticket, exc: BaseException, started: float | None) -> Outcome:
         """Return what a cancellation means: nothing, unless a deadline around the call ran out, once per deadline."""
         deadline = deadline_of(exc)
@@ -325,7 +318,7 @@ class Gatekeeper:
             if self._machine.is_current(ticket):
                 self._deadlines = (*self._deadlines, deadline)[-DEADLINES_REMEMBERED:]
             return IGNORED if known else FAILURE
-        limit = self._settings_of(ticket).count_cancelled_after_seconds
+        limit = self._machine.settings.count_cancelled_after_seconds
         if limit is not None and started is not None:
             return FAILURE if self._now() - started >= limit else IGNORED
         self._hint_at_cancellations()
@@ -454,12 +447,6 @@ def _classifier(expected: ExceptionSpec, ignored: ExceptionSpec) -> Classifier:
 
 _shared_classifier = cast("Callable[[ExceptionSpec, ExceptionSpec], Classifier]", lru_cache(maxsize=256)(_classifier))
 """One classifier for all breakers with the same exception types, and so one memory of verdicts."""
-
-
-def _classifier_by(settings: Settings) -> Classifier:
-    expected, ignored = settings.expected_exception, settings.ignored_exception
-    shared = isinstance(expected, type | tuple) and isinstance(ignored, type | tuple)
-    return _shared_classifier(expected, ignored) if shared else _classifier(expected, ignored)
 
 
 def _checked_reading(now: float) -> float:

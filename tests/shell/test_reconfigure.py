@@ -211,22 +211,3 @@ async def test_a_backoff_can_be_given_instead_of_a_number(clock: ManualClock) ->
     assert breaker.reset_timeout_seconds is backoff
     await fail_once(breaker)
     assert breaker.retry_after == 2
-
-
-async def test_a_running_trial_call_is_judged_by_the_exceptions_that_its_episode_began_with(clock: ManualClock) -> None:
-    breaker, permit = await make_probing(clock)
-    await breaker.reconfigure(expected_exception=OSError)
-    with pytest.raises(DependencyError), permit:
-        raise DependencyError
-    assert breaker.state is CircuitState.OPEN
-
-
-async def test_a_running_trial_call_is_judged_by_the_results_that_its_episode_began_with(clock: ManualClock) -> None:
-    breaker = await make_ready(clock)
-
-    async def reconfigure() -> str:
-        await breaker.reconfigure(failed_result=bool)
-        return "an answer"
-
-    await breaker.call(reconfigure)
-    assert breaker.state is CircuitState.CLOSED
