@@ -208,4 +208,4 @@ class Comparison(RuleBasedStateMachine):
 
 
 TestComparison = Comparison.TestCase
-TestComparison.settings = settings(max_examples=max(settings.default.max_examples, 200), deadline=None)
+TestComparison.settings = settings(max_examples=max(settings.default.max_examples, 500), deadline=None)

@@ -74,7 +74,7 @@ class Pair:
 
 
 @given(rule=RULES, start=st.sampled_from([0.0, 0.3, 1e6]), steps=STEPS)
-@settings(deadline=None)
+@settings(max_examples=max(settings.default.max_examples, 1000), deadline=None)
 def test_a_meter_trips_at_the_same_call_if_it_is_told_only_of_the_successes_that_it_asks_for(
     rule: TripRule, start: float, steps: list[tuple[str, float, float]]
 ) -> None:

@@ -188,6 +188,8 @@ def test_a_success_trips_no_count_of_failures_even_if_it_is_already_reached() ->
         (rate(), slow(), 0),
         (FailureCount(9, window=LAST_TEN), slow(), 0),
         (rate(), ConsecutiveFailures(5), 0),
+        (rate(), ConsecutiveFailures(5, within_seconds=9), 0),
+        (ConsecutiveFailures(5), FailureCount(9, window=LAST_TEN), 0),
         (ConsecutiveFailures(5), rate(), 0),
         (ConsecutiveFailures(5), ConsecutiveFailures(5, within_seconds=9) | rate(), 1),
         (ConsecutiveFailures(5, within_seconds=9), rate() | ConsecutiveFailures(5), 0),

@@ -224,3 +224,11 @@ def test_a_ring_without_calls_or_of_another_kind_leaves_nothing(other: Any) -> N
     ring.adopt(other, 3, 0.0)
     assert ring.peek(3, 0.0) == Totals(0, 0)
     assert ring.settle(4, 0.0) == Totals(1, 0)
+
+
+def test_the_ring_that_is_adopted_last_replaces_what_came_before() -> None:
+    ring = TimeWindow(10, 10).ring(10)
+    ring.adopt(filled(TimeWindow(10, 10)), 10, 9.0)
+    ring.adopt(TimeWindow(10, 10).ring(10), 10, 9.0)
+    assert ring.peek(10, 9.0) == Totals(0, 0)
+    assert ring.settle(11, 9.0) == Totals(1, 0)
