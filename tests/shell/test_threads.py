@@ -15,7 +15,7 @@ from recloser._threads import Errand
 from recloser.testing import ManualClock
 from tests.shell.kit import DependencyError, answer, make, make_open, make_ready, totals
 
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 5.0
 """How long a thread waits for its test before it gives up, so that a failing test ends."""
 
 
@@ -119,7 +119,7 @@ async def test_a_cancel_scope_waits_for_the_thread_and_the_threads_end_counts(
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(caller)
-        await anyio.to_thread.run_sync(work.running.wait)
+        await anyio.to_thread.run_sync(work.running.wait, PATIENCE_SECONDS)
         tasks.cancel_scope.cancel()
         assert totals(breaker) == {}
         work.may_end.set()
@@ -133,7 +133,7 @@ async def test_a_deadline_does_not_fail_a_call_whose_thread_succeeds_in_the_end(
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(breaker.call_in_thread, work)
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(work.running.wait)
+                await anyio.to_thread.run_sync(work.running.wait, PATIENCE_SECONDS)
             scope.deadline = anyio.current_time()
             work.may_end.set()
     assert totals(breaker) == {"success": 1}
@@ -179,7 +179,7 @@ async def test_a_thread_that_begins_after_its_caller_has_left_does_not_call_the_
 async def leave(breaker: object, work: Work) -> asyncio.Task:
     """Starts a call in a thread and ends the wait for it with a bare cancellation."""
     task = asyncio.create_task(breaker.call_in_thread(work))
-    await asyncio.to_thread(work.running.wait)
+    await asyncio.to_thread(work.running.wait, PATIENCE_SECONDS)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -200,7 +200,7 @@ def test_a_bare_cancellation_ends_the_wait_and_the_threads_end_still_counts(
         await leave(breaker, work)
         assert totals(breaker) == {}
         work.may_end.set()
-        await counted.wait()
+        await asyncio.wait_for(counted.wait(), PATIENCE_SECONDS)
         assert (breaker.state, totals(breaker)) == (state, {total: 1})
 
     asyncio.run(main())
@@ -213,7 +213,7 @@ def test_a_trial_call_whose_caller_has_left_holds_its_permit_until_the_thread_en
         assert await breaker.try_acquire() is None
         breaker.subscribe(lambda _: counted.set())
         work.may_end.set()
-        await counted.wait()
+        await asyncio.wait_for(counted.wait(), PATIENCE_SECONDS)
         assert breaker.state is CircuitState.CLOSED
 
     asyncio.run(main())
@@ -226,7 +226,7 @@ def test_a_caller_that_leaves_after_the_thread_has_ended_settles_the_call_by_the
         breaker, work = make(clock), Work()
         loop, reported = asyncio.get_running_loop(), threading.Event()
         task = asyncio.create_task(breaker.call_in_thread(work))
-        await asyncio.to_thread(work.running.wait)
+        await asyncio.to_thread(work.running.wait, PATIENCE_SECONDS)
         report = loop.call_soon_threadsafe
 
         def report_and_tell(*args: object) -> object:
