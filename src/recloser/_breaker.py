@@ -23,7 +23,7 @@ from recloser._core.settings import Settings
 from recloser._core.states import CircuitState, Trigger
 from recloser._core.windows import ALWAYS, NEVER
 from recloser._delivery import Dispatcher, EventStream
-from recloser._gate import Bell, LoopLock
+from recloser._gate import Bell
 from recloser._gatekeeper import Gatekeeper, raised
 from recloser._permit import AcquiredPermit, Guard, Permit
 from recloser._protect import is_kind, protect
@@ -465,11 +465,6 @@ class CircuitBreaker(Gatekeeper):
             fn.close()
         message = f"call() takes a function and its arguments, `await breaker.call(fn, *args)`, not {fn!r}"
         raise TypeError(message) from None
-
-    def _loop_lock(self) -> LoopLock:
-        if self._lock is None:
-            self._lock = LoopLock()
-        return self._lock
 
     def _dispatching(self) -> Dispatcher:
         if self._dispatcher is None:

@@ -183,9 +183,7 @@ class Gatekeeper:
                 return self._reject(now)
         elif now < machine.reopen_at:
             return self._reject(now)
-        if self._lock is None:
-            self._lock = LoopLock()
-        lock = self._lock.take()
+        lock = self._loop_lock().take()
         if lock is None:
             return self._reject(now)
         try:
@@ -220,6 +218,12 @@ class Gatekeeper:
         if self._is_observed():
             self._deliver([call_rejected(self._name, now, state, wait, shadow=shadow)])
         return SHADOWED if shadow else error
+
+    def _loop_lock(self) -> LoopLock:
+        """Return the lock, made when it is first needed: most breakers never need it."""
+        if self._lock is None:
+            self._lock = LoopLock()
+        return self._lock
 
     def _leave_dead_loop(self) -> None:
         """Give up the trial calls of another event loop: one breaker, one loop at a time."""
@@ -377,8 +381,8 @@ class Gatekeeper:
             self._wake()
         self._deliver(events)
 
-    def _go(self, trigger: Trigger, last_error: str | None, **details: Any) -> None:  # noqa: ANN401 - passed on
-        self._deliver(self._note(self._step(trigger, last_error, **details)))
+    def _go(self, trigger: Trigger, last_error: str | None) -> None:
+        self._deliver(self._note(self._step(trigger, last_error)))
 
     def _step(self, trigger: Trigger, last_error: str | None, **details: Any) -> Transition:  # noqa: ANN401 - passed on
         transition = self._machine.transition(trigger, self._now(), last_error=last_error, **details)

@@ -8,10 +8,15 @@ and for a time window the end of the current bucket.
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from recloser._core.windows import ALWAYS, NEVER, Ring, TimeRing, Totals, Window
 from recloser._core.wording import percent, plural
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+T = TypeVar("T")
 
 
 class Evidence(NamedTuple):
@@ -345,7 +350,6 @@ class SlowCallRateMeter:
         """Take over the window of another meter of slow calls."""
         if isinstance(other, SlowCallRateMeter):
             self._fast = other._fast
-            self._slow.clear(self._fast)
             self._slow.adopt(other._slow, self._fast, now)
             self._failures.adopt(other._failures, counts.successes, now)
 
@@ -419,18 +423,19 @@ class AnyMeter:
 
     def failure_rate(self, counts: Counts, now: float) -> float | None:
         """Return the first failure rate that is defined."""
-        rates = (meter.failure_rate(counts, now) for meter in self._meters)
-        return next((rate for rate in rates if rate is not None), None)
+        return _first(meter.failure_rate(counts, now) for meter in self._meters)
 
     def slow_call_rate(self, counts: Counts, now: float) -> float | None:
         """Return the first slow call rate that is defined."""
-        rates = (meter.slow_call_rate(counts, now) for meter in self._meters)
-        return next((rate for rate in rates if rate is not None), None)
+        return _first(meter.slow_call_rate(counts, now) for meter in self._meters)
 
     def evidence(self, counts: Counts, now: float) -> Evidence | None:
         """Say why the first rule that is met is met."""
-        found = (meter.evidence(counts, now) for meter in self._meters)
-        return next((evidence for evidence in found if evidence is not None), None)
+        return _first(meter.evidence(counts, now) for meter in self._meters)
+
+
+def _first(found: Iterable[T | None]) -> T | None:
+    return next((item for item in found if item is not None), None)
 
 
 def _run_evidence(run: int, threshold: int) -> Evidence | None:
