@@ -166,6 +166,12 @@ def test_a_group_type_that_is_named_is_judged_as_a_whole(expected: Any) -> None:
     assert judge(ExceptionGroup("others", [ValueError()])) is S
 
 
+def test_the_verdict_on_one_group_is_not_remembered_for_others() -> None:
+    judged = classifier(CrowdError)
+    assert judged.judge(CrowdError("all of them", [ValueError()])) is F
+    assert CrowdError not in judged.verdicts
+
+
 def test_a_group_type_can_be_named_as_ignored() -> None:
     judge = classifier(Exception, CrowdError).judge
     assert judge(CrowdError("all of them", [DownError()])) is I

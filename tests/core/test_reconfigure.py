@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from recloser._core.states import CircuitState
+from recloser._core.states import CircuitState, Trigger
 from recloser._core.trip import ConsecutiveFailures, FailureCount, FailureRate, SlowCallRate, TripRule
-from recloser._core.windows import CountWindow, TimeWindow
+from recloser._core.windows import CountWindow, TimeWindow, Window
 from tests.core.driver import Driver, F, I, S
 
 CLOSED, OPEN, HALF_OPEN = CircuitState.CLOSED, CircuitState.OPEN, CircuitState.HALF_OPEN
@@ -162,12 +162,32 @@ def test_a_rate_that_is_already_reached_trips_at_the_next_outcome(window: CountW
     assert driver.state is OPEN
 
 
-def test_a_success_trips_no_count_of_failures_even_if_it_is_already_reached() -> None:
+@pytest.mark.parametrize("window", [LAST_TEN, TimeWindow(60)], ids=str)
+def test_a_success_trips_a_count_of_failures_that_a_lowered_threshold_has_reached(window: Window) -> None:
+    driver = Driver(trip_when=FailureCount(5, window=window))
+    driver.call(F, F, F)
+    driver.reconfigure(trip_when=FailureCount(2, window=window))
+    assert driver.state is CLOSED
+    driver.succeed_on_the_closed_path()
+    assert driver.state is OPEN
+
+
+def test_a_success_trips_no_count_of_failures_that_the_window_has_forgotten() -> None:
+    driver = Driver(trip_when=FailureCount(5, window=TimeWindow(60)))
+    driver.call(F, F, F)
+    driver.reconfigure(trip_when=FailureCount(2, window=TimeWindow(60)))
+    driver.advance(120)
+    assert driver.call(S, F) is CLOSED
+    assert driver.call(F) is OPEN
+
+
+def test_a_count_of_failures_that_was_reached_while_disabled_is_forgotten_by_a_reset() -> None:
     driver = Driver(trip_when=FailureCount(5, window=LAST_TEN))
     driver.call(F, F, F)
+    driver.go(Trigger.DISABLED)
     driver.reconfigure(trip_when=FailureCount(2, window=LAST_TEN))
+    driver.go(Trigger.RESET)
     assert driver.call(S) is CLOSED
-    assert driver.call(F) is OPEN
 
 
 @pytest.mark.parametrize(

@@ -215,3 +215,9 @@ def test_a_rule_may_ask_for_the_whole_window() -> None:
     assert FailureRate(window=CountWindow(10), minimum_calls=10).minimum_calls == 10
     assert FailureCount(10, window=CountWindow(10)).failures == 10
     assert FailureRate(window=TimeWindow(1), minimum_calls=10**6).minimum_calls == 10**6
+
+
+def test_a_run_that_has_to_be_remembered_has_a_greatest_length() -> None:
+    with pytest.raises(ValueError, match="failures must be an integer from 1 to 1000000, not 10000000"):
+        ConsecutiveFailures(10**7, within_seconds=1)
+    assert ConsecutiveFailures(10**7).failures == 10**7

@@ -42,14 +42,15 @@ def number_at_least(argument: str, value: object, least: float) -> float:
     return number
 
 
-def count(argument: str, value: object) -> int:
-    """Return a count as an int; it must be at least 1."""
-    wanted = "an integer >= 1"
+def count(argument: str, value: object, *, most: float = math.inf) -> int:
+    """Return a count as an int; it must be at least 1 and at most `most`."""
+    wanted = "an integer >= 1" if math.isinf(most) else f"an integer from 1 to {most}"
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{argument} must be {wanted}, not {value!r}")
-    if value < 1:
+    number = int(value)
+    if not 1 <= number <= most:
         raise ValueError(f"{argument} must be {wanted}, not {value!r}")
-    return int(value)
+    return number
 
 
 def flag(argument: str, value: object) -> bool:

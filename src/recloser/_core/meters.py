@@ -263,22 +263,23 @@ class FailureRateMeter:
 
 
 class FailureCountMeter:
-    """The number of failures in a window; a success never trips it."""
+    """The number of failures in a window; a success trips it only after the threshold was lowered below that number."""
 
-    __slots__ = ("_ring", "_threshold", "_window", "needs_clock")
+    __slots__ = ("_ring", "_threshold", "_window", "needs_clock", "quiet_until")
 
     needs_duration = False
-    quiet_until = NEVER
+    quiet_until: float
 
     def __init__(self, threshold: int, window: Window, counts: Counts) -> None:
         self._threshold = threshold
         self._window = window
         self._ring = window.ring(counts.successes)
         self.needs_clock = isinstance(self._ring, TimeRing)
+        self.quiet_until = NEVER
 
     def success(self, counts: Counts, now: float, duration: float) -> bool:  # noqa: ARG002 - one protocol for all meters
-        """A success never trips a count of failures."""
-        return False
+        """Return whether the rule is met; only a window that was taken over can make that true."""
+        return self._weigh(counts, now)
 
     def failure(self, counts: Counts, now: float, duration: float) -> bool:  # noqa: ARG002 - one protocol for all meters
         """Record a failure, which `counts` includes; return whether the rule is met."""
@@ -287,11 +288,13 @@ class FailureCountMeter:
     def clear(self, counts: Counts) -> None:
         """Forget everything; count on from the given totals."""
         self._ring.clear(counts.successes)
+        self.quiet_until = NEVER
 
     def adopt(self, other: Meter, counts: Counts, now: float) -> None:
         """Take over the window of another meter of the failure rate or count."""
         if isinstance(other, FailureRateMeter | FailureCountMeter):
             self._ring.adopt(other._ring, counts.successes, now)
+            self._weigh(counts, now)
 
     def failure_count(self, counts: Counts, now: float) -> int:
         """Return the failures in the window."""
@@ -310,6 +313,11 @@ class FailureCountMeter:
             return None
         text = f"{failures} {plural(failures, 'failure')} in {self._window} (threshold {threshold})"
         return Evidence(failures, threshold, text)
+
+    def _weigh(self, counts: Counts, now: float) -> bool:
+        met = self.failure_count(counts, now) >= self._threshold
+        self.quiet_until = ALWAYS if met else NEVER
+        return met
 
 
 class SlowCallRateMeter:

@@ -20,7 +20,7 @@ from recloser._core.meters import (
     RunMeter,
     SlowCallRateMeter,
 )
-from recloser._core.windows import NEVER, CountWindow, TimeWindow, Window
+from recloser._core.windows import MOST_REMEMBERED, NEVER, CountWindow, TimeWindow, Window
 from recloser._core.wording import percent, plural
 
 
@@ -41,7 +41,7 @@ class ConsecutiveFailures(_Combinable):
     """Trips after a number of failures without a success in between.
 
     Args:
-        failures: Length of the run that trips, >= 1.
+        failures: Length of the run that trips, >= 1, with `within_seconds` at most 1 000 000.
         within_seconds: If given (finite, > 0), failures this old or older are forgotten, so that failures hours apart
             in a breaker with little traffic do not add up. Costs 8 bytes and more per failure remembered and a clock
             reading per failure.
@@ -55,6 +55,7 @@ class ConsecutiveFailures(_Combinable):
         object.__setattr__(self, "failures", checks.count("failures", self.failures))
         if self.within_seconds is not None:
             object.__setattr__(self, "within_seconds", checks.seconds("within_seconds", self.within_seconds))
+            checks.count("failures", self.failures, most=MOST_REMEMBERED)
 
     @property
     def threshold(self) -> int:

@@ -27,6 +27,8 @@ from recloser._core import checks
 ALWAYS = -math.inf
 NEVER = math.inf
 SHORTEST_BUCKET_SECONDS = 1e-6
+MOST_REMEMBERED = 1_000_000
+"""No breaker keeps more calls, buckets or instants: memory is taken in the middle of a call, where it must not fail."""
 
 
 class Totals(NamedTuple):
@@ -65,14 +67,14 @@ class CountWindow:
     """The latest `size` calls.
 
     Args:
-        size: Number of calls, >= 1. One byte of memory each, taken at the first marked call.
+        size: Number of calls, 1 to 1 000 000. One byte of memory each, taken at the first marked call.
     """
 
     size: int = 100
 
     def __post_init__(self) -> None:
         """Refuse what is no count."""
-        object.__setattr__(self, "size", checks.count("size", self.size))
+        object.__setattr__(self, "size", checks.count("size", self.size, most=MOST_REMEMBERED))
 
     def ring(self, plain: int) -> CountRing:
         """Return a new, empty ring of this size."""
@@ -89,7 +91,7 @@ class TimeWindow:
 
     Args:
         seconds: Length of the window in seconds, finite and > 0.
-        buckets: Number of steps, >= 1. More buckets make the window's edge finer and cost 16 bytes each.
+        buckets: Number of steps, 1 to 1 000 000. More buckets make the window's edge finer and cost 16 bytes each.
     """
 
     seconds: float = 60.0
@@ -98,7 +100,7 @@ class TimeWindow:
     def __post_init__(self) -> None:
         """Refuse what is no duration or no count."""
         object.__setattr__(self, "seconds", checks.seconds("seconds", self.seconds))
-        object.__setattr__(self, "buckets", checks.count("buckets", self.buckets))
+        object.__setattr__(self, "buckets", checks.count("buckets", self.buckets, most=MOST_REMEMBERED))
         if self.seconds / self.buckets < SHORTEST_BUCKET_SECONDS:
             raise ValueError(
                 f"seconds / buckets must be >= {SHORTEST_BUCKET_SECONDS:g}, not {self.seconds!r} / {self.buckets!r}"
