@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from random import Random, SystemRandom
 from types import AsyncGeneratorType, CoroutineType
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, overload
 
 import anyio
 import anyio.lowlevel
@@ -52,7 +52,8 @@ class CircuitBreaker(Gatekeeper):
     """Protects calls to one dependency: after repeated failures they fail fast, until a trial call shows it is back.
 
     A breaker may be made at import time and used in one event loop after another, on asyncio and trio; one loop at a
-    time. Reading it is safe from any thread.
+    time. Reading it is safe from any thread. What a trial call calls through the same breaker is a part of it and
+    counts for nothing by itself. A breaker can be neither copied nor pickled.
 
     Args:
         name: Name in errors, logs, events and health; `breaker-<n>`, unique in the process, if not given.
@@ -157,7 +158,7 @@ class CircuitBreaker(Gatekeeper):
         started = None
         if epoch is None:
             epoch = self._enter()
-            started = self._start(epoch)
+            started = self._begin(epoch)
         try:
             result: Any = fn(*args, **kwargs)
             if type(result) is CoroutineType or inspect.isawaitable(result):
@@ -180,8 +181,10 @@ class CircuitBreaker(Gatekeeper):
     def __call__(self, fn: F, /) -> F:
         """Decorate a coroutine function or an async generator function; the wrapper's `.breaker` is this breaker.
 
-        An async generator holds its permit from its first step until it ends. An error on the way is a failure; closed
-        early it counts as a success if it has delivered an item, and is neutral if not.
+        An async generator holds its permit from its first step until it ends. An error on the way is a failure. Closed
+        early, or cancelled, it counts as a success if it has delivered an item; cancelled, as a failure instead if the
+        next item was awaited for `count_cancelled_after_seconds`. Before the first item closing it is neutral, and a
+        cancellation what it is for any call. What its reader does between two items takes no time of it.
 
         Raises:
             TypeError: `fn` is neither; the message names what to use instead.
@@ -203,7 +206,8 @@ class CircuitBreaker(Gatekeeper):
         work = functools.partial(fn, *args, **kwargs)
         if is_kind(inspect.iscoroutinefunction, fn) or is_kind(inspect.isasyncgenfunction, fn):
             raise MisuseError(f"{fn!r} is asynchronous: a thread would not await it; use await breaker.call(fn, ...)")
-        permit = await self.acquire()
+        ticket = self._enter()
+        permit = AcquiredPermit(self, ticket, self._begin(ticket))
         result: T = await Errand(permit, work).run()
         return result
 
@@ -286,7 +290,7 @@ class CircuitBreaker(Gatekeeper):
             raise TypeError(f"reason must be a string, not {reason!r}")
         if for_seconds is not None:
             for_seconds = checks.seconds("for_seconds", for_seconds)
-        await self._by_hand(Trigger.FORCED_OPEN, reason=reason, for_seconds=for_seconds)
+        await self._by_hand(Trigger.FORCED_OPEN, reason=" ".join(reason.split()), for_seconds=for_seconds)
 
     async def disable(self) -> None:
         """Admit and count all calls and trip on nothing, until `reset()`. Cancelled, it changes nothing."""
@@ -306,7 +310,8 @@ class CircuitBreaker(Gatekeeper):
             TypeError: A setting is unknown, or of the wrong type.
             ValueError: A setting is out of its range.
         """
-        async with self._loop_lock().current():
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        with self._loop_lock().held():
             changed = self._machine.settings.changed(settings)
             self._machine.reconfigure(changed, self._now())
             self._classify_by(changed)
@@ -451,11 +456,25 @@ class CircuitBreaker(Gatekeeper):
         """Name the breaker and its state."""
         return f"<CircuitBreaker {self._name!r} {self._machine.state}>"
 
+    # Misuse
+
+    async def __aenter__(self) -> NoReturn:
+        """Refuse a block: whether it may run differs from one block to the next, so each has a guard of its own."""
+        raise MisuseError(f"a block is protected by `async with breaker.guard()`, not by {self!r} itself")
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        """Never reached; `async with` looks for it."""
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be copied and pickled: two copies would each know half of what happens."""
+        raise TypeError(f"circuit breaker {self._name!r} can be neither copied nor pickled; share the object itself")
+
     # Inner parts
 
     async def _by_hand(self, trigger: Trigger, **details: Any) -> None:  # noqa: ANN401 - passed on
-        async with self._loop_lock().current():
-            transition = self._step(trigger, None, **details)
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        with self._loop_lock().held():
+            transition = self._transition(trigger, **details)
         self._deliver(self._note(transition))
 
     def _settle_misuse(self, ticket: Ticket, fn: object) -> None:
@@ -464,7 +483,7 @@ class CircuitBreaker(Gatekeeper):
         if inspect.iscoroutine(fn):
             fn.close()
         message = f"call() takes a function and its arguments, `await breaker.call(fn, *args)`, not {fn!r}"
-        raise TypeError(message) from None
+        raise MisuseError(message) from None
 
     def _dispatching(self) -> Dispatcher:
         if self._dispatcher is None:

@@ -15,6 +15,9 @@ The closed path is not here. It is written out where calls are made (`CircuitBre
 `_live` is the machine's epoch while the breaker is closed or disabled and nobody wants to know more than the number of
 successes: no listener, no durations, no predicate on results.
 
+A transition takes the closed path away before it begins and gives it back when it is done, so that one that an
+exception from outside tears apart leaves a breaker that asks `_enter()`.
+
 Rules: the state is settled before anybody is told. What user code raises (predicates, listeners, clocks) is logged and
 never reaches the caller, except for KeyboardInterrupt and SystemExit, which go through after the call has been settled.
 """
@@ -38,8 +41,10 @@ from recloser._core.machine import (
     HALF_OPEN,
     OPEN,
     SUCCESS,
+    Admission,
     BreakerMachine,
     Epoch,
+    Expiry,
     Probe,
     Ticket,
 )
@@ -47,8 +52,9 @@ from recloser._core.outcomes import Classifier, Outcome
 from recloser._core.states import Trigger
 from recloser._core.windows import ALWAYS, NEVER
 from recloser._delivery import Dispatcher, describe, log, log_transition
-from recloser._gate import Bell, LoopLock, SemaphoreGate
+from recloser._gate import Bell, LoopLock, SemaphoreGate, running_token
 from recloser._reports import call_ended, call_rejected, late_outcome, probe_admitted, state_changed
+from recloser._trial import enter_trial, entered_trials
 from recloser.errors import CircuitBreakerOpenError, MisuseError, RejectedError
 
 if TYPE_CHECKING:
@@ -68,8 +74,9 @@ else:
     raised = exception
 
 IGNORED = Outcome.IGNORED
-SHADOWED = Epoch(0, 0, 0)
-"""The ticket of a call that shadow mode let through although it would have been rejected."""
+UNCOUNTED = Epoch(0, 0, 0)
+"""The ticket of a call that goes through and counts for nothing: shadow mode would have rejected it, or it comes from
+inside a running trial call."""
 HINT_AFTER_CANCELLATIONS = 10
 
 
@@ -120,9 +127,7 @@ class Gatekeeper:
         self._refresh()
 
     def _classify_by(self, settings: Settings) -> None:
-        expected, ignored = settings.expected_exception, settings.ignored_exception
-        shared = isinstance(expected, type | tuple) and isinstance(ignored, type | tuple)
-        self._classifier = _shared_classifier(expected, ignored) if shared else _classifier(expected, ignored)
+        self._classifier = _classifier_by(settings)
         self._verdicts = self._classifier.verdicts
 
     def _refresh(self) -> None:
@@ -179,6 +184,8 @@ class Gatekeeper:
         machine = self._machine
         if machine.state is HALF_OPEN:
             self._leave_dead_loop()
+            if any(machine.is_running(trial, now) for trial in entered_trials()):
+                return UNCOUNTED
             if machine.is_full(now):
                 return self._reject(now)
         elif now < machine.reopen_at:
@@ -187,17 +194,18 @@ class Gatekeeper:
         if lock is None:
             return self._reject(now)
         try:
-            ticket, transitions = machine.admit(now, SemaphoreGate)
+            admission = machine.admit(now, SemaphoreGate)
             self._refresh()
         finally:
             lock.release()
-        return self._admitted(ticket, transitions, now)
+        return self._admitted(admission, now)
 
-    def _admitted(
-        self, ticket: Ticket | None, transitions: tuple[Transition, ...], now: float
-    ) -> Ticket | CircuitBreakerOpenError:
+    def _admitted(self, admission: Admission, now: float) -> Ticket | CircuitBreakerOpenError:
+        ticket = admission.ticket
         try:
-            events = [event for transition in transitions for event in self._note(transition)]
+            events = [event for expiry in admission.expired for event in self._note_expiry(expiry, now)]
+            if admission.reopened is not None:
+                events += self._note(admission.reopened)
             if isinstance(ticket, Probe) and self._is_observed():
                 events.append(probe_admitted(self._name, now, ticket))
             self._deliver(events)
@@ -217,7 +225,7 @@ class Gatekeeper:
         error = CircuitBreakerOpenError(self._name, wait, state, machine.frozen_failures, machine.last_error, reason)
         if self._is_observed():
             self._deliver([call_rejected(self._name, now, state, wait, shadow=shadow)])
-        return SHADOWED if shadow else error
+        return UNCOUNTED if shadow else error
 
     def _loop_lock(self) -> LoopLock:
         """Return the lock, made when it is first needed: most breakers never need it."""
@@ -240,6 +248,15 @@ class Gatekeeper:
     def _lose(self, ticket: Ticket) -> None:
         """Note a ticket to be released later; called by finalisers, in any thread."""
         self._leaks.append(ticket)
+        bell = self._bell
+        if bell is not None:
+            bell.ring_soon()
+
+    def _begin(self, ticket: Ticket) -> float | None:
+        """As `_start()`, for a call that is made in the running context."""
+        if isinstance(ticket, Probe):
+            enter_trial(ticket)
+        return self._start(ticket)
 
     def _start(self, ticket: Ticket) -> float | None:
         """Return the instant at which a call starts, None if nobody will want to know."""
@@ -266,13 +283,13 @@ class Gatekeeper:
                 now = self._now()
         trigger = machine.observe(now)
         if trigger is not None:
-            self._go(trigger, None)
+            self._deliver(self._step(trigger))
 
     def _returned(self, ticket: Ticket, result: object, started: float | None) -> None:
         """Settle a call that returned."""
-        if ticket is SHADOWED:
+        if ticket is UNCOUNTED:
             return
-        failed_result = self._machine.settings.failed_result
+        failed_result = self._settings_of(ticket).failed_result
         outcome = SUCCESS
         if failed_result is not None:
             try:
@@ -288,23 +305,29 @@ class Gatekeeper:
 
     def _raised(self, ticket: Ticket, exc: BaseException, started: float | None) -> None:
         """Settle a call that ended with an exception."""
-        if ticket is SHADOWED:
+        if ticket is UNCOUNTED:
             return
         outcome = self._verdicts.get(type(exc))
         if outcome is FAILURE and ticket is self._live and not self._machine.meter.needs_clock:
             self._failed_at = wall_clock()
             trigger = self._machine.count_failure(0.0, 0.0)
             if trigger is not None:
-                self._go(trigger, describe(exc))
+                self._deliver(self._step(trigger, FAILURE, exc))
             return
-        cancelled = False
+        if type(exc) is GeneratorExit and running_token() is None:
+            self._lose(ticket)  # the call is garbage that another thread collects
+            return
+        classifier, cancelled = self._classifier, False
+        settings = self._settings_of(ticket)
+        if settings is not self._machine.settings:
+            classifier, outcome = _classifier_by(settings), None
         if outcome is None:
             try:
                 if is_cancellation(exc):
                     outcome = self._judge_cancellation(ticket, exc, started)
                     cancelled = outcome is IGNORED
                 else:
-                    outcome = self._classifier.judge(exc)
+                    outcome = classifier.judge(exc)
             except Exception as fault:  # noqa: BLE001 - logged
                 self._settle(ticket, FAILURE, started, exc)
                 self._log_error("A predicate of circuit breaker %r raised; the call counts as failed", fault)
@@ -322,11 +345,21 @@ class Gatekeeper:
             if self._machine.is_current(ticket):
                 self._deadlines = (*self._deadlines, deadline)[-DEADLINES_REMEMBERED:]
             return IGNORED if known else FAILURE
-        limit = self._machine.settings.count_cancelled_after_seconds
-        if limit is not None and started is not None:
-            return FAILURE if self._now() - started >= limit else IGNORED
+        if self._settings_of(ticket).count_cancelled_after_seconds is not None and started is not None:
+            return FAILURE if self._is_overdue(ticket, started) else IGNORED
         self._hint_at_cancellations()
         return IGNORED
+
+    def _is_overdue(self, ticket: Ticket, started: float | None) -> bool:
+        """Return whether a call that is cancelled now has run so long that this is a failure."""
+        limit = self._settings_of(ticket).count_cancelled_after_seconds
+        return limit is not None and started is not None and self._now() - started >= limit
+
+    def _settings_of(self, ticket: Ticket) -> Settings:
+        """Return the settings that a call is judged by: a half-open episode keeps those that it began with."""
+        episode = self._machine.episode
+        kept = episode is not None and isinstance(ticket, Probe) and ticket in episode.probes
+        return episode.settings if episode is not None and kept else self._machine.settings
 
     def _hint_at_cancellations(self) -> None:
         """Tell once how to count calls that are always cancelled and never end."""
@@ -356,40 +389,66 @@ class Gatekeeper:
         cancelled: bool = False,
     ) -> None:
         """Count how an admitted call ended, go where that leads, and tell those who listen."""
-        if ticket is SHADOWED:
+        if ticket is UNCOUNTED:
             return
         machine = self._machine
         observed = self._is_observed()
+        current = machine.is_current(ticket)
+        events: list[Event] = []
         try:
             now = self._now() if started is not None or observed or machine.meter.needs_clock else 0.0
+            duration = max(0.0, now - started) if started is not None else None
+            if observed and current:
+                events.append(call_ended(self._name, now, ticket, outcome, duration, exc=exc, cancelled=cancelled))
+            elif observed:
+                events.append(late_outcome(self._name, now, ticket, outcome))
         except BaseException:
             machine.settle(ticket, IGNORED, 0.0, 0.0)
             raise
-        duration = max(0.0, now - started) if started is not None else None
-        current = machine.is_current(ticket)
         trigger = machine.settle(ticket, outcome, now, duration or 0.0, cancelled=cancelled)
         if current and outcome is FAILURE:
             self._failed_at = wall_clock()
-        events: list[Event] = []
-        if observed and current:
-            events.append(call_ended(self._name, now, ticket, outcome, duration, exc=exc, cancelled=cancelled))
-        elif observed:
-            events.append(late_outcome(self._name, now, ticket, outcome))
         if trigger is not None:
-            events += self._note(self._step(trigger, _last_error(trigger, outcome, exc, duration)))
+            events += self._step(trigger, outcome, exc, duration)
         elif isinstance(ticket, Probe):
             self._wake()
         self._deliver(events)
 
-    def _go(self, trigger: Trigger, last_error: str | None) -> None:
-        self._deliver(self._note(self._step(trigger, last_error)))
+    def _step(
+        self,
+        trigger: Trigger,
+        outcome: Outcome = SUCCESS,
+        exc: BaseException | None = None,
+        duration: float | None = None,
+    ) -> list[Event]:
+        """Go where the end of a call leads; return what listeners are to be told.
 
-    def _step(self, trigger: Trigger, last_error: str | None, **details: Any) -> Transition:  # noqa: ANN401 - passed on
-        transition = self._machine.transition(trigger, self._now(), last_error=last_error, **details)
+        The error's text comes from user code, and with it may come an interrupt: the step is made all the same.
+        """
+        last_error = None
+        try:
+            last_error = _last_error(trigger, outcome, exc, duration)
+        finally:
+            transition = self._transition(trigger, last_error=last_error)
+        return self._note(transition)
+
+    def _transition(self, trigger: Trigger, **details: Any) -> Transition:  # noqa: ANN401 - passed on
+        self._live, self._shut_until = None, ALWAYS
+        transition = self._machine.transition(trigger, self._now(), **details)
         self._refresh()
         return transition
 
     # Telling
+
+    def _note_expiry(self, expiry: Expiry, now: float) -> list[Event]:
+        """As `_note()`, for a trial call whose time was over and what that led to."""
+        if expiry.outcome is FAILURE:
+            self._failed_at = wall_clock()
+        events: list[Event] = []
+        if self._is_observed():
+            seconds = now - expiry.probe.admitted_at
+            events.append(call_ended(self._name, now, expiry.probe, expiry.outcome, seconds, text=expiry.error))
+        return events if expiry.transition is None else events + self._note(expiry.transition)
 
     def _note(self, transition: Transition) -> list[Event]:
         """Wake those who wait and log a transition; return what listeners are to be told."""
@@ -451,6 +510,12 @@ def _classifier(expected: ExceptionSpec, ignored: ExceptionSpec) -> Classifier:
 
 _shared_classifier = cast("Callable[[ExceptionSpec, ExceptionSpec], Classifier]", lru_cache(maxsize=256)(_classifier))
 """One classifier for all breakers with the same exception types, and so one memory of verdicts."""
+
+
+def _classifier_by(settings: Settings) -> Classifier:
+    expected, ignored = settings.expected_exception, settings.ignored_exception
+    shared = isinstance(expected, type | tuple) and isinstance(ignored, type | tuple)
+    return _shared_classifier(expected, ignored) if shared else _classifier(expected, ignored)
 
 
 def _checked_reading(now: float) -> float:

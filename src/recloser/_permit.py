@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from recloser._core.machine import Epoch, Probe, Ticket
 from recloser._core.outcomes import Outcome
-from recloser._gatekeeper import SHADOWED
+from recloser._gatekeeper import UNCOUNTED
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -86,6 +86,18 @@ class Permit:
         if isinstance(self._ticket, Probe):
             self._ticket.progressed = True
 
+    def _pause(self) -> float | None:
+        """Note that time begins to pass which is not the dependency's; return what `_go_on()` takes."""
+        return None if self._started is None else self._breaker._now()
+
+    def _go_on(self, paused_at: float | None) -> float | None:
+        """Take the time of a pause out of the call's duration; return the instant at which the call goes on."""
+        if self._started is None or paused_at is None:
+            return None
+        now = self._breaker._now()
+        self._started += now - paused_at
+        return now
+
     def _let_go(self) -> bool:
         held, self._held = self._held, False
         return held
@@ -103,7 +115,7 @@ class AcquiredPermit(Permit):
         self._breaker = breaker
         self._ticket = ticket
         self._started = started
-        self._held = ticket is not SHADOWED
+        self._held = ticket is not UNCOUNTED
 
     def __del__(self) -> None:
         """Have the permit released as ignored and counted as leaked, if it was not settled."""
@@ -134,6 +146,22 @@ class Guard(Permit):
     _wire: AcquiredPermit | None
     """Holds the ticket of what is not on the closed path too, so that it is noticed if the guard is dropped."""
 
+    @property
+    def generation(self) -> int:
+        """As of any permit, once the guard has been entered."""
+        self._check_entered()
+        return super().generation
+
+    @property
+    def is_probe(self) -> bool:
+        """As of any permit, once the guard has been entered."""
+        self._check_entered()
+        return super().is_probe
+
+    def _check_entered(self) -> None:
+        if not hasattr(self, "_ticket"):
+            raise RuntimeError("this guard has no permit yet; enter it by `async with breaker.guard() as permit`")
+
     def __enter__(self) -> Self:
         """Refuse to protect nothing: the block would run whatever the breaker says."""
         raise TypeError("a guard is entered with `async with breaker.guard()`, not with `with`")
@@ -151,9 +179,9 @@ class Guard(Permit):
         ticket = breaker._live
         if ticket is None:
             ticket = breaker._enter()
-            self._started = breaker._start(ticket)
+            self._started = breaker._begin(ticket)
             self._wire = AcquiredPermit(breaker, ticket, self._started)
-            self._held = ticket is not SHADOWED
+            self._held = ticket is not UNCOUNTED
         else:
             self._started = None
             self._held = True

@@ -7,9 +7,11 @@ import inspect
 from time import time as wall_clock
 from typing import TYPE_CHECKING, Any
 
-from recloser._core.machine import FAILURE
+from recloser._cancellation import is_cancellation
+from recloser._core.machine import FAILURE, Probe
 from recloser._gatekeeper import raised
 from recloser._permit import AcquiredPermit
+from recloser._trial import trial_step
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -33,9 +35,17 @@ def protect(breaker: Gatekeeper, fn: Any) -> Any:  # noqa: ANN401 - typed where 
             "await breaker.call(fn, ...) takes any function that returns an awaitable or a plain value, "
             "breaker.call_in_thread(fn, ...) a blocking one"
         )
-    functools.update_wrapper(wrapper, fn)
+    functools.update_wrapper(wrapper, _namesake(fn))
+    wrapper.__wrapped__ = fn
     wrapper.breaker = breaker
     return wrapper
+
+
+def _namesake(fn: Any) -> Any:  # noqa: ANN401 - asked of anything
+    """Return what a function is named after: the function inside a partial, the class of another callable object."""
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    return fn if hasattr(fn, "__name__") else type(fn)
 
 
 def is_kind(kind: Callable[[Any], bool], fn: Any) -> bool:  # noqa: ANN401 - asked of anything
@@ -49,7 +59,7 @@ def _protect_coroutine(breaker: Gatekeeper, fn: Callable[..., Awaitable[Any]]) -
         started = None
         if epoch is None:
             epoch = breaker._enter()
-            started = breaker._start(epoch)
+            started = breaker._begin(epoch)
         try:
             result = await (fn(*args, **kwargs) if kwargs else fn(*args))  # a tenth less without them
         except:
@@ -80,20 +90,28 @@ def _protect_generator(
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
     async def protected(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:  # noqa: ANN401 - the signature is the function's
         ticket = breaker._enter()
-        permit = AcquiredPermit(breaker, ticket, breaker._start(ticket))
+        began = breaker._start(ticket)
+        permit = AcquiredPermit(breaker, ticket, began)
+        probe = ticket if isinstance(ticket, Probe) else None
         delivered = False
         try:
             source = fn(*args, **kwargs)
             step = source.asend(None)
             while True:
                 try:
-                    item = await step
+                    with trial_step(probe):
+                        item = await step
                 except StopAsyncIteration:
                     break
                 delivered = True
                 permit._progress()
+                paused = None
                 try:
-                    sent = yield item
+                    try:
+                        paused = permit._pause()
+                        sent = yield item
+                    finally:
+                        began = permit._go_on(paused)
                 except GeneratorExit:
                     await source.aclose()
                     raise
@@ -101,14 +119,12 @@ def _protect_generator(
                     step = source.athrow(exc)
                 else:
                     step = source.asend(sent)
-        except GeneratorExit as exc:
-            if delivered:
+        except BaseException as exc:
+            left = isinstance(exc, GeneratorExit) or (is_cancellation(exc) and not breaker._is_overdue(ticket, began))
+            if delivered and left:
                 permit.succeed()
             else:
-                permit.__exit__(GeneratorExit, exc, None)
-            raise
-        except BaseException as exc:
-            permit.__exit__(type(exc), exc, None)
+                permit.__exit__(type(exc), exc, None)
             raise
         permit.succeed()
 

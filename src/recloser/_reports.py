@@ -62,10 +62,11 @@ def call_ended(
     outcome: Outcome,
     duration: float | None,
     *,
-    exc: BaseException | None,
-    cancelled: bool,
+    exc: BaseException | None = None,
+    text: str | None = None,
+    cancelled: bool = False,
 ) -> Event:
-    """Return the event of a call that ended in the generation that had admitted it."""
+    """Return the event of a call that ended in the generation that had admitted it; `text` stands for an error."""
     at = datetime.now(UTC)
     generation, is_probe = _origin(ticket)
     if outcome is SUCCESS:
@@ -86,7 +87,7 @@ def call_ended(
             duration_seconds=duration,
             is_probe=is_probe,
             error_type=None if exc is None else type(exc).__qualname__,
-            error_message=None if exc is None else message_of(exc),
+            error_message=text if exc is None else message_of(exc),
         )
     return CallIgnored(
         breaker=breaker,

@@ -12,7 +12,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
-from anyio.lowlevel import current_token
+
+from recloser._gate import poster
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,8 +38,7 @@ class Errand:
         self._started = self._ended = self._left = False
         self._result: Any = None
         self._error: BaseException | None = None
-        native: Any = current_token().native_token
-        self._post: Callable[..., object] = getattr(native, "call_soon_threadsafe", None) or native.run_sync_soon
+        self._post = poster()
 
     async def run(self) -> Any:  # noqa: ANN401 - what the function returns
         """Run the function in a worker thread; return what it returns, raise what it raises."""

@@ -59,11 +59,12 @@ class Driver:
         self.now += seconds
 
     def try_admit(self) -> Ticket | None:
-        ticket, transitions = self.machine.admit(self.now, self.new_gate)
-        self.transitions += transitions
-        if ticket is None:
+        admission = self.machine.admit(self.now, self.new_gate)
+        steps = (*(expiry.transition for expiry in admission.expired), admission.reopened)
+        self.transitions += [transition for transition in steps if transition is not None]
+        if admission.ticket is None:
             self.machine.rejected += 1
-        return ticket
+        return admission.ticket
 
     def admit(self) -> Ticket:
         ticket = self.try_admit()

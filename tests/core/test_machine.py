@@ -395,3 +395,31 @@ class TestDeadLoop:
         before = driver.snapshot
         driver.machine.abandon_probes(driver.new_gate(1))
         assert driver.snapshot == before
+
+
+def half_open(max_probes: int = 1, success_threshold: int = 1) -> Driver:
+    driver = Driver(failure_threshold=1, max_probes=max_probes, success_threshold=success_threshold)
+    driver.call(F)
+    driver.advance(60)
+    return driver
+
+
+def test_a_half_open_machine_without_an_episode_begins_one() -> None:
+    driver = half_open()
+    driver.admit()
+    driver.machine.episode = None
+    assert not driver.machine.is_full(driver.now)
+    driver.settle(driver.admit(), S)
+    assert driver.state is CircuitState.CLOSED
+
+
+def test_permits_that_nobody_holds_come_back_with_a_new_gate() -> None:
+    driver = half_open(max_probes=2, success_threshold=2)
+    first = driver.admit()
+    assert driver.gates[0].take()
+    second = driver.admit()
+    assert driver.try_admit() is None
+    driver.settle(first, S)
+    driver.settle(second, S)
+    assert driver.state is CircuitState.CLOSED
+    assert [gate.free for gate in driver.gates] == [0, 2]

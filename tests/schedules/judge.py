@@ -11,38 +11,37 @@ DEADLINE = "; reason: deadline exceeded"
 
 
 class Judge:
-    """Judges ends of calls under one plan."""
+    """Judges ends of calls, each under the plan that holds for it."""
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
+    def __init__(self) -> None:
         self.deadlines: list[str] = []
 
-    def result(self, result: object) -> Verdict:
-        if self.plan.judges_results and result in (BAD_RESULT, ODD_RESULT):
+    def result(self, result: object, plan: Plan) -> Verdict:
+        if plan.judges_results and result in (BAD_RESULT, ODD_RESULT):
             return Verdict.FAILURE
         return Verdict.SUCCESS
 
-    def error(self, error: BaseException, seconds: float, *, late: bool) -> Verdict:
+    def error(self, error: BaseException, seconds: float, plan: Plan, *, late: bool) -> Verdict:
         if isinstance(error, asyncio.CancelledError):
-            return self._cancellation(error, seconds, late=late)
+            return self._cancellation(error, seconds, plan, late=late)
         if isinstance(error, RejectedError | NeutralError):
             return Verdict.IGNORED
-        if self._is_expected(error):
+        if self._is_expected(error, plan):
             return Verdict.FAILURE
         return Verdict.SUCCESS if isinstance(error, Exception) else Verdict.IGNORED
 
-    def _is_expected(self, error: BaseException) -> bool:
-        expected: Any = self.plan.expected
+    def _is_expected(self, error: BaseException, plan: Plan) -> bool:
+        expected: Any = plan.expected
         if expected is is_expected:
             return isinstance(error, OddError | ConnectionError)
         return isinstance(error, expected)
 
-    def _cancellation(self, error: asyncio.CancelledError, seconds: float, *, late: bool) -> Verdict:
+    def _cancellation(self, error: asyncio.CancelledError, seconds: float, plan: Plan, *, late: bool) -> Verdict:
         text = error.args[0] if error.args else ""
         if text.endswith(DEADLINE):
             known = any(text is deadline for deadline in self.deadlines)
             if not late:
                 self.deadlines.append(text)
             return Verdict.CANCELLED if known else Verdict.FAILURE
-        limit = self.plan.count_cancelled_after_seconds
+        limit = plan.count_cancelled_after_seconds
         return Verdict.FAILURE if limit is not None and seconds >= limit else Verdict.CANCELLED

@@ -37,6 +37,8 @@ class Ticket:
     is_probe: bool
     is_shadow: bool = False
     progressed: bool = False
+    idle: float = 0.0
+    """Seconds in which the reader of a stream let it wait."""
     timed_out: bool = False
     settled: bool = False
 
@@ -120,6 +122,10 @@ class Model:
     def reset(self, now: float) -> None:
         self._go("closed", now)
 
+    def plan_of(self, ticket: Ticket) -> Plan:
+        """What a call's end is judged by: a half-open episode keeps the plan that it began with."""
+        return self.episode if ticket in self.probes else self.plan
+
     def is_late(self, ticket: Ticket) -> bool:
         return ticket.is_shadow or ticket.timed_out or ticket.generation != self.generation
 
@@ -133,7 +139,7 @@ class Model:
         return self.frozen_failures
 
     def _count(self, ticket: Ticket, failed: bool, now: float) -> None:  # noqa: FBT001
-        seconds = now - ticket.at
+        seconds = now - ticket.at - ticket.idle
         if not ticket.is_probe:
             self.window.append(Record(now, failed, seconds))
             if self.state == "closed" and any(_is_met(part, self.window, now) for part in _parts(self.plan.rule)):

@@ -72,7 +72,7 @@ class World:
         self.breaker = self.plan.breaker(self.now)
         self.forced_for: float | None = None
         self.model = Model(self.plan)
-        self.judge = Judge(self.plan)
+        self.judge = Judge()
         self.decorated = self.breaker(self.dependency)
         self.stream = self.breaker(self.source)
         self.styles: tuple[Style, ...] = (
@@ -115,7 +115,7 @@ class World:
         options = changed.options()
         del options["trip_when"]
         await self.breaker.reconfigure(**options)
-        self.plan = self.model.plan = self.judge.plan = changed
+        self.plan = self.model.plan = changed
 
     async def unlock(self) -> None:
         """Ends what only a reset ends."""
@@ -180,14 +180,25 @@ class World:
     def end(self, job: Job, error: BaseException | None) -> None:
         ticket, now = job.ticket, self.now()
         assert ticket is not None
+        plan = self.model.plan_of(ticket)
         self.schedule.note(f"a call of generation {ticket.generation} ends with {error!r}")
         if job.explicit:
             verdict = _explicit(error)
         elif error is not None:
-            verdict = self.judge.error(error, now - ticket.at, late=self.model.is_late(ticket))
+            verdict = self.judge.error(error, now - ticket.at - ticket.idle, plan, late=self.model.is_late(ticket))
         else:
-            verdict = self.judge.result(job.result) if job.has_result else Verdict.SUCCESS
+            verdict = self.judge.result(job.result, plan) if job.has_result else Verdict.SUCCESS
         self.settle(ticket, verdict)
+
+    def cut_off(self, job: Job, error: BaseException, waited: float) -> None:
+        """A stream is cancelled: after an item that is as if it was closed, unless the next item was overdue."""
+        ticket = job.ticket
+        assert ticket is not None
+        limit = self.model.plan_of(ticket).count_cancelled_after_seconds
+        if ticket.progressed and (limit is None or waited < limit):
+            self.settle(ticket, Verdict.SUCCESS)
+        else:
+            self.end(job, error)
 
     def settle(self, ticket: Ticket, verdict: Verdict) -> None:
         self.model.settle(ticket, verdict, self.now())
@@ -218,15 +229,24 @@ class World:
     async def source(self, job: Job) -> AsyncGenerator[int, None]:
         """The dependency as a stream of some items."""
         ticket = self.begin(job)
+        began = ticket.at
         try:
             for item in range(self.schedule.rng.randrange(4)):
                 await self.schedule.pause(0.5)
                 ticket.progressed = True
-                yield item
+                paused = self.now()
+                try:
+                    yield item
+                finally:
+                    began = self.now()
+                    ticket.idle += began - paused
             await self.schedule.pause(0.5)
             job.answer()
         except GeneratorExit:
             self.settle(ticket, Verdict.SUCCESS if ticket.progressed else Verdict.IGNORED)
+            raise
+        except asyncio.CancelledError as error:
+            self.cut_off(job, error, self.now() - began)
             raise
         except BaseException as error:
             self.end(job, error)

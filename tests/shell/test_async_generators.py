@@ -3,14 +3,14 @@
 import asyncio
 import gc
 import warnings
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 
 import anyio
 import pytest
 import trio
 
-from recloser import CircuitBreaker, CircuitBreakerOpenError, CircuitState
+from recloser import CircuitBreaker, CircuitBreakerOpenError, CircuitState, CountWindow, SlowCallRate
 from recloser.testing import ManualClock
 from tests.shell.kit import DependencyError, drop, make, make_open, make_ready, totals
 
@@ -131,23 +131,115 @@ async def test_a_generator_function_that_raises_generator_exit_before_the_first_
     assert totals(breaker) == {"ignored": 1}
 
 
-async def test_cancelled_midway_is_neutral_even_after_an_item(clock: ManualClock) -> None:
-    breaker = make(clock)
-    stream = breaker(hanging)(1)
-    await anext(stream)
-    with anyio.CancelScope() as scope:
-        scope.cancel()
+async def cut_off(stream: AsyncIterator[int], scope: anyio.CancelScope) -> None:
+    """Waits for the next item in a scope that is cancelled, or whose deadline is over."""
+    with scope:
         await anext(stream)
+        pytest.fail("it was not cancelled")
+
+
+def cancelled() -> anyio.CancelScope:
+    scope = anyio.CancelScope()
+    scope.cancel()
+    return scope
+
+
+async def test_cancelled_before_the_first_item_is_neutral(clock: ManualClock) -> None:
+    breaker = make(clock)
+    await cut_off(breaker(hanging)(0), cancelled())
     assert totals(breaker) == {"cancelled": 1}
 
 
-async def test_a_deadline_midway_is_a_failure(clock: ManualClock) -> None:
+async def test_a_deadline_before_the_first_item_is_a_failure(clock: ManualClock) -> None:
+    breaker = make(clock)
+    await cut_off(breaker(hanging)(0), anyio.move_on_after(0))
+    assert breaker.state is CircuitState.OPEN
+
+
+@pytest.mark.parametrize("scope", [cancelled, lambda: anyio.move_on_after(0)], ids=["cancelled", "deadline"])
+async def test_cut_off_after_an_item_is_a_success_as_closing_it_is(
+    clock: ManualClock, scope: Callable[[], anyio.CancelScope]
+) -> None:
     breaker = make(clock)
     stream = breaker(hanging)(1)
     await anext(stream)
-    with anyio.move_on_after(0):
-        await anext(stream)
+    await cut_off(stream, scope())
+    assert totals(breaker) == {"success": 1}
+
+
+@pytest.mark.parametrize(("seconds", "total"), [(4, "success"), (5, "failure")])
+async def test_cut_off_after_an_item_is_a_failure_if_the_next_one_was_overdue(
+    clock: ManualClock, seconds: float, total: str
+) -> None:
+    async def source() -> AsyncIterator[int]:
+        yield 1
+        clock.advance(seconds)
+        await anyio.sleep_forever()
+
+    breaker = make(clock, count_cancelled_after_seconds=5)
+    stream = breaker(source)()
+    await anext(stream)
+    clock.advance(100)
+    await cut_off(stream, cancelled())
+    assert totals(breaker) == {total: 1}
+
+
+@pytest.mark.parametrize("limit", [0, 5])
+async def test_closed_early_after_an_item_is_a_success_however_long_it_took(clock: ManualClock, limit: float) -> None:
+    breaker = make(clock, count_cancelled_after_seconds=limit)
+    stream = breaker(numbers)()
+    await anext(stream)
+    clock.advance(100)
+    await stream.aclose()
+    assert totals(breaker) == {"success": 1}
+
+
+@pytest.mark.parametrize("close_early", [True, False], ids=["closed early", "read to its end"])
+async def test_the_readers_time_does_not_make_a_stream_slow(clock: ManualClock, *, close_early: bool) -> None:
+    rule = SlowCallRate(1.0, slow_call_seconds=10, window=CountWindow(2), minimum_calls=1)
+    breaker = make(clock, trip_when=rule)
+    async with aclosing(breaker(numbers)()) as stream:
+        async for _ in stream:
+            clock.advance(60)
+            if close_early:
+                break
+    assert breaker.state is CircuitState.CLOSED
+    assert breaker.health()["slow_call_rate"] == 0
+
+
+async def test_the_streams_own_time_makes_it_slow(clock: ManualClock) -> None:
+    async def source() -> AsyncIterator[int]:
+        for number in range(3):
+            clock.advance(4)
+            yield number
+
+    rule = SlowCallRate(1.0, slow_call_seconds=10, window=CountWindow(2), minimum_calls=1)
+    breaker = make(clock, trip_when=rule)
+    assert [number async for number in breaker(source)()] == [0, 1, 2]
     assert breaker.state is CircuitState.OPEN
+
+
+@pytest.mark.parametrize("where", ["pause", "go on"])
+async def test_an_interrupt_while_the_readers_time_is_taken_out_ends_the_functions_own_generator(where: str) -> None:
+    ended, readings = [], [0.0, 0.0, *([] if where == "pause" else [0.0])]
+
+    def clock() -> float:
+        if not readings:
+            raise KeyboardInterrupt
+        return readings.pop()
+
+    async def source() -> AsyncIterator[int]:
+        try:
+            yield 1
+            yield 2
+        finally:
+            ended.append(True)
+
+    breaker = CircuitBreaker(clock=clock, trip_when=SlowCallRate(0.5, slow_call_seconds=10))
+    stream = breaker(source)()
+    with pytest.raises(KeyboardInterrupt):
+        [number async for number in stream]
+    assert ended == [True]
 
 
 async def test_a_cancelled_generator_has_ended(clock: ManualClock) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from recloser import CircuitBreaker, CircuitBreakerOpenError, CircuitState
 from recloser.testing import ManualClock
-from tests.shell.kit import DependencyError, answer, fail, make, make_open, make_ready, totals
+from tests.shell.kit import RESET_SECONDS, DependencyError, answer, fail, make, make_open, make_ready, totals
 
 pytestmark = pytest.mark.anyio
 
@@ -164,18 +164,6 @@ async def test_calls_may_be_nested_in_one_breaker(clock: ManualClock) -> None:
     assert totals(breaker) == {"success": 2}
 
 
-async def test_a_trial_call_that_calls_its_own_breaker_is_refused_inside_and_goes_on(clock: ManualClock) -> None:
-    breaker = await make_ready(clock)
-
-    async def outer() -> CircuitState:
-        with pytest.raises(CircuitBreakerOpenError) as caught:
-            await breaker.call(answer)
-        return caught.value.state
-
-    assert await breaker.call(outer) is CircuitState.HALF_OPEN
-    assert breaker.state is CircuitState.CLOSED
-
-
 async def test_call_yields_to_the_event_loop_only_where_the_function_does(clock: ManualClock) -> None:
     breaker, order = make(clock), []
 
@@ -225,3 +213,34 @@ async def test_all_styles_of_calling_share_one_count(clock: ManualClock, style: 
     with pytest.raises(DependencyError):
         await use(breaker, style)
     assert breaker.state is CircuitState.OPEN
+
+
+@pytest.mark.parametrize("thing", [None, 42, "charge"])
+async def test_what_cannot_be_called_is_no_failure_of_an_outer_breaker(clock: ManualClock, thing: object) -> None:
+    outer = make(clock)
+    with pytest.raises(TypeError, match="call\\(\\) takes a function and its arguments"):
+        await outer.call(make(clock).call, thing)
+    assert totals(outer) == {"ignored": 1}
+
+
+class InterruptingError(DependencyError):
+    """Is interrupted when it is asked for its text."""
+
+    def __str__(self) -> str:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("observed", [True, False], ids=["observed", "unobserved"])
+@pytest.mark.parametrize("ready", [True, False], ids=["trial call", "closed"])
+async def test_an_interrupt_in_an_errors_text_leaves_the_breaker_in_order(
+    clock: ManualClock, *, ready: bool, observed: bool
+) -> None:
+    breaker = await make_ready(clock) if ready else make(clock)
+    if observed:
+        breaker.subscribe(lambda _: None)
+    with pytest.raises(KeyboardInterrupt):
+        await breaker.call(fail, InterruptingError())
+    before = CircuitState.HALF_OPEN if ready else CircuitState.CLOSED
+    assert breaker.state is (before if observed else CircuitState.OPEN)  # what listeners are told is written first
+    clock.advance(RESET_SECONDS)
+    assert await breaker.call(answer) == "answer"

@@ -258,3 +258,14 @@ async def test_a_failure_with_a_rule_that_needs_the_time_is_counted_too(clock: M
             await breaker(fail)()
         clock.advance(seconds)
     assert breaker.failure_count == 1
+
+
+@pytest.mark.parametrize("fn", [functools.partial(answer), functools.partial(functools.partial(answer), 1)])
+def test_a_decorated_partial_is_named_after_its_function(clock: ManualClock, fn: Callable) -> None:
+    decorated = make(clock)(fn)
+    assert (decorated.__name__, decorated.__doc__) == (answer.__name__, answer.__doc__)
+    assert decorated.__wrapped__ is fn
+
+
+def test_a_decorated_object_is_named_after_its_class(clock: ManualClock) -> None:
+    assert make(clock)(Endpoint()).__name__ == "Endpoint"

@@ -41,7 +41,21 @@ async def test_a_lock_is_taken_without_waiting_or_not_at_all() -> None:
     assert taken is lock.current()
     assert lock.take() is None
     taken.release()
-    assert lock.take() is taken
+    again = lock.take()
+    assert again is not None
+    again.release()
+    assert lock.take() is again
+
+
+@pytest.mark.anyio
+async def test_a_lock_that_was_never_released_is_replaced_once_somebody_has_found_it_held() -> None:
+    lock = LoopLock()
+    lost = lock.take()
+    assert lock.take() is None
+    assert lock.take() is not lost
+    with lock.held():
+        assert lock.current().locked()
+    assert not lock.current().locked()
 
 
 @pytest.mark.anyio

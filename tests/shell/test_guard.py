@@ -145,8 +145,22 @@ async def test_a_trial_block_holds_the_permit_until_it_ends(clock: ManualClock) 
     breaker = await make_ready(clock)
     async with breaker.guard() as permit:
         assert permit.is_probe
-        assert await breaker.try_acquire() is None
+        assert breaker.health()["probes_in_flight"] == 1
+    assert breaker.health()["probes_in_flight"] == 0
     assert breaker.state is CircuitState.CLOSED
+
+
+@pytest.mark.parametrize("field", ["generation", "is_probe"])
+async def test_a_guard_that_was_not_entered_says_so(clock: ManualClock, field: str) -> None:
+    with pytest.raises(RuntimeError, match="this guard has no permit yet; enter it by `async with"):
+        getattr(make(clock).guard(), field)
+
+
+async def test_a_breaker_is_no_block_and_names_the_guard(clock: ManualClock) -> None:
+    with pytest.raises(TypeError, match=r"a block is protected by `async with breaker\.guard\(\)`, not by"):
+        async with make(clock):
+            pytest.fail("it was entered")
+    await make(clock).__aexit__(None, None, None)
 
 
 async def test_failed_result_is_not_asked_about_a_block(clock: ManualClock) -> None:

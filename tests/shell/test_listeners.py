@@ -177,7 +177,22 @@ async def test_the_end_of_a_trial_call_that_has_timed_out_is_told_as_late(clock:
     clock.advance(60)
     assert await breaker.try_acquire() is None
     permit.succeed()
-    assert names(events) == ["half_open -> open", "CallRejected", "LateOutcome"]
+    assert names(events) == ["CallFailed", "half_open -> open", "CallRejected", "LateOutcome"]
+    failed = events[0]
+    assert (failed.is_probe, failed.generation, failed.duration_seconds) == (True, permit.generation, 60)
+    assert (failed.error_type, failed.error_message) == (None, "trial call still running after 60 s")
+
+
+async def test_a_trial_stream_that_has_delivered_is_told_as_a_success_when_its_time_is_over(clock: ManualClock) -> None:
+    breaker, permit = await make_probing(clock, success_threshold=2)
+    permit._progress()
+    events = []
+    breaker.subscribe(events.append)
+    clock.advance(60)
+    following = await breaker.acquire()
+    assert names(events) == ["CallSucceeded", "ProbeAdmitted"]
+    following.ignore()
+    permit.ignore()
 
 
 async def test_a_trial_call_is_told_with_the_generation_of_its_episode(clock: ManualClock) -> None:

@@ -267,8 +267,7 @@ async def test_an_interrupt_in_logging_on_the_way_into_a_trial_call_gives_the_pe
 async def test_an_interrupt_in_logging_about_a_predicate_that_raises_gives_the_trial_permit_back(
     clock: ManualClock, settings: dict[str, object]
 ) -> None:
-    breaker, permit = await make_probing(clock, max_probes=2)
-    await breaker.reconfigure(**settings)
+    breaker, permit = await make_probing(clock, max_probes=2, **settings)
     fixture = attached("handler", KeyboardInterrupt)
     next(fixture)
     try:

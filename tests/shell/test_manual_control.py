@@ -151,31 +151,13 @@ async def test_a_control_that_was_cancelled_before_it_began_changes_nothing(cloc
 
 
 @pytest.mark.parametrize("control", CONTROLS)
-async def test_a_control_that_is_cancelled_while_it_waits_for_the_lock_changes_nothing(
-    clock: ManualClock, control: str
-) -> None:
-    breaker = await make_ready(clock)
-    before, settings = breaker.snapshot(), breaker.failure_threshold
-    async with breaker._loop_lock().current(), anyio.create_task_group() as tasks:
+async def test_a_control_is_not_held_up_by_a_lock_that_was_lost(clock: ManualClock, control: str) -> None:
+    breaker = make(clock)
+    breaker._loop_lock().take()  # never released: an exception from outside came in between
+    async with anyio.create_task_group() as tasks:
         tasks.start_soon(CONTROLS[control], breaker)
         await anyio.wait_all_tasks_blocked()
-        tasks.cancel_scope.cancel()
-    assert (breaker.snapshot(), breaker.failure_threshold) == (before, settings)
-
-
-@pytest.mark.parametrize("control", CONTROLS)
-async def test_a_control_waits_for_the_lock(clock: ManualClock, control: str) -> None:
-    breaker, done = make(clock), []
-
-    async def use() -> None:
         await CONTROLS[control](breaker)
-        done.append(control)
-
-    async with anyio.create_task_group() as tasks, breaker._loop_lock().current():
-        tasks.start_soon(use)
-        await anyio.wait_all_tasks_blocked()
-        assert done == []
-    assert done == [control]
 
 
 @pytest.mark.parametrize("held_by_itself", [True, False], ids=["this task", "another task"])
@@ -261,3 +243,11 @@ def test_a_control_outside_a_loop_cannot_even_begin(clock: ManualClock, control:
     with pytest.raises(anyio.NoEventLoopError):
         coroutine.send(None)
     assert breaker.generation == 1
+
+
+async def test_a_reason_of_several_lines_is_shown_on_one(clock: ManualClock) -> None:
+    breaker = make(clock)
+    await breaker.force_open("maintenance\n  until\tnoon\r\n")
+    with pytest.raises(CircuitBreakerOpenError) as caught:
+        await breaker.call(answer)
+    assert caught.value.reason == "maintenance until noon"

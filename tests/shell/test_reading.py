@@ -346,3 +346,12 @@ async def test_a_breaker_that_was_dropped_does_not_stay_in_memory(clock: ManualC
     del breaker
     gc.collect()
     assert gone() is None
+
+
+async def test_a_trial_call_that_timed_out_is_the_latest_failure(clock: ManualClock) -> None:
+    breaker, permit = await make_probing(clock)
+    before = breaker.last_failure_time
+    clock.advance(60)
+    assert await breaker.try_acquire() is None
+    assert breaker.last_failure_time > before
+    permit.ignore()

@@ -211,3 +211,35 @@ async def test_a_backoff_can_be_given_instead_of_a_number(clock: ManualClock) ->
     assert breaker.reset_timeout_seconds is backoff
     await fail_once(breaker)
     assert breaker.retry_after == 2
+
+
+async def test_a_running_trial_call_is_judged_by_the_exceptions_that_its_episode_began_with(clock: ManualClock) -> None:
+    breaker, permit = await make_probing(clock)
+    await breaker.reconfigure(expected_exception=OSError)
+    with pytest.raises(DependencyError), permit:
+        raise DependencyError
+    assert breaker.state is CircuitState.OPEN
+
+
+async def test_a_running_trial_call_is_judged_by_the_results_that_its_episode_began_with(clock: ManualClock) -> None:
+    breaker = await make_ready(clock)
+
+    async def reconfigure() -> str:
+        await breaker.reconfigure(failed_result=bool)
+        return "an answer"
+
+    await breaker.call(reconfigure)
+    assert breaker.state is CircuitState.CLOSED
+
+
+@pytest.mark.parametrize(("before", "after"), [(5, None), (5, 500), (None, 5), (500, 5)])
+async def test_a_cancelled_trial_call_is_judged_by_the_limit_that_its_episode_began_with(
+    clock: ManualClock, before: float | None, after: float | None
+) -> None:
+    breaker, permit = await make_probing(clock, count_cancelled_after_seconds=before)
+    await breaker.reconfigure(count_cancelled_after_seconds=after)
+    clock.advance(10)
+    with anyio.CancelScope() as scope, permit:
+        scope.cancel()
+        await anyio.lowlevel.checkpoint()
+    assert breaker.state is (CircuitState.OPEN if before == 5 else CircuitState.HALF_OPEN)

@@ -1,6 +1,8 @@
 """`await breaker.wait_until_ready()`: wait until a call has a chance."""
 
 import asyncio
+import threading
+from collections.abc import Generator
 
 import anyio
 import pytest
@@ -8,7 +10,7 @@ import trio
 
 from recloser import CircuitBreaker, CircuitState
 from recloser.testing import ManualClock
-from tests.shell.kit import BACKENDS, fail_once, make, make_open, make_probing, make_ready
+from tests.shell.kit import BACKENDS, drop_in_threads, fail_once, make, make_open, make_probing, make_ready, totals
 
 pytestmark = pytest.mark.anyio
 
@@ -84,6 +86,54 @@ async def test_a_half_open_breaker_is_ready_when_its_trial_permit_was_dropped(cl
     with pytest.warns(ResourceWarning):
         del permit
     assert await is_ready_now(breaker)
+
+
+async def test_a_trial_permit_that_is_dropped_wakes_those_who_wait(clock: ManualClock) -> None:
+    breaker, *box = await make_probing(clock)
+    with pytest.warns(ResourceWarning):
+        assert await ready_after(breaker, box.clear)
+
+
+async def test_a_trial_permit_that_another_thread_drops_wakes_those_who_wait(clock: ManualClock) -> None:
+    breaker, *box = await make_probing(clock)
+    with pytest.warns(ResourceWarning):
+        assert await ready_after(breaker, lambda: drop_in_threads(box))
+
+
+async def test_a_trial_call_that_another_thread_collects_wakes_those_who_wait_and_is_leaked(clock: ManualClock) -> None:
+    breaker, events = await make_ready(clock), []
+
+    class Suspended:
+        def __await__(self) -> Generator[None]:
+            yield
+
+    call = breaker.call(Suspended)
+    call.send(None)
+    box = [call]
+    del call
+    breaker.subscribe(events.append)
+    assert await ready_after(breaker, lambda: drop_in_threads(box))
+    assert totals(breaker) == {"failure": 1, "leaked": 1, "probe": 1}
+    assert events == []
+
+
+async def test_a_permit_that_is_settled_in_another_thread_wakes_those_who_wait(clock: ManualClock) -> None:
+    breaker, permit = await make_probing(clock)
+
+    def succeed() -> None:
+        thread = threading.Thread(target=permit.succeed)
+        thread.start()
+        thread.join()
+
+    assert await ready_after(breaker, succeed)
+
+
+async def test_those_who_wait_are_woken_as_often_as_permits_are_dropped(clock: ManualClock) -> None:
+    breaker = await make_ready(clock)
+    for _ in range(3):
+        box = [await breaker.acquire()]
+        with pytest.warns(ResourceWarning):
+            assert await ready_after(breaker, box.clear)
 
 
 async def test_a_breaker_forced_open_without_an_end_is_not_ready(clock: ManualClock) -> None:

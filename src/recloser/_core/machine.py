@@ -10,6 +10,9 @@ Invariants:
   machine's; else it is late, and changes nothing but the number of late ones.
 - An admitted trial call is in `episode.probes` until it is settled, and gives its permit back to the gate it came from
   exactly once, whatever happened to the episode in between.
+- No invariant is relied on where a call is admitted: an exception from outside, such as KeyboardInterrupt, can come
+  between any two statements. A half-open machine without an episode begins one, permits that nobody holds come back
+  with a new gate, and so there is always a way out of half-open.
 - While closed or disabled, a call that succeeds may be counted by adding 1 to `epoch.successes` alone, if `epoch.watch`
   is false or the call ended before `epoch.edge`. A call that fails may be counted by adding 1 to `epoch.failures`
   alone, if `epoch.successes == epoch.run.seen` (it goes on with a run of failures) and the sum stays below
@@ -30,7 +33,7 @@ from recloser._core.trip import slow_call_limit
 from recloser._core.windows import ALWAYS, NEVER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from random import Random
 
     from recloser._core.meters import Meter
@@ -124,12 +127,29 @@ class Episode:
         self.passed = 0
         self.probes: list[Probe] = []
 
+    def renew(self, new_gate: Callable[[int], Gate]) -> None:
+        """Go on with a gate whose permits are free but for those of the running trial calls."""
+        self.gate = gate = new_gate(self.settings.max_probes)
+        for probe in self.probes:
+            gate.take()
+            probe.gate = gate
+
+
+class Expiry(NamedTuple):
+    """A trial call whose time was over, and what that led to."""
+
+    probe: Probe
+    outcome: Outcome
+    error: str | None
+    transition: Transition | None
+
 
 class Admission(NamedTuple):
     """The answer to a call that arrives: a ticket, or None for a rejection, and what happened on the way."""
 
     ticket: Ticket | None
-    transitions: tuple[Transition, ...] = ()
+    expired: tuple[Expiry, ...] = ()
+    reopened: Transition | None = None
 
 
 class BreakerMachine:
@@ -197,16 +217,13 @@ class BreakerMachine:
             now: Monotonic seconds.
             new_gate: Makes the gate of a half-open episode that this call begins, with the given number of permits.
         """
-        transitions: list[Transition] = []
-        if self.state is HALF_OPEN:
-            transitions += self._expire_probes(now)
+        expired = tuple(self._expire_probes(now))
+        reopened = None
         if self.state in (OPEN, FORCED_OPEN) and now >= self.reopen_at:
-            gate = new_gate(self.settings.max_probes)
-            transitions.append(self.transition(Trigger.WAIT_ELAPSED, now))
-            self.episode = Episode(self.settings, gate, self.settings.probe_limit(self.open_seconds))
+            reopened = self.transition(Trigger.WAIT_ELAPSED, now, episode=self._new_episode(new_gate))
         if self.state is HALF_OPEN:
-            return Admission(self._take_probe(now), tuple(transitions))
-        return Admission(self.epoch if self.state in (CLOSED, DISABLED) else None, tuple(transitions))
+            return Admission(self._take_probe(now, new_gate), expired, reopened)
+        return Admission(self.epoch if self.state in (CLOSED, DISABLED) else None, expired, reopened)
 
     def is_full(self, now: float) -> bool:
         """Return whether a half-open machine rejects a call at this instant."""
@@ -214,6 +231,11 @@ class BreakerMachine:
         if episode is None or len(episode.probes) < episode.settings.max_probes:
             return False
         return now < episode.probes[0].admitted_at + episode.limit_seconds
+
+    def is_running(self, probe: Probe, now: float) -> bool:
+        """Return whether a call is a trial call of this machine that is still under way, and within its time."""
+        episode = self.episode
+        return episode is not None and probe in episode.probes and now < probe.admitted_at + episode.limit_seconds
 
     def is_current(self, ticket: Ticket) -> bool:
         """Return whether the outcome of a call that holds this ticket still counts."""
@@ -285,6 +307,7 @@ class BreakerMachine:
         last_error: str | None = None,
         reason: str | None = None,
         for_seconds: float | None = None,
+        episode: Episode | None = None,
     ) -> Transition:
         """Go to the state that the table names; raise KeyError if it names none.
 
@@ -295,6 +318,7 @@ class BreakerMachine:
             last_error: Type and message of the failure that opened.
             reason: Why a person forced it.
             for_seconds: How long a forced opening lasts; None means until a reset.
+            episode: The half-open episode that begins.
         """
         old, new = self.state, TRANSITIONS[self.state][trigger]
         before = self.snapshot(now)
@@ -305,7 +329,7 @@ class BreakerMachine:
         if old in (CLOSED, DISABLED):
             self.frozen_failures = before.failure_count
         self.epoch = Epoch(self.epoch.generation + 1, self.epoch.successes, self.epoch.failures)
-        self.episode = None
+        self.episode = episode
         self.state = new
         self.changed_at = since
         self.cause = cause
@@ -383,10 +407,19 @@ class BreakerMachine:
             success_threshold=settings.success_threshold,
         )
 
-    def _take_probe(self, now: float) -> Probe | None:
+    def _new_episode(self, new_gate: Callable[[int], Gate]) -> Episode:
+        settings = self.settings
+        return Episode(settings, new_gate(settings.max_probes), settings.probe_limit(self.open_seconds))
+
+    def _take_probe(self, now: float, new_gate: Callable[[int], Gate]) -> Probe | None:
         episode = self.episode
-        if episode is None or not episode.gate.take():
-            return None
+        if episode is None:
+            self.episode = episode = self._new_episode(new_gate)
+        if not episode.gate.take():
+            if len(episode.probes) >= episode.settings.max_probes:
+                return None
+            episode.renew(new_gate)
+            episode.gate.take()
         probe = Probe(self.epoch, episode.gate, now)
         episode.probes.append(probe)
         self.probes += 1
@@ -395,14 +428,13 @@ class BreakerMachine:
     def _release(self, probe: Probe) -> None:
         if probe.settled:
             return
-        probe.settled = True
         if self.episode is not None and probe in self.episode.probes:
             self.episode.probes.remove(probe)
+        probe.settled = True
         probe.gate.give()
 
-    def _expire_probes(self, now: float) -> list[Transition]:
+    def _expire_probes(self, now: float) -> Iterator[Expiry]:
         """Settle the trial calls whose time is over, as failed ones unless they have delivered something."""
-        transitions: list[Transition] = []
         while (episode := self.episode) is not None and episode.probes:
             probe = episode.probes[0]
             limit = probe.admitted_at + episode.limit_seconds
@@ -410,13 +442,14 @@ class BreakerMachine:
                 break
             self._release(probe)
             outcome = SUCCESS if probe.progressed else FAILURE
+            error = f"trial call still running after {episode.limit_seconds:g} s" if outcome is FAILURE else None
             trigger = self._count_probe(outcome, 0.0)
             if trigger is Trigger.PROBE_FAILED:
                 trigger = Trigger.PROBE_TIMED_OUT
+            transition = None
             if trigger is not None:
-                error = f"trial call still running after {episode.limit_seconds:g} s" if outcome is FAILURE else None
-                transitions.append(self.transition(trigger, now, since=limit, last_error=error))
-        return transitions
+                transition = self.transition(trigger, now, since=limit, last_error=error)
+            yield Expiry(probe, outcome, error, transition)
 
     def count_failure(self, now: float, duration: float) -> Trigger | None:
         """Count a failure of the current epoch, closed or disabled; return what the machine has to do about it."""

@@ -1,0 +1,45 @@
+"""Which trial calls the running code belongs to.
+
+A protected function may call another one of the same breaker. While the breaker is half-open the inner call would find
+the permit taken by the outer one, whose failure would then be the breaker's own rejection, and no trial call could ever
+succeed. So a call from inside a running trial call is a part of it: it goes through, and counts as nothing by itself.
+
+What belongs to a trial call is told by a context variable, which tasks and threads inherit that the call starts. It is
+set for trial calls alone, and not taken back: once a trial call is settled it means nothing any more.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from recloser._core.machine import Probe
+
+_entered: ContextVar[tuple[Probe, ...]] = ContextVar("recloser_trial_calls", default=())
+
+
+def enter_trial(probe: Probe) -> None:
+    """Note that what this context does from now on belongs to a trial call."""
+    _entered.set((*(outer for outer in _entered.get() if not outer.settled), probe))
+
+
+def entered_trials() -> tuple[Probe, ...]:
+    """Return the trial calls that the running code belongs to, those of other breakers and settled ones too."""
+    return _entered.get()
+
+
+@contextmanager
+def trial_step(probe: Probe | None) -> Generator[None]:
+    """Run one step of a stream as a part of its trial call: what comes between the steps is its reader's."""
+    outside = _entered.get()
+    if probe is not None:
+        enter_trial(probe)
+    try:
+        yield
+    finally:
+        if probe is not None:
+            _entered.set(outside)
