@@ -502,6 +502,6 @@ class CircuitBreaker(Gatekeeper):
             self._drain()
         self._leave_dead_loop()
         episode = machine.episode
-        if episode is None or not machine.is_full(now):
+        if episode is None or not machine.is_full(now) or self._is_inside_trial(now):
             return 0.0
         return episode.probes[0].admitted_at + episode.limit_seconds - now

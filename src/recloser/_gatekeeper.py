@@ -184,7 +184,7 @@ class Gatekeeper:
         machine = self._machine
         if machine.state is HALF_OPEN:
             self._leave_dead_loop()
-            if any(machine.is_running(trial, now) for trial in entered_trials()):
+            if self._is_inside_trial(now):
                 return UNCOUNTED
             if machine.is_full(now):
                 return self._reject(now)
@@ -199,6 +199,10 @@ class Gatekeeper:
         finally:
             lock.release()
         return self._admitted(admission, now)
+
+    def _is_inside_trial(self, now: float) -> bool:
+        """Return whether the running code is a part of a trial call of this breaker that is still under way."""
+        return any(self._machine.is_running(trial, now) for trial in entered_trials())
 
     def _admitted(self, admission: Admission, now: float) -> Ticket | CircuitBreakerOpenError:
         ticket = admission.ticket

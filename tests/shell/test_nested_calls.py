@@ -108,6 +108,11 @@ async def test_a_call_from_inside_a_trial_call_counts_for_nothing(clock: ManualC
     assert totals(breaker) == {"failure": 1, "success": 1, "probe": 1}
 
 
+async def test_a_trial_call_does_not_wait_for_itself(clock: ManualClock) -> None:
+    breaker = await make_ready(clock)
+    assert await breaker.call(breaker.wait_until_ready, 0)
+
+
 async def test_a_free_permit_is_left_to_others_by_a_call_from_inside_a_trial_call(clock: ManualClock) -> None:
     breaker = await make_ready(clock, max_probes=2, success_threshold=2)
 

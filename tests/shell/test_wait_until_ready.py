@@ -1,6 +1,7 @@
 """`await breaker.wait_until_ready()`: wait until a call has a chance."""
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Generator
 
@@ -108,7 +109,7 @@ async def test_a_trial_call_that_another_thread_collects_wakes_those_who_wait_an
             yield
 
     call = breaker.call(Suspended)
-    call.send(None)
+    contextvars.copy_context().run(call.send, None)
     box = [call]
     del call
     breaker.subscribe(events.append)
