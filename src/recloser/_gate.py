@@ -43,7 +43,7 @@ class SemaphoreGate:
         permits: How many trial calls may run at once.
 
     Raises:
-        anyio.NoEventLoopError: No event loop runs in this thread.
+        RuntimeError: No event loop runs in this thread.
     """
 
     __slots__ = ("_semaphore", "token")
@@ -111,7 +111,7 @@ class LoopLock:
         """Return the lock of the running event loop.
 
         Raises:
-            anyio.NoEventLoopError: No event loop runs in this thread.
+            RuntimeError: No event loop runs in this thread.
         """
         token = current_token()
         if self._lock is None or token != self._token:

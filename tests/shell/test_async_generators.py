@@ -30,6 +30,10 @@ async def hanging(items: int) -> AsyncIterator[int]:
     await anyio.sleep_forever()
 
 
+async def first(stream: AsyncIterator[int]) -> int:
+    return await anext(stream)
+
+
 async def conversation(log: list[object]) -> AsyncGenerator[str, str]:
     """Logs what it is sent, what is thrown into it, and that it is closed."""
     answer = "start"
@@ -370,7 +374,7 @@ async def test_a_trial_stream_that_has_delivered_nothing_is_a_failure_when_its_t
     breaker = await make_ready(clock)
     stream = breaker(hanging)(0)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(anext, stream)
+        tasks.start_soon(first, stream)
         await anyio.wait_all_tasks_blocked()
         clock.advance(60)
         assert await breaker.try_acquire() is None
