@@ -27,7 +27,8 @@ PYTHON = str(BIN / "python")
 STAMP = VENV / "recloser-setup.json"
 
 STYLE = ["ruff check", "ruff format --check", "lint-imports", "towncrier build --draft --version next"]
-CHECKS = [*STYLE, "python docs/diagram.py --check", "mypy", "pyright"]
+SITE = "sphinx-build --quiet --fail-on-warning --keep-going docs build/site"
+CHECKS = [*STYLE, "python docs/diagram.py --check", SITE, "mypy", "pyright"]
 
 
 def main() -> int:

@@ -99,6 +99,13 @@ def demo(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """Builds the documentation site in build/site; a warning is an error."""
+    session.install("--editable", ".[docs]")
+    session.run(*runpy.run_path("dev.py")["SITE"].split())
+
+
+@nox.session
 def soak(session: nox.Session) -> None:
     """Explores many more schedules and many more Hypothesis examples than CI does."""
     session.install("--editable", ".[test]")

@@ -9,8 +9,11 @@ import pytest
 from sybil import Example, Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
 
+import recloser
+import recloser.errors
+
 ROOT = Path(__file__).parent.parent
-PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")]
 EXAMPLES = [
     pytest.param(example, id=f"{page.relative_to(ROOT)}-{example.line}")
     for page in PAGES
@@ -22,6 +25,13 @@ EXAMPLES = [
 def test_an_example_of_the_documentation_runs(example: Example, capsys: pytest.CaptureFixture[str]) -> None:
     example.evaluate()
     assert "Traceback" not in capsys.readouterr().out
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    pages = "".join(page.read_text(encoding="utf-8") for page in ROOT.glob("docs/reference/*.md"))
+    documented = set(re.findall(r"auto(?:class|function|exception):: recloser\.(\w+)", pages))
+    in_modules = {name for name in recloser.__all__ if getattr(recloser, name) in vars(recloser.errors).values()}
+    assert set(recloser.__all__) - documented - in_modules == {"__version__"}
 
 
 def test_the_readme_has_examples() -> None:
