@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from benchmarks import own
+from benchmarks import own, policies
 from benchmarks.contender import LONG_SECONDS, NEVER, TRIP_AFTER, Contender, Dependency, Work, broken, trip, work
 from benchmarks.floor import FloorGuard
 from benchmarks.harness import Run, Subject
@@ -170,6 +170,7 @@ FLOORS: Mapping[str, Build] = {
     "floor: failing": _floor_failing,
     "floor: mixed": _floor_mixed,
     "floor: rejection": _floor_rejection,
+    **{f"floor: {what}": build for what, build in policies.FLOORS.items()},
 }
 
 
@@ -236,4 +237,13 @@ def own_comparisons() -> list[Comparison]:
         failure,
         rejection,
         Comparison("open", who, "open, `try_acquire` -> None", "loop alone", "floor: rejection", _try_acquire, 0.45),
+    ]
+
+
+def policy_comparisons() -> list[Comparison]:
+    """Returns every policy around a call that succeeds, beside its hand-written equivalent."""
+    who = own.RECLOSER.distribution
+    return [
+        Comparison("policies", who, f"policy: {what}", "bare await", f"floor: {what}", build, 1.5)
+        for what, build in policies.POLICIES.items()
     ]

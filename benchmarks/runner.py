@@ -12,12 +12,13 @@ from benchmarks.comparisons import (
     build_subjects,
     contender_comparisons,
     own_comparisons,
+    policy_comparisons,
 )
 from benchmarks.contender import Contender
 from benchmarks.harness import Overhead, measure, overhead
 from benchmarks.results import HERDS, Bar, Results, at_most, exactly, less_than
 
-GROUPS = ("closed", "windows", "listener", "failing", "open", "memory", "retained", "herd")
+GROUPS = ("closed", "windows", "listener", "failing", "open", "policies", "memory", "retained", "herd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,9 @@ async def run(options: Options) -> Results:
 async def _run_times(options: Options, results: Results, contenders: Sequence[Contender]) -> dict[str, Overhead]:
     """Times every path and returns the overheads by the comparisons' keys."""
     others = [comparison for contender in contenders for comparison in contender_comparisons(contender)]
-    comparisons = [each for each in (*own_comparisons(), *others) if each.group in options.groups]
+    comparisons = [
+        each for each in (*own_comparisons(), *policy_comparisons(), *others) if each.group in options.groups
+    ]
     if not comparisons:
         return {}
     subjects, errors = await build_subjects(comparisons)

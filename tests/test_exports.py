@@ -5,10 +5,12 @@ import types
 import recloser
 
 ROOT = [
+    "BulkheadFullError",
     "CallFailed",
     "CallIgnored",
     "CallRejected",
     "CallSucceeded",
+    "CallTimeoutError",
     "Cause",
     "CircuitBreaker",
     "CircuitBreakerOpenError",
@@ -26,6 +28,7 @@ ROOT = [
     "Outcome",
     "Permit",
     "ProbeAdmitted",
+    "RateLimitedError",
     "RecloserError",
     "RejectedError",
     "SlowCallRate",

@@ -21,15 +21,24 @@ from recloser._core.trip import ConsecutiveFailures, FailureCount, FailureRate, 
 from recloser._core.windows import CountWindow, TimeWindow
 from recloser._delivery import EventStream
 from recloser._permit import Permit
-from recloser.errors import CircuitBreakerOpenError, RecloserError, RejectedError
+from recloser.errors import (
+    BulkheadFullError,
+    CallTimeoutError,
+    CircuitBreakerOpenError,
+    RateLimitedError,
+    RecloserError,
+    RejectedError,
+)
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BulkheadFullError",
     "CallFailed",
     "CallIgnored",
     "CallRejected",
     "CallSucceeded",
+    "CallTimeoutError",
     "Cause",
     "CircuitBreaker",
     "CircuitBreakerOpenError",
@@ -47,6 +56,7 @@ __all__ = [
     "Outcome",
     "Permit",
     "ProbeAdmitted",
+    "RateLimitedError",
     "RecloserError",
     "RejectedError",
     "SlowCallRate",

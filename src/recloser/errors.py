@@ -2,7 +2,11 @@
 
     RecloserError
      +- RejectedError(name, retry_after)              the call was not started
-         +- CircuitBreakerOpenError(state, ...)
+     |   +- CircuitBreakerOpenError(state, ...)
+     |   +- BulkheadFullError(max_concurrent, ...)
+     |   +- RateLimitedError
+     +- CallTimeoutError(name, seconds)               also a TimeoutError
+    ConfigurationWarning                              a UserWarning
 
 Exceptions of the protected call are never wrapped or changed: they reach the caller as they are.
 """
@@ -12,6 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from recloser._core.states import CircuitState
+from recloser._core.wording import plural
 
 
 class RecloserError(Exception):
@@ -114,6 +119,93 @@ class CircuitBreakerOpenError(RejectedError):
             return f"{start}. Service unavailable; a trial call is running"
         because = f" ({self.reason})" if self.state is CircuitState.FORCED_OPEN else ""
         return f"{start}{because}. Service unavailable; {_when(self.retry_after)}"
+
+
+class BulkheadFullError(RejectedError):
+    """A bulkhead had no place for the call, and none in its queue either, or the wait in the queue took too long.
+
+    Args:
+        name: Name of the bulkhead.
+        retry_after: Always None: nobody knows when a call will end.
+        max_concurrent: Calls that may run at once.
+        max_queue: Calls that may wait.
+        waited_seconds: How long this call waited in the queue before it was given up; None if it did not wait.
+    """
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            name: str,
+            retry_after: float | None = None,
+            max_concurrent: int = 1,
+            max_queue: int = 0,
+            waited_seconds: float | None = None,
+            /,
+        ) -> None: ...
+
+    @property
+    def max_concurrent(self) -> int:
+        """Calls that may run at once."""
+        count: int = self._field(2, 1)
+        return count
+
+    @property
+    def max_queue(self) -> int:
+        """Calls that may wait for a place."""
+        count: int = self._field(3, 0)
+        return count
+
+    @property
+    def waited_seconds(self) -> float | None:
+        """How long this call waited in the queue before it was given up; None if it did not wait."""
+        seconds: float | None = self._field(4, None)
+        return seconds
+
+    def __str__(self) -> str:
+        """Say how full the bulkhead is, and what can be done."""
+        start = f"Bulkhead {self.name!r} is full"
+        running = f"{self.max_concurrent} {plural(self.max_concurrent, 'call')} at once"
+        if self.waited_seconds is not None:
+            return f"{start}: no place came free within {self.waited_seconds:g} s ({running}). Try again later"
+        return f"{start} ({running}, {self.max_queue} waiting). Try again later, or call less at once"
+
+
+class RateLimitedError(RejectedError):
+    """A rate limit was reached; `retry_after` says in how many seconds there is room for this call.
+
+    Args:
+        name: Name of the rate limit.
+        retry_after: Seconds until there is a token for a call, >= 0.
+    """
+
+    def __str__(self) -> str:
+        """Say which rate limit was reached, and when to come back."""
+        return f"Rate limit {self.name!r} is reached; {_when(self.retry_after)}"
+
+
+class CallTimeoutError(RecloserError, TimeoutError):
+    """A call took longer than its `Timeout` allows, and was cancelled.
+
+    It is no rejection: the dependency was called and was too slow, so that a breaker around it counts a failure.
+
+    Args:
+        name: Name of the timeout.
+        seconds: How long the call was allowed to take.
+    """
+
+    def __init__(self, name: str, seconds: float) -> None:
+        super().__init__(f"Timeout {name!r}: the call did not end within {seconds:g} s and was cancelled")
+        self.name = name
+        self.seconds = seconds
+
+    def __reduce__(self) -> tuple[type[CallTimeoutError], tuple[str, float]]:
+        """Pickle by the fields: an OSError, which every TimeoutError is, would be made from the message."""
+        return type(self), (self.name, self.seconds)
+
+
+class ConfigurationWarning(UserWarning):
+    """Settings that work, and that the field warns against."""
 
 
 def _when(retry_after: float | None) -> str:

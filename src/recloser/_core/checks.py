@@ -42,13 +42,13 @@ def number_at_least(argument: str, value: object, least: float) -> float:
     return number
 
 
-def count(argument: str, value: object, *, most: float = math.inf) -> int:
-    """Return a count as an int; it must be at least 1 and at most `most`."""
-    wanted = "an integer >= 1" if math.isinf(most) else f"an integer from 1 to {most}"
+def count(argument: str, value: object, *, least: int = 1, most: float = math.inf) -> int:
+    """Return a count as an int; it must lie from `least` to `most`."""
+    wanted = f"an integer >= {least}" if math.isinf(most) else f"an integer from {least} to {most}"
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{argument} must be {wanted}, not {value!r}")
     number = int(value)
-    if not 1 <= number <= most:
+    if not least <= number <= most:
         raise ValueError(f"{argument} must be {wanted}, not {value!r}")
     return number
 

@@ -1,0 +1,206 @@
+"""What all policies share: `call`, the decorator, a name.
+
+A policy implements one method, `_around(fn)`: it returns the coroutine function that calls `fn` under the policy. The
+decorator dresses it up, `call` calls it at once. Policies compose because `call` takes any function, the `call` of
+another policy too: `outer.call(inner.call, fn, *args)`.
+
+A `Pipeline` knows policies by `kind`, a string such as "retry"; what has no kind is only asked for `call`.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import itertools
+from abc import ABC, abstractmethod
+from types import AsyncGeneratorType
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, TypeVar, overload
+
+from recloser._protect import is_kind
+from recloser.errors import MisuseError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+
+    Wrapped = Callable[..., Coroutine[Any, Any, Any]]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+C = TypeVar("C", bound="Callable[..., Coroutine[Any, Any, Any]]")
+F = TypeVar("F", bound="Callable[..., Coroutine[Any, Any, Any] | AsyncIterator[Any]]")
+
+_numbers = itertools.count(1)
+
+
+class Guarding(Protocol):
+    """Whatever can stand around a call: a policy, a breaker, a fallback, a pipeline, an object of one's own."""
+
+    def call(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Awaitable[Any]:  # noqa: ANN401 - any function's
+        """Call a function under protection."""
+        ...
+
+
+class Policy(ABC):
+    """A policy for functions that return an awaitable or a plain value.
+
+    Args:
+        name: Name in errors, logs and descriptions; the kind and a number, unique in the process, if None.
+
+    Raises:
+        TypeError: The name is no string.
+    """
+
+    __slots__ = ("__weakref__", "_name")
+
+    kind: ClassVar[str]
+    _no_generators: ClassVar[str] = ""
+    """Why an async generator function is refused, and what to do instead."""
+
+    def __init__(self, name: str | None) -> None:
+        if name is None:
+            name = f"{self.kind}-{next(_numbers)}"
+        if not isinstance(name, str):
+            raise TypeError(f"name must be a string, not {name!r}")
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        """Name in errors, logs and descriptions."""
+        return self._name
+
+    @overload
+    def call(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]: ...
+    @overload
+    def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]: ...
+    def call(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
+        """Call a function under this policy and return what it returns; to be awaited.
+
+        Args:
+            fn: A function that returns an awaitable or a plain value.
+            *args: Passed on.
+            **kwargs: Passed on.
+
+        Raises:
+            TypeError: `fn` can't be called, or is an async generator function.
+            BaseException: What the policy raises, see its class, and whatever `fn` raises, the same object.
+        """
+        if not callable(fn):
+            raise _no_function(self, fn)
+        return self._around(fn)(*args, **kwargs)
+
+    def __call__(self, fn: C, /) -> C:
+        """Decorate a coroutine function; the wrapper's `.policy` is this policy.
+
+        Raises:
+            TypeError: `fn` is none; the message names what to use instead.
+        """
+        if is_kind(inspect.isasyncgenfunction, fn):
+            raise TypeError(f"{type(self).__name__} does not decorate async generator functions: {self._no_generators}")
+        wrapper: C = self._decorate(fn)
+        return wrapper
+
+    @abstractmethod
+    def _around(self, fn: Callable[..., Any]) -> Wrapped:
+        """Return the coroutine function that calls the function under this policy."""
+
+    @abstractmethod
+    def _settings(self) -> str:
+        """Say the settings in words."""
+
+    def _decorate(self, fn: Any) -> Any:  # noqa: ANN401 - typed where it is called
+        if not is_kind(inspect.iscoroutinefunction, fn):
+            raise TypeError(
+                f"{type(self).__name__} decorates coroutine functions, not {fn!r}; "
+                "await policy.call(fn, ...) takes any function that returns an awaitable or a plain value"
+            )
+        return self._dress(self._around(fn), fn)
+
+    def _dress(self, wrapper: Any, fn: Any) -> Any:  # noqa: ANN401 - any function
+        functools.update_wrapper(wrapper, fn)
+        wrapper.policy = self
+        return wrapper
+
+    def __str__(self) -> str:
+        """Name the policy and its settings."""
+        return f"{type(self).__name__} {self._name!r}: {self._settings()}"
+
+    def __repr__(self) -> str:
+        """Name the policy and its settings."""
+        return f"<{self}>"
+
+
+class StreamPolicy(Policy):
+    """A policy that also protects async generator functions."""
+
+    __slots__ = ()
+
+    def __call__(self, fn: F, /) -> F:
+        """Decorate a coroutine function or an async generator function; the wrapper's `.policy` is this policy.
+
+        An async generator is admitted at its first step, and what it holds is given back when the iteration ends:
+        exhausted, failed, closed early or cancelled.
+
+        Raises:
+            TypeError: `fn` is neither; the message names what to use instead.
+        """
+        is_stream = is_kind(inspect.isasyncgenfunction, fn)
+        wrapper: F = self._decorate_stream(fn) if is_stream else self._decorate(fn)
+        return wrapper
+
+    @abstractmethod
+    def _decorate_stream(self, fn: Any) -> Any:  # noqa: ANN401 - typed where it is called
+        """Put an async generator function under this policy."""
+
+
+class AdmittingPolicy(StreamPolicy):
+    """A policy that admits a call, or an iteration as a whole, and takes back what it holds when that ends."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def _admit(self) -> Callable[[], object]:
+        """Admit one iteration, or raise; return the synchronous function that ends it."""
+
+    def _decorate_stream(self, fn: Any) -> Any:  # noqa: ANN401 - typed where it is called
+        async def protected(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:  # noqa: ANN401 - the signature is the function's
+            leave = await self._admit()
+            try:
+                source = fn(*args, **kwargs)
+                step = source.asend(None)
+                while True:
+                    try:
+                        item = await step
+                    except StopAsyncIteration:
+                        return
+                    try:
+                        sent = yield item
+                    except GeneratorExit:
+                        await source.aclose()
+                        raise
+                    except BaseException as exc:  # noqa: BLE001 - forwarded to the function's own generator
+                        step = source.athrow(exc)
+                    else:
+                        step = source.asend(sent)
+            finally:
+                leave()
+
+        return self._dress(protected, fn)
+
+
+def is_awaitable(result: object) -> bool:
+    """Return whether a function's result is to be awaited; asked only if it is no coroutine.
+
+    Raises:
+        MisuseError: It is an async generator.
+    """
+    if type(result) is AsyncGeneratorType:
+        raise MisuseError(
+            f"{result!r} is an async generator: call() takes functions that return an awaitable or a value"
+        )
+    return inspect.isawaitable(result)
+
+
+def _no_function(policy: Policy, fn: object) -> MisuseError:
+    if inspect.iscoroutine(fn):
+        fn.close()
+    return MisuseError(f"call() takes a function and its arguments, `await {policy.kind}.call(fn, *args)`, not {fn!r}")

@@ -1,0 +1,141 @@
+"""Bulkhead: one dependency must not take up all that the caller has."""
+
+from __future__ import annotations
+
+from asyncio import get_running_loop
+from contextlib import suppress
+from functools import partial
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from recloser._core import checks
+from recloser.errors import BulkheadFullError
+from recloser.policies._loops import PerLoop
+from recloser.policies._policy import AdmittingPolicy, is_awaitable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from recloser.policies._policy import Wrapped
+
+
+class Bulkhead(AdmittingPolicy):
+    """Lets so many calls run at once, and so many wait for a place; others are rejected at once.
+
+    A rejected call is neutral for every breaker around the bulkhead. Places are given in the order of arrival, and
+    nobody overtakes; a waiter that is cancelled leaves the queue. A call inside a call of the same bulkhead takes a
+    place of its own. One bulkhead serves one event loop at a time.
+
+    Args:
+        max_concurrent: Calls that may run at once, >= 1.
+        max_queue: Calls that may wait for a place, >= 0.
+        queue_timeout_seconds: How long a call waits at most before it is rejected (finite, > 0); None means without
+            end. Only together with `max_queue`.
+        name: Name in errors; `bulkhead-<n>` if not given.
+
+    Raises:
+        TypeError: An argument is of the wrong type.
+        ValueError: An argument is out of its range, or `queue_timeout_seconds` is given without a queue.
+    """
+
+    __slots__ = ("_max_concurrent", "_max_queue", "_queue_timeout_seconds", "_rooms")
+
+    kind = "bulkhead"
+
+    def __init__(
+        self,
+        max_concurrent: int,
+        max_queue: int = 0,
+        queue_timeout_seconds: float | None = None,
+        *,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name)
+        self._max_concurrent = checks.count("max_concurrent", max_concurrent)
+        self._max_queue = checks.count("max_queue", max_queue, least=0)
+        self._queue_timeout_seconds: float | None = None
+        if queue_timeout_seconds is not None:
+            self._queue_timeout_seconds = checks.seconds("queue_timeout_seconds", queue_timeout_seconds)
+            if not self._max_queue:
+                raise ValueError("queue_timeout_seconds has no effect without a queue: give max_queue >= 1 too")
+        self._rooms = PerLoop(partial(anyio.CapacityLimiter, self._max_concurrent))
+
+    @property
+    def borrowed(self) -> int:
+        """Calls that run now."""
+        room = self._rooms.latest
+        return 0 if room is None else room.borrowed_tokens
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for a place now."""
+        room = self._rooms.latest
+        return 0 if room is None else room.statistics().tasks_waiting
+
+    def _around(self, fn: Callable[..., Any]) -> Wrapped:
+        rooms = self._rooms
+
+        async def protected(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the signature is the function's
+            place = object()  # not the task: a call inside a call of the same task takes a place of its own
+            try:
+                room = rooms.latest if rooms.loop is get_running_loop() else rooms.here()
+                room.acquire_on_behalf_of_nowait(place)
+            except (anyio.WouldBlock, RuntimeError):  # no place is free, or no loop of asyncio runs
+                room = None
+            if room is None:
+                room = await self._queue(place)
+            try:
+                result = fn(*args, **kwargs) if kwargs else fn(*args)
+                if type(result) is CoroutineType or is_awaitable(result):
+                    return await result
+                return result
+            finally:
+                try:  # noqa: SIM105 - suppress() takes as long as all the rest
+                    room.release_on_behalf_of(place)
+                except RuntimeError:  # those who waited in an event loop that is gone are beyond waking
+                    pass
+
+        return protected
+
+    async def _admit(self) -> Callable[[], object]:
+        place = object()
+        room = await self._queue(place)
+        return partial(_leave, room, place)
+
+    async def _queue(self, place: object) -> anyio.CapacityLimiter:
+        """Take a place, and wait for it if need be; return where it was taken.
+
+        Raises:
+            BulkheadFullError: The queue is full, or the wait took too long.
+        """
+        timeout = self._queue_timeout_seconds
+        room = self._rooms.here()
+        if _take(room, place):
+            return room
+        if room.statistics().tasks_waiting >= self._max_queue:
+            raise BulkheadFullError(self._name, None, self._max_concurrent, self._max_queue)
+        with anyio.move_on_after(timeout):
+            await room.acquire_on_behalf_of(place)
+            return room
+        raise BulkheadFullError(self._name, None, self._max_concurrent, self._max_queue, timeout)
+
+    def _settings(self) -> str:
+        if not self._max_queue:
+            return f"{self._max_concurrent} at once"
+        limit = "" if self._queue_timeout_seconds is None else f" for at most {self._queue_timeout_seconds:g} s"
+        return f"{self._max_concurrent} at once, {self._max_queue} waiting{limit}"
+
+
+def _take(room: anyio.CapacityLimiter, place: object) -> bool:
+    try:
+        room.acquire_on_behalf_of_nowait(place)
+    except anyio.WouldBlock:
+        return False
+    return True
+
+
+def _leave(room: anyio.CapacityLimiter, place: object) -> None:
+    with suppress(RuntimeError):  # as in Bulkhead._around
+        room.release_on_behalf_of(place)

@@ -1,0 +1,119 @@
+"""Pipeline: several policies around one call, in an order that can be read."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from recloser._breaker import CircuitBreaker
+from recloser.errors import ConfigurationWarning
+from recloser.policies._order import TWICE, objections
+from recloser.policies._policy import StreamPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from recloser.policies._policy import Guarding, Wrapped
+
+
+class Pipeline(StreamPolicy):
+    """Puts policies around a call; the first is the outermost.
+
+    The usual order is `Pipeline(fallback, retry, breaker, timeout, bulkhead)`. Orders that the field warns against are
+    allowed, and warned about once, where the pipeline is made, with the reason. A pipeline within a pipeline stands for
+    its policies.
+
+    An async generator function can be decorated if every policy in the pipeline can decorate one.
+
+    Args:
+        *policies: Policies, breakers, fallbacks, pipelines, or anything with a `call` like theirs; at least one.
+        name: Name in descriptions; `pipeline-<n>` if not given.
+
+    Raises:
+        TypeError: Something has no `call`, or the name is no string.
+        ValueError: There are no policies.
+
+    Warns:
+        ConfigurationWarning: The order has a known drawback.
+    """
+
+    __slots__ = ("_call", "_objections", "_policies")
+
+    kind = "pipeline"
+
+    def __init__(self, *policies: Guarding, name: str | None = None) -> None:
+        super().__init__(name)
+        if not policies:
+            raise ValueError("a pipeline needs at least one policy, outermost first")
+        for policy in policies:
+            if isinstance(policy, type) or not callable(getattr(policy, "call", None)):
+                raise TypeError(f"a policy must be an object with a method call(fn, *args, **kwargs), not {policy!r}")
+        self._policies = tuple(inner for policy in policies for inner in _flat(policy))
+        outermost, *others = (policy.call for policy in self._policies)
+        self._call = functools.partial(outermost, *others)  # each calls the next one, the last one the function
+        self._objections = frozenset(_objections(self._policies))
+        told = frozenset(told for policy in policies if isinstance(policy, Pipeline) for told in policy._objections)
+        for objection in sorted(self._objections - told):
+            warnings.warn(f"{self._name}: {objection}", ConfigurationWarning, stacklevel=2)
+
+    @property
+    def policies(self) -> tuple[Guarding, ...]:
+        """The policies, outermost first; those of inner pipelines in their place."""
+        return self._policies
+
+    def describe(self) -> str:
+        """Return the order as text: a line per policy with its settings, outermost first."""
+        lines = (f"{number}. {_text(policy)}" for number, policy in enumerate(self._policies, 1))
+        return "\n".join((f"Pipeline {self._name!r}, outermost first:", *lines))
+
+    def _around(self, fn: Callable[..., Any]) -> Wrapped:
+        async def protected(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the signature is the function's
+            return await self._call(fn, *args, **kwargs)
+
+        return protected
+
+    def _decorate_stream(self, fn: Any) -> Any:  # noqa: ANN401 - typed where it is called
+        for policy in reversed(self._policies):
+            if not callable(policy):
+                raise TypeError(f"{policy!r} does not decorate async generator functions: it has only call()")
+            fn = policy(fn)
+        return self._dress(fn, fn)
+
+    def _settings(self) -> str:
+        return " > ".join(map(_kind, self._policies))
+
+    def __str__(self) -> str:
+        """Return the same as `describe()`."""
+        return self.describe()
+
+    def __repr__(self) -> str:
+        """Name the pipeline and the kinds of its policies."""
+        return f"<Pipeline {self._name!r}: {self._settings()}>"
+
+
+def _flat(policy: Guarding) -> tuple[Guarding, ...]:
+    return policy._policies if isinstance(policy, Pipeline) else (policy,)
+
+
+def _kind(policy: Guarding) -> str:
+    """Return what a policy is, by the word that warnings and descriptions use."""
+    if isinstance(policy, CircuitBreaker):
+        return "breaker"
+    kind = getattr(policy, "kind", None)
+    return kind if isinstance(kind, str) else type(policy).__name__
+
+
+def _text(policy: Guarding) -> str:
+    if isinstance(policy, CircuitBreaker):
+        timeout = policy.reset_timeout_seconds
+        open_time = f"{timeout:g} s" if isinstance(timeout, float | int) else str(timeout)
+        return f"CircuitBreaker {policy.name!r}: opens on {policy.snapshot().rule}, for {open_time}"
+    return str(policy)
+
+
+def _objections(policies: tuple[Guarding, ...]) -> list[str]:
+    found = list(objections([_kind(policy) for policy in policies]))
+    twice = (policy for policy in policies if sum(policy is other for other in policies) > 1)
+    found.extend(f"{_text(policy)} twice: {TWICE}" for policy in twice if _kind(policy) in {"breaker", "bulkhead"})
+    return found

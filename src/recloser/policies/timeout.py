@@ -1,0 +1,63 @@
+"""Timeout: a call that takes too long is cancelled and fails."""
+
+from __future__ import annotations
+
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from recloser._core import checks
+from recloser.errors import CallTimeoutError
+from recloser.policies._policy import Policy, is_awaitable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from recloser.policies._policy import Wrapped
+
+
+class Timeout(Policy):
+    """Gives each call a deadline; one that runs out cancels the call and raises `CallTimeoutError`.
+
+    Only this deadline becomes a `CallTimeoutError`. A TimeoutError that the function raises itself, and the deadline of
+    a scope around the call, pass untouched; a function that has returned has won, however late it is. A function that
+    swallows its cancellation, or shields itself from it, is waited for.
+
+    Put it inside the breaker: a call that was too slow then counts as failed like any other. Around a breaker its
+    deadline counts once as well, but the breaker has to find it out from the cancellation.
+
+    Args:
+        seconds: How long a call may take (finite, > 0).
+        name: Name in errors; `timeout-<n>` if not given.
+
+    Raises:
+        TypeError: An argument is of the wrong type.
+        ValueError: `seconds` is out of its range.
+    """
+
+    __slots__ = ("_seconds",)
+
+    kind = "timeout"
+    _no_generators = (
+        "a cancel scope may not stay open across a yield; put `with anyio.fail_after(...)` around the loop over it"
+    )
+
+    def __init__(self, seconds: float, *, name: str | None = None) -> None:
+        super().__init__(name)
+        self._seconds = checks.seconds("seconds", seconds)
+
+    def _around(self, fn: Callable[..., Any]) -> Wrapped:
+        async def protected(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the signature is the function's
+            # The scope of fail_after() without its TimeoutError: that one could not be told from the function's own.
+            with anyio.move_on_after(self._seconds):
+                result = fn(*args, **kwargs)
+                if type(result) is CoroutineType or is_awaitable(result):
+                    result = await result
+                return result
+            raise CallTimeoutError(self._name, self._seconds)
+
+        return protected
+
+    def _settings(self) -> str:
+        return f"{self._seconds:g} s"

@@ -1,0 +1,57 @@
+"""What the tests of the policies share: a dependency that counts its calls and does as it is told."""
+
+from collections.abc import Sequence
+
+import anyio
+
+from recloser import CircuitBreaker
+
+
+class DownError(Exception):
+    """What a dependency that is down raises."""
+
+
+class Dependency:
+    """Answers its n-th call with the n-th item: raises exceptions, returns the rest; the last item goes on for ever.
+
+    Args:
+        answers: The items.
+        seconds: How long each call takes.
+    """
+
+    def __init__(self, *answers: object, seconds: float = 0.0) -> None:
+        self.answers = answers or ("answer",)
+        self.seconds = seconds
+        self.started_at: list[float] = []
+        self.running = 0
+        self.most_running = 0
+
+    @property
+    def calls(self) -> int:
+        return len(self.started_at)
+
+    async def ask(self, *_: object) -> object:
+        answer = self.answers[min(self.calls, len(self.answers) - 1)]
+        self.started_at.append(anyio.current_time())
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        try:
+            await anyio.sleep(self.seconds)
+        finally:
+            self.running -= 1
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+
+def breaker(**options: object) -> CircuitBreaker:
+    """Makes a breaker on the event loop's time that opens at the first failure, for a minute."""
+    return CircuitBreaker("payments", **{"failure_threshold": 1, "clock": anyio.current_time, **options})
+
+
+def totals(*breakers: CircuitBreaker) -> Sequence[tuple[int, int, int]]:
+    """Returns of each breaker the failures, the neutral ends and the cancellations."""
+    return [
+        (health["failure_total"], health["ignored_total"], health["cancelled_total"])
+        for health in (each.health() for each in breakers)
+    ]

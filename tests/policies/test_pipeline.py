@@ -1,0 +1,192 @@
+"""`Pipeline`: several policies around one call, in an order that can be read."""
+
+import warnings
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import anyio
+import pytest
+
+from recloser import (
+    BulkheadFullError,
+    CallTimeoutError,
+    CircuitBreaker,
+    CircuitState,
+    ExponentialBackoff,
+    RejectedError,
+)
+from recloser.policies import Bulkhead, ConfigurationWarning, Hedge, Pipeline, RateLimit, Retry, Timeout
+from tests.policies.kit import Dependency, DownError, breaker, totals
+
+pytestmark = pytest.mark.anyio
+
+
+class Traced:
+    """A policy of one's own: it has `call`, and nothing else."""
+
+    def __init__(self, name: str, trace: list[str]) -> None:
+        self.name = name
+        self.trace = trace
+
+    async def call(self, fn: Callable[..., Any], /, *args: object, **kwargs: object) -> object:
+        self.trace.append(f"into {self.name}")
+        try:
+            return await fn(*args, **kwargs)
+        finally:
+            self.trace.append(f"out of {self.name}")
+
+    def __str__(self) -> str:
+        return f"Traced {self.name}"
+
+
+class Fallback:
+    """What stands in for a fallback: it is recognised by its kind."""
+
+    kind = "fallback"
+
+    async def call(self, fn: Callable[..., Any], /, *args: object, **kwargs: object) -> object:
+        try:
+            return await fn(*args, **kwargs)
+        except (DownError, RejectedError):
+            return "fallback"
+
+
+def made_with_warnings(*policies: object) -> list[str]:
+    """Makes a pipeline and returns the heads of its warnings."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        Pipeline(*policies, name="p")
+    assert all(each.category is ConfigurationWarning and each.filename == __file__ for each in caught)
+    return [str(each.message) for each in caught]
+
+
+async def test_the_first_policy_is_the_outermost() -> None:
+    trace: list[str] = []
+    pipeline = Pipeline(Traced("a", trace), Traced("b", trace))
+    assert await pipeline.call(Dependency().ask) == "answer"
+    assert trace == ["into a", "into b", "out of b", "out of a"]
+
+
+async def test_the_usual_order_works_as_a_whole() -> None:
+    circuit, dependency = breaker(failure_threshold=2), Dependency(DownError())
+    ask = Pipeline(Fallback(), Retry(3, 0.1), circuit, Timeout(5), Bulkhead(10))(dependency.ask)
+    assert await ask() == "fallback"
+    assert (dependency.calls, circuit.state) == (2, CircuitState.OPEN)
+    assert await ask() == "fallback"
+    assert dependency.calls == 2
+
+
+async def test_each_attempt_and_each_timeout_is_an_outcome_of_its_own() -> None:
+    circuit, dependency = breaker(failure_threshold=10), Dependency(seconds=60)
+    with pytest.raises(CallTimeoutError):
+        await Pipeline(Retry(3, 0.1), circuit, Timeout(1)).call(dependency.ask)
+    assert totals(circuit) == [(3, 0, 0)]
+
+
+async def test_a_full_bulkhead_inside_is_neutral_for_the_breaker() -> None:
+    circuit, bulkhead = breaker(), Bulkhead(1)
+    pipeline = Pipeline(circuit, bulkhead)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(pipeline.call, anyio.sleep, 5)
+        await anyio.wait_all_tasks_blocked()
+        for _ in range(100):
+            with pytest.raises(BulkheadFullError):
+                await pipeline.call(anyio.sleep, 0)
+    assert circuit.state is CircuitState.CLOSED
+
+
+async def test_arguments_reach_the_function() -> None:
+    async def add(one: int, *, two: int) -> int:
+        return one + two
+
+    pipeline = Pipeline(Retry(2), CircuitBreaker("add"), Timeout(1), Bulkhead(1), Hedge(5))
+    assert await pipeline.call(add, 1, two=2) == await pipeline(add)(1, two=2) == 3
+
+
+async def test_an_async_generator_needs_policies_that_decorate_one() -> None:
+    async def numbers() -> AsyncIterator[int]:
+        yield 1
+
+    circuit = breaker()
+    assert [number async for number in Pipeline(circuit, Bulkhead(1))(numbers)()] == [1]
+    assert circuit.health()["success_total"] == 1
+    with pytest.raises(TypeError, match="it has only call"):
+        Pipeline(Traced("a", []), Bulkhead(1))(numbers)
+
+
+def test_it_describes_its_order() -> None:
+    circuit = CircuitBreaker("payments", failure_threshold=5, reset_timeout_seconds=60)
+    growing = CircuitBreaker("search", reset_timeout_seconds=ExponentialBackoff())
+    pipeline = Pipeline(
+        Pipeline(Retry(3, 0.5, budget=None, name="again"), circuit, name="inner"),
+        growing,
+        Timeout(2, name="slow"),
+        Bulkhead(10, name="pool"),
+        Traced("own", []),
+        name="orders",
+    )
+    assert pipeline.describe() == (
+        "Pipeline 'orders', outermost first:\n"
+        "1. Retry 'again': 3 attempts; waits 0.5 s, together at most 10 s; no budget\n"
+        "2. CircuitBreaker 'payments': opens on 5 consecutive failures, for 60 s\n"
+        "3. CircuitBreaker 'search': opens on 5 consecutive failures, for 1 s, x 2 per attempt up to 300 s\n"
+        "4. Timeout 'slow': 2 s\n"
+        "5. Bulkhead 'pool': 10 at once\n"
+        "6. Traced own"
+    )
+    assert str(pipeline) == pipeline.describe()
+    assert repr(pipeline) == "<Pipeline 'orders': retry > breaker > breaker > timeout > bulkhead > Traced>"
+    assert pipeline.policies[1:3] == (circuit, growing)
+
+
+def test_the_usual_orders_warn_of_nothing() -> None:
+    circuit = breaker(clock=lambda: 0.0)
+    assert made_with_warnings(Fallback(), Retry(), circuit, Timeout(1), Bulkhead(1)) == []
+    assert made_with_warnings(Timeout(10), Retry(), circuit, Timeout(1)) == []
+    assert made_with_warnings(RateLimit(1, 1), Retry(), Hedge(1), circuit) == []
+
+
+@pytest.mark.parametrize(
+    ("policies", "head"),
+    [
+        (lambda circuit: (circuit, Retry()), "retry inside breaker: the breaker sees one outcome for all attempts"),
+        (lambda circuit: (Timeout(1), circuit), "timeout outside breaker: the breaker sees its call cancelled"),
+        (lambda circuit: (circuit, Fallback()), "fallback inside breaker: the breaker sees the fallback's answer"),
+        (lambda _: (Retry(), Fallback()), "fallback inside retry: the fallback answers the first failure"),
+        (lambda _: (Bulkhead(1), Retry()), "retry inside bulkhead: a call holds its place while it waits"),
+        (lambda _: (Hedge(1), Retry()), "retry inside hedge: each hedge makes all attempts"),
+        (
+            lambda circuit: (circuit, circuit),
+            "CircuitBreaker 'payments': opens on 1 consecutive failure, for 60 s twice",
+        ),
+    ],
+)
+def test_an_order_that_the_field_warns_against_is_told_once_with_the_reason(policies: Callable, head: str) -> None:
+    (warning,) = made_with_warnings(*policies(breaker(clock=lambda: 0.0)))
+    assert warning.startswith(f"p: {head}")
+
+
+def test_what_an_inner_pipeline_has_told_is_not_told_again() -> None:
+    circuit = breaker(clock=lambda: 0.0)
+    with pytest.warns(ConfigurationWarning):
+        inner = Pipeline(circuit, Retry())
+    assert made_with_warnings(inner) == []
+    (warning,) = made_with_warnings(Timeout(1), inner)
+    assert "timeout outside breaker" in warning
+
+
+async def test_an_order_that_is_warned_against_works_all_the_same() -> None:
+    with pytest.warns(ConfigurationWarning, match="retry inside breaker"):
+        pipeline = Pipeline(breaker(), Retry(2, 0.1))
+    assert await pipeline.call(Dependency(DownError(), "answer").ask) == "answer"
+
+
+def test_a_pipeline_without_policies_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one policy"):
+        Pipeline()
+
+
+@pytest.mark.parametrize("wrong", [7, Retry, lambda fn: fn], ids=["number", "class", "function"])
+def test_what_has_no_call_is_refused(wrong: object) -> None:
+    with pytest.raises(TypeError, match=r"a policy must be an object with a method call\(fn"):
+        Pipeline(wrong)
