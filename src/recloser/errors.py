@@ -1,5 +1,7 @@
 """The exceptions that recloser raises.
 
+::
+
     RecloserError
      +- RejectedError(name, retry_after)              the call was not started
      |   +- CircuitBreakerOpenError(state, ...)
