@@ -17,7 +17,7 @@ import anyio.lowlevel
 
 from recloser._core import checks
 from recloser._core.explain import explain
-from recloser._core.machine import CLOSED, DISABLED, HALF_OPEN
+from recloser._core.machine import CLOSED, DISABLED, HALF_OPEN, Probe
 from recloser._core.outcomes import Outcome
 from recloser._core.settings import Settings
 from recloser._core.states import CircuitState, Trigger
@@ -28,6 +28,7 @@ from recloser._gatekeeper import Gatekeeper, raised
 from recloser._permit import AcquiredPermit, Guard, Permit
 from recloser._protect import is_kind, protect
 from recloser._threads import Errand
+from recloser._trial import trial_step
 from recloser.errors import CircuitBreakerOpenError, MisuseError
 
 if TYPE_CHECKING:
@@ -207,12 +208,16 @@ class CircuitBreaker(Gatekeeper):
         if is_kind(inspect.iscoroutinefunction, fn) or is_kind(inspect.isasyncgenfunction, fn):
             raise MisuseError(f"{fn!r} is asynchronous: a thread would not await it; use await breaker.call(fn, ...)")
         ticket = self._enter()
-        permit = AcquiredPermit(self, ticket, self._begin(ticket))
-        result: T = await Errand(permit, work).run()
+        permit = AcquiredPermit(self, ticket, self._start(ticket))
+        with trial_step(ticket if isinstance(ticket, Probe) else None):
+            result: T = await Errand(permit, work).run()
         return result
 
     def guard(self) -> Guard:
-        """Return an async context manager that protects a block and hands it its permit."""
+        """Return an async context manager that protects a block and hands it its permit.
+
+        No block with a `yield` in it: what its reader calls would be a part of a trial call. Decorate the generator.
+        """
         guard = Guard()
         guard._breaker = self
         guard._started = None
@@ -267,8 +272,11 @@ class CircuitBreaker(Gatekeeper):
             timeout_seconds = checks.seconds("timeout_seconds", timeout_seconds, zero=True)
         await anyio.lowlevel.checkpoint()
         with anyio.move_on_after(timeout_seconds):
-            while (wait := self._wait_seconds()) > 0:
-                self._bell = bell = Bell.here(self._bell)
+            while True:
+                self._bell = bell = Bell.here(self._bell)  # before looking: what comes in between rings it
+                wait = self._wait_seconds()
+                if wait <= 0:
+                    break
                 with anyio.move_on_after(wait):
                     await bell.event.wait()
         return self._wait_seconds() <= 0
@@ -474,7 +482,7 @@ class CircuitBreaker(Gatekeeper):
     async def _by_hand(self, trigger: Trigger, **details: Any) -> None:  # noqa: ANN401 - passed on
         await anyio.lowlevel.checkpoint_if_cancelled()
         with self._loop_lock().held():
-            transition = self._transition(trigger, **details)
+            transition = self._transition(trigger, self._now(), **details)
         self._deliver(self._note(transition))
 
     def _settle_misuse(self, ticket: Ticket, fn: object) -> None:

@@ -183,9 +183,9 @@ class Gatekeeper:
         """Ask for a trial call."""
         machine = self._machine
         if machine.state is HALF_OPEN:
-            self._leave_dead_loop()
             if self._is_inside_trial(now):
                 return UNCOUNTED
+            self._leave_dead_loop()
             if machine.is_full(now):
                 return self._reject(now)
         elif now < machine.reopen_at:
@@ -250,7 +250,10 @@ class Gatekeeper:
         self._wake()
 
     def _lose(self, ticket: Ticket) -> None:
-        """Note a ticket to be released later; called by finalisers, in any thread."""
+        """Note a trial call to be released later, count another call as leaked; for finalisers, in any thread."""
+        if not isinstance(ticket, Probe):
+            self._machine.leak(ticket)
+            return
         self._leaks.append(ticket)
         bell = self._bell
         if bell is not None:
@@ -287,7 +290,7 @@ class Gatekeeper:
                 now = self._now()
         trigger = machine.observe(now)
         if trigger is not None:
-            self._deliver(self._step(trigger))
+            self._deliver(self._step(trigger, now))
 
     def _returned(self, ticket: Ticket, result: object, started: float | None) -> None:
         """Settle a call that returned."""
@@ -316,22 +319,18 @@ class Gatekeeper:
             self._failed_at = wall_clock()
             trigger = self._machine.count_failure(0.0, 0.0)
             if trigger is not None:
-                self._deliver(self._step(trigger, FAILURE, exc))
+                self._deliver(self._step(trigger, 0.0, FAILURE, exc))
             return
-        if type(exc) is GeneratorExit and running_token() is None:
-            self._lose(ticket)  # the call is garbage that another thread collects
+        if isinstance(exc, GeneratorExit):  # the call was closed, or is garbage
+            if _is_at_home(ticket):
+                self._settle(ticket, IGNORED, started, exc)
+            else:
+                self._lose(ticket)
             return
-        classifier, cancelled = self._classifier, False
         settings = self._settings_of(ticket)
-        if settings is not self._machine.settings:
-            classifier, outcome = _classifier_by(settings), None
-        if outcome is None:
+        if outcome is None or settings is not self._machine.settings:
             try:
-                if is_cancellation(exc):
-                    outcome = self._judge_cancellation(ticket, exc, started)
-                    cancelled = outcome is IGNORED
-                else:
-                    outcome = classifier.judge(exc)
+                outcome, cancelled = self._judge(ticket, exc, started, settings)
             except Exception as fault:  # noqa: BLE001 - logged
                 self._settle(ticket, FAILURE, started, exc)
                 self._log_error("A predicate of circuit breaker %r raised; the call counts as failed", fault)
@@ -339,7 +338,19 @@ class Gatekeeper:
             except BaseException:
                 self._settle(ticket, IGNORED, started)
                 raise
-        self._settle(ticket, outcome, started, exc, cancelled=cancelled)
+            self._settle(ticket, outcome, started, exc, cancelled=cancelled)
+        else:
+            self._settle(ticket, outcome, started, exc)
+
+    def _judge(
+        self, ticket: Ticket, exc: BaseException, started: float | None, settings: Settings
+    ) -> tuple[Outcome, bool]:
+        """Return what an exception means, and whether it is a cancellation that means nothing."""
+        if is_cancellation(exc):
+            outcome = self._judge_cancellation(ticket, exc, started)
+            return outcome, outcome is IGNORED
+        held = settings is self._machine.settings
+        return (self._classifier if held else _classifier_by(settings)).judge(exc), False
 
     def _judge_cancellation(self, ticket: Ticket, exc: BaseException, started: float | None) -> Outcome:
         """Return what a cancellation means: nothing, unless a deadline around the call ran out, once per deadline."""
@@ -413,7 +424,7 @@ class Gatekeeper:
         if current and outcome is FAILURE:
             self._failed_at = wall_clock()
         if trigger is not None:
-            events += self._step(trigger, outcome, exc, duration)
+            events += self._step(trigger, now, outcome, exc, duration)
         elif isinstance(ticket, Probe):
             self._wake()
         self._deliver(events)
@@ -421,6 +432,7 @@ class Gatekeeper:
     def _step(
         self,
         trigger: Trigger,
+        now: float,
         outcome: Outcome = SUCCESS,
         exc: BaseException | None = None,
         duration: float | None = None,
@@ -428,17 +440,26 @@ class Gatekeeper:
         """Go where the end of a call leads; return what listeners are to be told.
 
         The error's text comes from user code, and with it may come an interrupt: the step is made all the same.
+
+        Args:
+            trigger: Where it leads.
+            now: When the call ended; ignored unless the meter needs the clock.
+            outcome: What its end means.
+            exc: How it ended, if it raised.
+            duration: Seconds that it took, if they were measured.
         """
-        last_error = None
+        if not self._machine.meter.needs_clock:
+            now = self._now()
         try:
             last_error = _last_error(trigger, outcome, exc, duration)
-        finally:
-            transition = self._transition(trigger, last_error=last_error)
-        return self._note(transition)
+        except BaseException:
+            self._deliver(self._note(self._transition(trigger, now)))
+            raise
+        return self._note(self._transition(trigger, now, last_error=last_error))
 
-    def _transition(self, trigger: Trigger, **details: Any) -> Transition:  # noqa: ANN401 - passed on
+    def _transition(self, trigger: Trigger, now: float, **details: Any) -> Transition:  # noqa: ANN401 - passed on
         self._live, self._shut_until = None, ALWAYS
-        transition = self._machine.transition(trigger, self._now(), **details)
+        transition = self._machine.transition(trigger, now, **details)
         self._refresh()
         return transition
 
@@ -506,6 +527,14 @@ def _last_error(trigger: Trigger, outcome: Outcome, exc: BaseException | None, d
     if outcome is FAILURE:
         return describe(exc)
     return f"slow trial call, {duration:.3g} s" if trigger is Trigger.PROBE_FAILED else None
+
+
+def _is_at_home(ticket: Ticket) -> bool:
+    """Return whether an event loop runs in this thread, and for a trial call, whether it is the one it came from."""
+    token = running_token()
+    if isinstance(ticket, Probe) and isinstance(ticket.gate, SemaphoreGate):
+        return token == ticket.gate.token
+    return token is not None
 
 
 def _classifier(expected: ExceptionSpec, ignored: ExceptionSpec) -> Classifier:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from recloser._core.machine import Epoch, Probe, Ticket
 from recloser._core.outcomes import Outcome
 from recloser._gatekeeper import UNCOUNTED
+from recloser._trial import enter_trial
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -35,7 +36,10 @@ class Permit:
 
     @property
     def generation(self) -> int:
-        """The breaker's generation that admitted the call; 0 for one that only shadow mode let through."""
+        """The breaker's generation that admitted the call; 0 for one that counts for nothing.
+
+        That is a call that shadow mode alone let through, or one from inside a trial call.
+        """
         ticket = self._ticket
         return ticket.generation if isinstance(ticket, Epoch) else ticket.epoch.generation
 
@@ -64,7 +68,9 @@ class Permit:
             self._breaker._settle(self._ticket, Outcome.IGNORED, self._started)
 
     def __enter__(self) -> Self:
-        """Return the permit itself."""
+        """Return the permit itself; what the block of a trial call calls through the breaker is a part of it."""
+        if isinstance(self._ticket, Probe):
+            enter_trial(self._ticket)
         return self
 
     def __exit__(

@@ -35,17 +35,20 @@ def protect(breaker: Gatekeeper, fn: Any) -> Any:  # noqa: ANN401 - typed where 
             "await breaker.call(fn, ...) takes any function that returns an awaitable or a plain value, "
             "breaker.call_in_thread(fn, ...) a blocking one"
         )
-    functools.update_wrapper(wrapper, _namesake(fn))
+    _name_after(wrapper, fn)
     wrapper.__wrapped__ = fn
     wrapper.breaker = breaker
     return wrapper
 
 
-def _namesake(fn: Any) -> Any:  # noqa: ANN401 - asked of anything
-    """Return what a function is named after: the function inside a partial, the class of another callable object."""
+def _name_after(wrapper: Any, fn: Any) -> None:  # noqa: ANN401 - any function
+    """Name a wrapper: after its function, for a partial the one inside, for another callable object after its class."""
     while isinstance(fn, functools.partial):
         fn = fn.func
-    return fn if hasattr(fn, "__name__") else type(fn)
+    if hasattr(fn, "__name__"):
+        functools.update_wrapper(wrapper, fn)
+    else:
+        functools.update_wrapper(wrapper, type(fn), ("__module__", "__name__", "__qualname__", "__doc__"), updated=())
 
 
 def is_kind(kind: Callable[[Any], bool], fn: Any) -> bool:  # noqa: ANN401 - asked of anything
@@ -113,7 +116,8 @@ def _protect_generator(
                     finally:
                         began = permit._go_on(paused)
                 except GeneratorExit:
-                    await source.aclose()
+                    with trial_step(probe):
+                        await source.aclose()
                     raise
                 except BaseException as exc:  # noqa: BLE001 - forwarded to the function's own generator
                     step = source.athrow(exc)

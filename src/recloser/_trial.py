@@ -4,8 +4,10 @@ A protected function may call another one of the same breaker. While the breaker
 the permit taken by the outer one, whose failure would then be the breaker's own rejection, and no trial call could ever
 succeed. So a call from inside a running trial call is a part of it: it goes through, and counts as nothing by itself.
 
-What belongs to a trial call is told by a context variable, which tasks and threads inherit that the call starts. It is
-set for trial calls alone, and not taken back: once a trial call is settled it means nothing any more.
+What belongs to a trial call is told by a context variable, which the tasks inherit that the call starts, and anyio's
+worker threads. It is set for trial calls alone. Where a call is settled by the time its caller goes on, nobody takes it
+back: a settled trial call means nothing any more. Where that is not so, a stream between two items, a thread that
+outlives its caller, it holds for a step.
 """
 
 from __future__ import annotations
@@ -34,12 +36,12 @@ def entered_trials() -> tuple[Probe, ...]:
 
 @contextmanager
 def trial_step(probe: Probe | None) -> Generator[None]:
-    """Run one step of a stream as a part of its trial call: what comes between the steps is its reader's."""
-    outside = _entered.get()
+    """Run one step as a part of a trial call, if it is one: what comes afterwards is its caller's own."""
     if probe is not None:
         enter_trial(probe)
     try:
         yield
     finally:
-        if probe is not None:
-            _entered.set(outside)
+        entered = _entered.get()  # by another context, if the step is garbage that is collected there
+        if probe in entered:
+            _entered.set(tuple(other for other in entered if other is not probe))

@@ -95,11 +95,9 @@ class Memory:
         return observed is not None and observed >= self.rule.threshold
 
     def record(self, at: float, seconds: float, *, failed: bool) -> bool:
-        """Keeps an outcome; tells whether the rule trips at it: a success trips no rule that counts failures."""
+        """Keeps an outcome; tells whether the rule trips at it."""
         slow = isinstance(self.rule, SlowCallRate) and seconds > self.rule.slow_call_seconds
         self.records.append(Record(at, failed, slow))
-        if isinstance(self.rule, ConsecutiveFailures | FailureCount) and not failed:
-            return False
         return self.is_met(at)
 
     def takes_over(self, other: "Memory", now: float) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Generator
 import anyio
 import pytest
 
-from recloser import CircuitBreaker, CircuitBreakerOpenError, CircuitState
+from recloser import CircuitBreaker, CircuitBreakerOpenError, CircuitState, CountWindow, FailureCount
 from recloser.testing import ManualClock
 from tests.shell.kit import RESET_SECONDS, DependencyError, answer, fail, make, make_open, make_ready, totals
 
@@ -244,3 +244,36 @@ async def test_an_interrupt_in_an_errors_text_leaves_the_breaker_in_order(
     assert breaker.state is (before if observed else CircuitState.OPEN)  # what listeners are told is written first
     clock.advance(RESET_SECONDS)
     assert await breaker.call(answer) == "answer"
+
+
+async def test_a_call_that_is_closed_while_an_error_is_put_into_words_changes_nothing(clock: ManualClock) -> None:
+    breaker = make(clock, expected_exception=BaseException)
+
+    class Suspended:
+        def __await__(self) -> Generator[None]:
+            yield
+
+    class CollectingError(Exception):
+        def __str__(self) -> str:
+            garbage.close()
+            return "all gone"
+
+    garbage = breaker.call(Suspended)
+    garbage.send(None)
+    error = CollectingError()
+    with pytest.raises(CollectingError) as caught:
+        await breaker.call(fail, error)
+    assert caught.value is error
+    assert totals(breaker) == {"failure": 1, "ignored": 1}
+
+
+async def test_an_interrupt_in_an_errors_text_is_logged_and_told_as_a_transition(clock: ManualClock) -> None:
+    breaker, events = make(clock, trip_when=FailureCount(1, window=CountWindow(3))), []
+    inside = await breaker.acquire()
+    unsubscribe = breaker.subscribe(events.append)
+    unsubscribe()
+    with pytest.raises(KeyboardInterrupt):
+        await breaker.call(fail, InterruptingError())
+    assert breaker.state is CircuitState.OPEN
+    assert breaker.health()["opened_at"] is not None
+    inside.ignore()

@@ -268,4 +268,6 @@ def test_a_decorated_partial_is_named_after_its_function(clock: ManualClock, fn:
 
 
 def test_a_decorated_object_is_named_after_its_class(clock: ManualClock) -> None:
-    assert make(clock)(Endpoint()).__name__ == "Endpoint"
+    decorated = make(clock)(Endpoint())
+    assert decorated.__name__ == "Endpoint"
+    assert vars(decorated).keys() == {"__wrapped__", "breaker"}

@@ -1,16 +1,30 @@
 """A protected function that calls another one of the same breaker: the inner call is a part of the trial call."""
 
+import asyncio
+import contextvars
 import functools
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 
 import anyio
 import anyio.from_thread
 import pytest
 
 from recloser import CircuitBreaker, CircuitBreakerOpenError, CircuitState
-from recloser._trial import entered_trials
+from recloser._trial import entered_trials, trial_step
 from recloser.testing import ManualClock
-from tests.shell.kit import RESET_SECONDS, DependencyError, answer, fail, make, make_open, make_ready, totals
+from tests.shell.kit import (
+    RESET_SECONDS,
+    DependencyError,
+    answer,
+    fail,
+    make,
+    make_open,
+    make_probing,
+    make_ready,
+    totals,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -202,3 +216,58 @@ async def test_many_trial_calls_of_one_task_leave_nothing_behind(clock: ManualCl
         await breaker.call(answer)
 
     assert len(entered_trials()) == 1
+
+
+async def test_a_block_of_a_permit_is_a_trial_call_like_any_other(clock: ManualClock) -> None:
+    breaker = await make_ready(clock)
+    with await breaker.acquire():
+        assert await breaker.call(answer) == "answer"
+    assert breaker.state is CircuitState.CLOSED
+
+
+async def test_what_cleans_up_a_trial_stream_is_a_part_of_it(clock: ManualClock) -> None:
+    breaker = await make_ready(clock)
+
+    @breaker
+    async def source() -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            await breaker.call(answer)
+
+    async with aclosing(source()) as stream:
+        await anext(stream)
+    assert breaker.state is CircuitState.CLOSED
+
+
+async def test_a_worker_thread_of_a_trial_call_takes_permits_that_count_for_nothing(clock: ManualClock) -> None:
+    breaker = await make_ready(clock)
+    permit = await breaker.call_in_thread(breaker.try_acquire_nowait)
+    assert (permit.generation, permit.is_probe) == (0, False)
+
+
+async def test_a_step_that_ends_in_another_context_changes_nothing_there(clock: ManualClock) -> None:
+    (_, elsewhere), (_, here) = await make_probing(clock), await make_probing(clock)
+    step = trial_step(elsewhere._ticket)
+    contextvars.copy_context().run(step.__enter__)
+    with elsewhere, here:
+        step.__exit__(None, None, None)
+        assert here._ticket in entered_trials()
+
+
+def test_a_caller_that_left_its_thread_is_no_longer_a_part_of_the_trial_call(clock: ManualClock) -> None:
+    async def main() -> None:
+        breaker = await make_ready(clock)
+        may_end = threading.Event()
+        try:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await breaker.call_in_thread(may_end.wait, 60)
+            with pytest.raises(CircuitBreakerOpenError):
+                await breaker.call(answer)
+        finally:
+            may_end.set()
+        assert await breaker.wait_until_ready(5)
+        assert breaker.state is CircuitState.CLOSED
+
+    asyncio.run(main())

@@ -15,7 +15,7 @@ import recloser
 from recloser import CircuitBreaker, CircuitBreakerOpenError, CircuitState
 from recloser._trial import _entered
 from recloser.testing import ManualClock
-from tests.shell.kit import DependencyError, answer, fail, make_probing, make_ready
+from tests.shell.kit import DependencyError, answer, fail, make, make_probing, make_ready
 
 pytestmark = [
     pytest.mark.anyio,
@@ -129,15 +129,29 @@ async def recovers(breaker: CircuitBreaker, clock: ManualClock) -> bool:
     return False
 
 
+async def a_ready_breaker(clock: ManualClock) -> CircuitBreaker:
+    return await make_ready(clock)
+
+
+async def a_breaker_that_was_once_forced_open(clock: ManualClock) -> CircuitBreaker:
+    breaker = make(clock)
+    await breaker.force_open("drill")
+    await breaker.reset()
+    return breaker
+
+
+@pytest.mark.parametrize("start", [a_ready_breaker, a_breaker_that_was_once_forced_open])
 @pytest.mark.parametrize("use", WAYS)
 async def test_a_breaker_whose_step_was_torn_apart_recovers(
-    clock: ManualClock, use: Callable[[CircuitBreaker], Awaitable[None]]
+    clock: ManualClock,
+    start: Callable[[ManualClock], Awaitable[CircuitBreaker]],
+    use: Callable[[CircuitBreaker], Awaitable[None]],
 ) -> None:
     logging.getLogger("recloser").disabled = True
     stuck = []
     for line in itertools.count(1):
         _entered.set(())
-        breaker = await make_ready(clock)
+        breaker = await start(clock)
         with torn_at(line) as tear:
             await use(breaker)
         if tear.where is None:

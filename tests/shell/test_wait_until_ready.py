@@ -118,6 +118,22 @@ async def test_a_trial_call_that_another_thread_collects_wakes_those_who_wait_an
     assert events == []
 
 
+async def test_a_permit_that_is_dropped_in_the_instant_before_the_wait_begins_wakes_it(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    breaker, *box = await make_probing(clock)
+    look = breaker._wait_seconds
+
+    def drop_after_looking() -> float:
+        seconds = look()
+        drop_in_threads(box)
+        return seconds
+
+    monkeypatch.setattr(CircuitBreaker, "_wait_seconds", lambda _: drop_after_looking())
+    with anyio.fail_after(PATIENCE_SECONDS), pytest.warns(ResourceWarning):
+        assert await breaker.wait_until_ready()
+
+
 async def test_a_permit_that_is_settled_in_another_thread_wakes_those_who_wait(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock)
 

@@ -129,9 +129,11 @@ class Episode:
 
     def renew(self, new_gate: Callable[[int], Gate]) -> None:
         """Go on with a gate whose permits are free but for those of the running trial calls."""
-        self.gate = gate = new_gate(self.settings.max_probes)
-        for probe in self.probes:
+        gate = new_gate(self.settings.max_probes)
+        for _ in self.probes:
             gate.take()
+        self.gate = gate
+        for probe in self.probes:
             probe.gate = gate
 
 
@@ -328,6 +330,7 @@ class BreakerMachine:
         settings = self.settings if self.episode is None else self.episode.settings
         if old in (CLOSED, DISABLED):
             self.frozen_failures = before.failure_count
+        self.reopen_at = ALWAYS
         self.epoch = Epoch(self.epoch.generation + 1, self.epoch.successes, self.epoch.failures)
         self.episode = episode
         self.state = new

@@ -263,7 +263,7 @@ class FailureRateMeter:
 
 
 class FailureCountMeter:
-    """The number of failures in a window; a success trips it only after the threshold was lowered below that number."""
+    """The number of failures in a window; a success trips it only if it took over a window that meets it."""
 
     __slots__ = ("_ring", "_threshold", "_window", "needs_clock", "quiet_until")
 
