@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from benchmarks import herd, memory, own, peers
+from benchmarks import herd, memory, own, peers, registry
 from benchmarks.comparisons import (
     FAILURE,
     REJECTION,
@@ -18,7 +18,7 @@ from benchmarks.contender import Contender
 from benchmarks.harness import Overhead, measure, overhead
 from benchmarks.results import HERDS, Bar, Results, at_most, exactly, less_than
 
-GROUPS = ("closed", "windows", "listener", "failing", "open", "policies", "memory", "retained", "herd")
+GROUPS = ("closed", "windows", "listener", "failing", "open", "policies", "memory", "retained", "herd", "registry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class Options:
         batch_milliseconds: How long it runs each time.
         with_peers: Whether other libraries take part.
         breakers: How many breakers are weighed.
+        keys: How many breakers a registry holds.
     """
 
     groups: tuple[str, ...] = GROUPS
@@ -38,10 +39,13 @@ class Options:
     batch_milliseconds: float = 4.0
     with_peers: bool = True
     breakers: int = memory.BREAKERS
+    keys: int = registry.KEYS
 
     def quick(self) -> "Options":
         """Returns options for a run of a few seconds, whose figures mean little."""
-        return Options(self.groups, rounds=3, batch_milliseconds=0.5, with_peers=self.with_peers, breakers=100)
+        return Options(
+            self.groups, rounds=3, batch_milliseconds=0.5, with_peers=self.with_peers, breakers=100, keys=1_000
+        )
 
 
 async def run(options: Options) -> Results:
@@ -82,7 +86,7 @@ async def _run_times(options: Options, results: Results, contenders: Sequence[Co
 
 
 async def _run_own(options: Options, results: Results) -> None:
-    """Measures what is no time: bytes, and calls that get through."""
+    """Measures what is no call: bytes, calls that get through, and what a registry does."""
     if "memory" in options.groups:
         for kind in own.KINDS:
             for used, when in ((False, "fresh"), (True, "used")):
@@ -94,6 +98,13 @@ async def _run_own(options: Options, results: Results) -> None:
         for tasks in HERDS:
             what = f"calls of {tasks:,} tasks that reach the dependency when the time has come"
             await _add(results, what, exactly(1), partial(herd.reached_by, own.RECLOSER, tasks), "{:,}")
+    if "registry" in options.groups:
+        get = partial(registry.nanoseconds_per_get, options.keys)
+        await _add(results, f"registry get by key among {options.keys:,}", at_most(1_000, "ns"), get, "{:,.0f} ns")
+        weigh = partial(registry.bytes_per_breaker, options.breakers)
+        await _add(
+            results, "one idle breaker in a registry, its place there included", at_most(1024, "B"), weigh, "{:,.0f} B"
+        )
 
 
 async def _own_retained() -> float:

@@ -5,6 +5,7 @@ import types
 import recloser
 
 ROOT = [
+    "BreakerRegistry",
     "BulkheadFullError",
     "CallFailed",
     "CallIgnored",
@@ -15,6 +16,7 @@ ROOT = [
     "CircuitBreaker",
     "CircuitBreakerOpenError",
     "CircuitState",
+    "ConfigurationWarning",
     "ConsecutiveFailures",
     "ConstantBackoff",
     "CountWindow",

@@ -21,10 +21,12 @@ from recloser._core.trip import ConsecutiveFailures, FailureCount, FailureRate, 
 from recloser._core.windows import CountWindow, TimeWindow
 from recloser._delivery import EventStream
 from recloser._permit import Permit
+from recloser._registry import BreakerRegistry
 from recloser.errors import (
     BulkheadFullError,
     CallTimeoutError,
     CircuitBreakerOpenError,
+    ConfigurationWarning,
     RateLimitedError,
     RecloserError,
     RejectedError,
@@ -33,6 +35,7 @@ from recloser.errors import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "BreakerRegistry",
     "BulkheadFullError",
     "CallFailed",
     "CallIgnored",
@@ -43,6 +46,7 @@ __all__ = [
     "CircuitBreaker",
     "CircuitBreakerOpenError",
     "CircuitState",
+    "ConfigurationWarning",
     "ConsecutiveFailures",
     "ConstantBackoff",
     "CountWindow",

@@ -133,6 +133,13 @@ class CircuitBreaker(Gatekeeper):
         )
         super().__init__(name, settings, clock, random)
 
+    @classmethod
+    def _of(cls, name: str, settings: Settings, clock: Callable[[], float], random: Random = _RANDOM) -> CircuitBreaker:
+        """Return a breaker of settings that many may share; the arguments have been checked."""
+        breaker = cls.__new__(cls)
+        Gatekeeper.__init__(breaker, name, settings, clock, random)
+        return breaker
+
     # Calling
 
     @overload
@@ -320,11 +327,7 @@ class CircuitBreaker(Gatekeeper):
         """
         await anyio.lowlevel.checkpoint_if_cancelled()
         with self._loop_lock().held():
-            changed = self._machine.settings.changed(settings)
-            self._machine.reconfigure(changed, self._now())
-            self._classify_by(changed)
-            self._refresh()
-        self._wake()
+            self._adopt(self._machine.settings.changed(settings))
 
     # Listening
 
@@ -484,6 +487,13 @@ class CircuitBreaker(Gatekeeper):
         with self._loop_lock().held():
             transition = self._transition(trigger, self._now(), **details)
         self._deliver(self._note(transition))
+
+    def _adopt(self, settings: Settings) -> None:
+        """Go on with other settings."""
+        self._machine.reconfigure(settings, self._now())
+        self._classify_by(settings)
+        self._refresh()
+        self._wake()
 
     def _settle_misuse(self, ticket: Ticket, fn: object) -> None:
         """Release the ticket of a call of something that can't be called: it says nothing about the dependency."""

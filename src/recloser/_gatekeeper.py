@@ -91,6 +91,7 @@ class Gatekeeper:
         "_clock",
         "_clock_failed",
         "_deadlines",
+        "_definition",
         "_dispatcher",
         "_failed_at",
         "_leaks",
@@ -108,6 +109,8 @@ class Gatekeeper:
     _shut_until: float
     _live: Any
     """The machine's epoch or None; Any, because a ticket that is identical to it is an epoch."""
+    _definition: object
+    """How a registry defined the breaker; None for one that was made by itself."""
 
     def __init__(self, name: str, settings: Settings, clock: Callable[[], float], random: Random) -> None:
         self._name = name
@@ -118,6 +121,7 @@ class Gatekeeper:
         self._lock: LoopLock | None = None
         self._dispatcher: Dispatcher | None = None
         self._bell: Bell | None = None
+        self._definition = None
         self._leaks: list[Ticket] = []
         self._deadlines: tuple[Deadline, ...] = ()
         self._failed_at: float | None = None

@@ -26,29 +26,37 @@ def protect(breaker: Gatekeeper, fn: Any) -> Any:  # noqa: ANN401 - typed where 
         TypeError: It is neither a coroutine function nor an async generator function.
     """
     if is_kind(inspect.isasyncgenfunction, fn):
-        wrapper: Any = _protect_generator(breaker, fn)
+        wrapper: Any = protect_generator(lambda _args, _kwargs: breaker, fn)
     elif is_kind(inspect.iscoroutinefunction, fn):
         wrapper = _protect_coroutine(breaker, fn)
     else:
-        raise TypeError(
-            f"a circuit breaker decorates coroutine functions and async generator functions, not {fn!r}; "
-            "await breaker.call(fn, ...) takes any function that returns an awaitable or a plain value, "
-            "breaker.call_in_thread(fn, ...) a blocking one"
-        )
-    _name_after(wrapper, fn)
-    wrapper.__wrapped__ = fn
+        raise misfit(fn)
+    name_after(wrapper, fn)
     wrapper.breaker = breaker
     return wrapper
 
 
-def _name_after(wrapper: Any, fn: Any) -> None:  # noqa: ANN401 - any function
+def name_after(wrapper: Any, fn: Any) -> None:  # noqa: ANN401 - any function
     """Name a wrapper: after its function, for a partial the one inside, for another callable object after its class."""
-    while isinstance(fn, functools.partial):
-        fn = fn.func
-    if hasattr(fn, "__name__"):
-        functools.update_wrapper(wrapper, fn)
+    named = fn
+    while isinstance(named, functools.partial):
+        named = named.func
+    if hasattr(named, "__name__"):
+        functools.update_wrapper(wrapper, named)
     else:
-        functools.update_wrapper(wrapper, type(fn), ("__module__", "__name__", "__qualname__", "__doc__"), updated=())
+        functools.update_wrapper(
+            wrapper, type(named), ("__module__", "__name__", "__qualname__", "__doc__"), updated=()
+        )
+    wrapper.__wrapped__ = fn
+
+
+def misfit(fn: object) -> TypeError:
+    """Return the error of a function that can't be decorated."""
+    return TypeError(
+        f"a circuit breaker decorates coroutine functions and async generator functions, not {fn!r}; "
+        "await breaker.call(fn, ...) takes any function that returns an awaitable or a plain value, "
+        "breaker.call_in_thread(fn, ...) a blocking one"
+    )
 
 
 def is_kind(kind: Callable[[Any], bool], fn: Any) -> bool:  # noqa: ANN401 - asked of anything
@@ -88,10 +96,13 @@ def _protect_coroutine(breaker: Gatekeeper, fn: Callable[..., Awaitable[Any]]) -
     return protected
 
 
-def _protect_generator(
-    breaker: Gatekeeper, fn: Callable[..., AsyncGenerator[Any, Any]]
+def protect_generator(
+    choose: Callable[[tuple[Any, ...], dict[str, Any]], Gatekeeper], fn: Callable[..., AsyncGenerator[Any, Any]]
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
+    """Return an async generator function, protected by the breaker that is chosen by each call's arguments."""
+
     async def protected(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:  # noqa: ANN401 - the signature is the function's
+        breaker = choose(args, kwargs)
         ticket = breaker._enter()
         began = breaker._start(ticket)
         permit = AcquiredPermit(breaker, ticket, began)

@@ -207,7 +207,7 @@ class CallTimeoutError(RecloserError, TimeoutError):
 
 
 class ConfigurationWarning(UserWarning):
-    """Settings that work, and that the field warns against."""
+    """Settings that are valid, and that the field warns against; the message says what happens."""
 
 
 def _when(retry_after: float | None) -> str:

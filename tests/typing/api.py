@@ -8,6 +8,7 @@ from random import Random
 from typing import assert_type
 
 from recloser import (
+    BreakerRegistry,
     CircuitBreaker,
     CircuitBreakerOpenError,
     CircuitState,
@@ -21,6 +22,7 @@ from recloser import (
 )
 
 breaker = CircuitBreaker("payments", failure_threshold=5, reset_timeout_seconds=60)
+registry = BreakerRegistry(max_breakers=100, failure_threshold=5, reset_timeout_seconds=ExponentialBackoff())
 
 CircuitBreaker()
 CircuitBreaker(failure_threshold=5, reset_timeout_seconds=60, expected_exception=Exception)
@@ -41,6 +43,20 @@ async def charge(amount: int, *, currency: str = "EUR") -> str:
 async def pages(count: int) -> AsyncGenerator[bytes, None]:
     for _ in range(count):
         yield b""
+
+
+def account_of(account: str) -> str:
+    return account
+
+
+@registry.per_key("accounts", key=account_of, max_probes=2)
+async def balance(account: str) -> int:
+    return len(account)
+
+
+@registry.per_key("accounts", key=account_of)
+async def statements(account: str) -> AsyncGenerator[str, None]:
+    yield account
 
 
 class Client:
@@ -121,6 +137,24 @@ def read() -> None:
     assert_type(breaker.retry_after, float | None)
     assert_type(breaker.explain(), str)
     assert_type(breaker.snapshot(), Snapshot)
+
+
+async def registered() -> None:
+    assert_type(registry.breaker("payments", trip_when=FailureRate(0.5), expected_exception=OSError), CircuitBreaker)
+    assert_type(registry.get("payments"), CircuitBreaker | None)
+    assert_type(registry.add(breaker), CircuitBreaker)
+    assert_type(list(registry), list[CircuitBreaker])
+    assert_type(await balance("ada"), int)
+    async for statement in statements("ada"):
+        assert_type(statement, str)
+    await registry.reconfigure("payments", failure_threshold=7)
+    await registry.reconfigure(shadow=True)
+    async with registry.events() as stream:
+        assert_type(await anext(stream), Event)
+    registry.subscribe(print)()
+    for finding in registry.lint():
+        assert_type(finding.value, float)
+    assert_type(BreakerRegistry.from_config({"defaults": {}}), BreakerRegistry)
 
 
 async def rejected() -> None:

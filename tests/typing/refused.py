@@ -4,7 +4,7 @@
 
 from collections.abc import AsyncGenerator
 
-from recloser import CircuitBreaker, CountWindow, ExponentialBackoff, FailureRate, Permit, SlowCallRate
+from recloser import BreakerRegistry, CircuitBreaker, CountWindow, ExponentialBackoff, FailureRate, Permit, SlowCallRate
 
 breaker = CircuitBreaker("payments")
 
@@ -93,6 +93,15 @@ def made() -> None:
     SlowCallRate(0.5, window=CountWindow(100))  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     # A backoff's figures are named.
     ExponentialBackoff(1, 2)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def registered() -> None:
+    # A misspelt default.
+    BreakerRegistry(failure_treshold=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    # A word is no number.
+    BreakerRegistry().breaker("payments", max_probes="2")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    # A key is a string.
+    BreakerRegistry().per_key("accounts", key=len)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 async def controlled() -> None:

@@ -1,0 +1,5 @@
+"""Many breakers under one roof: by name and per key, bounded, with one set of defaults."""
+
+from recloser._registry.registry import BreakerRegistry
+
+__all__ = ["BreakerRegistry"]

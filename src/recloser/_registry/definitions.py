@@ -1,0 +1,179 @@
+"""What a registry was told about its breakers: shared values, so that a million breakers share their settings.
+
+A definition knows three things. `first` is what code said when the breaker was made: code that says the same again
+must go on working, whatever `reconfigure()` changed in between. `settings` is what holds now. `own` names the fields
+that are the breaker's own: defaults that change later leave them alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from recloser._core.backoff import ConstantBackoff
+from recloser._core.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from recloser._core.backoff import Backoff
+    from recloser._core.outcomes import ExceptionSpec
+    from recloser._core.trip import TripRule
+
+SHARED_DEFINITIONS = 256
+"""How many different overrides a registry remembers in order to share their settings."""
+
+FIELDS = tuple(field.name for field in fields(Settings))
+_FIELD_OF = {"failure_threshold": "trip_when", "reset_timeout_seconds": "backoff"}
+_OPTION_OF = {"backoff": "reset_timeout_seconds"}
+
+
+class Options(TypedDict, total=False):
+    """The settings that `CircuitBreaker` describes, as defaults or overrides."""
+
+    failure_threshold: int | None
+    reset_timeout_seconds: float | Backoff
+    expected_exception: ExceptionSpec
+    ignored_exception: ExceptionSpec
+    failed_result: Callable[[Any], object] | None
+    trip_when: TripRule | None
+    success_threshold: int
+    max_probes: int
+    probe_timeout_seconds: float | None
+    count_cancelled_after_seconds: float | None
+    shadow: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Definition:
+    """How a registry defined one breaker, or many.
+
+    Attributes:
+        source: The definitions of the registry that it belongs to.
+        first: The settings as first defined.
+        settings: The settings that hold now.
+        own: The fields that the defaults do not decide.
+    """
+
+    source: Definitions
+    first: Settings
+    settings: Settings
+    own: frozenset[str] = frozenset()
+
+
+class Definitions:
+    """The defaults of a registry, and all that is derived from them.
+
+    Args:
+        options: The defaults.
+
+    Raises:
+        TypeError: An option is unknown, or of the wrong type.
+        ValueError: An option is out of its range.
+    """
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        settings = Settings().changed(dict(options))
+        self.default = Definition(self, settings, settings)
+        self._shared: dict[tuple[Settings, Settings, frozenset[str]], Definition] = {}
+
+    def of(self, options: Mapping[str, Any]) -> Definition:
+        """Return the definition of the defaults with some options in their place."""
+        if not options:
+            return self.default
+        settings = self.default.settings.changed(dict(options))
+        return self._share(Definition(self, settings, settings, named_fields(options)))
+
+    def revised(self, definition: Definition, current: Settings, options: Mapping[str, Any]) -> Definition:
+        """Return the definition of a breaker that goes from its current settings to some with these options."""
+        own = definition.own | _set_by_hand(definition, current) | named_fields(options)
+        return Definition(self, definition.first, current.changed(dict(options)), own)
+
+    def change_defaults(self, options: Mapping[str, Any]) -> None:
+        """Take other defaults.
+
+        Raises:
+            TypeError: An option is unknown, or of the wrong type.
+            ValueError: An option is out of its range.
+        """
+        settings = self.default.settings.changed(dict(options))
+        self.default = replace(self.default, settings=settings)
+        self._shared.clear()
+
+    def rebased(self, definition: Definition, current: Settings | None = None) -> Definition:
+        """Return a definition on today's defaults, its own fields kept.
+
+        Args:
+            definition: Made on earlier defaults.
+            current: The settings of a breaker of this definition; what differs was set by hand, and is its own.
+        """
+        current = definition.settings if current is None else current
+        own = definition.own | _set_by_hand(definition, current)
+        if not own:
+            return self.default
+        settings = replace(self.default.settings, **{field: getattr(current, field) for field in own})
+        return self._share(Definition(self, definition.first, settings, own))
+
+    def _share(self, definition: Definition) -> Definition:
+        """Return the definition that is shared by all that say the same."""
+        key = definition.first, definition.settings, definition.own
+        try:
+            known = self._shared.get(key)
+        except TypeError:  # a predicate that cannot be hashed
+            return definition
+        if known is None:
+            if len(self._shared) >= SHARED_DEFINITIONS:
+                self._shared.clear()
+            self._shared[key] = known = definition
+        return known
+
+
+def _set_by_hand(definition: Definition, current: Settings) -> set[str]:
+    """Return the fields in which a breaker differs from its definition: somebody has reconfigured it directly."""
+    defined = definition.settings
+    if current is defined:
+        return set()
+    return {field for field in FIELDS if getattr(current, field) != getattr(defined, field)}
+
+
+def named_fields(options: Mapping[str, Any]) -> frozenset[str]:
+    """Return the fields of the settings that options decide; None as a rule or a threshold decides nothing."""
+    return frozenset(
+        _FIELD_OF.get(option, option)
+        for option, value in options.items()
+        if value is not None or _FIELD_OF.get(option, option) != "trip_when"
+    )
+
+
+def difference(defined: Settings, wanted: Settings) -> str:
+    """Return the settings that differ, with both values, as a part of a sentence; empty if none does."""
+    return "; ".join(
+        f"{_OPTION_OF.get(field, field)} is {_shown(old)}, not {_shown(new)}"
+        for field in FIELDS
+        if (old := getattr(defined, field)) != (new := getattr(wanted, field))
+    )
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, ConstantBackoff):
+        return f"{value.seconds:g}"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_shown, value))})"
+    return value.__qualname__ if isinstance(value, type) else repr(value)
+
+
+def conflict(name: str, definition: Definition | None, current: Settings, options: Mapping[str, Any]) -> str | None:
+    """Return what contradicts a breaker's definition; None if the options say what it was or what it is now.
+
+    Raises:
+        TypeError: An option is unknown, or of the wrong type.
+        ValueError: An option is out of its range.
+    """
+    found = difference(current, current.changed(dict(options)))
+    first = current if definition is None else definition.first
+    if not found or first.changed(dict(options)) == first:
+        return None
+    return (
+        f"circuit breaker {name!r} is already defined otherwise: {found}; "
+        "get it without settings, or change it with reconfigure()"
+    )

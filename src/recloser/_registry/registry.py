@@ -1,0 +1,358 @@
+"""The registry: what users hold in their hands."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import time
+import warnings
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import anyio.lowlevel
+
+from recloser._breaker import CircuitBreaker
+from recloser._core import checks
+from recloser._delivery import EventStream
+from recloser._protect import is_kind
+from recloser._registry.config import read_configuration
+from recloser._registry.definitions import Definition, Definitions, conflict
+from recloser._registry.keys import Keyring
+from recloser._registry.lint import Finding, lint
+from recloser._registry.relay import Relay
+from recloser._registry.shelf import Shelf
+from recloser.errors import ConfigurationWarning
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
+    from typing import Self, Unpack
+
+    from recloser._delivery import Listener
+    from recloser._registry.definitions import Options
+
+F = TypeVar("F", bound="Callable[..., Coroutine[Any, Any, Any] | AsyncIterator[Any]]")
+
+
+class BreakerRegistry:
+    """Circuit breakers by name and per key, in a bounded number, with one set of defaults.
+
+    Getting a breaker takes the same time however many there are. When `max_breakers` is reached, a new one evicts
+    another: first closed breakers with no failure in their window, then closed ones, then open ones by the earliest end
+    of their open time, among equals the one that was got longest ago. Half-open, forced and disabled ones stay. A
+    breaker's state counts as it is when an eviction gets to it. An evicted breaker is only forgotten when nobody holds
+    it any more, a running call too; until then its name yields the same object, and it is listed like all others.
+
+    Making breakers belongs to the thread of the event loop that uses them, or to import time; getting, listing and
+    `health()` are safe from any thread.
+
+    Args:
+        max_breakers: How many breakers the registry keeps, >= 1; those that somebody else holds do not count. Only if
+            all are half-open, forced or disabled are more kept, which is logged once: no call is refused for it.
+        clock: Monotonic seconds, for the breakers that the registry makes.
+        **defaults: Settings of `CircuitBreaker` for the breakers that the registry makes.
+
+    Raises:
+        TypeError: An argument is unknown, or of the wrong type.
+        ValueError: An argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_breakers: int = 10_000,
+        clock: Callable[[], float] = time.monotonic,
+        **defaults: Unpack[Options],
+    ) -> None:
+        if not callable(clock):
+            raise TypeError(f"clock must be a function that returns monotonic seconds, not {clock!r}")
+        self._shelf = Shelf(checks.count("max_breakers", max_breakers))
+        self._recent = self._shelf.recent
+        self._clock = clock
+        self._definitions = Definitions(defaults)
+        self._configured: dict[str, Definition] = {}
+        self._groups: dict[str, Definition] = {}
+        self._relay = Relay(self._shelf)
+
+    @classmethod
+    def from_config(
+        cls, source: Mapping[str, Any] | str | os.PathLike[str], *, clock: Callable[[], float] = time.monotonic
+    ) -> Self:
+        """Return a registry that is configured by a mapping or a TOML file.
+
+        The keys are `max_breakers`, and the tables `defaults`, `breakers.<name>` and `per_key.<name>`, whose keys are
+        the settings of `CircuitBreaker`. The breakers are made at once; evicted, they come back as configured. Settings
+        that the field warns against are warned of, see `lint()`. Exceptions and predicates are named by dotted path and
+        imported, so a configuration is to be trusted like code.
+
+        Args:
+            source: A mapping, or the path of a TOML file.
+            clock: Monotonic seconds.
+
+        Raises:
+            OSError: The file can't be read.
+            TypeError: A value is of the wrong type; the message names its path in the configuration.
+            ValueError: A key is unknown, a value out of its range, or the file no TOML.
+        """
+        found = read_configuration(source)
+        registry = cls(clock=clock, max_breakers=found.max_breakers, **found.defaults)
+        registry._groups |= {name: registry._definitions.of(options) for name, options in found.groups.items()}
+        registry._configured |= {name: registry._definitions.of(options) for name, options in found.breakers.items()}
+        for name in found.breakers:
+            registry.breaker(name)
+        for finding in registry.lint():
+            warnings.warn(str(finding), ConfigurationWarning, stacklevel=2)
+        return registry
+
+    # Getting
+
+    def breaker(self, name: str, /, **overrides: Unpack[Options]) -> CircuitBreaker:
+        """Return the breaker of a name, made if there is none.
+
+        Args:
+            name: Its name.
+            **overrides: Settings in place of the defaults. For a breaker that exists they must say what it was first
+                defined with, or what `reconfigure()` has made of it. Without any, nothing is compared.
+
+        Raises:
+            TypeError: An argument is unknown, or of the wrong type.
+            ValueError: An argument is out of its range, or contradicts the definition; the message names both.
+        """
+        if not overrides:
+            try:
+                self._recent.move_to_end(name)
+                return self._recent[name]
+            except (KeyError, TypeError):
+                pass
+        if not isinstance(name, str):
+            raise TypeError(f"name must be a string, not {name!r}")
+        wanted = self._definitions.of(overrides)
+        breaker = self._obtain(name, wanted)
+        if overrides and breaker._definition is not wanted:
+            _refuse(conflict(name, _definition_of(breaker), breaker._machine.settings, overrides))
+        return breaker
+
+    def add(self, breaker: CircuitBreaker, /) -> CircuitBreaker:
+        """Put a breaker that was made elsewhere under the registry's roof, by its name, and return it.
+
+        It brings all its settings along: other defaults do not change it. Adding it again changes nothing.
+
+        Raises:
+            TypeError: It is no breaker.
+            ValueError: Its name is taken by another one.
+        """
+        if not isinstance(breaker, CircuitBreaker):
+            raise TypeError(f"breaker must be a CircuitBreaker, not {breaker!r}")
+        name = breaker.name
+        is_taken = name in self._configured and self.get(name) is not breaker
+        if is_taken or self._shelf.put(breaker) is not breaker:
+            raise ValueError(f"the name {name!r} is taken by another circuit breaker of this registry")
+        self._relay.attach(breaker)
+        return breaker
+
+    def get(self, name: str, /) -> CircuitBreaker | None:
+        """Return the breaker of a name, or None; makes none, and does not count as a use."""
+        return self._shelf.find(name)
+
+    def per_key(self, name: str, /, *, key: Callable[..., str], **overrides: Unpack[Options]) -> Callable[[F], F]:
+        """Decorate a coroutine function or an async generator function with one breaker per key.
+
+        The breakers are named `name[key]`. A key that is longer than 100 characters, or not printable, appears there as
+        an excerpt and a digest, different for different keys. The breakers of one name share their definition: a second
+        decorator of the same name uses the same breakers, and may not contradict the first.
+
+        Args:
+            name: Name of the group; without brackets.
+            key: Synchronous function of the call's arguments that returns the key, a string; of a method's call, `self`
+                is the first. What it raises reaches the caller, with a note. It should have a bounded number of
+                answers that matter: `max_breakers` of them are remembered.
+            **overrides: Settings in place of the defaults.
+
+        Raises:
+            TypeError: An argument is of the wrong type; at a call: the key is no string.
+            ValueError: An argument is out of its range, or contradicts the group's definition.
+        """
+        ring = Keyring(name, key, partial(self._obtain_of_group, name))
+        wanted = self._definitions.of(overrides)
+        definition = self._groups.setdefault(name, wanted)
+        if overrides and definition is not wanted:
+            _refuse(conflict(f"{name}[...]", definition, definition.settings, overrides))
+        return ring.decorate
+
+    # Changing
+
+    async def reconfigure(self, name: str | None = None, /, **settings: Unpack[Options]) -> None:
+        """Change settings of one breaker, or the defaults, without losing any state or window.
+
+        Other defaults reach all breakers that the registry made or will make, at once, except for settings that a
+        breaker has of its own: by overrides, by configuration, or because it was reconfigured by itself. A definition
+        in code is compared with what it was when the breaker was made, so code that repeats it goes on working.
+        All or nothing: a bad value or a cancellation changes nothing.
+
+        Args:
+            name: Of the breaker; None for the defaults.
+            **settings: As in `CircuitBreaker`.
+
+        Raises:
+            TypeError: A setting is unknown, or of the wrong type.
+            ValueError: A setting is out of its range, or there is no breaker of that name.
+        """
+        if name is None:
+            await anyio.lowlevel.checkpoint()
+            self._change_defaults(settings)
+            return
+        breaker = self.breaker(name) if name in self._configured else self.get(name)
+        if breaker is None:
+            raise ValueError(f"name must be that of a circuit breaker in this registry, not {name!r}")
+        async with breaker._loop_lock().current():
+            self._change_one(breaker, settings)
+
+    # Listening
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Tell a function of every event of every breaker, present and future; return a function that ends this.
+
+        As `CircuitBreaker.subscribe()`: each breaker pays for it only while somebody listens.
+
+        Raises:
+            TypeError: The listener is not a synchronous callable.
+        """
+        if not callable(listener) or is_kind(inspect.iscoroutinefunction, listener):
+            raise TypeError(f"a listener is a synchronous callable, not {listener!r}; events() serves tasks")
+        entry = self._relay.dispatcher.add(listener)
+        self._relay.refresh()
+
+        def unsubscribe() -> None:
+            self._relay.dispatcher.remove(entry)
+            self._relay.refresh()
+
+        return unsubscribe
+
+    def events(self, *, max_buffer: int = 256) -> EventStream:
+        """Return a stream of the events of all breakers, present and future.
+
+        Args:
+            max_buffer: Unread events that are kept, >= 1; a slow reader loses the oldest and is told so by
+                `EventsDropped`, which bears the name of the breaker whose event comes next.
+        """
+        return EventStream(self._relay.dispatcher, checks.count("max_buffer", max_buffer), self._relay.refresh)
+
+    # Reading
+
+    def health(self) -> dict[str, Any]:
+        """Return the time and every breaker's health by name, JSON-ready.
+
+        An open breaker is degraded, not dead: do not wire this into a readiness or liveness check, restarting a process
+        does not heal what it depends on.
+        """
+        breakers = {breaker.name: _without_infinities(breaker.health()) for breaker in self}
+        return {"timestamp": datetime.now(UTC).isoformat(), "breakers": breakers}
+
+    def lint(self) -> list[Finding]:
+        """Return the settings that are valid and known to do harm.
+
+        These are a threshold of 1 or 2 consecutive failures, a reset timeout under 1 s or over 10 minutes, and a rate
+        with `minimum_calls` under 5. Each finding has `breaker`, `setting`, `value` and `message`, which says what
+        happens. What lies in the defaults is found once, as that of `defaults`, and what lies in the definition of a
+        per-key group as that of `name[...]`.
+        """
+        general = list(lint("defaults", self._definitions.default.settings))
+        findings = list(general)
+        of_group: dict[str, list[Finding]] = {}
+        for name, definition in self._groups.items():
+            of_group[name] = _news(lint(f"{name}[...]", definition.settings), general)
+            findings += of_group[name]
+        settings = {name: definition.settings for name, definition in self._configured.items()}
+        settings |= {breaker.name: breaker._machine.settings for breaker in self}
+        for name, own in settings.items():
+            findings += _news(lint(name, own), [*general, *of_group.get(name.partition("[")[0], ())])
+        return findings
+
+    def __len__(self) -> int:
+        """Return how many breakers there are, evicted ones that somebody holds included."""
+        return len(self._shelf)
+
+    def __iter__(self) -> Iterator[CircuitBreaker]:
+        """Iterate over the breakers that there are now, in no particular order."""
+        return iter(self._shelf)
+
+    def __contains__(self, name: object) -> bool:
+        """Return whether there is a breaker of this name."""
+        return isinstance(name, str) and self.get(name) is not None
+
+    def __repr__(self) -> str:
+        """Say how many breakers there are."""
+        return f"<BreakerRegistry of {len(self)}>"
+
+    # Inner parts
+
+    def _obtain_of_group(self, group: str, name: str) -> CircuitBreaker:
+        try:
+            self._recent.move_to_end(name)
+            return self._recent[name]
+        except KeyError:
+            return self._obtain(name, self._groups[group])
+
+    def _obtain(self, name: str, definition: Definition) -> CircuitBreaker:
+        """Return the breaker of a name, made by the definition if it is neither there nor configured."""
+        breaker = self._shelf.use(name)
+        if breaker is None:
+            definition = self._configured.get(name, definition)
+            breaker = CircuitBreaker._of(name, definition.settings, self._clock)
+            breaker._definition = definition
+            breaker = self._shelf.put(breaker)
+            self._relay.attach(breaker)
+        return breaker
+
+    def _change_one(self, breaker: CircuitBreaker, options: Options) -> None:
+        current, definition = breaker._machine.settings, _definition_of(breaker)
+        if definition is None or definition.source is not self._definitions:
+            breaker._adopt(current.changed(dict(options)))
+            return
+        revised = self._definitions.revised(definition, current, options)
+        breaker._adopt(revised.settings)
+        breaker._definition = revised
+        if breaker.name in self._configured:
+            self._configured[breaker.name] = revised
+
+    def _change_defaults(self, options: Options) -> None:
+        """Change the defaults and all that is made of them, in one synchronous step.
+
+        The breakers' locks are not needed: no state changes, and whoever holds one across an await looks again.
+        """
+        definitions = self._definitions
+        definitions.change_defaults(options)
+        for table in (self._configured, self._groups):
+            table.update({name: definitions.rebased(definition) for name, definition in table.items()})
+        for breaker in self:
+            definition = _definition_of(breaker)
+            if definition is None or definition.source is not definitions:
+                continue
+            rebased = definitions.rebased(definition, breaker._machine.settings)
+            if rebased.settings != breaker._machine.settings:
+                breaker._adopt(rebased.settings)
+            breaker._definition = rebased
+
+
+def _definition_of(breaker: CircuitBreaker) -> Definition | None:
+    definition = breaker._definition
+    return definition if isinstance(definition, Definition) else None
+
+
+def _refuse(contradiction: str | None) -> None:
+    if contradiction is not None:
+        raise ValueError(contradiction)
+
+
+def _news(found: Iterable[Finding], known: Iterable[Finding]) -> list[Finding]:
+    """Return the findings that are not known already from a definition that the breaker shares."""
+    told = {(finding.setting, finding.value) for finding in known}
+    return [finding for finding in found if (finding.setting, finding.value) not in told]
+
+
+def _without_infinities(health: dict[str, Any]) -> dict[str, Any]:
+    """Return health with None in place of what JSON can't say: a clock may have run beyond all numbers."""
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in health.items()
+    }

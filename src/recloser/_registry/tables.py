@@ -1,0 +1,85 @@
+"""Reads tables of a configuration: every error names the path of the key, as TOML spells it."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import pkgutil
+import re
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+Reader = Callable[[str, object], Any]
+"""Takes a path and the value that stands there; returns what it means, or raises an error that begins with the path."""
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def join(path: str, key: object) -> str:
+    """Return the path of a key in the table at a path."""
+    text = str(key)
+    text = text if _BARE_KEY.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+    return f"{path}.{text}" if path else text
+
+
+def read_table(path: str, value: object, readers: Mapping[str, Reader]) -> dict[str, Any]:
+    """Return the values of a table, each as its reader understands it.
+
+    Raises:
+        TypeError: It is no table, or a value is of the wrong type.
+        ValueError: A key is unknown, or a value is out of its range.
+    """
+    table = as_table(path, value)
+    refuse_unknown(path, table, readers)
+    return {key: readers[key](join(path, key), item) for key, item in table.items()}
+
+
+def as_table(path: str, value: object) -> Mapping[str, object]:
+    """Return a table, or raise TypeError."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{path or 'the configuration'} must be a table, not {value!r}")
+    for key in value:
+        if not isinstance(key, str):
+            raise TypeError(f"{join(path, key)} must have a string as its key, not {key!r}")
+    return value
+
+
+def refuse_unknown(path: str, table: Mapping[str, object], known: Mapping[str, object]) -> None:
+    """Raise ValueError if a table holds a key that is not known; it lists those that are, the closest one first."""
+    for key, value in table.items():
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            meant = f"did you mean {close[0]}? " if close else ""
+            raise ValueError(
+                f"{join(path, key)} = {value!r} is unknown: {meant}Known here are {', '.join(sorted(known))}"
+            )
+
+
+@contextmanager
+def blamed_on(path: str) -> Generator[None, None, None]:
+    """Put a path before what TypeErrors and ValueErrors say."""
+    try:
+        yield
+    except (TypeError, ValueError) as exc:
+        kind = TypeError if isinstance(exc, TypeError) else ValueError
+        raise kind(f"{path}: {exc}") from None
+
+
+def or_none(reader: Reader) -> Reader:
+    """Return a reader that takes None for an answer."""
+    return lambda path, value: None if value is None else reader(path, value)
+
+
+def imported(path: str, dotted: str) -> object:
+    """Return what a dotted path names; one without a dot names a builtin.
+
+    Raises:
+        ValueError: There is nothing of that name, or its module can't be imported.
+    """
+    try:
+        return pkgutil.resolve_name(dotted if "." in dotted else f"builtins.{dotted}")
+    except Exception as exc:
+        raise ValueError(
+            f"{path} must name what can be imported, such as 'OSError' or 'httpx.TransportError', not {dotted!r}: {exc}"
+        ) from exc

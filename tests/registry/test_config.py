@@ -1,0 +1,342 @@
+"""`BreakerRegistry.from_config(...)`: a mapping or a TOML file, refused with the path of what is wrong."""
+
+import tomllib
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from recloser import (
+    BreakerRegistry,
+    CircuitBreaker,
+    ConfigurationWarning,
+    ConsecutiveFailures,
+    ConstantBackoff,
+    CountWindow,
+    ExponentialBackoff,
+    FailureCount,
+    FailureRate,
+    SlowCallRate,
+    TimeWindow,
+)
+from recloser._core.settings import OPTIONS
+from recloser._registry.config import SETTINGS
+from recloser.testing import ManualClock
+
+pytestmark = pytest.mark.anyio
+
+FULL = """
+max_breakers = 5000
+
+[defaults]
+failure_threshold = 7
+reset_timeout_seconds = 30
+ignored_exception = ["KeyError", "json.JSONDecodeError"]
+
+[breakers.payments]
+trip_when = { failure_rate = 0.5, window = { count = 50 }, minimum_calls = 10 }
+reset_timeout_seconds = { initial_seconds = 2, multiplier = 3, maximum_seconds = 120, jitter = 0.2 }
+expected_exception = ["OSError", "tests.shell.kit.DependencyError"]
+
+[breakers."api.example.com"]
+trip_when = [
+  { consecutive_failures = 5, within_seconds = 60 },
+  { slow_call_rate = 0.8, slow_call_seconds = 2, window = { seconds = 60, buckets = 6 }, minimum_calls = 20 },
+  { failure_count = 9, window = { seconds = 30 } },
+]
+expected_exception = "OSError"
+failed_result = "operator.not_"
+success_threshold = 2
+max_probes = 3
+probe_timeout_seconds = 20
+count_cancelled_after_seconds = 0
+shadow = true
+
+[per_key.web]
+failure_threshold = 4
+"""
+
+
+def write(directory: Path, text: str) -> Path:
+    path = directory / "breakers.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def is_down(exc: BaseException) -> bool:
+    return "down" in str(exc)
+
+
+def test_a_file_says_all_that_code_can_say(tmp_path: Path) -> None:
+    registry = BreakerRegistry.from_config(write(tmp_path, FULL))
+    assert registry._shelf._capacity == 5000
+    assert registry.breaker("orders").failure_threshold == 7
+    payments = CircuitBreaker(
+        trip_when=FailureRate(0.5, window=CountWindow(50), minimum_calls=10),
+        reset_timeout_seconds=ExponentialBackoff(initial_seconds=2, multiplier=3, maximum_seconds=120, jitter=0.2),
+        expected_exception=registry.breaker("payments").expected_exception,
+        ignored_exception=registry.breaker("orders")._machine.settings.ignored_exception,
+    )
+    assert registry.breaker("payments")._machine.settings == payments._machine.settings
+    assert [kind.__name__ for kind in payments.expected_exception] == ["OSError", "DependencyError"]
+    settings = registry.breaker("api.example.com")._machine.settings
+    assert settings.trip_when == (
+        ConsecutiveFailures(5, within_seconds=60)
+        | SlowCallRate(0.8, slow_call_seconds=2, window=TimeWindow(60, buckets=6), minimum_calls=20)
+        | FailureCount(9, window=TimeWindow(30))
+    )
+    assert settings.backoff == ConstantBackoff(30)
+    assert (settings.success_threshold, settings.max_probes, settings.probe_timeout_seconds) == (2, 3, 20)
+    assert (settings.count_cancelled_after_seconds, settings.shadow, settings.failed_result(0)) == (0, True, True)
+
+
+def test_a_mapping_says_the_same_as_a_file(tmp_path: Path) -> None:
+    of_file = BreakerRegistry.from_config(str(write(tmp_path, FULL)))
+    of_mapping = BreakerRegistry.from_config(tomllib.loads(FULL))
+    for breaker in of_file:
+        assert of_mapping.get(breaker.name)._machine.settings == breaker._machine.settings
+
+
+def test_a_mapping_may_hold_values_of_python() -> None:
+    rule, backoff, window = ConsecutiveFailures(9), ConstantBackoff(20), TimeWindow(30)
+    registry = BreakerRegistry.from_config(
+        {
+            "breakers": {
+                "a": {"trip_when": rule, "reset_timeout_seconds": backoff, "expected_exception": (OSError, "KeyError")},
+                "b": {"trip_when": ({"failure_count": 7, "window": window},), "expected_exception": is_down},
+                "c": {"trip_when": None, "failure_threshold": None, "failed_result": None},
+            }
+        }
+    )
+    a, b, c = (registry.breaker(name)._machine.settings for name in "abc")
+    assert (a.trip_when, a.backoff, a.expected_exception) == (rule, backoff, (OSError, KeyError))
+    assert (b.trip_when, b.expected_exception) == (FailureCount(7, window=window), is_down)
+    assert c == CircuitBreaker()._machine.settings
+
+
+def test_the_breakers_of_a_configuration_are_there_from_the_start() -> None:
+    registry = BreakerRegistry.from_config({"breakers": {"payments": {}, "orders": {}}})
+    assert set(registry.health()["breakers"]) == {"payments", "orders"}
+
+
+def test_an_empty_configuration_is_a_registry_of_defaults() -> None:
+    registry = BreakerRegistry.from_config({})
+    assert (len(registry), registry._shelf._capacity) == (0, 10_000)
+
+
+def test_a_clock_can_be_given(clock: ManualClock) -> None:
+    registry = BreakerRegistry.from_config({"breakers": {"payments": {}}}, clock=clock)
+    assert registry.breaker("payments").snapshot().taken_at == clock()
+
+
+async def test_a_group_of_the_configuration_is_what_per_key_takes() -> None:
+    registry = BreakerRegistry.from_config({"per_key": {"web": {"failure_threshold": 4}}})
+
+    @registry.per_key("web", key=str)
+    async def fetch(host: str) -> str:
+        return host
+
+    await fetch("a")
+    assert registry.get("web[a]").failure_threshold == 4
+    with pytest.raises(ValueError, match="already defined otherwise"):
+        registry.per_key("web", key=str, failure_threshold=5)
+
+
+async def test_an_evicted_breaker_comes_back_as_configured() -> None:
+    registry = BreakerRegistry.from_config({"max_breakers": 1, "breakers": {"payments": {"failure_threshold": 8}}})
+    registry.breaker("other")
+    assert "payments" not in registry
+    assert registry.breaker("payments").failure_threshold == 8
+    registry.breaker("other")
+    await registry.reconfigure("payments", max_probes=2)
+    await registry.reconfigure(failure_threshold=9, success_threshold=3)
+    registry.breaker("other")
+    settings = registry.breaker("payments")._machine.settings
+    assert (settings.trip_when.threshold, settings.max_probes, settings.success_threshold) == (8, 2, 3)
+
+
+def test_code_that_contradicts_the_configuration_is_refused_also_after_eviction() -> None:
+    registry = BreakerRegistry.from_config({"max_breakers": 1, "breakers": {"payments": {"failure_threshold": 8}}})
+    registry.breaker("other")
+    with pytest.raises(ValueError, match="failures=8.* not .*failures=5"):
+        registry.breaker("payments", failure_threshold=5)
+    registry.breaker("other")
+    with pytest.raises(ValueError, match="taken"):
+        registry.add(CircuitBreaker("payments"))
+    payments = registry.breaker("payments")
+    assert registry.add(payments) is payments
+
+
+def test_a_harmful_setting_is_warned_of_where_the_configuration_is_read() -> None:
+    with pytest.warns(ConfigurationWarning) as caught:
+        BreakerRegistry.from_config(
+            {"defaults": {"failure_threshold": 1}, "breakers": {"a": {"reset_timeout_seconds": 0}}}
+        )
+    assert [str(warning.message).partition(" = ")[0] for warning in caught] == [
+        "defaults: failure_threshold",
+        "a: reset_timeout_seconds",
+    ]
+    assert {warning.filename for warning in caught} == {__file__}
+
+
+def test_recommended_settings_are_not_warned_of() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        BreakerRegistry.from_config({"defaults": {"failure_threshold": 5, "reset_timeout_seconds": 60}})
+
+
+def test_every_setting_can_be_configured() -> None:
+    assert SETTINGS.keys() == OPTIONS
+
+
+WRONG = [
+    ({"max_breaker": 5}, "max_breaker = 5 is unknown: did you mean max_breakers? Known here are breakers, defaults, "),
+    ({"zzz": {}}, "zzz = {} is unknown: Known here are breakers, defaults, max_breakers, per_key"),
+    ({"max_breakers": 0}, "max_breakers must be an integer >= 1, not 0"),
+    ({"max_breakers": "many"}, "max_breakers must be an integer >= 1, not 'many'"),
+    ({"defaults": 5}, "defaults must be a table, not 5"),
+    ({"breakers": {"payments": 5}}, "breakers.payments must be a table, not 5"),
+    ({"breakers": {5: {}}}, "breakers.5 must have a string as its key, not 5"),
+    ({"breakers": {"api.x": {"shadow": 1}}}, 'breakers."api.x".shadow must be True or False, not 1'),
+    (
+        {"breakers": {"payments": {"failure_treshold": 5}}},
+        "breakers.payments.failure_treshold = 5 is unknown: did you mean failure_threshold? Known here are count_can",
+    ),
+    ({"per_key": {"web": {"max_probes": 0}}}, "per_key.web.max_probes must be an integer >= 1, not 0"),
+    ({"per_key": {"web[a]": {}}}, 'per_key."web[a]": name must be without brackets, which stand around the key'),
+]
+WRONG_DEFAULTS = [
+    ({"failure_threshold": 0}, "failure_threshold must be an integer >= 1, not 0"),
+    (
+        {"failure_threshold": 5, "trip_when": {"failure_count": 5}},
+        ": trip_when=5 failures in the last 60 s and failure_",
+    ),
+    ({"reset_timeout_seconds": -1}, "reset_timeout_seconds must be a finite number of seconds >= 0, not -1"),
+    ({"reset_timeout_seconds": float("nan")}, "reset_timeout_seconds must be a finite number of seconds >= 0, not nan"),
+    (
+        {"reset_timeout_seconds": {"jitter": 2}},
+        "reset_timeout_seconds.jitter must be a fraction with 0 <= fraction <= 1",
+    ),
+    (
+        {"reset_timeout_seconds": {"multiplier": 0}},
+        "reset_timeout_seconds.multiplier must be a finite number >= 1, not 0",
+    ),
+    (
+        {"reset_timeout_seconds": {"seconds": 5}},
+        "reset_timeout_seconds.seconds = 5 is unknown: did you mean maximum_seconds? Known here are ",
+    ),
+    (
+        {"reset_timeout_seconds": {"maximum_seconds": 0.5}},
+        "reset_timeout_seconds: maximum_seconds must be >= initial_sec",
+    ),
+    ({"trip_when": "often"}, "trip_when must be a table, not 'often'"),
+    ({"trip_when": []}, "trip_when must be a trip rule or a list of one or more, not []"),
+    (
+        {"trip_when": {}},
+        "trip_when must have exactly one of the keys consecutive_failures, failure_rate, failure_count, ",
+    ),
+    ({"trip_when": {"failure_rate": 0.5, "failure_count": 5}}, "trip_when must have exactly one of the keys "),
+    ({"trip_when": {"failure_rte": 0.5}}, "trip_when.failure_rte = 0.5 is unknown: did you mean failure_rate? "),
+    (
+        {"trip_when": [{"failure_count": 5}, {"failure_rate": 2}]},
+        "trip_when[1].failure_rate must be a rate with 0 < rate",
+    ),
+    ({"trip_when": {"failure_rate": 0.5, "window": 5}}, "trip_when.window must be a table, not 5"),
+    (
+        {"trip_when": {"failure_rate": 0.5, "window": {}}},
+        "trip_when.window must have exactly one of the keys count, sec",
+    ),
+    (
+        {"trip_when": {"failure_rate": 0.5, "window": {"count": 0}}},
+        "trip_when.window.count must be an integer >= 1, not 0",
+    ),
+    (
+        {"trip_when": {"failure_rate": 0.5, "window": {"count": 5, "buckets": 5}}},
+        "trip_when.window.buckets = 5 is unknown: Known here are count",
+    ),
+    (
+        {"trip_when": {"failure_rate": 0.5, "window": {"count": 10}, "minimum_calls": 20}},
+        "trip_when: minimum_calls must be <= the window's size (10), not 20",
+    ),
+    (
+        {"trip_when": {"slow_call_rate": 0.5}},
+        "trip_when.slow_call_seconds must be a finite number of seconds > 0, and is m",
+    ),
+    (
+        {"expected_exception": 5},
+        "expected_exception must be an exception type, or name one, such as 'builtins.OSError',",
+    ),
+    ({"expected_exception": "int"}, "expected_exception must be an exception type, or name one"),
+    ({"expected_exception": ["OSError", "int"]}, "expected_exception[1] must be an exception type, or name one"),
+    (
+        {"ignored_exception": ["OSError", "no.such.Error"]},
+        "ignored_exception[1] must name what can be imported, such as ",
+    ),
+    ({"expected_exception": "NoSuchError"}, "expected_exception must name what can be imported, such as 'OSError' or "),
+    ({"expected_exception": "a b.c"}, "expected_exception must name what can be imported, such as 'OSError' or "),
+    ({"expected_exception": "asyncio.sleep"}, ": expected_exception must be a synchronous predicate"),
+    ({"failed_result": 5}, "failed_result must name a predicate, such as 'package.module.function', not 5"),
+    (
+        {"failed_result": "math.pi"},
+        "failed_result must name a predicate, such as 'package.module.function', not 'math.pi'",
+    ),
+    (
+        {"count_cancelled_after_seconds": -1},
+        "count_cancelled_after_seconds must be a finite number of seconds >= 0, not -1",
+    ),
+    ({"probe_timeout_seconds": 0}, "probe_timeout_seconds must be a finite number of seconds > 0, not 0"),
+]
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        *WRONG,
+        *(
+            ({"defaults": settings}, f"defaults{'' if message[0] == ':' else '.'}{message}")
+            for settings, message in WRONG_DEFAULTS
+        ),
+    ],
+    ids=lambda case: str(case)[:60],
+)
+def test_what_is_wrong_is_refused_with_its_path(config: dict[str, object], message: str) -> None:
+    with pytest.raises((TypeError, ValueError)) as caught:
+        BreakerRegistry.from_config(config)
+    assert str(caught.value).startswith(message)
+
+
+def test_an_error_in_a_file_names_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, "[defaults]\nfailure_threshold = 0")
+    with pytest.raises(ValueError, match="defaults.failure_threshold must be an integer >= 1, not 0") as caught:
+        BreakerRegistry.from_config(path)
+    assert str(caught.value).startswith(str(path))
+
+
+@pytest.mark.parametrize("content", [b"[defaults", b"\xff\xfe"], ids=["no TOML", "no UTF-8"])
+def test_a_file_that_is_no_toml_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "breakers.toml"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"breakers\.toml is not TOML: ") as caught:
+        BreakerRegistry.from_config(path)
+    assert caught.value.__cause__ is not None
+
+
+def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"breakers\.toml"):
+        BreakerRegistry.from_config(tmp_path / "breakers.toml")
+
+
+def test_a_source_of_another_type_is_refused() -> None:
+    with pytest.raises(TypeError, match="source must be a mapping or the path of a TOML file, not namespace"):
+        BreakerRegistry.from_config(SimpleNamespace())
+
+
+def test_a_module_that_cannot_be_imported_is_told_with_its_own_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_settings_module.py").write_text("1 / 0", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ValueError, match="not 'broken_settings_module.Error': division by zero") as caught:
+        BreakerRegistry.from_config({"defaults": {"expected_exception": "broken_settings_module.Error"}})
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)

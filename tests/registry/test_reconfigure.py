@@ -1,0 +1,190 @@
+"""`await registry.reconfigure(...)`: other settings for one breaker or for all, the same states."""
+
+import anyio
+import pytest
+
+from recloser import BreakerRegistry, CircuitBreaker, CircuitState, CountWindow, FailureRate
+from recloser.testing import ManualClock
+from tests.registry.kit import fail
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_other_defaults_reach_the_breakers_that_there_are_and_those_to_come() -> None:
+    registry = BreakerRegistry()
+    breaker = registry.breaker("payments")
+    await registry.reconfigure(failure_threshold=9, reset_timeout_seconds=30)
+    assert (breaker.failure_threshold, breaker.reset_timeout_seconds) == (9, 30)
+    assert registry.breaker("orders").failure_threshold == 9
+
+
+async def test_other_defaults_keep_what_is_a_breakers_own() -> None:
+    registry = BreakerRegistry()
+    breaker = registry.breaker("payments", failure_threshold=3)
+    await registry.reconfigure(failure_threshold=9, reset_timeout_seconds=30)
+    assert (breaker.failure_threshold, breaker.reset_timeout_seconds) == (3, 30)
+
+
+async def test_an_own_setting_that_was_the_default_stays_too() -> None:
+    registry = BreakerRegistry()
+    breaker = registry.breaker("payments", failure_threshold=5)
+    await registry.reconfigure(failure_threshold=9)
+    assert breaker.failure_threshold == 5
+
+
+async def test_none_as_an_override_is_no_setting_of_its_own() -> None:
+    registry = BreakerRegistry()
+    breaker = registry.breaker("payments", failure_threshold=None)
+    await registry.reconfigure(failure_threshold=9)
+    assert breaker.failure_threshold == 9
+
+
+async def test_states_generations_deadlines_and_windows_stay(clock: ManualClock) -> None:
+    rule = FailureRate(0.5, window=CountWindow(10), minimum_calls=5)
+    registry = BreakerRegistry(clock=clock, trip_when=rule)
+    fail(registry, "open", times=5)
+    fail(registry, "failing", times=3)
+    await registry.breaker("forced").force_open("maintenance")
+    clock.advance(10)
+    await registry.reconfigure(
+        reset_timeout_seconds=5, trip_when=FailureRate(0.9, window=CountWindow(20), minimum_calls=10)
+    )
+    assert (registry.breaker("open").state, registry.breaker("open").retry_after) == (CircuitState.OPEN, 50)
+    assert registry.breaker("failing").failure_count == 3
+    assert registry.breaker("forced").state is CircuitState.FORCED_OPEN
+
+
+async def test_one_breaker_can_be_changed_alone() -> None:
+    registry = BreakerRegistry()
+    one, other = registry.breaker("one"), registry.breaker("other")
+    await registry.reconfigure("one", failure_threshold=9)
+    assert (one.failure_threshold, other.failure_threshold) == (9, 5)
+
+
+async def test_what_was_changed_alone_is_the_breakers_own_from_then_on() -> None:
+    registry = BreakerRegistry()
+    by_registry, by_itself = registry.breaker("by registry"), registry.breaker("by itself")
+    await registry.reconfigure("by registry", failure_threshold=6)
+    await by_itself.reconfigure(failure_threshold=7)
+    await registry.reconfigure(failure_threshold=9, max_probes=2)
+    assert (by_registry.failure_threshold, by_itself.failure_threshold) == (6, 7)
+    assert {breaker._machine.settings.max_probes for breaker in registry} == {2}
+
+
+async def test_what_a_breaker_was_given_directly_survives_a_change_through_the_registry() -> None:
+    registry = BreakerRegistry()
+    breaker = registry.breaker("payments")
+    await breaker.reconfigure(failure_threshold=7)
+    await registry.reconfigure("payments", max_probes=2)
+    await registry.reconfigure(failure_threshold=9)
+    assert breaker.failure_threshold == 7
+
+
+async def test_code_that_repeats_its_definition_goes_on_working() -> None:
+    registry = BreakerRegistry()
+    breaker = registry.breaker("payments", failure_threshold=3)
+    await registry.reconfigure("payments", failure_threshold=9)
+    assert registry.breaker("payments", failure_threshold=3) is breaker
+    assert registry.breaker("payments", failure_threshold=9) is breaker
+    assert breaker.failure_threshold == 9
+    with pytest.raises(ValueError, match="failures=9.* not .*failures=4"):
+        registry.breaker("payments", failure_threshold=4)
+
+
+async def test_code_that_repeats_a_default_goes_on_working_when_defaults_change() -> None:
+    registry = BreakerRegistry(failure_threshold=5)
+    breaker = registry.breaker("payments")
+    await registry.reconfigure(failure_threshold=9)
+    assert registry.breaker("payments", failure_threshold=5) is breaker
+
+
+async def test_breakers_that_were_changed_together_share_their_settings() -> None:
+    registry = BreakerRegistry()
+    plain = [registry.breaker(name) for name in "ab"]
+    own = [registry.breaker(name, failure_threshold=3) for name in "cd"]
+    await registry.reconfigure(reset_timeout_seconds=30)
+    assert len({id(breaker._machine.settings) for breaker in plain}) == 1
+    assert len({id(breaker._machine.settings) for breaker in own}) == 1
+
+
+async def test_an_added_breaker_keeps_its_settings_when_defaults_change() -> None:
+    registry, other = BreakerRegistry(), BreakerRegistry()
+    added = registry.add(CircuitBreaker("added"))
+    borrowed = registry.add(other.breaker("borrowed"))
+    await registry.reconfigure(failure_threshold=9)
+    assert (added.failure_threshold, borrowed.failure_threshold) == (5, 5)
+    await registry.reconfigure("added", failure_threshold=8)
+    assert added.failure_threshold == 8
+
+
+async def test_an_evicted_breaker_that_somebody_holds_is_changed_too() -> None:
+    registry = BreakerRegistry(max_breakers=1)
+    held = registry.breaker("held")
+    registry.breaker("other")
+    await registry.reconfigure(failure_threshold=9)
+    assert held.failure_threshold == 9
+
+
+async def test_a_bad_setting_changes_nothing() -> None:
+    registry = BreakerRegistry()
+    breaker = registry.breaker("payments")
+    for name in (None, "payments"):
+        with pytest.raises(ValueError, match="max_probes must be an integer >= 1, not 0"):
+            await registry.reconfigure(name, failure_threshold=9, max_probes=0)
+    with pytest.raises(TypeError, match="unknown setting failure_treshold"):
+        await registry.reconfigure(failure_treshold=9)
+    assert breaker.failure_threshold == registry.breaker("orders").failure_threshold == 5
+
+
+@pytest.mark.parametrize("name", [None, "payments"])
+async def test_cancelled_it_changes_nothing(name: str | None) -> None:
+    registry = BreakerRegistry()
+    breaker = registry.breaker("payments")
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await registry.reconfigure(name, failure_threshold=9)
+    assert scope.cancelled_caught
+    assert breaker.failure_threshold == registry.breaker("orders").failure_threshold == 5
+
+
+async def test_a_change_of_one_breaker_waits_for_its_lock() -> None:
+    registry = BreakerRegistry()
+    breaker = registry.breaker("payments")
+    async with anyio.create_task_group() as tasks, breaker._loop_lock().current():
+        tasks.start_soon(lambda: registry.reconfigure("payments", failure_threshold=9))
+        await anyio.wait_all_tasks_blocked()
+        assert breaker.failure_threshold == 5
+    assert breaker.failure_threshold == 9
+
+
+async def test_a_breaker_that_there_is_not_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="name must be that of a circuit breaker in this registry, not 'payments'"):
+        await BreakerRegistry().reconfigure("payments", failure_threshold=9)
+
+
+async def test_a_per_key_group_follows_the_defaults_and_keeps_its_own_settings() -> None:
+    registry = BreakerRegistry()
+
+    @registry.per_key("hosts", key=str, failure_threshold=3)
+    async def fetch(host: str) -> str:
+        return host
+
+    await fetch("a")
+    await registry.reconfigure(failure_threshold=9, reset_timeout_seconds=30)
+    await fetch("b")
+    settings = {(breaker.failure_threshold, breaker.reset_timeout_seconds) for breaker in registry}
+    assert settings == {(3, 30)}
+
+
+async def test_a_definition_with_a_predicate_that_cannot_be_hashed_follows_the_defaults() -> None:
+    class Predicate:
+        __hash__ = None
+
+        def __call__(self, _: BaseException) -> bool:
+            return True
+
+    registry = BreakerRegistry()
+    breaker = registry.breaker("payments", expected_exception=Predicate())
+    await registry.reconfigure(failure_threshold=9)
+    assert breaker.failure_threshold == 9
+    assert isinstance(breaker.expected_exception, Predicate)
