@@ -47,7 +47,7 @@ def lowest(session: nox.Session) -> None:
     extras = project["optional-dependencies"]
     bounds = [
         *project["dependencies"],
-        *(bound for extra in ("cli", "demo", "trio", "test") for bound in extras[extra]),
+        *(bound for extra in ("cache", "cli", "demo", "trio", "test") for bound in extras[extra]),
     ]
     ignored = ["--ignore=tests/test_typing.py", "--ignore=tests/schedules"]
     old = ["-W", "default::DeprecationWarning"]  # of libraries that did not know the Python of today

@@ -19,6 +19,7 @@ exclude_patterns = ["images"]
 # Docstrings are written for readers of the source: what stands in single backquotes there is code.
 default_role = "code"
 autoclass_content = "class"
+napoleon_use_ivar = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_default_options = {"members": True}

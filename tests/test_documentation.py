@@ -31,7 +31,7 @@ def test_every_public_name_is_in_the_reference() -> None:
     pages = "".join(page.read_text(encoding="utf-8") for page in ROOT.glob("docs/reference/*.md"))
     documented = set(re.findall(r"auto(?:class|function|exception):: recloser\.(\w+)", pages))
     in_modules = {name for name in recloser.__all__ if getattr(recloser, name) in vars(recloser.errors).values()}
-    assert set(recloser.__all__) - documented - in_modules == {"__version__"}
+    assert set(recloser.__all__) - documented <= in_modules
 
 
 def test_the_readme_has_examples() -> None:

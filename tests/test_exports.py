@@ -5,6 +5,7 @@ import types
 import recloser
 
 ROOT = [
+    "Answer",
     "BreakerRegistry",
     "BulkheadFullError",
     "CallFailed",
@@ -18,6 +19,7 @@ ROOT = [
     "CircuitState",
     "ConfigurationWarning",
     "ConsecutiveFailures",
+    "Constant",
     "ConstantBackoff",
     "CountWindow",
     "Event",
@@ -26,7 +28,11 @@ ROOT = [
     "ExponentialBackoff",
     "FailureCount",
     "FailureRate",
+    "Fallback",
+    "FallbackExhaustedError",
+    "LastKnownGood",
     "LateOutcome",
+    "NoAnswer",
     "Outcome",
     "Permit",
     "ProbeAdmitted",
@@ -38,7 +44,7 @@ ROOT = [
     "StateChanged",
     "TimeWindow",
     "Trigger",
-    "__version__",
+    "fallback",
 ]
 
 

@@ -20,6 +20,7 @@ from recloser._core.states import CircuitState, Trigger
 from recloser._core.trip import ConsecutiveFailures, FailureCount, FailureRate, SlowCallRate
 from recloser._core.windows import CountWindow, TimeWindow
 from recloser._delivery import EventStream
+from recloser._fallback import Answer, Constant, Fallback, LastKnownGood, fallback
 from recloser._permit import Permit
 from recloser._registry import BreakerRegistry
 from recloser.errors import (
@@ -27,6 +28,8 @@ from recloser.errors import (
     CallTimeoutError,
     CircuitBreakerOpenError,
     ConfigurationWarning,
+    FallbackExhaustedError,
+    NoAnswer,
     RateLimitedError,
     RecloserError,
     RejectedError,
@@ -35,6 +38,7 @@ from recloser.errors import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "Answer",
     "BreakerRegistry",
     "BulkheadFullError",
     "CallFailed",
@@ -48,6 +52,7 @@ __all__ = [
     "CircuitState",
     "ConfigurationWarning",
     "ConsecutiveFailures",
+    "Constant",
     "ConstantBackoff",
     "CountWindow",
     "Event",
@@ -56,7 +61,11 @@ __all__ = [
     "ExponentialBackoff",
     "FailureCount",
     "FailureRate",
+    "Fallback",
+    "FallbackExhaustedError",
+    "LastKnownGood",
     "LateOutcome",
+    "NoAnswer",
     "Outcome",
     "Permit",
     "ProbeAdmitted",
@@ -68,5 +77,5 @@ __all__ = [
     "StateChanged",
     "TimeWindow",
     "Trigger",
-    "__version__",
+    "fallback",
 ]

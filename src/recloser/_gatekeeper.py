@@ -55,7 +55,7 @@ from recloser._delivery import Dispatcher, describe, log, log_transition
 from recloser._gate import Bell, LoopLock, SemaphoreGate, running_token
 from recloser._reports import call_ended, call_rejected, late_outcome, probe_admitted, state_changed
 from recloser._trial import enter_trial, entered_trials
-from recloser.errors import CircuitBreakerOpenError, MisuseError, RejectedError
+from recloser.errors import CircuitBreakerOpenError, MisuseError, NoAnswer, RejectedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -542,7 +542,13 @@ def _is_at_home(ticket: Ticket) -> bool:
 
 
 def _classifier(expected: ExceptionSpec, ignored: ExceptionSpec) -> Classifier:
-    return Classifier(expected, ignored, always_ignored=(RejectedError, MisuseError), is_cancellation=is_cancellation)
+    return Classifier(
+        expected,
+        ignored,
+        always_ignored=(RejectedError, MisuseError),
+        never_expected=(NoAnswer,),
+        is_cancellation=is_cancellation,
+    )
 
 
 _shared_classifier = cast("Callable[[ExceptionSpec, ExceptionSpec], Classifier]", lru_cache(maxsize=256)(_classifier))

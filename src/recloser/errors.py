@@ -8,6 +8,8 @@
      |   +- BulkheadFullError(max_concurrent, ...)
      |   +- RateLimitedError
      +- CallTimeoutError(name, seconds)               also a TimeoutError
+     +- NoAnswer                                      a fallback link has nothing to say
+     +- FallbackExhaustedError                        also an ExceptionGroup
     ConfigurationWarning                              a UserWarning
 
 Exceptions of the protected call are never wrapped or changed: they reach the caller as they are.
@@ -19,6 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 from recloser._core.states import CircuitState
 from recloser._core.wording import plural
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Self
 
 
 class RecloserError(Exception):
@@ -61,7 +67,7 @@ class RejectedError(RecloserError):
 
 
 class MisuseError(TypeError):
-    """A breaker was handed something that it cannot call; never counted as a failure of the dependency."""
+    """A breaker or a chain was handed what it cannot use; never counted as a failure of the dependency."""
 
 
 class CircuitBreakerOpenError(RejectedError):
@@ -204,6 +210,65 @@ class CallTimeoutError(RecloserError, TimeoutError):
     def __reduce__(self) -> tuple[type[CallTimeoutError], tuple[str, float]]:
         """Pickle by the fields: an OSError, which every TimeoutError is, would be made from the message."""
         return type(self), (self.name, self.seconds)
+
+
+class NoAnswer(RecloserError):  # noqa: N818 - no failure: a cache that misses has done its work
+    """A link of a fallback chain has no answer, as a cache that misses; the chain goes on with the next link.
+
+    Raised by the link: `raise NoAnswer("user 7 is not in the cache")`. A breaker around the link never counts it as a
+    failure: whatever could say so is there.
+    """
+
+
+class FallbackExhaustedError(RecloserError, ExceptionGroup[Exception]):
+    """No link of a fallback chain had an answer.
+
+    As an `ExceptionGroup` it holds what each link raised, in the links' order, for `except*`, `split()` and breakers,
+    which judge a group by its leaves.
+
+    Args:
+        message: What the links said, in one line.
+        exceptions: What each link raised, in order; at least one.
+        name: Name of the chain.
+        sources: Name of the link that raised each of the exceptions.
+    """
+
+    name: str
+    sources: tuple[str, ...]
+
+    if TYPE_CHECKING:  # at run time the base class keeps the four arguments in `args`, which is what pickling needs
+
+        def __init__(
+            self, message: str, exceptions: Sequence[Exception], name: str, sources: Sequence[str], /
+        ) -> None: ...
+
+    def __new__(cls, message: str, exceptions: Sequence[Exception], name: str, sources: Sequence[str], /) -> Self:
+        """Make the group and set its fields."""
+        self = super().__new__(cls, message, exceptions)
+        self.name = name
+        self.sources = tuple(sources)
+        return self
+
+    @property
+    def errors(self) -> tuple[tuple[str, Exception], ...]:
+        """What each link raised, with the link's name, in order."""
+        return tuple(zip(self.sources, self.exceptions, strict=True))
+
+    # Only exceptions can be left of a group of exceptions: the overload for others has nothing to apply to.
+    def derive(self, excs: Sequence[Any], /) -> FallbackExhaustedError:  # type: ignore[override]
+        """Return a group of some of the errors, as `split()` and `except*` do."""
+        return FallbackExhaustedError(self.message, excs, self.name, [self._source_of(exc) for exc in excs])
+
+    def _source_of(self, part: Exception) -> str:
+        """Return the name of the link that raised an exception, or the group of which it is a part."""
+        leaves = _leaves(part)
+        return next(source for source, error in self.errors if leaves <= _leaves(error))
+
+
+def _leaves(exc: BaseException) -> set[int]:
+    if isinstance(exc, BaseExceptionGroup):
+        return {leaf for part in exc.exceptions for leaf in _leaves(part)}
+    return {id(exc)}
 
 
 class ConfigurationWarning(UserWarning):

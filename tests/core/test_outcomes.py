@@ -23,6 +23,10 @@ class RefusedError(Exception):
     """Stands for a rejection by another breaker."""
 
 
+class MissError(Exception):
+    """Stands for a cache that has no answer."""
+
+
 class CrowdError(ExceptionGroup[Exception]):
     pass
 
@@ -32,7 +36,9 @@ def is_cancellation(exc: BaseException) -> bool:
 
 
 def classifier(expected: Any = Exception, ignored: Any = ()) -> Classifier:  # noqa: ANN401 - wrong types are not tried
-    return Classifier(expected, ignored, always_ignored=(RefusedError,), is_cancellation=is_cancellation)
+    return Classifier(
+        expected, ignored, always_ignored=(RefusedError,), never_expected=(MissError,), is_cancellation=is_cancellation
+    )
 
 
 def group(*leaves: BaseException) -> BaseExceptionGroup[BaseException]:
@@ -219,3 +225,13 @@ def test_memory_of_verdicts_is_bounded() -> None:
         assert judging.judge(made()) is F
         assert len(judging.verdicts) <= CACHED_TYPES
     assert judging.verdicts
+
+
+@pytest.mark.parametrize("expected", [Exception, MissError, lambda _: True])
+def test_what_is_never_expected_is_a_success_whatever_is_expected(expected: object) -> None:
+    assert classifier(expected).judge(MissError()) is S
+    assert classifier(expected).judge(group(MissError(), RefusedError())) is S
+
+
+def test_what_is_never_expected_is_neutral_if_it_is_ignored() -> None:
+    assert classifier(Exception, MissError).judge(MissError()) is I

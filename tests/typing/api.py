@@ -8,17 +8,23 @@ from random import Random
 from typing import assert_type
 
 from recloser import (
+    Answer,
     BreakerRegistry,
     CircuitBreaker,
     CircuitBreakerOpenError,
     CircuitState,
     ConsecutiveFailures,
+    Constant,
     CountWindow,
     Event,
     ExponentialBackoff,
     FailureRate,
+    Fallback,
+    FallbackExhaustedError,
+    LastKnownGood,
     Permit,
     Snapshot,
+    fallback,
 )
 
 breaker = CircuitBreaker("payments", failure_threshold=5, reset_timeout_seconds=60)
@@ -166,3 +172,43 @@ async def rejected() -> None:
         assert_type(error.retry_after, float | None)
         assert_type(error.failure_count, int)
         assert_type(error.last_failure, str | None)
+
+
+async def cached(amount: int, *, currency: str = "EUR") -> str:
+    return f"{amount} {currency}, long ago"
+
+
+chain = Fallback(charge, cached, LastKnownGood(60, 100), Constant("free"), on=(OSError, TimeoutError), name="charge")
+plain = Fallback(total, on=lambda error: "down" in str(error))
+nested = Fallback(charge, chain, Constant("free"), on=OSError)
+
+
+@fallback(cached, LastKnownGood(60, 100, key=str), Constant("free"))
+@breaker
+async def guarded(amount: int) -> str:
+    return str(amount)
+
+
+class Shop:
+    @fallback(Constant(b""))
+    async def fetch(self, key: str) -> bytes:
+        return key.encode()
+
+
+async def fallen_back() -> None:
+    assert_type(await chain(7, currency="SEK"), str)
+    assert_type(await plain([7]), int)
+    assert_type(await nested(7), str)
+    answer = await chain.detailed(7)
+    assert_type(answer, Answer[str])
+    assert_type(answer.degraded, bool)
+    assert_type(answer.errors, tuple[tuple[str, Exception], ...])
+    assert_type(await guarded(7), str)
+    assert_type(await guarded.detailed(7), Answer[str])
+    assert_type(await Shop().fetch("key"), bytes)
+    assert_type(await Shop.fetch.detailed(Shop(), "key"), Answer[bytes])
+    assert_type(await fallback(cached).call(refund, 7), float)
+    try:
+        await chain(7)
+    except FallbackExhaustedError as error:
+        assert_type(error.sources, tuple[str, ...])

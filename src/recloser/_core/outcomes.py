@@ -35,10 +35,19 @@ class Classifier:
         expected: What counts as a failure: a type, a tuple of types, or a predicate.
         ignored: What is neutral, in the same forms.
         always_ignored: Types that are neutral whatever `ignored` says.
+        never_expected: Types that are no failure whatever `expected` says.
         is_cancellation: Tells the event loop's cancellation from other exceptions.
     """
 
-    __slots__ = ("_always_ignored", "_expected", "_groups", "_ignored", "_is_cancellation", "verdicts")
+    __slots__ = (
+        "_always_ignored",
+        "_expected",
+        "_groups",
+        "_ignored",
+        "_is_cancellation",
+        "_never_expected",
+        "verdicts",
+    )
 
     def __init__(
         self,
@@ -46,11 +55,13 @@ class Classifier:
         ignored: ExceptionSpec,
         *,
         always_ignored: tuple[type[BaseException], ...],
+        never_expected: tuple[type[BaseException], ...] = (),
         is_cancellation: Callable[[BaseException], bool],
     ) -> None:
         self._expected = expected
         self._ignored = ignored
         self._always_ignored = always_ignored
+        self._never_expected = never_expected
         self._is_cancellation = is_cancellation
         self._groups = tuple(t for t in (*_types(expected), *_types(ignored)) if issubclass(t, BaseExceptionGroup))
         self.verdicts: dict[type[BaseException], Outcome] = {}
@@ -80,7 +91,7 @@ class Classifier:
     def _judge_one(self, exc: BaseException) -> Outcome:
         if isinstance(exc, self._always_ignored) or _matches(self._ignored, exc):
             return Outcome.IGNORED
-        if _matches(self._expected, exc):
+        if not isinstance(exc, self._never_expected) and _matches(self._expected, exc):
             return Outcome.FAILURE
         return Outcome.SUCCESS if isinstance(exc, Exception) else Outcome.IGNORED
 

@@ -1,0 +1,7 @@
+"""Chains of fallbacks: what answers when a dependency is away."""
+
+from recloser._fallback.fallback import Answer, Fallback, fallback
+from recloser._fallback.links import Constant
+from recloser._fallback.memory import LastKnownGood
+
+__all__ = ["Answer", "Constant", "Fallback", "LastKnownGood", "fallback"]

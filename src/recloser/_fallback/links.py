@@ -1,0 +1,166 @@
+"""What a fallback chain is made of: each kind of link, and how a link's answer travels."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from dataclasses import dataclass
+from types import AsyncGeneratorType, CoroutineType
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, Protocol, TypeVar
+
+from recloser._breaker import CircuitBreaker
+from recloser._fallback.memory import LastKnownGood
+from recloser._protect import is_kind
+from recloser.errors import MisuseError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Mapping
+
+    from recloser._fallback.memory import Memo
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Constant(Generic[T_co]):
+    """A link that always has the same answer, whatever the arguments; the last one of its chain.
+
+    The value is handed out by reference, and as it is: neither called nor awaited.
+
+    Args:
+        value: The answer.
+
+    Raises:
+        TypeError: The value is a coroutine, which could be awaited only once.
+    """
+
+    value: T_co
+
+    def __post_init__(self) -> None:
+        """Refuse what is an answer only once."""
+        if inspect.iscoroutine(self.value):
+            self.value.close()
+            raise TypeError(f"value must be the answer itself, not {self.value!r}; a function is a link as it is")
+
+
+class Found(NamedTuple):
+    """An answer on its way up through the chain.
+
+    Attributes:
+        value: What the caller gets.
+        source: Where it came from.
+        is_fresh: Whether a dependency gave it in this call, so that it is worth remembering.
+        age_seconds: The age of a remembered answer, None for others.
+        errors: What was raised before, each with its source.
+    """
+
+    value: Any
+    source: str
+    is_fresh: bool = True
+    age_seconds: float | None = None
+    errors: tuple[tuple[str, Exception], ...] = ()
+
+
+class Link(Protocol):
+    """What a chain asks for an answer."""
+
+    @property
+    def name(self) -> str:
+        """Name of the source."""
+        ...
+
+    async def _ask(self, args: tuple[Any, ...], kwargs: dict[str, Any], memos: Mapping[MemoryLink, Memo], /) -> Found:
+        """Return the link's answer, or raise whatever the link raises."""
+        ...
+
+
+class FunctionLink:
+    """A function of the user: async, plain, or anything else that can be called."""
+
+    __slots__ = ("fn", "name")
+
+    def __init__(self, name: str, fn: Callable[..., Any]) -> None:
+        self.name = name
+        self.fn = fn
+
+    async def _ask(self, args: tuple[Any, ...], kwargs: dict[str, Any], _: Mapping[MemoryLink, Memo], /) -> Found:
+        value = self.fn(*args, **kwargs)
+        if type(value) is CoroutineType or inspect.isawaitable(value):
+            value = await value
+        elif type(value) is AsyncGeneratorType:
+            refuse_generator(self.name)
+        return Found(value, self.name)
+
+
+class ConstantLink:
+    """A `Constant`."""
+
+    __slots__ = ("found", "name")
+
+    def __init__(self, name: str, value: object) -> None:
+        self.name = name
+        self.found = Found(value, name, is_fresh=False)
+
+    async def _ask(self, _: tuple[Any, ...], __: dict[str, Any], ___: Mapping[MemoryLink, Memo], /) -> Found:
+        return self.found
+
+
+class MemoryLink:
+    """A `LastKnownGood` at its place in a chain; no other place sees what is remembered here."""
+
+    __slots__ = ("memory", "name", "position", "space")
+
+    def __init__(self, name: str, memory: LastKnownGood, position: int) -> None:
+        self.name = name
+        self.memory = memory
+        self.position = position
+        self.space = object()
+
+    def memo(self, subject: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Memo:
+        """Return what a call is remembered by; `subject` tells the primaries of one policy apart."""
+        return self.memory._memo((self.space, subject), args, kwargs)
+
+    async def _ask(self, _: tuple[Any, ...], __: dict[str, Any], memos: Mapping[MemoryLink, Memo], /) -> Found:
+        value, age_seconds = self.memory._recall(memos[self])
+        return Found(value, self.name, is_fresh=False, age_seconds=age_seconds)
+
+
+def link_at(position: int, given: object) -> Link:
+    """Return the link that an argument stands for.
+
+    Raises:
+        TypeError: It stands for none; the message says what to pass instead.
+        ValueError: A memory has nothing before it that it could remember.
+    """
+    if isinstance(given, Constant):
+        return ConstantLink("constant", given.value)
+    if isinstance(given, LastKnownGood):
+        if position == 0:
+            raise ValueError("LastKnownGood remembers the answers of the links before it; it can't be the first link")
+        return MemoryLink(given.name, given, position)
+    if isinstance(given, CircuitBreaker):
+        raise TypeError(f"{given!r} is no link: pass the function that it protects, breaker(fn)")
+    if inspect.iscoroutine(given):
+        given.close()
+        raise TypeError(f"a link is the function itself, not {given!r}: leave out its arguments, the chain passes them")
+    if not callable(given):
+        raise TypeError(
+            f"a link is a function, a Fallback, a LastKnownGood or a Constant, not {given!r}; "
+            f"Constant({given!r}) always has that answer"
+        )
+    if is_kind(inspect.isasyncgenfunction, given):
+        raise TypeError(f"{given!r} is an async generator function; a link returns one answer")
+    return FunctionLink(name_of(given), given)
+
+
+def refuse_generator(name: str) -> NoReturn:
+    """Refuse what a link has returned."""
+    raise MisuseError(f"link {name!r} returned an async generator; a link returns one answer")
+
+
+def name_of(fn: object) -> str:
+    """Return a function's name, also through `partial`; of another callable, that of its type."""
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    name = getattr(fn, "__name__", None)
+    return name if isinstance(name, str) else type(fn).__name__

@@ -1,0 +1,167 @@
+"""A dependency that does as the test says."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import time
+from random import Random
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, ParamSpec, TypeVar, cast
+
+import anyio
+import anyio.lowlevel
+
+from recloser.testing._clock import ManualClock
+from recloser.testing._steps import UNSET, Chance, During, Fail, Hang, Slow, Step, Succeed, check_step
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class PlannedCall(NamedTuple):
+    """A call that a plan was asked about.
+
+    Attributes:
+        number: Which call it was, from 1.
+        step: The step of the plan that was its turn.
+        args: Its arguments.
+        kwargs: Its keyword arguments.
+    """
+
+    number: int
+    step: Step
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+class FaultPlan:
+    """A scripted dependency: succeeds, fails, hangs or is slow, by call number, by time, or by seeded chance.
+
+    Each call takes the next step of the script, in the order in which the calls begin; when the script has ended, every
+    call takes the step `then`. Await the plan itself, or `wrap()` the function that it shall disturb.
+
+    >>> import anyio
+    >>> plan = FaultPlan(Fail(ConnectionError), then=Succeed("answer"))
+    >>> try:
+    ...     anyio.run(plan)
+    ... except ConnectionError:
+    ...     anyio.run(plan)
+    'answer'
+
+    Args:
+        *script: The steps of the first calls.
+        then: The step of all later ones.
+        clock: Seconds, for `During` and `Slow`. A `ManualClock` is moved on by `Slow`; with any other clock `Slow`
+            sleeps, on the event loop's own time.
+        seed: What `Chance` draws from.
+
+    Raises:
+        TypeError: Something is no step, or the clock can't be called.
+    """
+
+    def __init__(
+        self,
+        *script: Step,
+        then: Step = Succeed(),  # noqa: B008 - a frozen value
+        clock: Callable[[], float] = time.monotonic,
+        seed: int = 0,
+    ) -> None:
+        for position, step in enumerate(script, 1):
+            check_step(f"step {position}", step)
+        check_step("then", then)
+        if not callable(clock):
+            raise TypeError(f"clock must be a function that returns seconds, not {clock!r}")
+        self._script = [step for step in script for _ in range(step.times)]
+        self._then = then
+        self._clock = clock
+        self._made_at = clock()
+        self._random = Random(seed)
+        self._calls: list[PlannedCall] = []
+
+    @property
+    def calls(self) -> tuple[PlannedCall, ...]:
+        """The calls that have begun, in order, whatever they came to."""
+        return tuple(self._calls)
+
+    @property
+    def call_count(self) -> int:
+        """How many calls have begun."""
+        return len(self._calls)
+
+    @property
+    def ended(self) -> bool:
+        """Whether each step of the script has had its call, so that the next call takes `then`."""
+        return len(self._calls) >= len(self._script)
+
+    def __repr__(self) -> str:
+        """Say how far the plan has come."""
+        return f"<FaultPlan: {len(self._calls)} calls, script of {len(self._script)}>"
+
+    async def __call__(self, *args: object, **kwargs: object) -> Any:  # noqa: ANN401 - what the steps say
+        """Take the next step; a success without a result of its own returns None.
+
+        Raises:
+            BaseException: What a `Fail` step names.
+        """
+        return await self._play(self._next(args, kwargs), _nothing, args, kwargs)
+
+    def wrap(self, fn: Callable[P, Awaitable[T]], /) -> Callable[P, Coroutine[Any, Any, T]]:
+        """Return an async function that takes the next step with each call, and calls `fn` where that succeeds.
+
+        Several functions may be wrapped: their calls share the script.
+
+        Raises:
+            TypeError: `fn` can't be called, or is an async generator function.
+        """
+        if not callable(fn) or inspect.isasyncgenfunction(fn):
+            raise TypeError(f"a fault plan wraps async functions, not {fn!r}")
+
+        async def disturbed(*args: P.args, **kwargs: P.kwargs) -> T:
+            return cast("T", await self._play(self._next(args, kwargs), fn, args, kwargs))
+
+        return functools.update_wrapper(disturbed, fn)
+
+    def _next(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Step:
+        step = self._then if self.ended else self._script[len(self._calls)]
+        self._calls.append(PlannedCall(len(self._calls) + 1, step, args, kwargs))
+        return step
+
+    async def _play(
+        self, step: Step, fn: Callable[..., Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:  # noqa: ANN401 - what the steps say
+        while not isinstance(step, Succeed):
+            if isinstance(step, Fail):
+                _raise(step.error)
+            elif isinstance(step, Hang):
+                await anyio.sleep_forever()
+            elif isinstance(step, Slow):
+                await self._pass(step.seconds)
+                step = step.then
+            else:
+                step = step.step if self._is_first(step) else step.otherwise
+        return await fn(*args, **kwargs) if step.result is UNSET else step.result
+
+    def _is_first(self, step: Chance | During) -> bool:
+        if isinstance(step, Chance):
+            return self._random.random() < step.rate
+        return step.start_seconds <= self._clock() - self._made_at < step.end_seconds
+
+    async def _pass(self, seconds: float) -> None:
+        if isinstance(self._clock, ManualClock):
+            self._clock.advance(seconds)
+            await anyio.lowlevel.checkpoint()
+        else:
+            await anyio.sleep(seconds)
+
+
+async def _nothing(*_: object, **__: object) -> None:
+    """Answer for a dependency that does not exist."""
+
+
+def _raise(error: BaseException | type[BaseException]) -> NoReturn:
+    if isinstance(error, type):
+        raise error
+    raise error.with_traceback(None)  # that of an earlier call would grow with each one

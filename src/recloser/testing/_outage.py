@@ -1,0 +1,102 @@
+"""Short ways into the states of a breaker, through the same doors that an outage takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from recloser import CircuitState
+from recloser.testing import _arguments
+
+if TYPE_CHECKING:
+    from recloser import CircuitBreaker, Permit
+    from recloser.testing._clock import ManualClock
+
+MOST_FAILURES = 10_000
+_BY_HAND = (CircuitState.FORCED_OPEN, CircuitState.DISABLED)
+
+
+async def open_breaker(
+    breaker: CircuitBreaker,
+    *,
+    error: Exception | None = None,
+    clock: ManualClock | None = None,
+    call_seconds: float = 0.0,
+) -> None:
+    """Let calls fail until the breaker opens, by its own rule; one that is open stays as it is.
+
+    What is left is what an outage leaves: counts, cause, events, the log. A breaker whose open time is over, or that is
+    half-open, opens again by a trial call that fails. Nothing sleeps.
+
+    Args:
+        breaker: The breaker.
+        error: What the calls fail with, as far as the breaker tells; a `ConnectionError` by default.
+        clock: The `ManualClock` that the breaker was made with; needed for `call_seconds`.
+        call_seconds: How long each call takes on the clock (finite, >= 0), for a rule that opens by slow calls.
+
+    Raises:
+        RuntimeError: The breaker does not open, and why.
+        ValueError: `call_seconds` is out of its range, or there is no clock for it.
+    """
+    _arguments.seconds("call_seconds", call_seconds)
+    if call_seconds and clock is None:
+        raise ValueError(f"call_seconds={call_seconds!r} needs clock, the ManualClock that the breaker was made with")
+    failure = ConnectionError("an outage by recloser.testing") if error is None else error
+    _refuse_by_hand(breaker)
+    if breaker.state is CircuitState.OPEN and breaker.retry_after:
+        return
+    for _ in range(MOST_FAILURES):
+        permit = await _permit(breaker)
+        if clock is not None:
+            clock.advance(call_seconds)
+        permit.fail(failure)
+        if breaker.state is CircuitState.OPEN:
+            return
+    raise RuntimeError(
+        f"{breaker.name!r} is still {breaker.state} after {MOST_FAILURES} failures, by its rule "
+        f"{breaker.snapshot().rule}; if it opens by slow calls, give clock and call_seconds"
+    )
+
+
+async def half_open_breaker(breaker: CircuitBreaker, clock: ManualClock | None = None) -> None:
+    """Open the breaker, if it is closed, let its open time pass, and let a trial call arrive and be given up.
+
+    The breaker is half-open then, no trial call is running, and the next call is one. The one that was given up counts
+    as ignored, as a cancelled one would. A breaker that is half-open stays as it is. Nothing sleeps.
+
+    Args:
+        breaker: The breaker.
+        clock: The `ManualClock` that the breaker was made with; not needed if the open time is over.
+
+    Raises:
+        RuntimeError: The open time does not pass: there is no clock, or it is not the breaker's.
+    """
+    if breaker.state is CircuitState.HALF_OPEN:
+        return
+    _refuse_by_hand(breaker)
+    if breaker.state is CircuitState.CLOSED:
+        await open_breaker(breaker)
+    _pass_open_time(breaker, clock)
+    (await _permit(breaker)).ignore()
+
+
+def _pass_open_time(breaker: CircuitBreaker, clock: ManualClock | None) -> None:
+    while wait := breaker.retry_after:  # a sum of floats may end a hair before the open time does
+        if clock is None:
+            raise RuntimeError(
+                f"{breaker.name!r} is open for another {wait:.1f} s: give clock, the ManualClock that it was made with"
+            )
+        clock.advance(wait)
+        if (breaker.retry_after or 0.0) > wait / 2:
+            raise RuntimeError(f"the open time of {breaker.name!r} does not pass: {clock!r} is not its clock")
+
+
+async def _permit(breaker: CircuitBreaker) -> Permit:
+    permit = await breaker.try_acquire()
+    if permit is None:
+        raise RuntimeError(f"{breaker.name!r} admits no call that could fail: {breaker.explain()}")
+    return permit
+
+
+def _refuse_by_hand(breaker: CircuitBreaker) -> None:
+    if breaker.state in _BY_HAND:
+        raise RuntimeError(f"{breaker.name!r} is {breaker.state}, which no outage changes: await breaker.reset() first")

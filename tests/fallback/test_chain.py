@@ -1,0 +1,541 @@
+"""The way down a chain: who is asked, what goes on, what ends it, and what the caller gets."""
+
+import asyncio
+import functools
+import gc
+import logging
+import weakref
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import anyio
+import pytest
+
+from recloser import (
+    Answer,
+    CircuitBreaker,
+    Constant,
+    Fallback,
+    FallbackExhaustedError,
+    LastKnownGood,
+    NoAnswer,
+    RejectedError,
+)
+from recloser.testing import ManualClock
+from tests.fallback.kit import DownError, Source, behind_open_breaker, lines, rejecting
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_first_link_that_answers_is_the_only_one_that_is_asked() -> None:
+    primary, secondary = Source("primary"), Source("secondary")
+    chain = Fallback(primary, secondary)
+    assert await chain(7, key="x") == "primary answers"
+    assert (primary.calls, secondary.calls) == ([((7,), {"key": "x"})], [])
+
+
+async def test_a_rejected_call_goes_on_to_the_next_link_with_the_same_arguments() -> None:
+    secondary = Source("secondary")
+    assert await Fallback(rejecting(), secondary)(7, key="x") == "secondary answers"
+    assert secondary.calls == [((7,), {"key": "x"})]
+
+
+async def test_an_open_breaker_goes_on_to_the_next_link() -> None:
+    assert await Fallback(await behind_open_breaker("primary"), Source("secondary"))(7) == "secondary answers"
+
+
+async def test_none_is_an_answer() -> None:
+    async def nothing() -> None: ...
+
+    secondary = Source("secondary")
+    assert await Fallback(nothing, secondary)() is None
+    assert await Fallback(rejecting(), nothing, secondary)() is None
+    assert secondary.calls == []
+
+
+async def test_a_link_without_an_answer_goes_on() -> None:
+    assert await Fallback(Source("cache", NoAnswer("missed")), Source("secondary"))() == "secondary answers"
+
+
+async def test_both_breakers_open_and_a_cold_cache_leave_the_default_with_three_errors() -> None:
+    cache = Source("cache", NoAnswer("user 7 is not cached"))
+    primary, secondary = await behind_open_breaker("primary"), await behind_open_breaker("secondary")
+    chain = Fallback(primary, secondary, cache, Constant("guest"))
+    answer = await chain.detailed(7)
+    assert (answer.value, answer.source, answer.degraded, answer.age_seconds) == ("guest", "constant", True, None)
+    assert [(source, type(error).__name__) for source, error in answer.errors] == [
+        ("primary", "CircuitBreakerOpenError"),
+        ("secondary", "CircuitBreakerOpenError"),
+        ("cache", "NoAnswer"),
+    ]
+
+
+async def test_a_warm_memory_serves_while_both_breakers_are_open_and_an_expired_one_does_not(
+    clock: ManualClock,
+) -> None:
+    primary, cache = Source("primary", "fresh"), LastKnownGood(60, 10, clock=clock)
+    chain = Fallback(primary, await behind_open_breaker("secondary"), cache, Constant("guest"))
+    assert (await chain.detailed(7)).source == "primary"
+    primary.end = RejectedError("primary")
+    clock.advance(59)
+    warm = await chain.detailed(7)
+    assert (warm.value, warm.source, warm.age_seconds, len(warm.errors)) == ("fresh", "last_known_good", 59, 2)
+    clock.advance(1)
+    expired = await chain.detailed(7)
+    assert (expired.value, expired.source, expired.age_seconds, len(expired.errors)) == ("guest", "constant", None, 3)
+
+
+async def test_an_answer_that_is_not_degraded_says_so() -> None:
+    answer = await Fallback(Source("primary"), Constant(0)).detailed()
+    assert answer == Answer("primary answers", "primary")
+    assert not answer.degraded
+
+
+@pytest.mark.parametrize("form", ["plain", "lambda", "partial", "object", "future", "bound"])
+async def test_a_link_may_be_anything_that_can_be_called(form: str) -> None:
+    class Client:
+        async def fetch(self, number: int) -> int:
+            return number + 1
+
+        async def __call__(self, number: int) -> int:
+            return number + 1
+
+    def plain(number: int) -> int:
+        return number + 1
+
+    link = {
+        "plain": plain,
+        "lambda": lambda number: number + 1,
+        "partial": functools.partial(Client().fetch),
+        "object": Client(),
+        "future": lambda number: Client().fetch(number),
+        "bound": Client().fetch,
+    }[form]
+    assert await Fallback(link)(1) == 2
+    assert await Fallback(rejecting(), link)(1) == 2
+
+
+# What ends a chain
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+async def test_any_other_exception_ends_the_chain_and_is_the_callers(depth: int) -> None:
+    error, last = DownError("disk full"), Source("last")
+    chain = Fallback(*(rejecting() for _ in range(depth)), Source("broken", error), last)
+    with pytest.raises(DownError) as caught:
+        await chain()
+    assert caught.value is error
+    assert error.__context__ is None
+    assert last.calls == []
+
+
+async def test_the_errors_before_the_one_that_ends_a_chain_become_its_notes() -> None:
+    error = DownError("disk full")
+    with pytest.raises(DownError) as caught:
+        await Fallback(rejecting("first"), Source("second", NoAnswer("missed")), Source("third", error))()
+    assert caught.value.__notes__ == [
+        "Before, in fallback 'first', 'first' raised RejectedError: 'first' rejected the call; no retry time is known",
+        "Before, in fallback 'first', 'second' raised NoAnswer: missed",
+    ]
+
+
+async def test_an_exception_of_the_first_link_gets_no_notes() -> None:
+    with pytest.raises(DownError) as caught:
+        await Fallback(Source("first", DownError()), Source("second"))()
+    assert not hasattr(caught.value, "__notes__")
+
+
+async def test_an_exception_that_is_raised_again_and_again_does_not_gather_notes() -> None:
+    error = DownError("always the same")
+    error.add_note("its own")
+    chain = Fallback(rejecting(), Source("second", error))
+    for _ in range(3):
+        with pytest.raises(DownError):
+            await chain()
+    assert len(error.__notes__) == 2
+    assert error.__notes__[0] == "its own"
+
+
+async def test_an_exception_that_refuses_notes_reaches_the_caller_as_it_is() -> None:
+    @dataclass(frozen=True)
+    class FrozenError(Exception):
+        code: int
+
+    error = FrozenError(7)
+    with pytest.raises(FrozenError) as caught:
+        await Fallback(rejecting(), Source("second", error))()
+    assert caught.value is error
+
+
+@pytest.mark.parametrize("strike", [KeyboardInterrupt, SystemExit, GeneratorExit, asyncio.CancelledError])
+@pytest.mark.parametrize("on", [Exception, lambda _: True], ids=["types", "predicate"])
+async def test_what_is_no_exception_never_falls_back(strike: type[BaseException], on: object) -> None:
+    error, third = strike(), Source("third")
+    for links in ([Source("first", error), third], [rejecting(), Source("second", error), third]):
+        with pytest.raises(strike) as caught:
+            await Fallback(*links, on=on)()
+        assert caught.value is error
+    assert not hasattr(error, "__notes__")
+    assert third.calls == []
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+async def test_cancelled_in_a_link_the_chain_ends_at_once_and_later_links_never_start(depth: int) -> None:
+    started, last = anyio.Event(), Source("last")
+
+    async def hang() -> None:
+        started.set()
+        await anyio.sleep_forever()
+
+    chain = Fallback(*(rejecting(f"link {n}") for n in range(depth)), hang, last, on=Exception)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(chain)
+        await started.wait()
+        tasks.cancel_scope.cancel()
+    assert last.calls == []
+    counts = chain.health()
+    assert counts["links"]["hang"] == {"answers_total": 0, "errors_total": 0}
+    assert counts["exhausted_total"] == 0
+
+
+async def test_a_deadline_within_a_link_is_an_exception_like_any_other() -> None:
+    async def slow() -> None:
+        with anyio.fail_after(0):
+            await anyio.sleep_forever()
+
+    assert await Fallback(slow, Constant("default"), on=TimeoutError)() == "default"
+
+
+# on=
+
+
+@pytest.mark.parametrize(
+    "on",
+    [DownError, Exception, (OSError, DownError), lambda error: "down" in str(error)],
+    ids=["type", "base", "tuple", "predicate"],
+)
+async def test_on_widens_what_goes_on(on: object) -> None:
+    chain = Fallback(Source("first", DownError("down")), Source("second", DownError("down")), Constant(3), on=on)
+    assert await chain() == 3
+    with pytest.raises(LookupError):
+        await Fallback(Source("first", LookupError("gone")), Constant(3), on=(DownError, OSError))()
+
+
+@pytest.mark.parametrize("on", [DownError, (), lambda _: False], ids=["type", "nothing", "predicate"])
+@pytest.mark.parametrize("error", [RejectedError("bulkhead"), NoAnswer("missed")], ids=["rejected", "no answer"])
+async def test_rejections_and_missing_answers_always_go_on(on: object, error: Exception) -> None:
+    assert await Fallback(Source("first", error), Constant(3), on=on)() == 3
+
+
+@pytest.mark.parametrize("on", [DownError, lambda error: isinstance(error, DownError)], ids=["type", "predicate"])
+async def test_a_group_goes_on_if_each_of_its_leaves_does(on: object) -> None:
+    inner = ExceptionGroup("inner", [DownError(), NoAnswer()])
+    assert (
+        await Fallback(Source("first", ExceptionGroup("all", [RejectedError("r"), inner])), Constant(3), on=on)() == 3
+    )
+    group = ExceptionGroup("mixed", [DownError(), ValueError()])
+    with pytest.raises(ExceptionGroup) as caught:
+        await Fallback(Source("first", group), Constant(3), on=on)()
+    assert caught.value is group
+
+
+async def test_a_group_that_on_names_goes_on_as_itself() -> None:
+    group = ExceptionGroup("any", [ValueError()])
+    assert await Fallback(Source("first", group), Constant(3), on=ExceptionGroup)() == 3
+
+
+async def test_a_group_with_a_cancellation_in_it_passes() -> None:
+    group = BaseExceptionGroup("cancelled", [RejectedError("r"), asyncio.CancelledError()])
+    with pytest.raises(BaseExceptionGroup) as caught:
+        await Fallback(Source("first", group), Constant(3), on=lambda _: True)()
+    assert caught.value is group
+
+
+async def test_a_predicate_that_raises_is_logged_and_the_links_exception_reaches_the_caller(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    error = DownError()
+    with pytest.raises(DownError) as caught:
+        await Fallback(Source("first", error), Constant(3), on=lambda exc: exc.status)()
+    assert caught.value is error
+    assert error.__context__ is None
+    [record] = [record for record in caplog.records if record.name == "recloser"]
+    assert (
+        record.getMessage()
+        == "The predicate `on` of fallback 'first' raised; the exception of 'first' goes to the caller"
+    )
+    assert record.exc_info[0] is AttributeError
+
+
+async def test_an_interrupt_in_a_predicate_goes_through() -> None:
+    def interrupted(_: Exception) -> bool:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await Fallback(Source("first", DownError()), Constant(3), on=interrupted)()
+
+
+# Nested chains
+
+
+async def test_the_sources_and_errors_of_a_chain_within_show() -> None:
+    inner = Fallback(rejecting("replica"), Source("archive"), name="inner")
+    answer = await Fallback(rejecting("primary"), inner).detailed()
+    assert (answer.value, answer.source, answer.degraded) == ("archive answers", "inner/archive", True)
+    assert [source for source, _ in answer.errors] == ["primary", "inner/replica"]
+
+
+async def test_a_chain_within_that_steps_down_as_the_first_link_is_degraded() -> None:
+    inner = Fallback(rejecting("replica"), Source("archive"), name="inner")
+    answer = await Fallback(inner, Constant(0)).detailed()
+    assert (answer.source, answer.degraded) == ("inner/archive", True)
+
+
+async def test_an_exhausted_chain_within_goes_on_whatever_its_own_on_was() -> None:
+    inner = Fallback(Source("replica", DownError()), Source("archive", DownError()), on=DownError, name="inner")
+    answer = await Fallback(rejecting("primary"), inner, Constant("default")).detailed()
+    assert answer.value == "default"
+    assert [(source, type(error)) for source, error in answer.errors] == [
+        ("primary", RejectedError),
+        ("inner", FallbackExhaustedError),
+    ]
+
+
+async def test_an_exception_that_ends_a_chain_within_ends_the_outer_one_with_the_notes_of_both() -> None:
+    error = DownError()
+    inner = Fallback(rejecting("replica"), Source("archive", error), name="inner")
+    with pytest.raises(DownError):
+        await Fallback(rejecting("primary"), inner, Constant(0), name="outer")()
+    assert [note.split(" raised")[0] for note in error.__notes__] == [
+        "Before, in fallback 'inner', 'replica'",
+        "Before, in fallback 'outer', 'primary'",
+    ]
+
+
+# When every link fails
+
+
+async def test_when_every_link_fails_the_errors_come_together_in_order() -> None:
+    chain = Fallback(
+        rejecting("primary"), Source("secondary", DownError("x")), Source("cache", NoAnswer()), on=DownError
+    )
+    with pytest.raises(FallbackExhaustedError) as caught:
+        await chain()
+    assert [(source, type(error)) for source, error in caught.value.errors] == [
+        ("primary", RejectedError),
+        ("secondary", DownError),
+        ("cache", NoAnswer),
+    ]
+    assert str(caught.value) == (
+        "Fallback 'primary' has no answer: 'primary': RejectedError: 'primary' rejected the call; no retry time is "
+        "known; 'secondary': DownError: x; 'cache': NoAnswer (3 sub-exceptions)"
+    )
+    assert caught.value.__context__ is None
+
+
+async def test_an_exhausted_chain_of_rejections_trips_no_breaker_around_it() -> None:
+    breaker = CircuitBreaker(failure_threshold=1)
+    with pytest.raises(FallbackExhaustedError):
+        await breaker(Fallback(rejecting(), Source("cache", NoAnswer())))()
+    assert breaker.state == "closed"
+    assert breaker.health()["failure_total"] == 0
+
+
+async def test_a_breaker_takes_a_cache_that_misses_for_a_dependency_that_answers() -> None:
+    breaker = CircuitBreaker(failure_threshold=1)
+    with pytest.raises(NoAnswer):
+        await breaker.call(Source("cache", NoAnswer("missed")))
+    assert (breaker.health()["success_total"], breaker.health()["failure_total"]) == (1, 0)
+
+
+# What is counted, logged and left behind
+
+
+async def test_answers_and_errors_are_counted_per_source() -> None:
+    primary, cache = rejecting("primary"), Source("cache", NoAnswer())
+    chain = Fallback(primary, cache)
+    with pytest.raises(FallbackExhaustedError):
+        await chain()
+    cache.end = "cached"
+    await chain()
+    primary.end = DownError()
+    with pytest.raises(DownError):
+        await chain()
+    primary.end = "fine"
+    await chain()
+    await chain.detailed()
+    assert chain.health() == {
+        "links": {
+            "primary": {"answers_total": 2, "errors_total": 3},
+            "cache": {"answers_total": 1, "errors_total": 1},
+        },
+        "exhausted_total": 1,
+    }
+
+
+async def test_each_step_down_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    down = Source("primary", DownError("down"))
+    await Fallback(down, Source("cache", NoAnswer("missed")), Constant(0), on=DownError, name="get_user")()
+    assert lines(caplog) == [
+        ("WARNING", "Fallback 'get_user' moved on from 'primary' to 'cache': DownError: down"),
+        ("WARNING", "Fallback 'get_user' moved on from 'cache' to 'constant': NoAnswer: missed"),
+    ]
+
+
+async def test_an_exhausted_chain_is_logged_as_an_error(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(FallbackExhaustedError):
+        await Fallback(Source("cache", NoAnswer("missed")))()
+    assert lines(caplog) == [("ERROR", "Fallback 'cache' has no link left after 'cache': NoAnswer: missed")]
+
+
+async def test_an_answer_and_an_exception_that_ends_a_chain_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    await Fallback(Source("primary"))()
+    with pytest.raises(DownError):
+        await Fallback(Source("primary", DownError()), Constant(0))()
+    assert lines(caplog) == []
+
+
+async def test_a_log_handler_that_raises_does_not_reach_the_caller() -> None:
+    class Rude(logging.Handler):
+        def handle(self, record: logging.LogRecord) -> bool:
+            raise ValueError(record)
+
+    rude, logger = Rude(), logging.getLogger("recloser")
+    logger.addHandler(rude)
+    try:
+        assert await Fallback(rejecting(), Constant(0))() == 0
+    finally:
+        logger.removeHandler(rude)
+
+
+@pytest.mark.parametrize("ends", ["answers", "is exhausted", "raises"])
+async def test_a_call_that_steps_down_leaves_no_garbage_in_cycles(ends: str) -> None:
+    gone = []
+
+    class Witness:
+        def __init__(self) -> None:
+            gone.append(weakref.ref(self))
+
+    async def reject() -> None:
+        witness = Witness()
+        raise RejectedError(str(witness))
+
+    async def end() -> object:
+        witness = Witness()
+        if ends == "answers":
+            return "answer"
+        raise (NoAnswer if ends == "is exhausted" else DownError)(str(witness))
+
+    chain = Fallback(reject, reject, Fallback(reject, end))
+    gc.collect()
+    gc.disable()
+    try:
+        for ask in (chain, chain.detailed):
+            try:
+                await ask()
+            except (FallbackExhaustedError, DownError) as error:
+                del error
+        assert [ref() for ref in gone] == [None] * 8
+    finally:
+        gc.enable()
+
+
+async def test_links_of_one_name_are_told_apart() -> None:
+    chain = Fallback(rejecting("fetch"), rejecting("fetch-2"), rejecting("fetch"), Source("fetch"))
+    assert chain.sources == ("fetch", "fetch-2", "fetch-3", "fetch-4")
+    assert (await chain.detailed()).source == "fetch-4"
+
+
+def test_a_chain_is_named_after_its_first_link() -> None:
+    assert Fallback(functools.partial(rejecting, 1), Constant(0)).name == "rejecting"
+    assert Fallback(Source("primary"), name="get_user").name == "get_user"
+    assert repr(Fallback(Source("primary"), Constant(0), name="get")) == "<Fallback 'get': primary, constant>"
+
+
+def test_a_callable_without_a_name_has_that_of_its_type() -> None:
+    class Client:
+        def __call__(self) -> int:
+            return 1
+
+    assert Fallback(Client()).sources == ("Client",)
+
+
+# What is refused
+
+
+async def stream() -> AsyncIterator[int]:
+    yield 1
+
+
+@pytest.mark.parametrize(
+    ("link", "message"),
+    [
+        (CircuitBreaker("users"), r"'users' closed> is no link: pass the function that it protects, breaker\(fn\)"),
+        ("guest", r"not 'guest'; Constant\('guest'\) always has that answer"),
+        (stream, "is an async generator function; a link returns one answer"),
+    ],
+    ids=["breaker", "value", "generator"],
+)
+@pytest.mark.parametrize("before", [0, 1])
+def test_what_is_no_link_is_refused_with_what_to_pass_instead(link: object, message: str, before: int) -> None:
+    with pytest.raises(TypeError, match=message):
+        Fallback(*[Source("primary")] * before, link)
+
+
+def test_a_coroutine_is_refused_and_closed() -> None:
+    with pytest.raises(TypeError, match="leave out its arguments, the chain passes them"):
+        Fallback(Source("primary")(7))
+
+
+def opens_a_stream() -> AsyncIterator[int]:
+    return stream()
+
+
+@pytest.mark.parametrize("before", [0, 1])
+async def test_an_async_generator_that_a_link_returns_is_refused(before: int) -> None:
+    with pytest.raises(TypeError, match="link 'opens_a_stream' returned an async generator"):
+        await Fallback(*[rejecting()] * before, opens_a_stream)()
+
+
+def test_an_empty_chain_is_refused() -> None:
+    with pytest.raises(ValueError, match="a chain needs at least one link"):
+        Fallback()
+
+
+def test_links_behind_a_constant_are_refused() -> None:
+    with pytest.raises(ValueError, match="links behind it are never asked"):
+        Fallback(Source("primary"), Constant(0), Source("secondary"))
+
+
+def test_a_memory_is_refused_as_the_first_link() -> None:
+    with pytest.raises(ValueError, match="it can't be the first link"):
+        Fallback(LastKnownGood(60, 10), Constant(0))
+
+
+@pytest.mark.parametrize("on", ["down", 7, BaseException, asyncio.CancelledError, (DownError, KeyboardInterrupt), int])
+def test_an_on_that_is_no_condition_on_exceptions_is_refused(on: object) -> None:
+    with pytest.raises(
+        TypeError, match="on must be a subclass of Exception, a tuple of them, or a synchronous predicate"
+    ):
+        Fallback(Source("primary"), on=on)
+
+
+def test_an_asynchronous_predicate_is_refused() -> None:
+    with pytest.raises(TypeError, match="on must be"):
+        Fallback(Source("primary"), on=Source("predicate"))
+
+
+def test_a_name_that_is_no_string_is_refused() -> None:
+    with pytest.raises(TypeError, match="name must be a string, not 7"):
+        Fallback(Source("primary"), name=7)
+
+
+async def test_a_constant_is_returned_as_it_is() -> None:
+    value = Source("value")
+    assert await Fallback(rejecting(), Constant(value))() is value
+    assert value.calls == []
+
+
+def test_a_constant_that_could_be_awaited_once_is_refused() -> None:
+    with pytest.raises(TypeError, match="value must be the answer itself"):
+        Constant(Source("value")())
