@@ -145,8 +145,9 @@ class CallFailed(Event):
         generation: The generation that admitted the call.
         duration_seconds: How long the call ran; None if it was admitted before anybody listened.
         is_probe: Whether it was a trial call.
-        error_type: Qualified name of the exception's type; None if a result was judged a failure.
-        error_message: The exception's message, at most 200 characters.
+        error_type: Qualified name of the exception's type; None without one: a result was judged a failure, or a trial
+            call ran out of time.
+        error_message: The exception's message, at most 200 characters, or what a trial call did instead.
     """
 
     generation: int
