@@ -62,9 +62,10 @@ class Dispatcher:
         if self._queue is not None:
             self._queue.extend(events)
             return
-        self._queue = queue = deque(events)  # only while it is needed: an empty one takes 760 bytes
+        queue = deque(events)  # only while it is needed: an empty one takes 760 bytes
         interrupts: list[BaseException] = []
         try:
+            self._queue = queue
             while queue:
                 event = queue.popleft()
                 for (listener,) in self.entries:
