@@ -230,7 +230,13 @@ def test_memory_of_verdicts_is_bounded() -> None:
 @pytest.mark.parametrize("expected", [Exception, MissError, lambda _: True])
 def test_what_is_never_expected_is_a_success_whatever_is_expected(expected: object) -> None:
     assert classifier(expected).judge(MissError()) is S
-    assert classifier(expected).judge(group(MissError(), RefusedError())) is S
+    assert classifier(expected).judge(group(MissError(), MissError())) is S
+
+
+def test_what_is_never_expected_says_nothing_beside_others() -> None:
+    assert classifier().judge(group(MissError(), RefusedError())) is I
+    assert classifier().judge(group(MissError(), DownError())) is F
+    assert classifier(DownError).judge(group(MissError(), ValueError())) is S
 
 
 def test_what_is_never_expected_is_neutral_if_it_is_ignored() -> None:

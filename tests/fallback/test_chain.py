@@ -21,6 +21,7 @@ from recloser import (
     NoAnswer,
     RejectedError,
 )
+from recloser.policies import Timeout
 from recloser.testing import ManualClock
 from tests.fallback.kit import DownError, Source, behind_open_breaker, lines, rejecting
 
@@ -539,3 +540,18 @@ async def test_a_constant_is_returned_as_it_is() -> None:
 def test_a_constant_that_could_be_awaited_once_is_refused() -> None:
     with pytest.raises(TypeError, match="value must be the answer itself"):
         Constant(Source("value")())
+
+
+def test_a_policy_is_no_link_and_says_what_is() -> None:
+    with pytest.raises(TypeError, match=r"is a policy and no link: pass the function that it protects, policy\(fn\)"):
+        Fallback(Source("primary"), Timeout(1))
+
+
+def test_a_chain_that_nobody_could_ask_makes_an_outer_breaker_neither_better_nor_worse() -> None:
+    async def main() -> None:
+        outer = CircuitBreaker("outer", failure_threshold=1)
+        with pytest.raises(FallbackExhaustedError):
+            await outer.call(Fallback(rejecting(), Source("cache", NoAnswer())))
+        assert (outer.health()["ignored_total"], outer.health()["success_total"]) == (1, 0)
+
+    anyio.run(main)

@@ -461,3 +461,42 @@ def _without_cachetools(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_cachetools_the_error_names_what_to_install() -> None:
     with pytest.raises(ImportError, match=r"LastKnownGood needs cachetools: pip install 'recloser\[cache\]'"):
         LastKnownGood(60, 10)
+
+
+async def test_an_answer_that_is_too_old_when_it_arrives_throws_out_no_other(clock: ManualClock) -> None:
+    may_end, memory, source = anyio.Event(), LastKnownGood(10, 1, clock=clock), Echo("primary")
+
+    async def fetch(name: str) -> object:
+        if name == "slow":
+            await may_end.wait()
+        return await source(name)
+
+    chain = Fallback(fetch, memory)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(chain, "slow")
+        await anyio.wait_all_tasks_blocked()
+        clock.advance(10)
+        await chain("fresh")
+        may_end.set()
+    down(source)
+    assert (await chain.detailed("fresh")).source == "last_known_good"
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+async def test_unhashable_arguments_of_a_memory_in_a_chain_within_are_refused_before_any_link_runs(depth: int) -> None:
+    inner = Fallback(Source("replica"), LastKnownGood(60, 10))
+    for _ in range(depth - 1):
+        inner = Fallback(Source("between"), inner)
+    primary = Source("primary")
+    with pytest.raises(TypeError, match="key="):
+        await Fallback(primary, inner)({})
+    assert primary.calls == []
+
+
+async def test_a_memory_in_a_chain_within_remembers_what_that_chain_says() -> None:
+    primary, replica = rejecting("primary"), Source("replica")
+    chain = Fallback(primary, Fallback(replica, LastKnownGood(60, 10)))
+    assert await chain(7) == "replica answers"
+    replica.end = NoAnswer("down")
+    answer = await chain.detailed(7)
+    assert (answer.value, answer.source) == ("replica answers", "replica/last_known_good")

@@ -139,7 +139,7 @@ async def test_a_policy_whose_links_all_fail_says_so() -> None:
 def test_a_policy_says_what_it_is() -> None:
     policy = fallback(Source("cached"), Constant(0))
     assert policy.kind == "fallback"
-    assert repr(policy) == "<fallback to cached, constant>"
+    assert repr(policy) == "<fallback 'fallback': to cached, constant>"
 
 
 def test_a_policy_without_links_is_refused() -> None:
@@ -154,7 +154,7 @@ def test_a_policy_with_links_behind_a_constant_is_refused() -> None:
 
 @pytest.mark.parametrize("fn", [lambda: 1, 7, int])
 def test_what_is_no_coroutine_function_is_not_decorated(fn: object) -> None:
-    with pytest.raises(TypeError, match=r"decorates coroutine functions, not .*; Fallback\(fn, ...\) takes plain ones"):
+    with pytest.raises(TypeError, match=r"decorates coroutine functions, .*; Fallback\(fn, ...\) takes plain ones too"):
         fallback(Constant(0))(fn)
 
 

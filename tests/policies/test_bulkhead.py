@@ -137,6 +137,25 @@ async def test_an_async_generator_waits_in_the_queue_too() -> None:
         assert [number async for number in numbers()] == [1]
 
 
+async def test_a_place_that_the_limiter_has_lent_twice_is_given_back_and_waited_for() -> None:
+    """What anyio before 4.15 does when a newcomer overtakes one who has been woken and does not run yet."""
+    bulkhead, order = Bulkhead(1, 1), []
+    async with anyio.create_task_group() as tasks:
+        leave = await bulkhead._admit()
+        room = bulkhead._rooms.latest
+        tasks.start_soon(bulkhead.call, order.append, "waiter")
+        await anyio.wait_all_tasks_blocked()
+        leave()
+        newcomer = object()
+        room.total_tokens = 2
+        room.acquire_on_behalf_of_nowait(newcomer)
+        room.total_tokens = 1
+        await anyio.wait_all_tasks_blocked()
+        order.append("newcomer")
+        room.release_on_behalf_of(newcomer)
+    assert order == ["newcomer", "waiter"]
+
+
 def test_one_event_loop_after_another_asyncio_and_trio() -> None:
     bulkhead = Bulkhead(1, 1)
 

@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable
 import anyio
 import pytest
 
-from recloser import CircuitBreakerOpenError, CircuitState
+from recloser import CircuitBreakerOpenError, CircuitState, RejectedError
+from recloser.errors import MisuseError
 from recloser.policies import Hedge, RetryBudget
 from recloser.testing import ManualClock, Schedule, explore
-from tests.policies.kit import DownError, breaker, totals
+from tests.policies.kit import Dependency, DownError, breaker, totals
 
 pytestmark = pytest.mark.anyio
 
@@ -97,6 +98,14 @@ async def test_a_rejected_attempt_starts_no_further_ones() -> None:
     with pytest.raises(CircuitBreakerOpenError):
         await Hedge(2, 5).call(circuit.call, attempts.ask)
     assert circuit.health()["rejected_total"] == 1
+
+
+@pytest.mark.parametrize("error", [ExceptionGroup("all", [RejectedError("inner")]), MisuseError("wrong")])
+async def test_a_group_of_rejections_and_misuse_start_no_further_attempts(error: Exception) -> None:
+    dependency = Dependency(error)
+    with pytest.raises(type(error)):
+        await Hedge(1, 3, budget=None).call(dependency.ask)
+    assert dependency.calls == 1
 
 
 async def test_the_losers_cancellation_is_neutral_for_a_breaker_inside() -> None:

@@ -1,7 +1,9 @@
 """`Pipeline`: several policies around one call, in an order that can be read."""
 
+import inspect
 import warnings
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import anyio
@@ -12,9 +14,15 @@ from recloser import (
     CallTimeoutError,
     CircuitBreaker,
     CircuitState,
+    Constant,
     ExponentialBackoff,
+    FallbackExhaustedError,
+    LastKnownGood,
+    NoAnswer,
     RejectedError,
+    fallback,
 )
+from recloser import Fallback as RealFallback
 from recloser.policies import Bulkhead, ConfigurationWarning, Hedge, Pipeline, RateLimit, Retry, Timeout
 from tests.policies.kit import Dependency, DownError, breaker, totals
 
@@ -99,8 +107,44 @@ async def test_arguments_reach_the_function() -> None:
     async def add(one: int, *, two: int) -> int:
         return one + two
 
-    pipeline = Pipeline(Retry(2), CircuitBreaker("add"), Timeout(1), Bulkhead(1), Hedge(5))
+    pipeline = Pipeline(Retry(2), Hedge(5), CircuitBreaker("add"), Timeout(1), Bulkhead(1))
     assert await pipeline.call(add, 1, two=2) == await pipeline(add)(1, two=2) == 3
+
+
+@pytest.mark.parametrize("decorated", [True, False], ids=["decorated", "called"])
+async def test_the_links_of_a_fallback_and_their_memory_get_the_callers_own_arguments(*, decorated: bool) -> None:
+    asked: list[tuple[object, ...]] = []
+
+    def link(*args: object, **kwargs: object) -> str:
+        asked.append((args, kwargs))
+        raise NoAnswer
+
+    async def fetch(uid: int, *, field: str) -> str:
+        return f"{field} of {uid}"
+
+    circuit, memory = breaker(), LastKnownGood(60, 10, key=lambda uid, *, field: (uid, field))
+    pipeline = Pipeline(fallback(link, memory), Retry(), circuit, Timeout(1))
+    ask = pipeline(fetch) if decorated else partial(pipeline.call, fetch)
+    assert await ask(7, field="name") == "name of 7"
+    await circuit.force_open("drill")
+    assert await ask(7, field="name") == "name of 7"
+    assert asked == [((7,), {"field": "name"})]
+    with pytest.raises(FallbackExhaustedError):
+        await ask(8, field="name")
+
+
+async def test_what_a_fallback_remembers_of_one_function_is_not_served_for_another() -> None:
+    circuit = breaker()
+    pipeline = Pipeline(fallback(LastKnownGood(60, 10)), circuit)
+    assert await pipeline.call(answer) == "answer"
+    await circuit.force_open("drill")
+    with pytest.raises(FallbackExhaustedError):
+        await pipeline.call(Dependency().ask)
+    assert await pipeline.call(answer) == "answer"
+
+
+async def answer() -> str:
+    return "answer"
 
 
 async def test_an_async_generator_needs_policies_that_decorate_one() -> None:
@@ -143,12 +187,38 @@ def test_the_usual_orders_warn_of_nothing() -> None:
     circuit = breaker(clock=lambda: 0.0)
     assert made_with_warnings(Fallback(), Retry(), circuit, Timeout(1), Bulkhead(1)) == []
     assert made_with_warnings(Timeout(10), Retry(), circuit, Timeout(1)) == []
-    assert made_with_warnings(RateLimit(1, 1), Retry(), Hedge(1), circuit) == []
+    assert made_with_warnings(Retry(), RateLimit(1, 1), Hedge(1), circuit) == []
+
+
+def test_a_pipeline_without_a_name_warns_once_however_often_it_is_made() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for _ in range(50):
+            Pipeline(breaker(clock=lambda: 0.0), Retry())
+    assert len(caught) == 1
+
+
+def test_a_chain_in_place_of_a_policy_is_refused_with_what_to_write_instead() -> None:
+    with pytest.raises(TypeError, match=r"must be an object with a method call.*; fallback\(\.\.\.\) makes a policy"):
+        Pipeline(RealFallback(answer, Constant("none")))
+
+
+def test_a_decorated_stream_is_unwrapped_to_its_function() -> None:
+    async def numbers(first: int) -> AsyncIterator[int]:
+        yield first
+
+    stream = Pipeline(breaker(clock=lambda: 0.0), Bulkhead(1))(numbers)
+    assert inspect.unwrap(stream) is numbers
+    assert list(inspect.signature(stream).parameters) == ["first"]
 
 
 @pytest.mark.parametrize(
     ("policies", "head"),
     [
+        (lambda circuit: (circuit, Hedge(1)), "hedge inside breaker: the breaker sees one outcome for all attempts"),
+        (lambda _: (RateLimit(1, 1), Retry()), "retry inside rate_limit: further attempts pass the limit"),
+        (lambda _: (Retry(), Retry()), "retry inside retry: the attempts of the two multiply"),
+        (lambda _: (Timeout(1), Fallback()), "fallback inside timeout: when the deadline runs out"),
         (lambda circuit: (circuit, Retry()), "retry inside breaker: the breaker sees one outcome for all attempts"),
         (lambda circuit: (Timeout(1), circuit), "timeout outside breaker: the breaker sees its call cancelled"),
         (lambda circuit: (circuit, Fallback()), "fallback inside breaker: the breaker sees the fallback's answer"),

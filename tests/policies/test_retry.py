@@ -1,8 +1,10 @@
 """`Retry`: a failure that may pass is tried again, without a storm."""
 
 import asyncio
+import gc
 import importlib
 import logging
+from contextlib import suppress
 from itertools import pairwise
 from random import Random
 
@@ -366,3 +368,20 @@ def test_many_callers_of_one_policy_do_not_disturb_each_other() -> None:
         await schedule.join()
 
     explore(scenario, schedules=200)
+
+
+async def test_a_call_that_fails_in_the_end_leaves_no_garbage() -> None:
+    retry, dependency = Retry(3, 0, budget=None), Dependency(DownError())
+
+    async def fail() -> None:
+        with suppress(DownError):
+            await retry.call(dependency.ask)
+
+    await fail()
+    gc.collect()
+    gc.disable()
+    try:
+        await fail()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

@@ -83,7 +83,10 @@ class Classifier:
         return outcome
 
     def _judge_leaves(self, group: BaseExceptionGroup[BaseException]) -> Outcome:
-        outcomes = {self._judge_one(leaf) for leaf in _leaves(group) if not self._is_cancellation(leaf)}
+        told = [leaf for leaf in leaves(group) if not self._is_cancellation(leaf)]
+        # Beside others, an answer that there is none says nothing: a rejection and an empty cache reached nobody.
+        others = [leaf for leaf in told if not isinstance(leaf, self._never_expected)]
+        outcomes = {self._judge_one(leaf) for leaf in others or told}
         if Outcome.FAILURE in outcomes:
             return Outcome.FAILURE
         return Outcome.SUCCESS if Outcome.SUCCESS in outcomes else Outcome.IGNORED
@@ -108,8 +111,9 @@ def _types(spec: ExceptionSpec) -> tuple[type[BaseException], ...]:
     return (spec,) if isinstance(spec, type) else ()
 
 
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    pending: list[BaseException] = [group]
+def leaves(exc: BaseException) -> Iterator[BaseException]:
+    """Return the exceptions in a group, and in the groups within; of another exception, itself."""
+    pending: list[BaseException] = [exc]
     while pending:
         exc = pending.pop()
         if isinstance(exc, BaseExceptionGroup):

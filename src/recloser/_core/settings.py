@@ -39,8 +39,8 @@ class Settings:
         """Refuse what lies outside its range."""
         if not isinstance(self.trip_when, ConsecutiveFailures | FailureRate | FailureCount | SlowCallRate | AnyOf):
             raise TypeError(f"trip_when must be a trip rule such as FailureRate(0.5), not {self.trip_when!r}")
-        _check_exceptions("expected_exception", self.expected_exception)
-        _check_exceptions("ignored_exception", self.ignored_exception)
+        check_exceptions("expected_exception", self.expected_exception)
+        check_exceptions("ignored_exception", self.ignored_exception)
         if self.failed_result is not None and not callable(self.failed_result):
             raise TypeError(f"failed_result must be a predicate on the result or None, not {self.failed_result!r}")
         _check_synchronous("failed_result", self.failed_result)
@@ -95,7 +95,7 @@ def _backoff(value: object) -> Backoff:
     return ConstantBackoff(checks.seconds("reset_timeout_seconds", value, zero=True))
 
 
-def _check_exceptions(argument: str, spec: object) -> None:
+def check_exceptions(argument: str, spec: object) -> None:
     types = spec if isinstance(spec, tuple) else (spec,)
     _check_synchronous(argument, spec)
     if all(isinstance(item, type) and issubclass(item, BaseException) for item in types):

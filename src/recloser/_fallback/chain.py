@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     Errors = tuple[tuple[str, Exception], ...]
 
 ALWAYS = (RejectedError, NoAnswer, FallbackExhaustedError)
-NO_MEMOS: Mapping[MemoryLink, Memo] = {}
 
 
 class Chain:
@@ -45,9 +44,13 @@ class Chain:
         "_memories",
         "_name",
         "_predicate",
+        "_remembers",
         "_sources",
         "_types",
     )
+
+    _remembers: bool
+    """Whether there is a memory in the chain, or in a chain within it."""
 
     def __init__(self, links: Sequence[Link], on: Condition, name: str | None) -> None:
         if name is not None and not isinstance(name, str):
@@ -55,6 +58,7 @@ class Chain:
         self._types, self._predicate = _condition(on)
         self._links = tuple(links)
         self._memories = tuple(link for link in links if isinstance(link, MemoryLink))
+        self._remembers = bool(self._memories) or any(isinstance(link, Chain) and link._remembers for link in links)
         self._name = links[0].name if name is None else name
         self._sources = _told_apart([link.name for link in links])
         self._answers = [0] * len(links)
@@ -82,9 +86,19 @@ class Chain:
             "exhausted_total": self._exhausted,
         }
 
-    async def _ask(self, args: tuple[Any, ...], kwargs: dict[str, Any], _: Mapping[MemoryLink, Memo], /) -> Found:
+    async def _ask(self, args: tuple[Any, ...], kwargs: dict[str, Any], memos: Mapping[MemoryLink, Memo], /) -> Found:
         """Answer as a link of another chain."""
-        return await self._walk(self._links, None, args, kwargs)
+        return await self._walk(self._links, None, args, kwargs, memos=memos)
+
+    def _memos(
+        self, links: tuple[Link, ...], subject: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Mapping[MemoryLink, Memo]:
+        """Return what the call is remembered by, in the chains within too: what can't be is refused here and now."""
+        memos = {link: link.memo(subject, args, kwargs) for link in self._memories}
+        for link in links:
+            if isinstance(link, Chain):
+                memos.update(link._memos(link._links, None, args, kwargs))
+        return memos
 
     async def _walk(
         self,
@@ -93,6 +107,8 @@ class Chain:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         errors: Errors = (),
+        *,
+        memos: Mapping[MemoryLink, Memo] | None = None,
     ) -> Found:
         """Ask one link after the other.
 
@@ -102,12 +118,14 @@ class Chain:
             args: The call's arguments.
             kwargs: The call's arguments.
             errors: What the first links have raised already; the walk begins behind them.
+            memos: What the call is remembered by, if the chain around this one has found that out.
 
         Raises:
             FallbackExhaustedError: No link had an answer.
             BaseException: What a link raised for which the chain does not go on.
         """
-        memos = {link: link.memo(subject, args, kwargs) for link in self._memories} if self._memories else NO_MEMOS
+        if memos is None:
+            memos = self._memos(links, subject, args, kwargs)
         found: Found | None
         try:
             for position in range(len(errors), len(links)):
@@ -131,9 +149,9 @@ class Chain:
         """Count an answer, have it remembered by the memories behind its link, and tell how it was come by."""
         self._answers[position] += 1
         if found.is_fresh:
-            for link, memo in memos.items():
+            for link in self._memories:
                 if link.position > position:
-                    link.memory._remember(memo, found.value)
+                    link.memory._remember(memos[link], found.value)
         source = self._sources[position]
         if is_chain:
             inner = ((f"{source}/{below}", exc) for below, exc in found.errors)

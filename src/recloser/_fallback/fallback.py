@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from dataclasses import dataclass
 from types import AsyncGeneratorType, CoroutineType
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, ParamSpec
 
 from recloser._fallback.chain import Chain
 from recloser._fallback.links import Constant, ConstantLink, FunctionLink, Link, link_at, refuse_generator
-from recloser._protect import is_kind
+from recloser._protect import is_kind, name_after
 from recloser.errors import MisuseError, RejectedError
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ class Fallback(Chain, Generic[P, T]):
         super().__init__(_links(links), on, name)
         self._wrapper: object = None
         first = self._links[0]
-        self._first = first.fn if isinstance(first, FunctionLink) and not self._memories else None
+        self._first = first.fn if isinstance(first, FunctionLink) and not self._remembers else None
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """Return the answer of the first link that has one.
@@ -203,13 +202,16 @@ class FallbackPolicy:
             TypeError: `fn` is no coroutine function.
         """
         if not is_kind(inspect.iscoroutinefunction, fn):
-            raise TypeError(f"fallback() decorates coroutine functions, not {fn!r}; Fallback(fn, ...) takes plain ones")
+            raise TypeError(
+                f"fallback() decorates coroutine functions, not {fn!r}; Fallback(fn, ...) takes plain ones too, and a "
+                "stream has no fallback: what it has delivered can't be taken back"
+            )
         chain: Fallback[P, T] = Fallback(fn, *self._given, on=self._on, name=self._name)
 
-        @functools.wraps(fn)
         async def answered(*args: P.args, **kwargs: P.kwargs) -> T:
             return await chain(*args, **kwargs)
 
+        name_after(answered, fn)
         wrapper = cast("Chained[P, T]", answered)
         wrapper.chain = chain
         wrapper.detailed = chain.detailed  # type: ignore[method-assign] # a method to type checkers
@@ -251,9 +253,13 @@ class FallbackPolicy:
         """
         return self._chain.health()
 
+    def __str__(self) -> str:
+        """Name the policy and its links."""
+        return f"fallback {self._chain.name!r}: to {', '.join(self._chain.sources[1:])}"
+
     def __repr__(self) -> str:
-        """Name the links."""
-        return f"<fallback to {', '.join(self._chain.sources[1:])}>"
+        """Name the policy and its links."""
+        return f"<{self}>"
 
 
 def fallback(*links: AnyLink[Any], on: Condition = RejectedError, name: str | None = None) -> FallbackPolicy:

@@ -140,6 +140,8 @@ def link_at(position: int, given: object) -> Link:
         return MemoryLink(given.name, given, position)
     if isinstance(given, CircuitBreaker):
         raise TypeError(f"{given!r} is no link: pass the function that it protects, breaker(fn)")
+    if isinstance(getattr(given, "kind", None), str) and callable(getattr(given, "call", None)):
+        raise TypeError(f"{given!r} is a policy and no link: pass the function that it protects, policy(fn)")
     if inspect.iscoroutine(given):
         given.close()
         raise TypeError(f"a link is the function itself, not {given!r}: leave out its arguments, the chain passes them")

@@ -179,7 +179,7 @@ class LastKnownGood:
             return
         try:
             _, started = self._cache.get(memo.key, NOTHING)
-            if started <= memo.started:
+            if started <= memo.started and self._clock() - memo.started < self._ttl_seconds:
                 self._cache[memo.key] = (value, memo.started)
         except Exception:  # noqa: BLE001 - whatever a clock or an __eq__ of a key raises
             log(logging.ERROR, "%r could not remember an answer", self.name, exc_info=True)

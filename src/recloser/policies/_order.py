@@ -21,6 +21,16 @@ AGAINST = {
     ("bulkhead", "retry"): (
         "a call holds its place while it waits between its attempts: put the bulkhead inside the retry"
     ),
+    ("rate_limit", "retry"): ("further attempts pass the limit uncounted: put the rate limit inside the retry"),
+    ("retry", "retry"): "the attempts of the two multiply: give one of them all the attempts",
+    ("breaker", "hedge"): (
+        "the breaker sees one outcome for all attempts, so that a hedge hides slow and failed ones from it: put the "
+        "breaker inside the hedge"
+    ),
+    ("timeout", "fallback"): (
+        "when the deadline runs out, the fallback is cancelled with all the rest and answers nothing: put the fallback "
+        "outside the timeout"
+    ),
     ("hedge", "retry"): (
         "each hedge makes all attempts, so that one call becomes many: put the hedge inside the retry"
     ),

@@ -9,15 +9,15 @@ A `Pipeline` knows policies by `kind`, a string such as "retry"; what has no kin
 
 from __future__ import annotations
 
-import functools
 import inspect
 import itertools
 from abc import ABC, abstractmethod
 from types import AsyncGeneratorType
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, TypeVar, overload
 
-from recloser._protect import is_kind
-from recloser.errors import MisuseError
+from recloser._core.outcomes import leaves
+from recloser._protect import is_kind, name_after
+from recloser.errors import MisuseError, RejectedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
@@ -116,7 +116,7 @@ class Policy(ABC):
         return self._dress(self._around(fn), fn)
 
     def _dress(self, wrapper: Any, fn: Any) -> Any:  # noqa: ANN401 - any function
-        functools.update_wrapper(wrapper, fn)
+        name_after(wrapper, fn)
         wrapper.policy = self
         return wrapper
 
@@ -185,6 +185,11 @@ class AdmittingPolicy(StreamPolicy):
                 leave()
 
         return self._dress(protected, fn)
+
+
+def rejections(exc: BaseException) -> list[RejectedError]:
+    """Return the rejections among an exception's leaves."""
+    return [leaf for leaf in leaves(exc) if isinstance(leaf, RejectedError)]
 
 
 def is_awaitable(result: object) -> bool:

@@ -117,8 +117,12 @@ class Bulkhead(AdmittingPolicy):
         if room.statistics().tasks_waiting >= self._max_queue:
             raise BulkheadFullError(self._name, None, self._max_concurrent, self._max_queue)
         with anyio.move_on_after(timeout):
-            await room.acquire_on_behalf_of(place)
-            return room
+            while True:
+                await room.acquire_on_behalf_of(place)
+                if room.borrowed_tokens <= self._max_concurrent:
+                    return room
+                # anyio before 4.15 lends a place to a newcomer that it has promised to one who waits.
+                room.release_on_behalf_of(place)
         raise BulkheadFullError(self._name, None, self._max_concurrent, self._max_queue, timeout)
 
     def _settings(self) -> str:

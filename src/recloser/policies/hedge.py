@@ -20,11 +20,11 @@ import anyio
 
 from recloser._cancellation import is_cancellation
 from recloser._core import checks
-from recloser._core.outcomes import _leaves
+from recloser._core.outcomes import leaves
 from recloser._core.wording import plural
-from recloser.errors import RejectedError
+from recloser.errors import MisuseError
 from recloser.policies._budget import budget_of
-from recloser.policies._policy import Policy, is_awaitable
+from recloser.policies._policy import Policy, is_awaitable, rejections
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -176,7 +176,7 @@ class _Race:
         except BaseException as exc:  # noqa: BLE001 - a cancellation too: the task ends here anyway
             self._errors[number] = exc
             self._is_over |= _is_fatal(exc)
-            self.is_closed |= self._is_over or isinstance(exc, RejectedError)
+            self.is_closed |= self._is_over or isinstance(exc, MisuseError) or bool(rejections(exc))
         else:
             if not self._is_won:
                 self._value = result
@@ -187,5 +187,4 @@ class _Race:
 
 def _is_fatal(exc: BaseException) -> bool:
     """Return whether an error is neither an `Exception` nor a cancellation, or holds one that isn't."""
-    leaves = _leaves(exc) if isinstance(exc, BaseExceptionGroup) else (exc,)
-    return not all(isinstance(leaf, Exception) or is_cancellation(leaf) for leaf in leaves)
+    return not all(isinstance(leaf, Exception) or is_cancellation(leaf) for leaf in leaves(exc))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,31 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from recloser.policies._policy import Guarding, Wrapped
+
+
+class Step:
+    """A function under one policy, called with the caller's own arguments.
+
+    Equal to another one of the same policy and function: a fallback's memory is to know it again.
+    """
+
+    __slots__ = ("_call", "_fn")
+
+    def __init__(self, call: Callable[..., Any], fn: Callable[..., Any]) -> None:
+        self._call = call
+        self._fn = fn
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the function's result
+        """Call the function under the policy."""
+        return self._call(self._fn, *args, **kwargs)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare policy and function."""
+        return isinstance(other, Step) and (self._call, self._fn) == (other._call, other._fn)
+
+    def __hash__(self) -> int:
+        """Hash policy and function."""
+        return hash((self._call, self._fn))
 
 
 class Pipeline(StreamPolicy):
@@ -38,7 +62,7 @@ class Pipeline(StreamPolicy):
         ConfigurationWarning: The order has a known drawback.
     """
 
-    __slots__ = ("_call", "_objections", "_policies")
+    __slots__ = ("_objections", "_policies")
 
     kind = "pipeline"
 
@@ -48,14 +72,16 @@ class Pipeline(StreamPolicy):
             raise ValueError("a pipeline needs at least one policy, outermost first")
         for policy in policies:
             if isinstance(policy, type) or not callable(getattr(policy, "call", None)):
-                raise TypeError(f"a policy must be an object with a method call(fn, *args, **kwargs), not {policy!r}")
+                hint = "; fallback(...) makes a policy of a chain's links" if hasattr(policy, "detailed") else ""
+                raise TypeError(
+                    f"a policy must be an object with a method call(fn, *args, **kwargs), not {policy!r}{hint}"
+                )
         self._policies = tuple(inner for policy in policies for inner in _flat(policy))
-        outermost, *others = (policy.call for policy in self._policies)
-        self._call = functools.partial(outermost, *others)  # each calls the next one, the last one the function
         self._objections = frozenset(_objections(self._policies))
         told = frozenset(told for policy in policies if isinstance(policy, Pipeline) for told in policy._objections)
         for objection in sorted(self._objections - told):
-            warnings.warn(f"{self._name}: {objection}", ConfigurationWarning, stacklevel=2)
+            text = objection if name is None else f"{name}: {objection}"  # with a made-up name each were a new one
+            warnings.warn(text, ConfigurationWarning, stacklevel=2)
 
     @property
     def policies(self) -> tuple[Guarding, ...]:
@@ -68,17 +94,23 @@ class Pipeline(StreamPolicy):
         return "\n".join((f"Pipeline {self._name!r}, outermost first:", *lines))
 
     def _around(self, fn: Callable[..., Any]) -> Wrapped:
+        outermost, *others = self._policies
+        for policy in reversed(others):
+            fn = Step(policy.call, fn)
+        call = outermost.call
+
         async def protected(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the signature is the function's
-            return await self._call(fn, *args, **kwargs)
+            return await call(fn, *args, **kwargs)
 
         return protected
 
     def _decorate_stream(self, fn: Any) -> Any:  # noqa: ANN401 - typed where it is called
+        wrapper = fn
         for policy in reversed(self._policies):
             if not callable(policy):
                 raise TypeError(f"{policy!r} does not decorate async generator functions: it has only call()")
-            fn = policy(fn)
-        return self._dress(fn, fn)
+            wrapper = policy(wrapper)
+        return self._dress(wrapper, fn)
 
     def _settings(self) -> str:
         return " > ".join(map(_kind, self._policies))

@@ -22,13 +22,13 @@ import anyio
 from recloser._cancellation import is_cancellation
 from recloser._core import checks
 from recloser._core.backoff import ConstantBackoff, ExponentialBackoff
-from recloser._core.outcomes import Classifier, Outcome, _leaves
-from recloser._core.settings import _check_exceptions
+from recloser._core.outcomes import Classifier, Outcome
+from recloser._core.settings import check_exceptions
 from recloser._core.wording import plural
 from recloser._delivery import describe, log
 from recloser.errors import MisuseError, RejectedError
 from recloser.policies._budget import budget_of
-from recloser.policies._policy import Policy, is_awaitable
+from recloser.policies._policy import Policy, is_awaitable, rejections
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,9 +121,9 @@ class Retry(Policy):
                 if delay is None:
                     raise
                 course = _Course(self, exc, delay)
-            return await self._retrying(
-                sleep=anyio.sleep, retry=course.goes_on, stop=course.ends, wait=course.wait, reraise=True
-            )(course.attempt, fn, args, kwargs)
+            retrying = self._retrying(sleep=anyio.sleep, retry=course.goes_on, wait=course.wait)
+            await retrying(course.attempt, fn, args, kwargs)
+            return course.verdict()
 
         return protected
 
@@ -143,7 +143,7 @@ class Retry(Policy):
             log(logging.ERROR, "The predicate of %r raised; the call is not tried again", self._name, exc_info=fault)
             return None
         after = _retry_after(exc)
-        if verdict is Outcome.SUCCESS or after is None or (verdict is Outcome.IGNORED and not _rejections(exc)):
+        if verdict is Outcome.SUCCESS or after is None or (verdict is Outcome.IGNORED and not rejections(exc)):
             return None
         delay = after + self._backoff.open_seconds(attempt, self._random)
         if waited + delay > self._max_wait_seconds:
@@ -169,60 +169,60 @@ class Retry(Policy):
 
 
 class _Course:
-    """The attempts of one call, as tenacity makes them; the first one has been made, and its failure is told again."""
+    """The attempts of one call, as tenacity makes them.
 
-    __slots__ = ("_delay", "_first", "_number", "_policy", "_waited")
+    An attempt that fails does not raise: tenacity would hold on to the error, whose traceback holds tenacity's frames.
+    """
+
+    __slots__ = ("_delay", "_error", "_number", "_policy", "_value", "_waited")
 
     def __init__(self, policy: Retry, first: Exception, delay: float) -> None:
         self._policy = policy
-        self._first: Exception | None = first
-        self._number = 1
+        self._error: Exception | None = first
+        self._value: Any = None
+        self._number = 0
         self._waited = 0.0
         self._delay: float | None = delay
 
-    async def attempt(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - the function's result
-        """Make an attempt, and decide about the next one if it fails."""
-        first, self._first = self._first, None
-        if first is not None:
-            try:
-                raise first
-            finally:
-                del first  # the error's traceback holds this frame
+    async def attempt(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Make an attempt, and decide about the next one if it fails; the first one has been made already."""
         self._number += 1
+        if self._number == 1:
+            return
         self._waited += self._delay or 0.0
-        self._delay = None
+        self._delay = self._error = None
         try:
             result = fn(*args, **kwargs)
             if type(result) is CoroutineType or is_awaitable(result):
                 result = await result
-            return result  # noqa: TRY300 - as in Retry._run
-        except Exception as exc:
+            self._value = result
+        except Exception as exc:  # noqa: BLE001 - verdict() raises it
+            self._error = exc
             self._delay = self._policy._delay_after(exc, self._number, self._waited)
-            raise
 
     def goes_on(self, _state: RetryCallState) -> bool:
         """Return whether there is to be another attempt."""
         return self._delay is not None
 
-    def ends(self, _state: RetryCallState) -> bool:
-        """Return whether there is to be none; asked alone where the function raised tenacity's own `TryAgain`."""
-        return self._delay is None
-
     def wait(self, _state: RetryCallState) -> float:
         """Return the seconds until the next attempt."""
         return self._delay or 0.0
 
-
-def _rejections(exc: Exception) -> list[RejectedError]:
-    """Return the rejections among an exception's leaves."""
-    leaves = _leaves(exc) if isinstance(exc, BaseExceptionGroup) else (exc,)
-    return [leaf for leaf in leaves if isinstance(leaf, RejectedError)]
+    def verdict(self) -> Any:  # noqa: ANN401 - the function's result
+        """Return the result, or raise the last attempt's error."""
+        error, self._error = self._error, None
+        if error is None:
+            return self._value
+        try:
+            raise error
+        finally:
+            del error  # its traceback holds this frame
 
 
 def _retry_after(exc: Exception) -> float | None:
     """Return the seconds before which no attempt makes sense, 0 if nothing was rejected; None if they are unknown."""
     longest = 0.0
-    for rejection in _rejections(exc):
+    for rejection in rejections(exc):
         if rejection.retry_after is None:
             return None
         longest = max(longest, rejection.retry_after)
@@ -236,7 +236,7 @@ def _backoff(value: object) -> Backoff:
 
 
 def _check_retryable(on: ExceptionSpec) -> None:
-    _check_exceptions("on", on)
+    check_exceptions("on", on)
     for kind in on if isinstance(on, tuple) else (on,):
         if isinstance(kind, type) and not issubclass(kind, Exception):
             raise TypeError(f"on must name subclasses of Exception: {kind.__name__} ends a program or a task")
