@@ -179,6 +179,7 @@ async def cached(amount: int, *, currency: str = "EUR") -> str:
 
 
 chain = Fallback(charge, cached, LastKnownGood(60, 100), Constant("free"), on=(OSError, TimeoutError), name="charge")
+optional = Fallback(charge, Constant(None))
 plain = Fallback(total, on=lambda error: "down" in str(error))
 nested = Fallback(charge, chain, Constant("free"), on=OSError)
 
@@ -186,6 +187,18 @@ nested = Fallback(charge, chain, Constant("free"), on=OSError)
 @fallback(cached, LastKnownGood(60, 100, key=str), Constant("free"))
 @breaker
 async def guarded(amount: int) -> str:
+    return str(amount)
+
+
+@fallback(Constant(None))
+async def optional_too(amount: int) -> str:
+    """Falls back to an answer of another type."""
+    return str(amount)
+
+
+@fallback(LastKnownGood(60, 100))
+async def remembered(amount: int) -> str:
+    """Falls back to what it said itself."""
     return str(amount)
 
 
@@ -207,7 +220,10 @@ async def fallen_back() -> None:
     assert_type(await guarded.detailed(7), Answer[str])
     assert_type(await Shop().fetch("key"), bytes)
     assert_type(await Shop.fetch.detailed(Shop(), "key"), Answer[bytes])
-    assert_type(await fallback(cached).call(refund, 7), float)
+    assert_type(await fallback(cached).call(refund, 7), float | str)
+    assert_type(await optional(7), str | None)
+    assert_type(await optional_too(7), str | None)
+    assert_type(await remembered(7), str)
     try:
         await chain(7)
     except FallbackExhaustedError as error:

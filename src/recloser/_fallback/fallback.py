@@ -5,7 +5,19 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass
 from types import AsyncGeneratorType, CoroutineType
-from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Concatenate,
+    Generic,
+    Never,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    cast,
+    overload,
+)
 
 from recloser._fallback.chain import Chain
 from recloser._fallback.links import Constant, ConstantLink, FunctionLink, Link, link_at, refuse_generator
@@ -25,6 +37,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 Q = ParamSpec("Q")
 T = TypeVar("T")
+D = TypeVar("D")
+E = TypeVar("E")
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -87,10 +101,28 @@ class Fallback(Chain, Generic[P, T]):
     ) -> None: ...
     @overload
     def __init__(
+        self: Fallback[Q, E | D],
+        primary: Callable[Q, Awaitable[E]],
+        /,
+        *links: AnyLink[D],
+        on: Condition = RejectedError,
+        name: str | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
         self,
         primary: Callable[P, T],
         /,
         *links: AnyLink[T],
+        on: Condition = RejectedError,
+        name: str | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Fallback[Q, E | D],
+        primary: Callable[Q, E],
+        /,
+        *links: AnyLink[D],
         on: Condition = RejectedError,
         name: str | None = None,
     ) -> None: ...
@@ -170,7 +202,7 @@ class Chained(Protocol[P, T]):
     ) -> Callable[Q, Coroutine[Any, Any, T]]: ...
 
 
-class FallbackPolicy:
+class FallbackPolicy(Generic[D]):
     """Links to fall back to, without the primary: decorates it, or is handed it with each call.
 
     Made by `fallback()`. One policy may serve many primaries; what is remembered of one is never served for another.
@@ -183,7 +215,7 @@ class FallbackPolicy:
 
     kind: ClassVar[str] = "fallback"
 
-    def __init__(self, links: tuple[AnyLink[Any], ...], on: Condition, name: str | None) -> None:
+    def __init__(self, links: tuple[AnyLink[D], ...], on: Condition, name: str | None) -> None:
         if not links:
             raise ValueError("fallback() needs at least one link to fall back to")
         place = ConstantLink("primary", None)  # keeps the place of the primary, which comes with each call
@@ -192,7 +224,7 @@ class FallbackPolicy:
         self._on: Condition = on
         self._name = name
 
-    def __call__(self, fn: Callable[P, Awaitable[T]], /) -> Chained[P, T]:
+    def __call__(self, fn: Callable[P, Awaitable[T]], /) -> Chained[P, T | D]:
         """Decorate a coroutine function, the primary; the wrapper keeps its signature.
 
         The wrapper's `.chain` is a `Fallback` with counts of its own, `.detailed()` is that of the chain. On a method
@@ -206,22 +238,22 @@ class FallbackPolicy:
                 f"fallback() decorates coroutine functions, not {fn!r}; Fallback(fn, ...) takes plain ones too, and a "
                 "stream has no fallback: what it has delivered can't be taken back"
             )
-        chain: Fallback[P, T] = Fallback(fn, *self._given, on=self._on, name=self._name)
+        chain: Fallback[P, T | D] = Fallback(fn, *self._given, on=self._on, name=self._name)
 
-        async def answered(*args: P.args, **kwargs: P.kwargs) -> T:
+        async def answered(*args: P.args, **kwargs: P.kwargs) -> T | D:
             return await chain(*args, **kwargs)
 
         name_after(answered, fn)
-        wrapper = cast("Chained[P, T]", answered)
+        wrapper = cast("Chained[P, T | D]", answered)
         wrapper.chain = chain
         wrapper.detailed = chain.detailed  # type: ignore[method-assign] # a method to type checkers
         chain._wrapper = wrapper
         return wrapper
 
     @overload
-    async def call(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
+    async def call(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T | D: ...
     @overload
-    async def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
+    async def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T | D: ...
     async def call(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Call a primary and, if it has no answer, the links, with the same arguments.
 
@@ -262,7 +294,19 @@ class FallbackPolicy:
         return f"<{self}>"
 
 
-def fallback(*links: AnyLink[Any], on: Condition = RejectedError, name: str | None = None) -> FallbackPolicy:
+@overload
+def fallback(
+    *links: LastKnownGood, on: Condition = RejectedError, name: str | None = None
+) -> FallbackPolicy[Never]: ...
+@overload
+def fallback(
+    *links: Callable[..., Awaitable[D]] | Constant[D] | LastKnownGood,
+    on: Condition = RejectedError,
+    name: str | None = None,
+) -> FallbackPolicy[D]: ...
+@overload
+def fallback(*links: AnyLink[D], on: Condition = RejectedError, name: str | None = None) -> FallbackPolicy[D]: ...
+def fallback(*links: Any, on: Condition = RejectedError, name: str | None = None) -> FallbackPolicy[Any]:
     """Return links to fall back to, as a decorator of the primary or as a policy: `@fallback(cached, Constant(None))`.
 
     Args:
