@@ -1,6 +1,7 @@
 """Each policy beside its hand-written equivalent: the fewest lines that a good engineer would write for the same need.
 
-The hand-written ones do one thing each: no names, no reuse in another event loop, no plain functions, no retry budget.
+The hand-written ones are decorators for any coroutine function, as the hand-written breaker is, and do one thing each:
+no names, no reuse in another event loop, no plain functions, no retry budget.
 """
 
 import time
@@ -12,7 +13,7 @@ from benchmarks.contender import LONG_SECONDS, NEVER, Work, work
 from benchmarks.floor import FloorBreaker
 from benchmarks.harness import Run
 from benchmarks.loops import calls
-from recloser import CircuitBreaker
+from recloser import CircuitBreaker, Constant, RejectedError, fallback
 from recloser.policies import Bulkhead, Hedge, Pipeline, RateLimit, Retry, Timeout
 
 PLACES = 10
@@ -26,9 +27,9 @@ class FullError(Exception):
 def floor_timeout(function: Work) -> Work:
     """Returns the function with a deadline."""
 
-    async def protected(value: int) -> int:
+    async def protected(*args: int, **kwargs: int) -> int:
         with anyio.fail_after(LONG_SECONDS):
-            return await function(value)
+            return await function(*args, **kwargs)
 
     return protected
 
@@ -37,14 +38,14 @@ def floor_bulkhead(function: Work) -> Work:
     """Returns the function with so many places."""
     limiter = anyio.CapacityLimiter(PLACES)
 
-    async def protected(value: int) -> int:
+    async def protected(*args: int, **kwargs: int) -> int:
         place = object()
         try:
             limiter.acquire_on_behalf_of_nowait(place)
         except anyio.WouldBlock:
             raise FullError from None
         try:
-            return await function(value)
+            return await function(*args, **kwargs)
         finally:
             limiter.release_on_behalf_of(place)
 
@@ -55,7 +56,7 @@ def floor_rate_limit(function: Work) -> Work:
     """Returns the function behind a token bucket."""
     tokens, seen = float(NEVER), time.monotonic()
 
-    async def protected(value: int) -> int:
+    async def protected(*args: int, **kwargs: int) -> int:
         nonlocal tokens, seen
         now = time.monotonic()
         tokens = min(float(NEVER), tokens + (now - seen) * NEVER)
@@ -63,7 +64,7 @@ def floor_rate_limit(function: Work) -> Work:
         if tokens < 1:
             raise FullError
         tokens -= 1
-        return await function(value)
+        return await function(*args, **kwargs)
 
     return protected
 
@@ -71,10 +72,10 @@ def floor_rate_limit(function: Work) -> Work:
 def floor_retry(function: Work) -> Work:
     """Returns the function with further attempts."""
 
-    async def protected(value: int) -> int:
+    async def protected(*args: int, **kwargs: int) -> int:
         for attempt in range(ATTEMPTS):
             try:
-                return await function(value)
+                return await function(*args, **kwargs)
             except Exception:
                 if attempt + 1 == ATTEMPTS:
                     raise
@@ -87,14 +88,14 @@ def floor_retry(function: Work) -> Work:
 def floor_hedge(function: Work) -> Work:
     """Returns the function with one further attempt after a delay."""
 
-    async def protected(value: int) -> int:
+    async def protected(*args: int, **kwargs: int) -> int:
         answers: list[int] = []
         errors: list[Exception] = []
         ended = anyio.Event()
 
         async def attempt() -> None:
             try:
-                answers.append(await function(value))
+                answers.append(await function(*args, **kwargs))
             except Exception as error:  # noqa: BLE001 - raised below if nothing answers
                 errors.append(error)
             ended.set()
@@ -112,6 +113,22 @@ def floor_hedge(function: Work) -> Work:
         if not answers:
             raise errors[0]
         return answers[0]
+
+    return protected
+
+
+def floor_fallback(function: Work) -> Work:
+    """Returns the function with a default for calls that are rejected, and a count."""
+    answers = 0
+
+    async def protected(*args: int, **kwargs: int) -> int:
+        nonlocal answers
+        try:
+            result = await function(*args, **kwargs)
+        except RejectedError:
+            return 0
+        answers += 1
+        return result
 
     return protected
 
@@ -143,6 +160,7 @@ POLICIES: Mapping[str, Callable[[], Awaitable[Run]]] = {
     "rate limit": _loop(RateLimit(NEVER, 1.0)),
     "retry": _loop(Retry(ATTEMPTS)),
     "hedge": _loop(Hedge(LONG_SECONDS)),
+    "fallback": _loop(fallback(Constant(0))),
     "pipeline of four": _loop(pipeline),
 }
 
@@ -152,5 +170,6 @@ FLOORS: Mapping[str, Callable[[], Awaitable[Run]]] = {
     "rate limit": _loop(floor_rate_limit),
     "retry": _loop(floor_retry),
     "hedge": _loop(floor_hedge),
+    "fallback": _loop(floor_fallback),
     "pipeline of four": _loop(floor_pipeline),
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
-from types import AsyncGeneratorType, CoroutineType
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -20,7 +19,7 @@ from typing import (
 )
 
 from recloser._fallback.chain import Chain
-from recloser._fallback.links import Constant, ConstantLink, FunctionLink, Link, link_at, refuse_generator
+from recloser._fallback.links import Constant, ConstantLink, FunctionLink, Link, link_at
 from recloser._protect import is_kind, name_after
 from recloser.errors import MisuseError, RejectedError
 
@@ -88,7 +87,7 @@ class Fallback(Chain, Generic[P, T]):
         ValueError: There is no link, or one that could never be asked or never answer.
     """
 
-    __slots__ = ("_first", "_wrapper")
+    __slots__ = ("_run", "_wrapper")
 
     @overload
     def __init__(
@@ -131,8 +130,7 @@ class Fallback(Chain, Generic[P, T]):
             raise ValueError("a chain needs at least one link")
         super().__init__(_links(links), on, name)
         self._wrapper: object = None
-        first = self._links[0]
-        self._first = first.fn if isinstance(first, FunctionLink) and not self._remembers else None
+        self._run: Callable[P, Coroutine[Any, Any, T]] = _way_down(self)
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """Return the answer of the first link that has one.
@@ -142,28 +140,7 @@ class Fallback(Chain, Generic[P, T]):
             TypeError: A `LastKnownGood` can't tell calls by these arguments apart; no link was asked.
             BaseException: Whatever a link raises for which the chain does not go on, the same object.
         """
-        first: Any = self._first
-        if first is None:
-            return cast("T", (await self._walk(self._links, None, args, kwargs)).value)
-        # The first link is written out: what is not degraded shall cost hardly more than the call itself.
-        errors: tuple[tuple[str, Exception], ...] = ()
-        try:
-            try:
-                value = first(*args, **kwargs)
-                if type(value) is CoroutineType or inspect.isawaitable(value):
-                    value = await value
-                elif type(value) is AsyncGeneratorType:
-                    refuse_generator(self._sources[0])
-            except Exception as exc:
-                if not self._goes_on(0, exc, ()):
-                    raise
-                errors = ((self._sources[0], exc),)
-            else:
-                self._answers[0] += 1
-                return cast("T", value)
-            return cast("T", (await self._walk(self._links, None, args, kwargs, errors)).value)
-        finally:
-            errors = ()
+        return await self._run(*args, **kwargs)
 
     async def detailed(self, *args: P.args, **kwargs: P.kwargs) -> Answer[T]:
         """Return the answer of the first link that has one, with its source, its age, and the errors before it.
@@ -239,12 +216,8 @@ class FallbackPolicy(Generic[D]):
                 "stream has no fallback: what it has delivered can't be taken back"
             )
         chain: Fallback[P, T | D] = Fallback(fn, *self._given, on=self._on, name=self._name)
-
-        async def answered(*args: P.args, **kwargs: P.kwargs) -> T | D:
-            return await chain(*args, **kwargs)
-
-        name_after(answered, fn)
-        wrapper = cast("Chained[P, T | D]", answered)
+        wrapper = cast("Chained[P, T | D]", chain._run)
+        name_after(wrapper, fn)
         wrapper.chain = chain
         wrapper.detailed = chain.detailed  # type: ignore[method-assign] # a method to type checkers
         chain._wrapper = wrapper
@@ -319,6 +292,39 @@ def fallback(*links: Any, on: Condition = RejectedError, name: str | None = None
         ValueError: There is no link, or one that could never be asked.
     """
     return FallbackPolicy(links, on, name)
+
+
+def _way_down(chain: Chain) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """Return the coroutine function that asks a chain.
+
+    The first link is written out: what is not degraded shall cost hardly more than the call itself.
+    """
+    links, answers, source = chain._links, chain._answers, chain.sources[0]
+
+    async def walked(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the signature is the first link's
+        return (await chain._walk(links, None, args, kwargs)).value
+
+    async def answered(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the signature is the first link's
+        errors: tuple[tuple[str, Exception], ...] = ()
+        try:
+            value = await (fn(*args, **kwargs) if kwargs else fn(*args))
+        except Exception as exc:
+            if not chain._goes_on(0, exc, ()):
+                raise
+            errors = ((source, exc),)
+        else:
+            answers[0] += 1
+            return value
+        try:
+            return (await chain._walk(links, None, args, kwargs, errors)).value
+        finally:
+            errors = ()
+
+    first = links[0]
+    if chain._remembers or not isinstance(first, FunctionLink) or not is_kind(inspect.iscoroutinefunction, first.fn):
+        return walked
+    fn = first.fn
+    return answered
 
 
 def _answer(found: Found) -> Answer[Any]:
