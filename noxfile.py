@@ -87,7 +87,7 @@ def coverage(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measures recloser against its peers in one run."""
-    session.install("--editable", ".[trio]", *PEERS)
+    session.install("--editable", ".[cache,retry,trio]", *PEERS)
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 
