@@ -555,3 +555,8 @@ def test_a_chain_that_nobody_could_ask_makes_an_outer_breaker_neither_better_nor
         assert (outer.health()["ignored_total"], outer.health()["success_total"]) == (1, 0)
 
     anyio.run(main)
+
+
+def test_generic_values_can_be_made_with_their_type() -> None:
+    assert Constant[int](1) == Constant(1)
+    assert Answer[int](1, "source") == Answer(1, "source")

@@ -41,7 +41,7 @@ E = TypeVar("E")
 T_co = TypeVar("T_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, as Constant
 class Answer(Generic[T_co]):
     """The answer of a chain, and how it was come by.
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 T_co = TypeVar("T_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, which a generic dataclass can't be made with by Constant[int](1)
 class Constant(Generic[T_co]):
     """A link that always has the same answer, whatever the arguments; the last one of its chain.
 

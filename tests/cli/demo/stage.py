@@ -10,6 +10,7 @@ import anyio
 import httpx
 
 from recloser.cli.demo.experiment import Experiment
+from recloser.cli.demo.lane import Order
 from recloser.cli.demo.plan import Fault, Phase, Plan
 from recloser.cli.demo.upstream import GENERATION_HEADER, HOST, Upstream, bind
 from recloser.testing import ManualClock
@@ -28,6 +29,8 @@ def script(*phases: Phase, callers: int = 10, failure_threshold: int = 5) -> Pla
         timeout_seconds=0.3,
         failure_threshold=failure_threshold,
         reset_timeout_seconds=0.1,
+        orders=3,
+        memory_ttl_seconds=0.4,
         bin_seconds=0.1,
     )
 
@@ -54,13 +57,16 @@ class Rehearsal:
         self.clock = ManualClock()
         self.experiment = Experiment(plan, seed=1, clock=self.clock)
 
-    async def call(self, *, protected: bool, error: Exception | None = None, seconds: float = 0.0) -> None:
+    async def call(
+        self, *, protected: bool, error: Exception | None = None, seconds: float = 0.0, number: int = 1
+    ) -> None:
         lane = self.experiment.protected if protected else self.experiment.bare
 
-        async def fetch() -> None:
+        async def fetch(number: int) -> Order:
             self.experiment.upstream.record(lane.name, lane.headers.get(GENERATION_HEADER, ""))
             self.clock.advance(seconds)
             if error is not None:
                 raise error
+            return {"order": str(number)}
 
-        await lane.attempt(fetch)
+        await lane.attempt(fetch, number)

@@ -58,7 +58,7 @@ def test_a_backend_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatc
     assert "trio is not installed; this needs: pip install trio" in result.output
 
 
-@pytest.mark.parametrize("library", ["h11", "httpx", "matplotlib", "rich"])
+@pytest.mark.parametrize("library", ["cachetools", "h11", "httpx", "matplotlib", "rich"])
 def test_without_a_library_the_message_names_the_extra(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(sys.modules):
         if name.startswith((f"{library}.", "recloser.cli.demo.")):

@@ -23,6 +23,7 @@ def test_a_good_run_ends_with_its_summary_and_zero(backend: str, capsys: pytest.
     output = capsys.readouterr()
     assert output.err == ""
     assert "breaker: closed -> open" in output.out
+    assert "Outage:    " in output.out
     assert "Probes:    1, " in output.out
     assert "PROBLEM" not in output.out
 

@@ -1,17 +1,19 @@
 import io
+from collections import Counter
 
 import pytest
 from rich.console import Console
 
+from recloser.cli.demo.lane import Outcome
 from recloser.cli.demo.report import report
 from recloser.cli.demo.summary import LaneSummary, Summary
 from tests.cli.demo.stage import OUTAGE
 
 PROTECTED = LaneSummary(
     calls=11,
-    successes=12,
-    failures=13,
-    rejections=14,
+    counts=Counter({Outcome.SERVICE: 12, Outcome.MEMORY: 100, Outcome.DEFAULT: 200, Outcome.FAILURE: 13}),
+    counts_while_down=Counter({Outcome.SERVICE: 1, Outcome.MEMORY: 90, Outcome.DEFAULT: 180, Outcome.FAILURE: 9}),
+    oldest_seconds=3.96,
     hits=15,
     hits_while_down=16,
     lost_seconds=1.7,
@@ -19,9 +21,9 @@ PROTECTED = LaneSummary(
 )
 BARE = LaneSummary(
     calls=21,
-    successes=22,
-    failures=23,
-    rejections=0,
+    counts=Counter({Outcome.SERVICE: 22, Outcome.FAILURE: 23}),
+    counts_while_down=Counter({Outcome.FAILURE: 23}),
+    oldest_seconds=None,
     hits=25,
     hits_while_down=26,
     lost_seconds=2.7,
@@ -38,19 +40,23 @@ def text(summary: Summary) -> list[str]:
 def test_the_table_has_every_figure_of_both_lanes() -> None:
     lines = text(Summary(PROTECTED, BARE, detect_seconds=0.123, recover_seconds=4.0, probes=(1, 2, None)))
     assert lines[0] == "10 callers with a breaker, 10 without"
-    assert lines[4:12] == [
+    assert lines[4:15] == [
         "calls 11 21",
-        "answered 12 22",
+        "answered by the service 12 22",
+        "answered from memory 100 0",
+        "... the oldest of these answers 4.0 s -",
+        "answered by default 200 0",
         "failed, as callers saw it 13 23",
-        "rejected at once by the breaker 14 0",
+        "rejected at once by the breaker 300 0",
         "requests that reached the upstream 15 25",
         "... while it was down 16 26",
         "time lost waiting for failures 1.7 s 2.7 s",
-        "median time of an answered call 18 ms -",
+        "median time of an answer by the service 18 ms -",
     ]
-    assert lines[13:] == [
+    assert lines[16:] == [
         "Detected: 0.12 s from the start of the outage until the breaker opened",
         "Recovered: 4.00 s from the upstream's return until the breaker closed",
+        "Outage: 1 fresh answers, 90 from memory, 180 by default, 9 errors",
         "Probes: 1, 2, unfinished (requests let through in each half-open episode)",
     ]
 

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import anyio
 import pytest
 
 from recloser.cli.demo.experiment import Experiment
-from recloser.cli.demo.load import Outcome
+from recloser.cli.demo.lane import Outcome
 from recloser.cli.demo.run import play
 from recloser.cli.demo.summary import summarise
 from recloser.cli.demo.upstream import HOST
@@ -53,8 +55,8 @@ def test_a_run_sees_the_outage_through_and_all_records_agree(played: Notes) -> N
     assert set(summary.probes) == {1}
     assert len(summary.probes) == health["probe_total"]
     assert summary.protected.rejections == health["rejected_total"]
-    assert summary.protected.hits == summary.protected.successes + summary.protected.failures
-    assert summary.bare.hits == summary.bare.successes + summary.bare.failures
+    for lane in (summary.protected, summary.bare):
+        assert lane.hits == lane.counts[Outcome.SERVICE] + lane.counts[Outcome.FAILURE]
     assert summary.bare.hits_while_down > summary.protected.hits_while_down
     assert summary.bare.lost_seconds > summary.protected.lost_seconds
 
@@ -67,6 +69,21 @@ def test_the_view_is_told_of_phases_and_transitions_and_refreshed_meanwhile(play
     assert len(transitions) == len(played.experiment.history.changes)
     assert transitions[0].startswith("breaker: closed -> open: 5 consecutive failures")
     assert played.refreshed > 5
+
+
+@pytest.mark.parametrize(
+    ("ttl_seconds", "source"), [(60.0, Outcome.MEMORY), (0.0001, Outcome.DEFAULT)], ids=["known", "too old"]
+)
+async def test_what_the_breaker_rejects_is_answered_from_memory_or_else_by_default(
+    ttl_seconds: float, source: Outcome
+) -> None:
+    plan = replace(script(HEALTHY, FAILING, HEALTHY), orders=1, memory_ttl_seconds=ttl_seconds)
+    experiment = Experiment(plan, seed=1)
+    await play(experiment, Notes(experiment))
+    summary = summarise(experiment)
+    assert summary.protected.counts[source] == experiment.breaker.health()["rejected_total"] > 0
+    assert (summary.protected.oldest_seconds is None) == (source is Outcome.DEFAULT)
+    assert set(summary.bare.counts) == {Outcome.SERVICE, Outcome.FAILURE}
 
 
 async def test_a_breaker_that_lets_two_trial_calls_through_is_found_out() -> None:
@@ -91,4 +108,4 @@ async def test_calls_in_flight_end_by_themselves_when_the_script_does() -> None:
     experiment = Experiment(script(HEALTHY, HANGING), seed=1)
     await play(experiment, Notes(experiment))
     bare = experiment.bare
-    assert bare.counts[Outcome.SUCCESS] + bare.counts[Outcome.FAILURE] == experiment.upstream.counts[bare.name]
+    assert bare.counts[Outcome.SERVICE] + bare.counts[Outcome.FAILURE] == experiment.upstream.counts[bare.name]

@@ -1,8 +1,10 @@
+from collections import Counter
 from dataclasses import replace
 
 import httpx
 import pytest
 
+from recloser.cli.demo.lane import Outcome
 from recloser.cli.demo.summary import LaneSummary, Summary, summarise
 from tests.cli.demo.stage import FAILING, HEALTHY, Rehearsal, script
 
@@ -11,9 +13,9 @@ pytestmark = pytest.mark.anyio
 REFUSED = httpx.ConnectError("refused")
 NOTHING = LaneSummary(
     calls=0,
-    successes=0,
-    failures=0,
-    rejections=0,
+    counts=Counter(),
+    counts_while_down=Counter(),
+    oldest_seconds=None,
     hits=0,
     hits_while_down=0,
     lost_seconds=0.0,
@@ -51,9 +53,9 @@ async def test_both_lanes_are_summed_up_apart(rehearsal: Rehearsal) -> None:
     summary = summarise(rehearsal.experiment)
     assert summary.protected == LaneSummary(
         calls=5,
-        successes=2,
-        failures=2,
-        rejections=1,
+        counts=Counter({Outcome.SERVICE: 2, Outcome.FAILURE: 2, Outcome.DEFAULT: 1}),
+        counts_while_down=Counter({Outcome.FAILURE: 2, Outcome.DEFAULT: 1}),
+        oldest_seconds=None,
         hits=4,
         hits_while_down=2,
         lost_seconds=0.5,
@@ -61,14 +63,42 @@ async def test_both_lanes_are_summed_up_apart(rehearsal: Rehearsal) -> None:
     )
     assert summary.bare == LaneSummary(
         calls=5,
-        successes=2,
-        failures=3,
-        rejections=0,
+        counts=Counter({Outcome.SERVICE: 2, Outcome.FAILURE: 3}),
+        counts_while_down=Counter({Outcome.FAILURE: 3}),
+        oldest_seconds=None,
         hits=5,
         hits_while_down=3,
         lost_seconds=3.0,
         latency_seconds=pytest.approx(0.05),
     )
+
+
+async def test_calls_belong_to_the_outage_by_when_they_ended(rehearsal: Rehearsal) -> None:
+    await outage(rehearsal)
+    await rehearsal.call(protected=False, seconds=0.5)
+    rehearsal.clock.set(29.5)
+    await rehearsal.call(protected=False, error=REFUSED, seconds=0.25)
+    await rehearsal.call(protected=False, error=REFUSED, seconds=0.25)
+    rehearsal.experiment.enter(HEALTHY)
+    summary = summarise(rehearsal.experiment)
+    assert summary.bare.counts == {Outcome.SERVICE: 2, Outcome.FAILURE: 2}
+    assert summary.bare.counts_while_down == {Outcome.SERVICE: 1, Outcome.FAILURE: 1}
+
+
+async def test_rejections_are_the_answers_from_memory_and_by_default(rehearsal: Rehearsal) -> None:
+    await outage(rehearsal)
+    rehearsal.experiment.enter(HEALTHY)
+    await rehearsal.call(protected=True)
+    rehearsal.clock.set(30.0)
+    await rehearsal.call(protected=True)
+    await rehearsal.experiment.breaker.force_open("maintenance")
+    for seconds in (0.125, 0.125, 0.25):
+        rehearsal.clock.advance(seconds)
+        await rehearsal.call(protected=True)
+    summary = summarise(rehearsal.experiment)
+    assert summary.protected.counts[Outcome.MEMORY] == 2
+    assert summary.protected.oldest_seconds == 0.25
+    assert summary.protected.rejections == rehearsal.experiment.breaker.health()["rejected_total"] == 4
 
 
 async def test_detection_and_recovery_are_timed_from_the_phases(rehearsal: Rehearsal) -> None:

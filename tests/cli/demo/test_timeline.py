@@ -1,4 +1,6 @@
 import re
+from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -6,26 +8,42 @@ import anyio
 import httpx
 import pytest
 from matplotlib import image
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from recloser.cli.demo.experiment import Experiment
+from recloser.cli.demo.lane import Outcome
+from recloser.cli.demo.plan import DEFAULT, FAST, Plan
 from recloser.cli.demo.summary import summarise
 from recloser.cli.demo.timeline import draw
 from tests.cli.demo.stage import FAILING, HANGING, HEALTHY, Rehearsal, script
 
+TEXTS = {
+    Outcome.SERVICE: "from the service",
+    Outcome.MEMORY: "from memory",
+    Outcome.DEFAULT: "by default",
+    Outcome.FAILURE: "failed",
+}
 REFUSED = httpx.ConnectError("refused")
 
 
-def rehearse(failure_threshold: int) -> Experiment:
-    """An outage from 0.3 to 1.1 s; each lane calls 15, 10, 30 and 15 times in the four phases."""
-    rehearsal = Rehearsal(script(HEALTHY, FAILING, HANGING, HEALTHY, failure_threshold=failure_threshold))
+SCRIPT = script(HEALTHY, FAILING, HANGING, HEALTHY)
+
+
+def rehearse(plan: Plan) -> Experiment:
+    """Each lane calls every 20 ms: in the script 15, 10, 30 and 15 times in the four phases. Failures take 5 ms."""
+    rehearsal = Rehearsal(plan)
+    clock = rehearsal.clock
 
     async def calls() -> None:
         for phase in rehearsal.experiment.plan.phases:
             rehearsal.experiment.enter(phase)
-            for _ in range(round(phase.seconds / 0.02)):
+            for number in range(round(phase.seconds / 0.02)):
                 for protected in (True, False):
-                    await rehearsal.call(protected=protected, error=REFUSED if phase.down else None)
-                    rehearsal.clock.advance(0.01)
+                    following = clock() + 0.01
+                    what = {"error": REFUSED, "seconds": 0.005} if phase.down else {}
+                    await rehearsal.call(protected=protected, number=number % plan.orders, **what)
+                    clock.set(following)
 
     anyio.run(calls)
     return rehearsal.experiment
@@ -33,7 +51,7 @@ def rehearse(failure_threshold: int) -> Experiment:
 
 @pytest.fixture(scope="module")
 def outage() -> Experiment:
-    return rehearse(failure_threshold=5)
+    return rehearse(SCRIPT)
 
 
 def labels(path: Path) -> list[str]:
@@ -55,8 +73,24 @@ def test_the_picture_s_labels_say_what_came_out(outage: Experiment, tmp_path: Pa
     protected = outage.protected.counts
     found = set(labels(path))
     assert {"healthy", "failing", "hanging", "closed", "open", "service", "breaker", "probes"} <= found
-    assert {f"{protected['failure']} failed", f"{protected['rejected']} rejected at once"} <= found
-    assert {"40 failed", "30 answered"} <= found
+    assert {f"{protected[outcome]} {text}" for outcome, text in TEXTS.items()} <= found
+    assert {"40 failed", "30 from the service"} <= found
+
+
+@pytest.mark.parametrize("plan", [DEFAULT, FAST, SCRIPT], ids=["default", "fast", "short"])
+def test_no_label_covers_another_one(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = list[Figure]()
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
+    experiment = rehearse(plan)
+    draw(experiment, summarise(experiment), tmp_path / "timeline.svg")
+    renderer = FigureCanvasAgg(figures[0]).get_renderer()
+    figures[0].draw(renderer)
+    texts = [text for axes in figures[0].axes for text in (*axes.texts, axes.title, axes._left_title)]
+    drawn = [text for text in (*texts, *figures[0].texts) if text.get_text()]
+    assert len(drawn) >= 20
+    for one, other in combinations(drawn, 2):
+        overlap = one.get_window_extent(renderer).overlaps(other.get_window_extent(renderer))
+        assert not overlap, (one.get_text(), other.get_text())
 
 
 def test_the_same_run_gives_the_same_picture(outage: Experiment, tmp_path: Path) -> None:
@@ -66,7 +100,7 @@ def test_the_same_run_gives_the_same_picture(outage: Experiment, tmp_path: Path)
 
 
 def test_a_breaker_that_never_opens_can_be_drawn_too(tmp_path: Path) -> None:
-    never_opened = rehearse(failure_threshold=1000)
+    never_opened = rehearse(replace(SCRIPT, failure_threshold=1000))
     path = tmp_path / "timeline.svg"
     draw(never_opened, summarise(never_opened), path)
     assert labels(path).count("40 failed") == 2

@@ -17,12 +17,19 @@ def causes(error: BaseException | None) -> list[type[BaseException]]:
     return [] if error is None else [type(error), *causes(error.__cause__ or error.__context__)]
 
 
-@pytest.mark.parametrize(
-    "status", [HTTPStatus.OK, HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE], ids=str
-)
+async def test_the_client_gets_the_order_that_it_asks_for() -> None:
+    async with serving(HEALTHY) as (_, client):
+        response = await client.get("/lane/orders/7")
+    assert response.status_code == HTTPStatus.OK
+    assert response.headers["content-type"] == "application/json"
+    assert response.json() == {"order": "7", "read_at_seconds": 0.0}
+
+
+@pytest.mark.parametrize("status", [HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE], ids=str)
 async def test_the_client_gets_the_phase_s_status(status: HTTPStatus) -> None:
     async with serving(Phase(name="any", seconds=1, replies=(status,), latency_seconds=0)) as (_, client):
-        response = await client.get("/lane/orders")
+        response = await client.get("/lane/orders/7")
+    assert response.headers["content-type"] == "text/plain"
     assert response.status_code == status
     assert response.text == f"{status.value} {status.phrase}\n"
 
@@ -31,7 +38,7 @@ async def test_a_connection_is_kept_alive_through_failures() -> None:
     async with serving(FAILING) as (upstream, client):
         connections = set[object]()
         for _ in range(3):
-            response = await client.post("/lane/orders", content=b"a body that is dropped")
+            response = await client.post("/lane/orders/7", content=b"a body that is dropped")
             connections.add(response.extensions["network_stream"].get_extra_info("client_addr"))
     assert upstream.counts["lane"] == 3
     assert len(connections) == 1
@@ -41,7 +48,7 @@ async def test_a_client_that_asks_for_it_gets_its_connection_closed() -> None:
     async with serving(HEALTHY) as (_, client):
         stream = await anyio.connect_tcp(HOST, client.base_url.port or 0)
         async with stream:
-            await stream.send(b"GET /lane/orders HTTP/1.1\r\nHost: upstream\r\nConnection: close\r\n\r\n")
+            await stream.send(b"GET /lane/orders/7 HTTP/1.1\r\nHost: upstream\r\nConnection: close\r\n\r\n")
             received = b"".join([chunk async for chunk in stream])
     assert received.startswith(b"HTTP/1.1 200 OK\r\n")
 
@@ -58,10 +65,10 @@ async def test_a_client_that_does_not_speak_http_gets_its_connection_closed_and_
 
 async def test_hits_are_counted_by_lane_with_their_generation_and_the_phase_they_met() -> None:
     async with serving(HEALTHY) as (upstream, client):
-        await client.get("/one/orders", headers={GENERATION_HEADER: "7"})
+        await client.get("/one/orders/7", headers={GENERATION_HEADER: "7"})
         upstream.phase = FAILING
-        await client.get("/two/orders")
-        await client.get("/two/orders")
+        await client.get("/two/orders/7")
+        await client.get("/two/orders/7")
     assert upstream.counts == {"one": 1, "two": 2}
     two = Hit(0.0, "two", "", FAILING)
     assert upstream.hits == [Hit(0.0, "one", "7", HEALTHY), two, two]
@@ -70,7 +77,7 @@ async def test_hits_are_counted_by_lane_with_their_generation_and_the_phase_they
 async def test_a_reset_reaches_the_client_as_a_transport_error_and_is_a_hit() -> None:
     async with serving(RESETTING) as (upstream, client):
         with pytest.raises(httpx.TransportError):
-            await client.get("/lane/orders")
+            await client.get("/lane/orders/7")
     assert upstream.counts["lane"] == 1
 
 
@@ -79,14 +86,14 @@ async def test_a_reset_is_a_reset_on_the_wire(anyio_backend_name: str) -> None:
         pytest.skip("on asyncio, anyio before 4.16 ends the stream in order before it closes the socket")
     async with serving(RESETTING) as (_, client):
         with pytest.raises(httpx.ReadError) as raised:
-            await client.get("/lane/orders")
+            await client.get("/lane/orders/7")
     assert ConnectionResetError in causes(raised.value)
 
 
 async def test_a_hanging_upstream_takes_the_request_and_does_not_answer() -> None:
     async with serving(HANGING) as (upstream, client):
         with pytest.raises(httpx.ReadTimeout):
-            await client.get("/lane/orders", timeout=0.05)
+            await client.get("/lane/orders/7", timeout=0.05)
     assert upstream.counts["lane"] == 1
 
 
@@ -94,7 +101,7 @@ async def test_a_hanging_upstream_lets_go_when_the_client_gives_up() -> None:
     async with serving(HANGING) as (upstream, client):
         stream = await anyio.connect_tcp(HOST, client.base_url.port or 0)
         async with stream:
-            await stream.send(b"GET /lane/orders HTTP/1.1\r\nHost: upstream\r\n\r\n")
+            await stream.send(b"GET /lane/orders/7 HTTP/1.1\r\nHost: upstream\r\n\r\n")
             await stream.send(b"a second request that nobody reads")
             await stream.send_eof()
             received = b"".join([chunk async for chunk in stream])

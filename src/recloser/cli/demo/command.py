@@ -3,6 +3,7 @@
 Only click is imported with this module, so that `recloser --help` needs nothing else.
 """
 
+import importlib
 import importlib.util
 import sys
 from dataclasses import replace
@@ -47,7 +48,7 @@ def _installed(_context: click.Context, _parameter: click.Parameter, backend: st
     help="In each of the two lanes.",
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Of the upstream.  [default: any that is free]")
-@click.option("--seed", type=int, default=1, show_default=True, help="Of the replies, latencies and pauses.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of what is random in it.")
 @click.option(
     "--backend", type=click.Choice(["asyncio", "trio"]), default="asyncio", show_default=True, callback=_installed
 )
@@ -67,13 +68,15 @@ def demo(
     """Watch a breaker protect a real HTTP server that falls ill.
 
     The server answers, fails, hangs and recovers while two groups of callers use it, one through a breaker and one
-    without. Ends with what each of them saw and what reached the server, and exits with 1 if the breaker did not open,
+    without. What the breaker rejects is answered from a memory of earlier answers and, once these are too old, by a
+    default. Ends with what each of them saw and what reached the server, and exits with 1 if the breaker did not open,
     did not close again, or let more or less than one request through in a half-open episode.
     """
     plan = _scaled(FAST if fast else DEFAULT, callers)
     picture = None if no_timeline else timeline
     try:
         with extra("demo"):
+            importlib.import_module("cachetools")  # the memory would miss it only when it is made
             from recloser.cli.demo.perform import perform  # noqa: PLC0415 - what it needs may be missing
         sys.exit(perform(plan, seed=seed, port=port, backend=backend, plain=plain, picture=picture))
     except KeyboardInterrupt:

@@ -7,7 +7,7 @@ from random import Random
 
 from recloser import CircuitBreaker
 from recloser.cli.demo.history import History
-from recloser.cli.demo.load import FAULTS, Lane
+from recloser.cli.demo.lane import FAULTS, Lane, ProtectedLane
 from recloser.cli.demo.plan import Phase, Plan
 from recloser.cli.demo.upstream import Upstream
 
@@ -27,7 +27,7 @@ class Experiment:
 
     Args:
         plan: What to play.
-        seed: Of the replies, latencies and pauses.
+        seed: Of the replies, latencies, pauses and orders.
         clock: The seconds since the experiment was made; by default those of the monotonic clock.
     """
 
@@ -44,7 +44,7 @@ class Experiment:
             expected_exception=FAULTS,
             clock=self.clock,
         )
-        self.protected = Lane("with-breaker", clock=self.clock, breaker=self.breaker)
+        self.protected = ProtectedLane("with-breaker", clock=self.clock, breaker=self.breaker, plan=plan)
         self.bare = Lane("without-breaker", clock=self.clock)
         self.history = History()
         self.breaker.subscribe(self.history)

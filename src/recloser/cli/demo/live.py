@@ -13,7 +13,8 @@ from rich.text import Text
 
 from recloser import CircuitState
 from recloser.cli.demo.experiment import Experiment
-from recloser.cli.demo.view import milliseconds, standing
+from recloser.cli.demo.lane import Outcome
+from recloser.cli.demo.view import SOURCES, milliseconds, standing
 
 __all__ = ["LiveView"]
 
@@ -83,19 +84,20 @@ class LiveView:
         )
 
     def _figures(self) -> Table:
-        table = Table(box=box.SIMPLE_HEAD, expand=True)
-        table.add_column("callers", no_wrap=True)
-        for title in ("calls", "failed", "rejected", "upstream hits", "seconds lost", "latency"):
-            table.add_column(title, justify="right")
+        table = Table(box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False, expand=True)
+        table.add_column("breaker", no_wrap=True)
+        answers = (f"by {source}" for source in SOURCES.values())
+        for title in ("calls", *answers, "failed", "hits", "lost", "latency"):
+            table.add_column(title, justify="right", no_wrap=" " not in title)
         for lane in (self._experiment.protected, self._experiment.bare):
             now = standing(self._experiment, lane)
             table.add_row(
-                lane.name.replace("-", " "),
+                lane.name.partition("-")[0],
                 str(now.calls),
-                str(now.failures),
-                str(now.rejections),
+                *(str(now.counts[source]) if source in lane.sources else "" for source in SOURCES),
+                str(now.counts[Outcome.FAILURE]),
                 str(now.hits),
-                f"{now.lost_seconds:.1f}",
+                f"{now.lost_seconds:.1f} s",
                 milliseconds(now.latency_seconds),
             )
         return table

@@ -4,7 +4,7 @@ Okabe and Ito's palette stays distinct for every kind of colour vision: https://
 """
 
 from recloser import CircuitState
-from recloser.cli.demo.load import Outcome
+from recloser.cli.demo.lane import Outcome
 
 __all__ = ["BLUE", "DOWN", "GREY", "INK", "ORANGE", "OUTCOMES", "SHADE", "STATES", "UP"]
 
@@ -12,7 +12,12 @@ _GREEN, _VERMILION = "#009e73", "#d55e00"
 BLUE, ORANGE = "#0072b2", "#e69f00"
 INK, GREY, SHADE = "#222222", "#5f6670", "#faf3e8"
 UP, DOWN = "#d9eee6", "#f3c3a4"
-OUTCOMES = {Outcome.SUCCESS: _GREEN, Outcome.FAILURE: _VERMILION, Outcome.REJECTED: "#c3c8cf"}
+OUTCOMES = {
+    Outcome.SERVICE: (_GREEN, "white"),
+    Outcome.FAILURE: (_VERMILION, "white"),
+    Outcome.MEMORY: ("#56b4e9", INK),
+    Outcome.DEFAULT: ("#c3c8cf", INK),
+}
 STATES = {
     CircuitState.CLOSED.value: (_GREEN, "white"),
     CircuitState.OPEN.value: (GREY, "white"),

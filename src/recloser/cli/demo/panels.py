@@ -3,10 +3,12 @@
 # pyright: reportUnknownMemberType=false
 # Many of matplotlib's methods have keyword arguments without types.
 
+from statistics import median
+
 from matplotlib.axes import Axes
 
 from recloser.cli.demo.experiment import Experiment
-from recloser.cli.demo.load import Lane, Outcome
+from recloser.cli.demo.lane import Lane, Outcome
 from recloser.cli.demo.palette import BLUE, DOWN, INK, ORANGE, OUTCOMES, STATES, UP
 from recloser.cli.demo.series import Bins, Span, lost_seconds, phase_spans, state_spans
 
@@ -15,7 +17,15 @@ __all__ = ["draw_bands", "draw_hits", "draw_lost", "draw_outcomes"]
 _BAR_HEIGHT = 0.86
 _PROBES_Y = -0.75
 _LABEL_SHARE = 0.05
-_VERBS = {Outcome.SUCCESS: "answered", Outcome.FAILURE: "failed", Outcome.REJECTED: "rejected at once"}
+_HEADROOM = 0.25
+# Heights in a panel, as shares of it.
+_SLIVER_Y, _LEVEL_Y, _ABOVE_Y = 0.12, 0.35, 0.86
+_VERBS = {
+    Outcome.SERVICE: "from the service",
+    Outcome.MEMORY: "from memory",
+    Outcome.DEFAULT: "by default",
+    Outcome.FAILURE: "failed",
+}
 
 
 def draw_bands(axes: Axes, experiment: Experiment) -> None:
@@ -43,37 +53,44 @@ def _bar(axes: Axes, span: Span, y: float, colors: tuple[str, str], total: float
 
 
 def draw_outcomes(axes: Axes, experiment: Experiment, lane: Lane) -> None:
-    """Draw what a lane's callers got, stacked."""
+    """Draw what a lane's callers got, stacked, at the time when they got it."""
     bins = _bins(experiment)
     base = [0.0] * bins.count
-    for outcome, color in OUTCOMES.items():
+    for outcome, (fill, _) in OUTCOMES.items():
         rates = bins.rates(call.at for call in lane.calls if call.outcome is outcome)
         top = [below + rate for below, rate in zip(base, rates, strict=True)]
-        axes.stairs(top, bins.edges, baseline=base, fill=True, color=color)
+        axes.stairs(top, bins.edges, baseline=base, fill=True, color=fill)
         base = top
-    axes.set_title(f"Callers {lane.name.replace('-', ' ')}: calls per second, by what became of them")
+    axes.margins(y=_HEADROOM)
+    axes.set_title(f"Callers {lane.name.replace('-', ' ')}: calls per second, by what they got")
     _label_outcomes(axes, experiment, lane)
 
 
 def _label_outcomes(axes: Axes, experiment: Experiment, lane: Lane) -> None:
-    """Write each outcome's count into its area; the few failures before the breaker opens get an arrow instead."""
+    """Write each outcome's count into its area; the few failures before the breaker opens have theirs above it."""
     down, up = experiment.outage
-    end, level = experiment.plan.seconds, 0.4 * axes.get_ylim()[1]
-    answered, failed, rejected = (f"{lane.counts[outcome]} {verb}" for outcome, verb in _VERBS.items())
-    _write(axes, (experiment.marks[-1].at + end) / 2, level, answered, OUTCOMES[Outcome.SUCCESS])
-    if not lane.counts[Outcome.REJECTED]:
-        _write(axes, (3 * down + up) / 4, level, failed, OUTCOMES[Outcome.FAILURE])
+    bin_seconds = experiment.plan.bin_seconds
+    recovered = (experiment.marks[-1].at + experiment.plan.seconds) / 2
+    _write(axes, lane, Outcome.SERVICE, recovered)
+    if lane.counts[Outcome.MEMORY]:
+        _write(axes, lane, Outcome.MEMORY, down + 1.5 * bin_seconds, ha="left")
+    if lane.counts[Outcome.DEFAULT]:
+        middle = median(call.at for call in lane.calls if call.outcome is Outcome.DEFAULT)
+        _write(axes, lane, Outcome.DEFAULT, middle)
+    if not lane.counts[Outcome.MEMORY] + lane.counts[Outcome.DEFAULT]:
+        _write(axes, lane, Outcome.FAILURE, (3 * down + up) / 4)
         return
-    axes.text((down + up) / 2, level, rejected, ha="center")
-    arrow = {"arrowstyle": "-", "color": INK, "linewidth": 0.8}
-    sliver = (down + experiment.plan.bin_seconds / 2, level / 3)
-    axes.annotate(failed, sliver, (down + end / 25, level), arrowprops=arrow)
+    sliver = down + bin_seconds / 2
+    axes.plot([sliver, sliver], [_SLIVER_Y, _ABOVE_Y], color=INK, linewidth=0.8, transform=axes.get_xaxis_transform())
+    _write(axes, lane, Outcome.FAILURE, sliver, y=_ABOVE_Y)
 
 
-def _write(axes: Axes, x: float, y: float, text: str, area: str) -> None:
-    """Write in white; the box keeps it readable where the area is lower than the text."""
-    box = {"facecolor": area, "edgecolor": "none", "pad": 1.5}
-    axes.text(x, y, text, color="white", ha="center", bbox=box)
+def _write(axes: Axes, lane: Lane, outcome: Outcome, x: float, *, y: float = _LEVEL_Y, ha: str = "center") -> None:
+    """Write an outcome's count; the box keeps it readable where the area is lower than the text."""
+    fill, ink = OUTCOMES[outcome]
+    text = f"{lane.counts[outcome]} {_VERBS[outcome]}"
+    box = {"facecolor": fill, "edgecolor": "none", "pad": 1.5}
+    axes.text(x, y, text, color=ink, ha=ha, bbox=box, transform=axes.get_xaxis_transform())
 
 
 def draw_hits(axes: Axes, experiment: Experiment) -> None:

@@ -32,7 +32,7 @@ def perform(plan: Plan, *, seed: int, port: int, backend: str, plain: bool, pict
 
     Args:
         plan: What to play.
-        seed: Of the replies, latencies and pauses.
+        seed: Of the replies, latencies, pauses and orders.
         port: The upstream's TCP port, 0 for any that is free.
         backend: `asyncio` or `trio`.
         plain: Write lines even on a terminal.

@@ -3,8 +3,8 @@
 from typing import TextIO
 
 from recloser.cli.demo.experiment import Experiment
-from recloser.cli.demo.load import Lane
-from recloser.cli.demo.view import milliseconds, standing
+from recloser.cli.demo.lane import Lane, Outcome
+from recloser.cli.demo.view import SOURCES, milliseconds, standing
 
 __all__ = ["PlainView"]
 
@@ -35,8 +35,9 @@ class PlainView:
 
     def _figures(self, lane: Lane) -> str:
         now = standing(self._experiment, lane)
+        answers = ", ".join(f"{now.counts[source]} {SOURCES[source]}" for source in lane.sources)
         return (
-            f"{lane.name}: {now.calls} calls, {now.failures} failed, {now.rejections} rejected, "
+            f"{lane.name.partition('-')[0]}: {answers}, {now.counts[Outcome.FAILURE]} failed, "
             f"{now.hits} hits, {milliseconds(now.latency_seconds)}"
         )
 

@@ -50,6 +50,9 @@ class Plan:
         timeout_seconds: The HTTP client's timeout.
         failure_threshold: The breaker's consecutive failures.
         reset_timeout_seconds: How long the breaker stays open before it probes.
+        orders: How many orders there are to ask for.
+        memory_ttl_seconds: The age at which a remembered order is served no more; shorter than the outage, so that the
+            default is seen as well.
         bin_seconds: The width of the picture's bins.
     """
 
@@ -59,6 +62,8 @@ class Plan:
     timeout_seconds: float = 1.0
     failure_threshold: int = 5
     reset_timeout_seconds: float = 1.5
+    orders: int = 20
+    memory_ttl_seconds: float = 4.0
     bin_seconds: float = 0.25
 
     @property
@@ -89,5 +94,6 @@ FAST = Plan(
     ),
     timeout_seconds=0.4,
     reset_timeout_seconds=0.3,
+    memory_ttl_seconds=0.7,
     bin_seconds=0.1,
 )

@@ -5,9 +5,10 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from recloser.cli.demo.lane import Outcome
 from recloser.cli.demo.plan import Plan
 from recloser.cli.demo.summary import LaneSummary, Summary
-from recloser.cli.demo.view import milliseconds
+from recloser.cli.demo.view import SOURCES, milliseconds
 
 __all__ = ["report"]
 
@@ -33,21 +34,27 @@ def report(summary: Summary, plan: Plan) -> Group:
 
 _TITLES = (
     "calls",
-    "answered",
+    "answered by the service",
+    "answered from memory",
+    "... the oldest of these answers",
+    "answered by default",
     "failed, as callers saw it",
     "rejected at once by the breaker",
     "requests that reached the upstream",
     "... while it was down",
     "time lost waiting for failures",
-    "median time of an answered call",
+    "median time of an answer by the service",
 )
 
 
 def _column(lane: LaneSummary) -> tuple[str, ...]:
     return (
         str(lane.calls),
-        str(lane.successes),
-        str(lane.failures),
+        str(lane.counts[Outcome.SERVICE]),
+        str(lane.counts[Outcome.MEMORY]),
+        "-" if lane.oldest_seconds is None else f"{lane.oldest_seconds:.1f} s",
+        str(lane.counts[Outcome.DEFAULT]),
+        str(lane.counts[Outcome.FAILURE]),
         str(lane.rejections),
         str(lane.hits),
         str(lane.hits_while_down),
@@ -61,8 +68,16 @@ def _sentences(summary: Summary) -> list[str]:
     return [
         f"Detected:  {_seconds(summary.detect_seconds)} from the start of the outage until the breaker opened",
         f"Recovered: {_seconds(summary.recover_seconds)} from the upstream's return until the breaker closed",
+        f"Outage:    {_meanwhile(summary.protected)}",
         f"Probes:    {probes or 'none'} (requests let through in each half-open episode)",
     ]
+
+
+def _meanwhile(lane: LaneSummary) -> str:
+    """Say what callers got during the outage."""
+    fresh, memory, default = (lane.counts_while_down[source] for source in SOURCES)
+    errors = lane.counts_while_down[Outcome.FAILURE]
+    return f"{fresh} fresh answers, {memory} from memory, {default} by default, {errors} errors"
 
 
 def _seconds(value: float | None) -> str:

@@ -8,7 +8,8 @@ import httpx
 
 from recloser import Event, StateChanged
 from recloser.cli.demo.experiment import Experiment
-from recloser.cli.demo.load import Lane, drive
+from recloser.cli.demo.lane import Lane
+from recloser.cli.demo.load import drive
 from recloser.cli.demo.upstream import HOST, bind
 from recloser.cli.demo.view import View
 

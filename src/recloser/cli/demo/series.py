@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from recloser import CircuitState
 from recloser.cli.demo.experiment import Experiment
-from recloser.cli.demo.load import Call, Outcome
+from recloser.cli.demo.lane import Call, Outcome
 
 __all__ = ["Bins", "Span", "lost_seconds", "phase_spans", "state_spans"]
 

@@ -1,12 +1,13 @@
 """The figures at the end of a run, all of them computed from what was recorded during it."""
 
+from collections import Counter
 from dataclasses import dataclass
 from statistics import median
 
 from recloser import CircuitState
 from recloser.cli.demo.experiment import Experiment
 from recloser.cli.demo.history import Episode
-from recloser.cli.demo.load import Lane, Outcome
+from recloser.cli.demo.lane import Lane, Outcome
 
 __all__ = ["LaneSummary", "Summary", "summarise"]
 
@@ -17,23 +18,28 @@ class LaneSummary:
 
     Attributes:
         calls: Finished calls.
-        successes: Calls that were answered.
-        failures: Calls that ended in an error of the upstream's.
-        rejections: Calls that the breaker refused at once.
+        counts: How many of them had each outcome.
+        counts_while_down: The same for the calls that ended while no request could succeed.
+        oldest_seconds: The age of the oldest answer from memory; None without one.
         hits: Requests that reached the upstream.
         hits_while_down: Those of them that came while no request could succeed.
         lost_seconds: The time that callers waited for calls that failed.
-        latency_seconds: The median time of a call that was answered; None without one.
+        latency_seconds: The median time of a call that the upstream answered; None without one.
     """
 
     calls: int
-    successes: int
-    failures: int
-    rejections: int
+    counts: Counter[Outcome]
+    counts_while_down: Counter[Outcome]
+    oldest_seconds: float | None
     hits: int
     hits_while_down: int
     lost_seconds: float
     latency_seconds: float | None
+
+    @property
+    def rejections(self) -> int:
+        """Calls that the breaker refused at once: nothing else goes down the chain of fallbacks."""
+        return self.counts[Outcome.MEMORY] + self.counts[Outcome.DEFAULT]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +103,14 @@ def _probes(experiment: Experiment, episode: Episode) -> int | None:
 
 def _lane(experiment: Experiment, lane: Lane) -> LaneSummary:
     hits = [hit for hit in experiment.upstream.hits if hit.lane == lane.name]
-    answered = [call.seconds for call in lane.calls if call.outcome is Outcome.SUCCESS]
+    down, up = experiment.outage
+    answered = [call.seconds for call in lane.calls if call.outcome is Outcome.SERVICE]
+    ages = [call.age_seconds for call in lane.calls if call.age_seconds is not None]
     return LaneSummary(
         calls=len(lane.calls),
-        successes=lane.counts[Outcome.SUCCESS],
-        failures=lane.counts[Outcome.FAILURE],
-        rejections=lane.counts[Outcome.REJECTED],
+        counts=lane.counts.copy(),
+        counts_while_down=Counter(call.outcome for call in lane.calls if down <= call.at < up),
+        oldest_seconds=max(ages, default=None),
         hits=len(hits),
         hits_while_down=sum(hit.phase.down for hit in hits),
         lost_seconds=lane.lost_seconds,

@@ -1,5 +1,6 @@
 """A real HTTP/1.1 server on loopback that falls ill on cue, and counts the requests that reach its sockets."""
 
+import json
 import socket
 import struct
 from collections import Counter
@@ -98,7 +99,8 @@ class Upstream:
 
     async def _exchange(self, stream: SocketStream, connection: h11.Connection) -> bool:
         """Read and answer one request; False means that the connection has to end."""
-        self.record(*_origin(await _read_request(stream, connection)))
+        request = await _read_request(stream, connection)
+        self.record(*_origin(request))
         phase = self.phase
         match self._random.choice(phase.replies):
             case Fault.RESET:
@@ -109,8 +111,14 @@ class Upstream:
                 return False
             case status:
                 await anyio.sleep(phase.latency_seconds * self._random.uniform(0.5, 1.5))
-                await _send_response(stream, connection, status)
+                body = self._order(request) if status is HTTPStatus.OK else f"{status.value} {status.phrase}\n"
+                await _send_response(stream, connection, status, body.encode())
         return connection.our_state is h11.DONE
+
+    def _order(self, request: h11.Request) -> str:
+        """Return the order that a request asks for by the last segment of its path, as JSON."""
+        number = request.target.decode("ascii").rpartition("/")[2]
+        return json.dumps({"order": number, "read_at_seconds": round(self._clock(), 3)})
 
 
 def _origin(request: h11.Request) -> tuple[str, str]:
@@ -133,9 +141,9 @@ async def _read_request(stream: SocketStream, connection: h11.Connection) -> h11
             return request
 
 
-async def _send_response(stream: SocketStream, connection: h11.Connection, status: HTTPStatus) -> None:
-    body = f"{status.value} {status.phrase}\n".encode()
-    headers = [("content-type", "text/plain"), ("content-length", str(len(body)))]
+async def _send_response(stream: SocketStream, connection: h11.Connection, status: HTTPStatus, body: bytes) -> None:
+    content_type = "application/json" if status is HTTPStatus.OK else "text/plain"
+    headers = [("content-type", content_type), ("content-length", str(len(body)))]
     parts = (
         h11.Response(status_code=status.value, reason=status.phrase, headers=headers),
         h11.Data(data=body),

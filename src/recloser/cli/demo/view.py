@@ -1,15 +1,17 @@
 """What every view of a running demo can do, and the figures that all of them show."""
 
+from collections import Counter
 from dataclasses import dataclass
 from itertools import takewhile
 from statistics import median
 from typing import Protocol
 
 from recloser.cli.demo.experiment import Experiment
-from recloser.cli.demo.load import Lane, Outcome
+from recloser.cli.demo.lane import Lane, Outcome
 
-__all__ = ["Standing", "View", "milliseconds", "standing"]
+__all__ = ["SOURCES", "Standing", "View", "milliseconds", "standing"]
 
+SOURCES = {Outcome.SERVICE: "service", Outcome.MEMORY: "memory", Outcome.DEFAULT: "default"}
 _RECENT_SECONDS = 1.0
 
 
@@ -35,16 +37,14 @@ class Standing:
 
     Attributes:
         calls: Finished calls.
-        failures: Calls that failed in their caller's eyes.
-        rejections: Calls that the breaker refused.
+        counts: How many of them had each outcome.
         hits: Requests that reached the upstream.
         lost_seconds: The time that callers waited for calls that failed.
         latency_seconds: The median time of the calls that ended within the last second; None when there were none.
     """
 
     calls: int
-    failures: int
-    rejections: int
+    counts: Counter[Outcome]
     hits: int
     lost_seconds: float
     latency_seconds: float | None
@@ -56,8 +56,7 @@ def standing(experiment: Experiment, lane: Lane) -> Standing:
     recent = [call.seconds for call in takewhile(lambda call: call.at >= since, reversed(lane.calls))]
     return Standing(
         calls=len(lane.calls),
-        failures=lane.counts[Outcome.FAILURE],
-        rejections=lane.counts[Outcome.REJECTED],
+        counts=lane.counts.copy(),
         hits=experiment.upstream.counts[lane.name],
         lost_seconds=lane.lost_seconds,
         latency_seconds=median(recent) if recent else None,

@@ -1,0 +1,140 @@
+"""Two ways to the upstream, and the record of what callers got on each of them."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import httpx
+
+from recloser import CircuitBreaker, Constant, Fallback, LastKnownGood
+from recloser.cli.demo.plan import Plan
+from recloser.cli.demo.upstream import GENERATION_HEADER
+
+__all__ = ["FAULTS", "Call", "Fetch", "Lane", "Order", "Outcome", "ProtectedLane"]
+
+FAULTS = (httpx.TransportError, httpx.HTTPStatusError)
+Order = dict[str, object]
+Fetch = Callable[[int], Awaitable[Order]]
+_UNKNOWN: Order = {"status": "unknown"}
+
+
+class Outcome(StrEnum):
+    """What became of a call, in its caller's eyes; an answer is named as the fallback chain names its source."""
+
+    SERVICE = "orders_service"
+    MEMORY = "last_known_good"
+    DEFAULT = "constant"
+    FAILURE = "failure"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One finished call.
+
+    Attributes:
+        at: When it ended, in seconds on the demo's clock.
+        outcome: What the caller got.
+        seconds: How long the caller waited for it.
+        age_seconds: How old the answer was, if it was a remembered one.
+    """
+
+    at: float
+    outcome: Outcome
+    seconds: float
+    age_seconds: float | None = None
+
+
+class Lane:
+    """A group of callers that go straight to the upstream, and the record of what they saw.
+
+    `calls` holds every finished call, `counts` how many there were of each outcome, `lost_seconds` the time that
+    callers waited for calls that failed.
+
+    Args:
+        name: The first segment of the path of the lane's requests.
+        clock: The demo's clock, in seconds.
+
+    Attributes:
+        sources: Where answers can come from.
+    """
+
+    sources: tuple[Outcome, ...] = (Outcome.SERVICE,)
+
+    def __init__(self, name: str, *, clock: Callable[[], float]) -> None:
+        self.name = name
+        self.calls: list[Call] = []
+        self.counts: Counter[Outcome] = Counter()
+        self.lost_seconds = 0.0
+        self._clock = clock
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a request says of itself."""
+        return {}
+
+    async def attempt(self, fetch: Fetch, number: int) -> None:
+        """Ask for one order and record what came of it.
+
+        Args:
+            fetch: Gets an order from the upstream.
+            number: The order's.
+        """
+        began = self._clock()
+        try:
+            outcome, age_seconds = await self._ask(fetch, number)
+        except FAULTS:
+            outcome, age_seconds = Outcome.FAILURE, None
+        ended = self._clock()
+        self.calls.append(Call(ended, outcome, ended - began, age_seconds))
+        self.counts[outcome] += 1
+        if outcome is Outcome.FAILURE:
+            self.lost_seconds += ended - began
+
+    async def _ask(self, fetch: Fetch, number: int) -> tuple[Outcome, float | None]:
+        """Return where the answer came from and, if it was remembered, its age in seconds."""
+        await fetch(number)
+        return Outcome.SERVICE, None
+
+
+class ProtectedLane(Lane):
+    """A group of callers with a breaker before the upstream, and a memory and a default to fall back to.
+
+    Only what the breaker rejects goes down the chain: the failures that open it reach their callers.
+
+    Args:
+        name: The first segment of the path of the lane's requests.
+        clock: The demo's clock, in seconds.
+        breaker: Protects the upstream.
+        plan: Says how many orders are remembered, and for how long.
+    """
+
+    sources = (Outcome.SERVICE, Outcome.MEMORY, Outcome.DEFAULT)
+
+    def __init__(self, name: str, *, clock: Callable[[], float], breaker: CircuitBreaker, plan: Plan) -> None:
+        super().__init__(name, clock=clock)
+        self._breaker = breaker
+        self._chain = Fallback(
+            breaker(orders_service),
+            LastKnownGood(plan.memory_ttl_seconds, plan.orders, key=_number, clock=clock),
+            Constant(_UNKNOWN),
+        )
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The breaker's generation: read in the step that lets a call through, it is that call's."""
+        return {GENERATION_HEADER: str(self._breaker.generation)}
+
+    async def _ask(self, fetch: Fetch, number: int) -> tuple[Outcome, float | None]:
+        answer = await self._chain.detailed(fetch, number)
+        return Outcome(answer.source), answer.age_seconds
+
+
+async def orders_service(fetch: Fetch, number: int) -> Order:
+    """Return an order from the upstream: the first link of the chain, which is named after it."""
+    return await fetch(number)
+
+
+def _number(_: Fetch, number: int) -> int:
+    """Return what an order is remembered by: its number, by whichever function it was got."""
+    return number
