@@ -159,7 +159,7 @@ async def test_an_evicted_breaker_comes_back_as_configured() -> None:
 def test_code_that_contradicts_the_configuration_is_refused_also_after_eviction() -> None:
     registry = BreakerRegistry.from_config({"max_breakers": 1, "breakers": {"payments": {"failure_threshold": 8}}})
     registry.breaker("other")
-    with pytest.raises(ValueError, match="failures=8.* not .*failures=5"):
+    with pytest.raises(ValueError, match="failure_threshold is 8, not 5"):
         registry.breaker("payments", failure_threshold=5)
     registry.breaker("other")
     with pytest.raises(ValueError, match="taken"):
@@ -173,11 +173,63 @@ def test_a_harmful_setting_is_warned_of_where_the_configuration_is_read() -> Non
         BreakerRegistry.from_config(
             {"defaults": {"failure_threshold": 1}, "breakers": {"a": {"reset_timeout_seconds": 0}}}
         )
-    assert [str(warning.message).partition(" = ")[0] for warning in caught] == [
-        "defaults: failure_threshold",
-        "a: reset_timeout_seconds",
+    assert [str(warning.message).partition(": ")[0] for warning in caught] == [
+        "defaults.failure_threshold = 1",
+        "breakers.a.reset_timeout_seconds = 0",
     ]
     assert {warning.filename for warning in caught} == {__file__}
+
+
+HARMFUL = """
+[defaults]
+trip_when = { consecutive_failures = 2 }
+
+[per_key."api.x"]
+trip_when = [{ failure_count = 1 }, { failure_rate = 0.5, minimum_calls = 2 }]
+reset_timeout_seconds = { initial_seconds = 0.5 }
+
+[breakers.a]
+failure_threshold = 1
+
+[breakers.b]
+trip_when = [[{ failure_count = 3 }], [{ consecutive_failures = 5 }, { consecutive_failures = 1, within_seconds = 9 }]]
+
+[breakers.c]
+trip_when = [{ consecutive_failures = 1 }]
+"""
+
+
+def test_a_warning_names_the_file_and_the_key_that_stands_there(tmp_path: Path) -> None:
+    path = write(tmp_path, HARMFUL)
+    with pytest.warns(ConfigurationWarning) as caught:
+        BreakerRegistry.from_config(path)
+    assert [str(warning.message).rpartition(f"{path}: ")[2].partition(": ")[0] for warning in caught] == [
+        "defaults.trip_when.consecutive_failures = 2",
+        'per_key."api.x".trip_when[0].failure_count = 1',
+        'per_key."api.x".trip_when[1].minimum_calls = 2',
+        'per_key."api.x".reset_timeout_seconds.initial_seconds = 0.5',
+        "breakers.a.failure_threshold = 1",
+        "breakers.b.trip_when[1][1].consecutive_failures = 1",
+        "breakers.c.trip_when[0].consecutive_failures = 1",
+    ]
+    assert all(str(warning.message).startswith(f"{path}: ") for warning in caught)
+
+
+def test_a_warning_names_the_part_of_a_value_of_python() -> None:
+    rule = FailureCount(5) | ConsecutiveFailures(1)
+    backoff = ExponentialBackoff(initial_seconds=0.5)
+    with pytest.warns(ConfigurationWarning) as caught:
+        BreakerRegistry.from_config(
+            {
+                "breakers": {"a": {"trip_when": rule}, "b": {"trip_when": (ConsecutiveFailures(2),)}},
+                "defaults": {"reset_timeout_seconds": backoff},
+            }
+        )
+    assert [str(warning.message).partition(": ")[0] for warning in caught] == [
+        "defaults.reset_timeout_seconds.initial_seconds = 0.5",
+        "breakers.a.trip_when.rules[1].failures = 1",
+        "breakers.b.trip_when[0].failures = 2",
+    ]
 
 
 def test_recommended_settings_are_not_warned_of() -> None:
@@ -195,6 +247,14 @@ WRONG = [
     ({"zzz": {}}, "zzz = {} is unknown: Known here are breakers, defaults, max_breakers, per_key"),
     ({"max_breakers": 0}, "max_breakers must be an integer >= 1, not 0"),
     ({"max_breakers": "many"}, "max_breakers must be an integer >= 1, not 'many'"),
+    (
+        {"max_breakers": 1, "breakers": {"a": {}, "b": {}}},
+        "max_breakers must be >= the number of breakers that are configured (2), not 1",
+    ),
+    (
+        {"breakers": {str(number): {} for number in range(10_001)}},
+        "max_breakers must be >= the number of breakers that are configured (10001), not 10000",
+    ),
     ({"defaults": 5}, "defaults must be a table, not 5"),
     ({"breakers": {"payments": 5}}, "breakers.payments must be a table, not 5"),
     ({"breakers": {5: {}}}, "breakers.5 must have a string as its key, not 5"),
@@ -227,8 +287,12 @@ WRONG_DEFAULTS = [
         "reset_timeout_seconds.seconds = 5 is unknown: did you mean maximum_seconds? Known here are ",
     ),
     (
-        {"reset_timeout_seconds": {"maximum_seconds": 0.5}},
-        "reset_timeout_seconds: maximum_seconds must be >= initial_sec",
+        {"reset_timeout_seconds": {"initial_seconds": 1, "maximum_seconds": 0.5}},
+        "reset_timeout_seconds.maximum_seconds must be >= initial_sec",
+    ),
+    (
+        {"reset_timeout_seconds": {}},
+        "reset_timeout_seconds.initial_seconds must be a finite number of seconds > 0, and is missing",
     ),
     ({"trip_when": "often"}, "trip_when must be a table, not 'often'"),
     ({"trip_when": []}, "trip_when must be a trip rule or a list of one or more, not []"),
@@ -257,7 +321,19 @@ WRONG_DEFAULTS = [
     ),
     (
         {"trip_when": {"failure_rate": 0.5, "window": {"count": 10}, "minimum_calls": 20}},
-        "trip_when: minimum_calls must be <= the window's size (10), not 20",
+        "trip_when.minimum_calls must be <= the window's size (10), not 20",
+    ),
+    (
+        {"trip_when": {"failure_count": 20, "window": {"count": 10}}},
+        "trip_when.failure_count must be <= the window's size (10), not 20",
+    ),
+    (
+        {"trip_when": {"consecutive_failures": 10**7, "within_seconds": 5}},
+        "trip_when.consecutive_failures must be an integer from 1 to 1000000, not 10000000",
+    ),
+    (
+        {"trip_when": {"failure_count": 5, "window": {"count": 10**9}}},
+        "trip_when.window.count must be an integer from 1 to ",
     ),
     (
         {"trip_when": {"slow_call_rate": 0.5}},
@@ -275,7 +351,9 @@ WRONG_DEFAULTS = [
     ),
     ({"expected_exception": "NoSuchError"}, "expected_exception must name what can be imported, such as 'OSError' or "),
     ({"expected_exception": "a b.c"}, "expected_exception must name what can be imported, such as 'OSError' or "),
-    ({"expected_exception": "asyncio.sleep"}, ": expected_exception must be a synchronous predicate"),
+    ({"expected_exception": "asyncio.sleep"}, "expected_exception must be a synchronous predicate"),
+    ({"failed_result": "asyncio.sleep"}, "failed_result must be a synchronous predicate"),
+    ({"expected_exception": ["OSError"], "trip_when": 5}, "trip_when must be a table, not 5"),
     ({"failed_result": 5}, "failed_result must name a predicate, such as 'package.module.function', not 5"),
     (
         {"failed_result": "math.pi"},

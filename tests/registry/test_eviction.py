@@ -16,6 +16,13 @@ def make(clock: ManualClock, max_breakers: int = 2, **defaults: object) -> Break
     )
 
 
+async def half_open(registry: BreakerRegistry, name: str, clock: ManualClock) -> None:
+    """Has a breaker open and make one good trial call, of which it takes two to close."""
+    fail(registry, name, times=2)
+    clock.advance(60)
+    (await registry.breaker(name).acquire()).succeed()
+
+
 def test_a_hundred_thousand_hosts_that_fail_once_each_stay_at_the_bound(clock: ManualClock) -> None:
     registry = make(clock, max_breakers=1_000)
     for number in range(100_000):
@@ -27,16 +34,16 @@ def test_a_hundred_thousand_hosts_that_fail_once_each_stay_at_the_bound(clock: M
 
 
 @pytest.mark.anyio
-async def test_forced_and_disabled_and_half_open_breakers_survive_any_number_of_hosts(clock: ManualClock) -> None:
+async def test_forced_and_disabled_breakers_and_those_on_trial_survive_any_number_of_hosts(clock: ManualClock) -> None:
     registry = make(clock, max_breakers=10)
     await registry.breaker("forced").force_open("maintenance")
     await registry.breaker("disabled").disable()
-    fail(registry, "half-open", times=2)
+    fail(registry, "on trial", times=2)
     clock.advance(60)
-    permit = await registry.breaker("half-open").acquire()
+    permit = await registry.breaker("on trial").acquire()
     for number in range(1_000):
         fail(registry, f"host-{number}", times=number % 3)
-    assert {"forced", "disabled", "half-open"} < names(registry)
+    assert {"forced", "disabled", "on trial"} < names(registry)
     assert len(registry) == 10
     assert registry.breaker("forced").state is CircuitState.FORCED_OPEN
     permit.succeed()
@@ -92,6 +99,68 @@ def test_of_open_breakers_that_reopen_together_the_one_got_longest_ago_goes_firs
     registry.breaker("a")
     registry.breaker("new")
     assert names(registry) == {"a", "new"}
+
+
+@pytest.mark.anyio
+async def test_a_half_open_breaker_without_a_trial_call_outlives_an_open_one_that_was_used_later(
+    clock: ManualClock,
+) -> None:
+    registry = make(clock, success_threshold=2)
+    await half_open(registry, "half-open", clock)
+    fail(registry, "open", times=2)
+    registry.breaker("new")
+    assert names(registry) == {"half-open", "new"}
+
+
+@pytest.mark.anyio
+async def test_of_half_open_breakers_the_one_got_longest_ago_goes_first(clock: ManualClock) -> None:
+    registry = make(clock, success_threshold=2)
+    for name in ("a", "b"):
+        await half_open(registry, name, clock)
+    registry.breaker("a")
+    registry.breaker("new")
+    assert names(registry) == {"a", "new"}
+
+
+@pytest.mark.anyio
+async def test_any_number_of_hosts_that_got_half_open_stay_at_the_bound(
+    clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    registry = make(clock, max_breakers=100, success_threshold=2)
+    for number in range(2_000):
+        await half_open(registry, f"host-{number}", clock)
+    assert names(registry) == {f"host-{number}" for number in range(1_900, 2_000)}
+    assert len(registry._shelf._heap) < 300
+    assert not [record for record in caplog.records if "max_breakers" in record.getMessage()]
+
+
+@pytest.mark.anyio
+async def test_a_half_open_breaker_can_go_once_its_trial_call_has_ended(clock: ManualClock) -> None:
+    registry = make(clock, success_threshold=2)
+    fail(registry, "recovering", times=2)
+    clock.advance(60)
+    permit = await registry.breaker("recovering").acquire()
+    fail(registry, "open", times=2)
+    registry.breaker("a")
+    assert names(registry) == {"recovering", "a"}
+    permit.succeed()
+    del permit
+    await registry.breaker("a").force_open("maintenance")
+    registry.breaker("b")
+    assert names(registry) == {"a", "b"}
+
+
+@pytest.mark.anyio
+async def test_how_a_running_trial_call_ends_is_not_lost_even_if_nothing_else_can_go(clock: ManualClock) -> None:
+    registry = make(clock, max_breakers=1)
+    fail(registry, "recovering", times=2)
+    clock.advance(60)
+    permit = await registry.breaker("recovering").acquire()
+    registry.breaker("new")
+    permit.fail()
+    del permit
+    assert registry.get("recovering").state is CircuitState.OPEN
 
 
 def test_failures_in_the_window_of_any_rule_count(clock: ManualClock) -> None:

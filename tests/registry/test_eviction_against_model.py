@@ -12,6 +12,7 @@ from recloser.testing import ManualClock
 
 CAPACITY = 3
 THRESHOLD = 2
+SUCCESSES = 2
 RESET_SECONDS = 60.0
 NAMES = list("abcdef")
 
@@ -46,6 +47,8 @@ class Modelled:
 
     state: str = "closed"
     failures: int = 0
+    passed: int = 0
+    on_trial: bool = False
     reopen_at: float = 0.0
 
 
@@ -76,7 +79,9 @@ class Model:
     def rank(self, breaker: Modelled) -> tuple[int, float] | None:
         if breaker.state == "closed":
             return (1 if breaker.failures else 0, 0.0)
-        return (2, breaker.reopen_at) if breaker.state == "open" else None
+        if breaker.state == "open":
+            return (2, breaker.reopen_at)
+        return (3, 0.0) if breaker.state == "half_open" and not breaker.on_trial else None
 
     def forget(self, name: str) -> None:
         if name not in self.kept and name not in self.held:
@@ -91,10 +96,13 @@ class Model:
                 return
         elif breaker.state not in {"open", "half_open"}:
             return
-        if good:
-            breaker.state, breaker.failures = "closed", 0
+        breaker.on_trial = False
+        if not good:
+            breaker.state, breaker.passed, breaker.reopen_at = "open", 0, self.now + RESET_SECONDS
+        elif breaker.passed + 1 < SUCCESSES:
+            breaker.state, breaker.passed = "half_open", breaker.passed + 1
         else:
-            breaker.state, breaker.reopen_at = "open", self.now + RESET_SECONDS
+            breaker.state, breaker.failures, breaker.passed = "closed", 0, 0
 
 
 class Pair:
@@ -103,7 +111,11 @@ class Pair:
     def __init__(self) -> None:
         self.clock = ManualClock()
         self.registry = BreakerRegistry(
-            max_breakers=CAPACITY, clock=self.clock, failure_threshold=THRESHOLD, reset_timeout_seconds=RESET_SECONDS
+            max_breakers=CAPACITY,
+            clock=self.clock,
+            failure_threshold=THRESHOLD,
+            reset_timeout_seconds=RESET_SECONDS,
+            success_threshold=SUCCESSES,
         )
         self.model = Model()
         self.held: dict[str, CircuitBreaker] = {}
@@ -143,18 +155,19 @@ class Pair:
     async def probe(self, name: str, breaker: CircuitBreaker) -> None:
         """Begins a trial call, which holds the breaker until it ends."""
         modelled = self.model.known[name]
-        if modelled.state == "open" and self.model.now >= modelled.reopen_at and name not in self.probes:
+        may_begin = modelled.state == "half_open" or (modelled.state == "open" and self.model.now >= modelled.reopen_at)
+        if may_begin and name not in self.probes:
             self.probes[name] = await breaker.try_acquire()
             await self.hold(name, breaker)
-            modelled.state = "half_open"
+            modelled.state, modelled.on_trial = "half_open", True
 
     async def force(self, name: str, breaker: CircuitBreaker) -> None:
         await breaker.force_open("maintenance")
-        self.model.known[name].state = "forced_open"
+        self.model.known[name] = Modelled("forced_open")
 
     async def disable(self, name: str, breaker: CircuitBreaker) -> None:
         await breaker.disable()
-        self.model.known[name].state = "disabled"
+        self.model.known[name] = Modelled("disabled")
 
     async def reset(self, name: str, breaker: CircuitBreaker) -> None:
         await breaker.reset()

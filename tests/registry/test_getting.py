@@ -7,6 +7,7 @@ from recloser import (
     CircuitBreaker,
     ConsecutiveFailures,
     ExponentialBackoff,
+    FailureCount,
     FailureRate,
     TimeWindow,
 )
@@ -93,10 +94,32 @@ def test_a_conflicting_definition_is_refused_with_both_named_and_nothing_else() 
     with pytest.raises(ValueError, match="'payments' is already defined otherwise") as caught:
         registry.breaker("payments", failure_threshold=5, reset_timeout_seconds=ExponentialBackoff(), max_probes=1)
     message = str(caught.value)
-    assert "trip_when is ConsecutiveFailures(failures=3" in message
-    assert "not ConsecutiveFailures(failures=5" in message
+    assert "failure_threshold is 3, not 5; reset" in message
     assert "reset_timeout_seconds is 30, not ExponentialBackoff(" in message
     assert "max_probes" not in message
+
+
+@pytest.mark.parametrize(
+    ("defined", "wanted", "told"),
+    [
+        ({"failure_threshold": 3}, {"trip_when": FailureCount(5)}, "trip_when is ConsecutiveFailures(failures=3"),
+        ({"trip_when": ConsecutiveFailures(3)}, {"failure_threshold": 5}, "failure_threshold is 3, not 5"),
+        ({"trip_when": FailureCount(3)}, {"failure_threshold": 5}, "s=10)), not failure_threshold=5;"),
+        (
+            {"trip_when": ConsecutiveFailures(3, within_seconds=9)},
+            {"failure_threshold": 3},
+            "trip_when is ConsecutiveFailures(failures=3, within_seconds=9.0), not failure_threshold=3",
+        ),
+    ],
+)
+def test_a_conflict_is_told_in_the_words_of_the_code(
+    defined: dict[str, object], wanted: dict[str, object], told: str
+) -> None:
+    registry = BreakerRegistry()
+    registry.breaker("payments", **defined)
+    with pytest.raises(ValueError, match="already defined otherwise") as caught:
+        registry.breaker("payments", **wanted)
+    assert told in str(caught.value)
 
 
 def test_a_conflict_names_exception_types_as_they_are_written() -> None:
@@ -174,7 +197,7 @@ def test_an_added_breaker_is_defined_by_what_it_is() -> None:
     registry = BreakerRegistry()
     payments = registry.add(CircuitBreaker("payments", failure_threshold=9))
     assert registry.breaker("payments", failure_threshold=9) is payments
-    with pytest.raises(ValueError, match="failures=9"):
+    with pytest.raises(ValueError, match="failure_threshold is 9, not 5"):
         registry.breaker("payments", failure_threshold=5)
 
 

@@ -6,16 +6,25 @@ from recloser import (
     BreakerRegistry,
     CircuitBreaker,
     ConsecutiveFailures,
+    CountWindow,
     ExponentialBackoff,
     FailureCount,
     FailureRate,
     SlowCallRate,
 )
+from recloser import registry as public
 
 HARMFUL = [
-    ({"failure_threshold": 1}, "failure_threshold", 1, "1 failure in a row"),
-    ({"failure_threshold": 2}, "failure_threshold", 2, "2 failures in a row"),
-    ({"trip_when": ConsecutiveFailures(2, within_seconds=60)}, "failure_threshold", 2, "2 failures in a row"),
+    ({"failure_threshold": 1}, "failure_threshold", 1, "1 failure in a row happens to"),
+    ({"failure_threshold": 2}, "failure_threshold", 2, "2 failures in a row happen to"),
+    ({"trip_when": ConsecutiveFailures(2, within_seconds=60)}, "trip_when.failures", 2, "2 failures in a row"),
+    ({"trip_when": FailureCount(1)}, "trip_when.failures", 1, "1 failure in the last 60 s happens to every"),
+    (
+        {"trip_when": FailureCount(2, window=CountWindow(9)) | FailureCount(3)},
+        "trip_when[0].failures",
+        2,
+        "2 failures in the last 9 calls happen to every",
+    ),
     ({"trip_when": FailureCount(5) | ConsecutiveFailures(1)}, "trip_when[1].failures", 1, "1 failure in a row"),
     ({"trip_when": FailureRate(0.5, minimum_calls=4)}, "trip_when.minimum_calls", 4, "a rate of 4 calls"),
     (
@@ -47,7 +56,7 @@ HARMLESS = [
     {"reset_timeout_seconds": 1},
     {"reset_timeout_seconds": 600},
     {"reset_timeout_seconds": ExponentialBackoff(initial_seconds=1, maximum_seconds=600)},
-    {"trip_when": FailureCount(1)},
+    {"trip_when": FailureCount(3)},
 ]
 
 
@@ -91,6 +100,11 @@ def test_a_harmful_group_is_found_once() -> None:
     for key in ("a", "b"):
         registry._obtain_of_group("web", f"web[{key}]")
     assert [finding.breaker for finding in registry.lint()] == ["web[...]"]
+
+
+def test_the_type_of_a_finding_can_be_imported() -> None:
+    registry = public.BreakerRegistry(failure_threshold=1)
+    assert [type(finding) for finding in registry.lint()] == [public.Finding]
 
 
 def test_an_added_breaker_is_looked_at_too() -> None:

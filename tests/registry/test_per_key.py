@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from recloser import BreakerRegistry, CircuitBreaker, CircuitBreakerOpenError, CircuitState
 from recloser._registry.keys import LONGEST_KEY, label
+from recloser.errors import MisuseError
 from tests.registry.kit import names
 
 pytestmark = pytest.mark.anyio
@@ -111,6 +112,29 @@ async def test_what_a_key_raises_reaches_the_caller_with_a_note() -> None:
     assert len(registry) == 0
 
 
+async def test_an_error_that_a_key_raises_again_and_again_has_one_note_of_each_group() -> None:
+    shared = KeyError("host")
+
+    def key(_: str) -> str:
+        raise shared
+
+    registry = BreakerRegistry()
+    for group in ("web", "web", "mail"):
+        with pytest.raises(KeyError):
+            await registry.per_key(group, key=key)(fetch)("a.example/1")
+    assert shared.__notes__ == [
+        f"raised by the key function of per_key({group!r}); the call was not started" for group in ("web", "mail")
+    ]
+
+
+async def test_a_breaker_around_it_does_not_count_a_key_that_is_no_string() -> None:
+    protected = BreakerRegistry().per_key("web", key=lambda _: 5)(fetch)
+    outer = CircuitBreaker(failure_threshold=1)
+    with pytest.raises(MisuseError, match=r"the key of per_key\('web'\) must be a string, not 5"):
+        await outer.call(protected, "a.example/1")
+    assert outer.state is CircuitState.CLOSED
+
+
 @pytest.mark.parametrize("key", [1, None, b"a", ["a"], ("a",)], ids=repr)
 async def test_a_key_that_is_no_string_is_refused(key: object) -> None:
     protected = BreakerRegistry().per_key("web", key=lambda _: key)(fetch)
@@ -184,5 +208,35 @@ async def test_two_functions_share_the_breakers_of_one_name() -> None:
 def test_two_decorators_of_one_name_that_contradict_each_other_are_refused() -> None:
     registry = BreakerRegistry()
     registry.per_key("web", key=host_of, failure_threshold=3)
-    with pytest.raises(ValueError, match=r"'web\[...\]' is already defined otherwise: .*failures=3.*failures=4"):
+    with pytest.raises(ValueError, match=r"'web\[...\]' is already defined otherwise: failure_threshold is 3, not 4;"):
         registry.per_key("web", key=host_of, failure_threshold=4)
+
+
+def test_a_breaker_of_the_group_that_was_made_otherwise_before_is_refused() -> None:
+    registry = BreakerRegistry()
+    registry.breaker("web[a]", failure_threshold=2)
+    registry.breaker("web[b]", failure_threshold=7)
+    with pytest.raises(ValueError, match=r"'web\[a\]' is already defined otherwise: failure_threshold is 2, not 7;"):
+        registry.per_key("web", key=host_of, failure_threshold=7)
+    assert registry.breaker("web[c]").failure_threshold == 5
+
+
+def test_a_breaker_of_the_group_that_is_made_otherwise_afterwards_is_refused() -> None:
+    registry = BreakerRegistry()
+    registry.per_key("web", key=host_of, failure_threshold=7)
+    with pytest.raises(ValueError, match=r"'web\[a\]' is already defined otherwise: failure_threshold is 7, not 2;"):
+        registry.breaker("web[a]", failure_threshold=2)
+
+
+def test_a_breaker_of_the_group_is_made_as_the_group_is_whoever_makes_it() -> None:
+    registry = BreakerRegistry()
+    registry.per_key("web", key=host_of, failure_threshold=7)
+    assert registry.breaker("web[a]").failure_threshold == registry.breaker("web[a][b]").failure_threshold == 7
+    assert registry.breaker("web").failure_threshold == registry.breaker("webs[a]").failure_threshold == 5
+
+
+def test_a_breaker_that_was_added_or_is_configured_by_its_name_keeps_its_settings() -> None:
+    registry = BreakerRegistry.from_config({"breakers": {"web[a]": {"failure_threshold": 3}}})
+    registry.add(CircuitBreaker("web[b]", failure_threshold=4))
+    registry.per_key("web", key=host_of, failure_threshold=7)
+    assert [registry.breaker(f"web[{key}]").failure_threshold for key in "abc"] == [3, 4, 7]

@@ -1,5 +1,7 @@
 """`await registry.reconfigure(...)`: other settings for one breaker or for all, the same states."""
 
+from collections.abc import Awaitable, Callable
+
 import anyio
 import pytest
 
@@ -87,7 +89,7 @@ async def test_code_that_repeats_its_definition_goes_on_working() -> None:
     assert registry.breaker("payments", failure_threshold=3) is breaker
     assert registry.breaker("payments", failure_threshold=9) is breaker
     assert breaker.failure_threshold == 9
-    with pytest.raises(ValueError, match="failures=9.* not .*failures=4"):
+    with pytest.raises(ValueError, match="failure_threshold is 9, not 4"):
         registry.breaker("payments", failure_threshold=4)
 
 
@@ -96,6 +98,17 @@ async def test_code_that_repeats_a_default_goes_on_working_when_defaults_change(
     breaker = registry.breaker("payments")
     await registry.reconfigure(failure_threshold=9)
     assert registry.breaker("payments", failure_threshold=5) is breaker
+
+
+async def test_a_breaker_that_was_made_after_a_change_of_the_defaults_is_defined_by_these() -> None:
+    registry = BreakerRegistry()
+    await registry.reconfigure(failure_threshold=20)
+    breaker = registry.breaker("payments")
+    assert registry.breaker("payments", failure_threshold=20) is breaker
+    with pytest.raises(ValueError, match="failure_threshold is 20, not 5"):
+        registry.breaker("payments", failure_threshold=5)
+    await registry.reconfigure(failure_threshold=30)
+    assert registry.breaker("payments", failure_threshold=20).failure_threshold == 30
 
 
 async def test_breakers_that_were_changed_together_share_their_settings() -> None:
@@ -157,9 +170,21 @@ async def test_a_change_of_one_breaker_waits_for_its_lock() -> None:
     assert breaker.failure_threshold == 9
 
 
-async def test_a_breaker_that_there_is_not_cannot_be_changed() -> None:
-    with pytest.raises(ValueError, match="name must be that of a circuit breaker in this registry, not 'payments'"):
-        await BreakerRegistry().reconfigure("payments", failure_threshold=9)
+async def test_what_there_is_not_cannot_be_changed_and_what_there_is_is_told() -> None:
+    registry = BreakerRegistry()
+    registry.per_key("web", key=str)
+    for number in range(12):
+        registry.breaker(f"b{number:02}")
+    with pytest.raises(ValueError, match="name must be that of a circuit breaker") as caught:
+        await registry.reconfigure("payments", failure_threshold=9)
+    assert str(caught.value) == (
+        "name must be that of a circuit breaker of this registry (b00, b01, b02, b03, b04, b05, b06, b07, b08, b09 and "
+        "2 more) or of a per-key group (web), not 'payments'"
+    )
+    with pytest.raises(ValueError, match=r"of this registry \(there are none\) or of a per-key group \(there are none"):
+        await BreakerRegistry().reconfigure("web[...]", failure_threshold=9)
+    with pytest.raises(TypeError, match="name must be a string, not 5"):
+        await registry.reconfigure(5, failure_threshold=9)
 
 
 async def test_a_per_key_group_follows_the_defaults_and_keeps_its_own_settings() -> None:
@@ -188,3 +213,98 @@ async def test_a_definition_with_a_predicate_that_cannot_be_hashed_follows_the_d
     await registry.reconfigure(failure_threshold=9)
     assert breaker.failure_threshold == 9
     assert isinstance(breaker.expected_exception, Predicate)
+
+
+# Groups
+
+
+@pytest.mark.parametrize("name", ["web", "web[...]"])
+async def test_a_group_can_be_changed_with_all_of_its_keys(name: str) -> None:
+    registry = BreakerRegistry()
+    fetch = fetcher(registry, failure_threshold=3)
+    await fetch("a")
+    registry.breaker("other[a]")
+    await registry.reconfigure(name, failure_threshold=8, max_probes=2)
+    await fetch("b")
+    assert [registry.get(f"web[{key}]").failure_threshold for key in "ab"] == [8, 8]
+    assert registry.get("web[a]")._machine.settings is registry.get("web[b]")._machine.settings
+    assert registry.get("other[a]").failure_threshold == 5
+    await registry.reconfigure(failure_threshold=9, max_probes=3, reset_timeout_seconds=30)
+    settings = {breaker._machine.settings for breaker in registry if breaker.name.startswith("web")}
+    assert {(each.trip_when.threshold, each.max_probes, each.backoff.seconds) for each in settings} == {(8, 2, 30)}
+
+
+async def test_code_that_repeats_the_definition_of_a_group_goes_on_working() -> None:
+    registry = BreakerRegistry()
+    await fetcher(registry, failure_threshold=3)("a")
+    await registry.reconfigure("web", failure_threshold=8)
+    for threshold in (3, 8):
+        await fetcher(registry, failure_threshold=threshold)("b")
+        assert registry.breaker("web[a]", failure_threshold=threshold).failure_threshold == 8
+    with pytest.raises(ValueError, match="failure_threshold is 8, not 4"):
+        fetcher(registry, failure_threshold=4)
+
+
+async def test_a_change_of_a_group_keeps_what_is_a_keys_own() -> None:
+    registry = BreakerRegistry.from_config({"breakers": {"web[configured]": {"failure_threshold": 4}}})
+    registry.add(CircuitBreaker("web[added]", failure_threshold=7))
+    fetch = fetcher(registry)
+    await fetch("own")
+    await registry.reconfigure("web[own]", failure_threshold=6)
+    await registry.reconfigure("web", failure_threshold=8, max_probes=2)
+    thresholds = {breaker.name: breaker.failure_threshold for breaker in registry}
+    assert thresholds == {"web[configured]": 4, "web[added]": 7, "web[own]": 6}
+    assert registry.breaker("web[own]")._machine.settings.max_probes == 2
+    await registry.reconfigure(failure_threshold=9, success_threshold=3)
+    own = registry.breaker("web[own]")._machine.settings
+    assert (own.trip_when.threshold, own.max_probes, own.success_threshold) == (6, 2, 3)
+
+
+async def test_a_change_of_a_group_in_what_is_a_keys_own_leaves_the_key_alone() -> None:
+    registry = BreakerRegistry()
+    fetch = fetcher(registry)
+    await fetch("own")
+    await registry.reconfigure("web[own]", failure_threshold=6)
+    before = registry.breaker("web[own]")._machine.settings
+    await registry.reconfigure("web", failure_threshold=8)
+    assert registry.breaker("web[own]")._machine.settings is before
+
+
+async def test_a_group_that_is_configured_can_be_changed_before_any_code_names_it() -> None:
+    registry = BreakerRegistry.from_config({"per_key": {"web": {"failure_threshold": 4}}})
+    await registry.reconfigure("web", failure_threshold=8)
+    await fetcher(registry, failure_threshold=4)("a")
+    assert registry.breaker("web[a]").failure_threshold == 8
+
+
+async def test_a_bad_setting_or_a_cancellation_changes_nothing_of_a_group() -> None:
+    registry = BreakerRegistry()
+    await fetcher(registry)("a")
+    with pytest.raises(ValueError, match="max_probes must be an integer >= 1, not 0"):
+        await registry.reconfigure("web", failure_threshold=9, max_probes=0)
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await registry.reconfigure("web", failure_threshold=9)
+    assert scope.cancelled_caught
+    assert registry.breaker("web[a]").failure_threshold == registry.breaker("web[b]").failure_threshold == 5
+
+
+@pytest.mark.parametrize(("taken", "clear"), [("web", "web[...]"), ("web[...]", "web")])
+async def test_a_name_of_a_breaker_and_of_a_group_is_refused_and_the_clear_one_told(taken: str, clear: str) -> None:
+    registry = BreakerRegistry()
+    fetcher(registry)
+    breaker = registry.breaker(taken)
+    with pytest.raises(ValueError, match="that of both: say") as caught:
+        await registry.reconfigure(taken, failure_threshold=9)
+    assert f"say {clear!r} for the group, or reconfigure() the breaker itself" in str(caught.value)
+    assert breaker.failure_threshold == 5
+    await registry.reconfigure(clear, failure_threshold=9)
+    assert registry.breaker("web[a]").failure_threshold == 9
+
+
+def fetcher(registry: BreakerRegistry, **overrides: object) -> Callable[[str], Awaitable[str]]:
+    @registry.per_key("web", key=str, **overrides)
+    async def fetch(host: str) -> str:
+        return host
+
+    return fetch

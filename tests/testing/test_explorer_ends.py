@@ -23,6 +23,29 @@ async def nothing(_: Schedule) -> None:
     """Ends at once."""
 
 
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"schedules": 0}, ValueError, "schedules must be an integer >= 1, not 0"),
+        ({"schedules": -5}, ValueError, "schedules must be an integer >= 1, not -5"),
+        ({"schedules": "x"}, TypeError, "schedules must be an integer >= 1, not 'x'"),
+        ({"schedules": True}, TypeError, "schedules must be an integer >= 1, not True"),
+        ({"max_steps": 0}, ValueError, "max_steps must be an integer >= 1, not 0"),
+        ({"max_steps": 1.5}, TypeError, "max_steps must be an integer >= 1, not 1.5"),
+        ({"seed": "x"}, TypeError, "seed must be an integer, not 'x'"),
+        ({"seed": False}, TypeError, "seed must be an integer, not False"),
+    ],
+)
+def test_what_would_explore_nothing_is_refused(
+    arguments: dict[str, object], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        explore(nothing, **arguments)
+    if "schedules" not in arguments:
+        with pytest.raises(error, match=message):
+            replay(nothing, **{"seed": 0, **arguments})
+
+
 class TestErrors:
     def test_a_deadlock_names_the_seed_and_who_waits_where(self) -> None:
         async def scenario(schedule: Schedule) -> None:

@@ -9,6 +9,7 @@ import anyio
 import pytest
 import trio.testing
 
+from recloser.errors import MisuseError
 from recloser.testing import (
     Chance,
     During,
@@ -202,6 +203,14 @@ async def test_whatever_returns_an_awaitable_can_be_wrapped() -> None:
     assert await FaultPlan().wrap(functools.partial(Client().fetch, "x"))() == "x@1"
 
 
+async def test_a_plain_function_can_be_wrapped() -> None:
+    plan = FaultPlan(Fail(OSError))
+    double = plan.wrap(lambda number: 2 * number)
+    with pytest.raises(OSError):  # noqa: PT011 - it has no message
+        await double(4)
+    assert await double(4) == 8
+
+
 async def test_functions_that_are_wrapped_by_one_plan_share_its_script() -> None:
     plan = FaultPlan(Succeed(), Fail(OSError))
     one, two = plan.wrap(Client().fetch), plan.wrap(Client().fetch)
@@ -227,10 +236,25 @@ async def stream() -> AsyncIterator[int]:
     yield 1
 
 
-@pytest.mark.parametrize("fn", [stream, 7])
-def test_what_is_no_async_function_is_not_wrapped(fn: object) -> None:
-    with pytest.raises(TypeError, match="a fault plan wraps async functions, not"):
+class Stream:
+    async def __call__(self) -> AsyncIterator[int]:
+        yield 1
+
+
+def test_what_is_no_function_is_not_wrapped() -> None:
+    with pytest.raises(TypeError, match="a fault plan wraps functions, not 7"):
+        FaultPlan().wrap(7)
+
+
+@pytest.mark.parametrize("fn", [stream, Stream(), functools.partial(stream)], ids=["function", "object", "partial"])
+def test_a_stream_is_not_wrapped(fn: object) -> None:
+    with pytest.raises(TypeError, match="return one answer, not the async generator .*: await the plan itself"):
         FaultPlan().wrap(fn)
+
+
+async def test_a_stream_that_shows_only_when_it_is_called_is_refused_there() -> None:
+    with pytest.raises(MisuseError, match="return one answer, not the async generator"):
+        await FaultPlan().wrap(lambda: stream())()  # noqa: PLW0108 - a function that does not look like a stream
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,22 @@ def test_what_is_no_instant_cannot_be_set_and_moves_nothing(value: float) -> Non
     assert clock() == 7.0
 
 
+@pytest.mark.parametrize("value", ["x", None, True], ids=repr)
+def test_what_is_no_number_is_refused_by_the_name_of_the_argument(value: object) -> None:
+    clock = ManualClock(7)
+    with pytest.raises(TypeError, match=f"start must be a finite number of seconds, not {value!r}"):
+        ManualClock(value)
+    for move in (clock.advance, clock.set):
+        with pytest.raises(TypeError, match=f"seconds must be a finite number of seconds, not {value!r}"):
+            move(value)
+    assert clock() == 7.0
+
+
+def test_a_number_that_no_float_can_hold_is_refused() -> None:
+    with pytest.raises(ValueError, match="start must be a finite number of seconds, not 1000"):
+        ManualClock(10**400)
+
+
 @pytest.mark.parametrize("value", [*NO_NUMBERS, -0.001])
 def test_a_clock_advances_by_finite_steps_forward_only(value: float) -> None:
     clock = ManualClock(7)

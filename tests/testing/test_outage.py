@@ -58,6 +58,20 @@ async def test_the_failures_are_those_that_the_test_names(clock: ManualClock) ->
     assert breaker.snapshot().cause.last_error == "LookupError: gone"
 
 
+async def test_a_type_of_failures_is_enough(clock: ManualClock) -> None:
+    breaker = CircuitBreaker("payments", expected_exception=LookupError, clock=clock)
+    await open_breaker(breaker, error=KeyError)
+    assert breaker.snapshot().cause.last_error == "KeyError"
+
+
+@pytest.mark.parametrize("error", ["down", int, 5])
+async def test_a_failure_that_cannot_be_raised_is_refused(clock: ManualClock, error: object) -> None:
+    breaker = CircuitBreaker(clock=clock)
+    with pytest.raises(TypeError, match="error must be an exception or a type of exceptions, not"):
+        await open_breaker(breaker, error=error)
+    assert breaker.state is CLOSED
+
+
 async def test_a_rule_on_slow_calls_needs_calls_that_take_their_time(clock: ManualClock) -> None:
     rule = SlowCallRate(0.5, slow_call_seconds=2.0, window=CountWindow(10), minimum_calls=4)
     breaker = CircuitBreaker("payments", trip_when=rule, clock=clock)

@@ -147,6 +147,27 @@ def test_the_explorer_plays_as_many_schedules_as_the_command_line_says(run: obje
     result.stdout.fnmatch_lines(["*explored 7 from 6*", "*few 3 last 42*"])
 
 
+@pytest.mark.parametrize("count", ["0", "-5", "x"])
+def test_a_command_line_that_would_explore_nothing_is_refused(run: object, count: str) -> None:
+    result = run(EXPLORING, f"--recloser-schedules={count}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*--recloser-schedules: must be an integer >= 1, not '{count}'*"])
+
+
+def test_a_test_that_would_explore_nothing_fails(run: object) -> None:
+    result = run(
+        """
+        async def broken(schedule):
+            assert False
+
+        def test_none(explore):
+            explore(broken, schedules=0)
+        """
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*ValueError: schedules must be an integer >= 1, not 0*"])
+
+
 def test_the_explorer_plays_only_the_schedule_that_the_command_line_names(run: object) -> None:
     result = run(EXPLORING, "-s", "--recloser-seed=123", "-k", "fine or few")
     result.assert_outcomes(passed=2)

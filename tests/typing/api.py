@@ -26,6 +26,9 @@ from recloser import (
     Snapshot,
     fallback,
 )
+from recloser.registry import Finding
+from recloser.testing import Fail, FaultPlan, ManualClock, RecordingListener, Schedule, Succeed, open_breaker
+from recloser.testing.pytest_plugin import Explores, MakesFaultPlans, Records
 
 breaker = CircuitBreaker("payments", failure_threshold=5, reset_timeout_seconds=60)
 registry = BreakerRegistry(max_breakers=100, failure_threshold=5, reset_timeout_seconds=ExponentialBackoff())
@@ -158,7 +161,7 @@ async def registered() -> None:
     async with registry.events() as stream:
         assert_type(await anext(stream), Event)
     registry.subscribe(print)()
-    for finding in registry.lint():
+    for finding in assert_type(registry.lint(), list[Finding]):
         assert_type(finding.value, float)
     assert_type(BreakerRegistry.from_config({"defaults": {}}), BreakerRegistry)
 
@@ -228,3 +231,17 @@ async def fallen_back() -> None:
         await chain(7)
     except FallbackExhaustedError as error:
         assert_type(error.sources, tuple[str, ...])
+
+
+async def tested(manual_clock: ManualClock, fault_plan: MakesFaultPlans, recorded: Records, explore: Explores) -> None:
+    plan = assert_type(fault_plan(Fail(OSError), then=Succeed(1), clock=manual_clock), FaultPlan)
+    assert_type(await plan.wrap(charge)(7), str)
+    assert_type(await plan.wrap(len)("seven"), int)
+    assert_type(recorded(breaker), RecordingListener)
+    await open_breaker(breaker, error=ConnectionError)
+    await open_breaker(breaker, error=ConnectionError("down"))
+    explore(explored, schedules=10)
+
+
+async def explored(schedule: Schedule) -> None:
+    schedule.note("begun")

@@ -34,12 +34,31 @@ from recloser._registry.tables import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
-    """What a registry is made of."""
+    """What a registry is made of, and where that was said.
+
+    Attributes:
+        max_breakers: The bound.
+        defaults: Options of the defaults.
+        breakers: Options by name of the breaker.
+        groups: Options by name of the per-key group.
+        source: Name of the file, empty if there is none.
+        tables: The tables, as they were read.
+    """
 
     max_breakers: int = 10_000
     defaults: dict[str, Any] = field(default_factory=dict)
     breakers: dict[str, dict[str, Any]] = field(default_factory=dict)
     groups: dict[str, dict[str, Any]] = field(default_factory=dict)
+    source: str = ""
+    tables: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse a bound that the breakers of the configuration exceed: some of them would be evicted at once."""
+        if len(self.breakers) > self.max_breakers:
+            raise ValueError(
+                f"max_breakers must be >= the number of breakers that are configured ({len(self.breakers)}), "
+                f"not {self.max_breakers}"
+            )
 
 
 def read_configuration(source: Mapping[str, Any] | str | os.PathLike[str]) -> Configuration:
@@ -60,12 +79,13 @@ def read_configuration(source: Mapping[str, Any] | str | os.PathLike[str]) -> Co
     except ValueError as exc:
         raise ValueError(f"{os.fspath(source)} is not TOML: {exc}") from exc
     with blamed_on(os.fspath(source)):
-        return _configuration(tables)
+        return _configuration(tables, os.fspath(source))
 
 
-def _configuration(tables: Mapping[str, Any]) -> Configuration:
+def _configuration(tables: Mapping[str, Any], source: str = "") -> Configuration:
     found = read_table("", tables, SECTIONS)
-    return Configuration(**{"groups" if key == "per_key" else key: value for key, value in found.items()})
+    parts = {"groups" if key == "per_key" else key: value for key, value in found.items()}
+    return Configuration(**parts, source=source, tables=tables)
 
 
 # Tables of settings
@@ -73,7 +93,7 @@ def _configuration(tables: Mapping[str, Any]) -> Configuration:
 
 def _settings(path: str, value: object) -> dict[str, Any]:
     options = read_table(path, value, SETTINGS)
-    with blamed_on(path):
+    with blamed_on(path, {key: key for key in SETTINGS}):
         Settings().changed(options)
     return options
 
@@ -152,7 +172,7 @@ class Kind:
         make: Makes the value.
         readers: The keys that it may have.
         names: The constructor's names of keys that are called otherwise here.
-        required: A key that it must have beside the one by which the kind is known, and its range.
+        required: A key that it must have, if it is not the one by which the kind is known, and its range.
     """
 
     make: Callable[..., Any]
@@ -166,7 +186,7 @@ class Kind:
         if self.required is not None and self.required[0] not in found:
             key, wanted = self.required
             raise ValueError(f"{join(path, key)} must be {wanted}, and is missing")
-        with blamed_on(path):
+        with blamed_on(path, {self.names.get(key, key): key for key in self.readers}):
             return self.make(**{self.names.get(key, key): item for key, item in found.items()})
 
 
@@ -215,6 +235,7 @@ BACKOFF = Kind(
         "maximum_seconds": _seconds,
         "jitter": checks.fraction,
     },
+    required=("initial_seconds", "a finite number of seconds > 0"),
 )
 
 SETTINGS: dict[str, Reader] = {

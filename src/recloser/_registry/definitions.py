@@ -1,8 +1,8 @@
 """What a registry was told about its breakers: shared values, so that a million breakers share their settings.
 
-A definition knows three things. `first` is what code said when the breaker was made: code that says the same again
-must go on working, whatever `reconfigure()` changed in between. `settings` is what holds now. `own` names the fields
-that are the breaker's own: defaults that change later leave them alone.
+A definition knows three things. `first` is what held when the breaker was made, or its group or configuration: code
+that says the same again must go on working, whatever `reconfigure()` changed in between. `settings` is what holds now.
+`own` names the fields that are the breaker's own: defaults that change later leave them alone.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from recloser._core.backoff import ConstantBackoff
 from recloser._core.settings import Settings
+from recloser._core.trip import ConsecutiveFailures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from recloser._core.backoff import Backoff
     from recloser._core.outcomes import ExceptionSpec
@@ -86,7 +87,7 @@ class Definitions:
 
     def revised(self, definition: Definition, current: Settings, options: Mapping[str, Any]) -> Definition:
         """Return the definition of a breaker that goes from its current settings to some with these options."""
-        own = definition.own | _set_by_hand(definition, current) | named_fields(options)
+        own = definition.own | _set_by_hand(definition.settings, current) | named_fields(options)
         return Definition(self, definition.first, current.changed(dict(options)), own)
 
     def change_defaults(self, options: Mapping[str, Any]) -> None:
@@ -97,7 +98,7 @@ class Definitions:
             ValueError: An option is out of its range.
         """
         settings = self.default.settings.changed(dict(options))
-        self.default = replace(self.default, settings=settings)
+        self.default = Definition(self, settings, settings)
         self._shared.clear()
 
     def rebased(self, definition: Definition, current: Settings | None = None) -> Definition:
@@ -108,11 +109,22 @@ class Definitions:
             current: The settings of a breaker of this definition; what differs was set by hand, and is its own.
         """
         current = definition.settings if current is None else current
-        own = definition.own | _set_by_hand(definition, current)
+        own = definition.own | _set_by_hand(definition.settings, current)
+        return self._share(Definition(self, definition.first, _with(self.default.settings, current, own), own))
+
+    def regrouped(self, old: Definition, new: Definition, definition: Definition, current: Settings) -> Definition:
+        """Return the definition of one of a group's breakers when the group's own goes from an old to a new one.
+
+        Args:
+            old: The definition that the group had.
+            new: The one that it has now.
+            definition: The breaker's definition.
+            current: Its settings; what differs from the group's is its own, and stays.
+        """
+        own = _set_by_hand(old.settings, current)
         if not own:
-            return self.default
-        settings = replace(self.default.settings, **{field: getattr(current, field) for field in own})
-        return self._share(Definition(self, definition.first, settings, own))
+            return new
+        return self._share(Definition(self, definition.first, _with(new.settings, current, own), new.own | own))
 
     def _share(self, definition: Definition) -> Definition:
         """Return the definition that is shared by all that say the same."""
@@ -128,12 +140,17 @@ class Definitions:
         return known
 
 
-def _set_by_hand(definition: Definition, current: Settings) -> set[str]:
-    """Return the fields in which a breaker differs from its definition: somebody has reconfigured it directly."""
-    defined = definition.settings
+def _set_by_hand(defined: Settings, current: Settings) -> frozenset[str]:
+    """Return the fields in which a breaker differs from what defines it: somebody has reconfigured it directly."""
     if current is defined:
-        return set()
-    return {field for field in FIELDS if getattr(current, field) != getattr(defined, field)}
+        return frozenset()
+    return frozenset(field for field in FIELDS if getattr(current, field) != getattr(defined, field))
+
+
+def _with(base: Settings, current: Settings, own: Iterable[str]) -> Settings:
+    """Return the base's settings with some fields of the current ones; the base itself if there are none."""
+    kept = {field: getattr(current, field) for field in own}
+    return replace(base, **kept) if kept else base
 
 
 def named_fields(options: Mapping[str, Any]) -> frozenset[str]:
@@ -145,13 +162,30 @@ def named_fields(options: Mapping[str, Any]) -> frozenset[str]:
     )
 
 
-def difference(defined: Settings, wanted: Settings) -> str:
-    """Return the settings that differ, with both values, as a part of a sentence; empty if none does."""
+def difference(defined: Settings, wanted: Settings, options: Mapping[str, Any]) -> str:
+    """Return the settings that differ, with both values, as a part of a sentence; empty if none does.
+
+    Args:
+        defined: What holds.
+        wanted: What the options would make of it.
+        options: In whose words it is told: of a rule, that may be `failure_threshold`.
+    """
+    by_threshold = options.get("failure_threshold") is not None
     return "; ".join(
-        f"{_OPTION_OF.get(field, field)} is {_shown(old)}, not {_shown(new)}"
+        _by_threshold(old, new) if by_threshold and field == "trip_when" else _by_value(field, old, new)
         for field in FIELDS
         if (old := getattr(defined, field)) != (new := getattr(wanted, field))
     )
+
+
+def _by_threshold(old: TripRule, new: ConsecutiveFailures) -> str:
+    if isinstance(old, ConsecutiveFailures) and old.within_seconds is None:
+        return f"failure_threshold is {old.failures}, not {new.failures}"
+    return f"trip_when is {old!r}, not failure_threshold={new.failures}"
+
+
+def _by_value(field: str, old: object, new: object) -> str:
+    return f"{_OPTION_OF.get(field, field)} is {_shown(old)}, not {_shown(new)}"
 
 
 def _shown(value: object) -> str:
@@ -169,7 +203,7 @@ def conflict(name: str, definition: Definition | None, current: Settings, option
         TypeError: An option is unknown, or of the wrong type.
         ValueError: An option is out of its range.
     """
-    found = difference(current, current.changed(dict(options)))
+    found = difference(current, current.changed(dict(options)), options)
     first = current if definition is None else definition.first
     if not found or first.changed(dict(options)) == first:
         return None

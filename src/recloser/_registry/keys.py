@@ -7,6 +7,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from recloser._protect import is_kind, misfit, name_after, protect_generator
+from recloser.errors import MisuseError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 LONGEST_KEY = 100
 EXCERPT = 60
 DIGEST_BYTES = 16
+ANY_KEY = "[...]"
+"""Behind a group's name, stands for all of its breakers."""
 _DIGEST_DIGITS = 2 * DIGEST_BYTES
 
 
@@ -34,6 +37,12 @@ def label(key: str) -> str:
 
 def _looks_digested(key: str) -> bool:
     return key[-_DIGEST_DIGITS - 1 : -_DIGEST_DIGITS] == "~"
+
+
+def group_of(name: str) -> str | None:
+    """Return the group that a breaker's name says it is of, None if of none."""
+    group, bracket, _ = name.partition("[")
+    return group if bracket and name.endswith("]") else None
 
 
 def check_group(name: object) -> None:
@@ -92,11 +101,17 @@ class Keyring:
         try:
             key = self._key(*args, **kwargs)
         except BaseException as exc:
-            exc.add_note(f"raised by the key function of per_key({self._group!r}); the call was not started")
+            _note(exc, f"raised by the key function of per_key({self._group!r}); the call was not started")
             raise
         if not isinstance(key, str):
-            raise TypeError(
+            raise MisuseError(
                 f"the key of per_key({self._group!r}) must be a string, not {key!r}: "
                 "make one of it that is different for different keys"
             )
         return self._obtain(f"{self._group}[{label(key)}]")
+
+
+def _note(exc: BaseException, note: str) -> None:
+    """Add a note, once: a key function may raise the same object at each call."""
+    if note not in getattr(exc, "__notes__", ()):
+        exc.add_note(note)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recloser._core.backoff import ConstantBackoff
-from recloser._core.trip import AnyOf, ConsecutiveFailures, FailureRate, SlowCallRate
+from recloser._core.trip import AnyOf, ConsecutiveFailures, FailureCount, FailureRate, SlowCallRate
 from recloser._core.wording import plural
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ def lint(name: str, settings: Settings) -> Iterator[Finding]:
     if isinstance(rule, AnyOf):
         for index, part in enumerate(rule.rules):
             yield from _lint_rule(name, f"trip_when[{index}]", part)
-    elif isinstance(rule, ConsecutiveFailures):
-        yield from _lint_run(name, "failure_threshold", rule)
+    elif isinstance(rule, ConsecutiveFailures) and rule.within_seconds is None:
+        yield from _lint_failures(name, "failure_threshold", rule)
     else:
         yield from _lint_rule(name, "trip_when", rule)
     backoff = settings.backoff
@@ -60,8 +60,8 @@ def lint(name: str, settings: Settings) -> Iterator[Finding]:
 
 
 def _lint_rule(name: str, path: str, rule: object) -> Iterator[Finding]:
-    if isinstance(rule, ConsecutiveFailures):
-        yield from _lint_run(name, f"{path}.failures", rule)
+    if isinstance(rule, ConsecutiveFailures | FailureCount):
+        yield from _lint_failures(name, f"{path}.failures", rule)
     elif isinstance(rule, FailureRate | SlowCallRate) and rule.minimum_calls < FEWEST_CALLS:
         calls = rule.minimum_calls
         yield Finding(
@@ -73,13 +73,15 @@ def _lint_rule(name: str, path: str, rule: object) -> Iterator[Finding]:
         )
 
 
-def _lint_run(name: str, path: str, rule: ConsecutiveFailures) -> Iterator[Finding]:
+def _lint_failures(name: str, path: str, rule: ConsecutiveFailures | FailureCount) -> Iterator[Finding]:
     if rule.failures < FEWEST_FAILURES:
+        where = "in a row" if isinstance(rule, ConsecutiveFailures) else f"in {rule.window}"
+        happen = "happens" if rule.failures == 1 else "happen"
         yield Finding(
             name,
             path,
             rule.failures,
-            f"{rule.failures} {plural(rule.failures, 'failure')} in a row happen to every dependency that is well: a "
+            f"{rule.failures} {plural(rule.failures, 'failure')} {where} {happen} to every dependency that is well: a "
             "lost packet or a restart then rejects all calls for the whole reset timeout; take 5-10",
         )
 

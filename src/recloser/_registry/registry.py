@@ -18,10 +18,12 @@ from recloser._delivery import EventStream
 from recloser._protect import is_kind
 from recloser._registry.config import read_configuration
 from recloser._registry.definitions import Definition, Definitions, conflict
-from recloser._registry.keys import Keyring
+from recloser._registry.keys import ANY_KEY, Keyring, group_of
 from recloser._registry.lint import Finding, lint
+from recloser._registry.origin import told
 from recloser._registry.relay import Relay
 from recloser._registry.shelf import Shelf
+from recloser._registry.tables import join
 from recloser.errors import ConfigurationWarning
 
 if TYPE_CHECKING:
@@ -30,7 +32,11 @@ if TYPE_CHECKING:
     from typing import Self, Unpack
 
     from recloser._delivery import Listener
+    from recloser._registry.config import Configuration
     from recloser._registry.definitions import Options
+
+MOST_NAMED = 10
+"""How many names an error lists."""
 
 F = TypeVar("F", bound="Callable[..., Coroutine[Any, Any, Any] | AsyncIterator[Any]]")
 
@@ -40,16 +46,17 @@ class BreakerRegistry:
 
     Getting a breaker takes the same time however many there are. When `max_breakers` is reached, a new one evicts
     another: first closed breakers with no failure in their window, then closed ones, then open ones by the earliest end
-    of their open time, among equals the one that was got longest ago. Half-open, forced and disabled ones stay. A
-    breaker's state counts as it is when an eviction gets to it. An evicted breaker is only forgotten when nobody holds
-    it any more, a running call too; until then its name yields the same object, and it is listed like all others.
+    of their open time, then half-open ones, among equals the one that was got longest ago. Forced and disabled ones
+    stay, and those whose trial call is running. A breaker's state counts as it is when an eviction gets to it. An
+    evicted breaker is only forgotten when nobody holds it any more, a running call too; until then its name yields the
+    same object, and it is listed like all others.
 
     Making breakers belongs to the thread of the event loop that uses them, or to import time; getting, listing and
     `health()` are safe from any thread.
 
     Args:
         max_breakers: How many breakers the registry keeps, >= 1; those that somebody else holds do not count. Only if
-            all are half-open, forced or disabled are more kept, which is logged once: no call is refused for it.
+            all are forced, disabled or making a trial call are more kept, which is logged once: no call is refused.
         clock: Monotonic seconds, for the breakers that the registry makes.
         **defaults: Settings of `CircuitBreaker` for the breakers that the registry makes.
 
@@ -83,8 +90,8 @@ class BreakerRegistry:
 
         The keys are `max_breakers`, and the tables `defaults`, `breakers.<name>` and `per_key.<name>`, whose keys are
         the settings of `CircuitBreaker`. The breakers are made at once; evicted, they come back as configured. Settings
-        that the field warns against are warned of, see `lint()`. Exceptions and predicates are named by dotted path and
-        imported, so a configuration is to be trusted like code.
+        that the field warns against are warned of by their path in the configuration, see `lint()`. Exceptions and
+        predicates are named by dotted path and imported, so a configuration is to be trusted like code.
 
         Args:
             source: A mapping, or the path of a TOML file.
@@ -101,8 +108,8 @@ class BreakerRegistry:
         registry._configured |= {name: registry._definitions.of(options) for name, options in found.breakers.items()}
         for name in found.breakers:
             registry.breaker(name)
-        for finding in registry.lint():
-            warnings.warn(str(finding), ConfigurationWarning, stacklevel=2)
+        for message in registry._warnings(found):
+            warnings.warn(message, ConfigurationWarning, stacklevel=2)
         return registry
 
     # Getting
@@ -112,8 +119,9 @@ class BreakerRegistry:
 
         Args:
             name: Its name.
-            **overrides: Settings in place of the defaults. For a breaker that exists they must say what it was first
-                defined with, or what `reconfigure()` has made of it. Without any, nothing is compared.
+            **overrides: Settings in place of the defaults. For a breaker that exists, is configured, or belongs to a
+                per-key group, they must say what it was first defined with, or what `reconfigure()` has made of it.
+                Without any, nothing is compared.
 
         Raises:
             TypeError: An argument is unknown, or of the wrong type.
@@ -167,46 +175,65 @@ class BreakerRegistry:
             key: Synchronous function of the call's arguments that returns the key, a string; of a method's call, `self`
                 is the first. What it raises reaches the caller, with a note. It should have a bounded number of
                 answers that matter: `max_breakers` of them are remembered.
-            **overrides: Settings in place of the defaults.
+            **overrides: Settings in place of the defaults. A breaker of the group that `breaker()` has made already may
+                not contradict them; one that was added, or is configured by its own name, keeps its settings.
 
         Raises:
             TypeError: An argument is of the wrong type; at a call: the key is no string.
-            ValueError: An argument is out of its range, or contradicts the group's definition.
+            ValueError: An argument is out of its range, or contradicts the definition of the group or of one of its
+                breakers.
         """
         ring = Keyring(name, key, partial(self._obtain_of_group, name))
         wanted = self._definitions.of(overrides)
-        definition = self._groups.setdefault(name, wanted)
-        if overrides and definition is not wanted:
-            _refuse(conflict(f"{name}[...]", definition, definition.settings, overrides))
+        definition = self._groups.get(name, wanted)
+        if overrides and name in self._groups:
+            _refuse(conflict(name + ANY_KEY, definition, definition.settings, overrides))
+        elif overrides:
+            for breaker, made in self._breakers_of_group(name):
+                _refuse(conflict(breaker.name, made, breaker._machine.settings, overrides))
+        self._groups[name] = definition
         return ring.decorate
 
     # Changing
 
     async def reconfigure(self, name: str | None = None, /, **settings: Unpack[Options]) -> None:
-        """Change settings of one breaker, or the defaults, without losing any state or window.
+        """Change settings of one breaker, of a per-key group, or the defaults, without losing any state or window.
 
         Other defaults reach all breakers that the registry made or will make, at once, except for settings that a
-        breaker has of its own: by overrides, by configuration, or because it was reconfigured by itself. A definition
-        in code is compared with what it was when the breaker was made, so code that repeats it goes on working.
+        breaker has of its own: by overrides, by configuration, or because it was reconfigured by itself. Other settings
+        of a group reach all of its keys, those to come as well, with the same exception. A definition in code is
+        compared with what it was when the breaker was made, so code that repeats it goes on working.
         All or nothing: a bad value or a cancellation changes nothing.
 
         Args:
-            name: Of the breaker; None for the defaults.
+            name: Of the breaker, or of the per-key group, as `web` or `web[...]`; None for the defaults.
             **settings: As in `CircuitBreaker`.
 
         Raises:
-            TypeError: A setting is unknown, or of the wrong type.
-            ValueError: A setting is out of its range, or there is no breaker of that name.
+            TypeError: The name is no string, or a setting is unknown, or of the wrong type.
+            ValueError: A setting is out of its range, or the name is that of nothing, or of a breaker and a group both.
         """
         if name is None:
             await anyio.lowlevel.checkpoint()
             self._change_defaults(settings)
             return
+        if not isinstance(name, str):
+            raise TypeError(f"name must be a string, not {name!r}")
+        group = name.removesuffix(ANY_KEY)
         breaker = self.breaker(name) if name in self._configured else self.get(name)
-        if breaker is None:
-            raise ValueError(f"name must be that of a circuit breaker in this registry, not {name!r}")
-        async with breaker._loop_lock().current():
-            self._change_one(breaker, settings)
+        if group not in self._groups:
+            if breaker is None:
+                raise ValueError(f"name must be that of {self._existing()}, not {name!r}")
+            async with breaker._loop_lock().current():
+                self._change_one(breaker, settings)
+            return
+        if breaker is not None:
+            raise ValueError(
+                f"name must be that of a circuit breaker or of a per-key group, {name!r} is that of both: say "
+                f"{group if name != group else group + ANY_KEY!r} for the group, or reconfigure() the breaker itself"
+            )
+        await anyio.lowlevel.checkpoint()
+        self._change_group(group, settings)
 
     # Listening
 
@@ -252,21 +279,24 @@ class BreakerRegistry:
     def lint(self) -> list[Finding]:
         """Return the settings that are valid and known to do harm.
 
-        These are a threshold of 1 or 2 consecutive failures, a reset timeout under 1 s or over 10 minutes, and a rate
-        with `minimum_calls` under 5. Each finding has `breaker`, `setting`, `value` and `message`, which says what
-        happens. What lies in the defaults is found once, as that of `defaults`, and what lies in the definition of a
-        per-key group as that of `name[...]`.
+        These are a threshold of 1 or 2 failures, in a row or in a window, a reset timeout under 1 s or over 10 minutes,
+        and a rate with `minimum_calls` under 5. What lies in the defaults is found once, as that of `defaults`, and
+        what lies in the definition of a per-key group as that of `name[...]`.
+
+        Returns:
+            Each finding, a `recloser.registry.Finding`, with `breaker`, `setting`, `value`, and `message`, which says
+            what happens.
         """
         general = list(lint("defaults", self._definitions.default.settings))
         findings = list(general)
-        of_group: dict[str, list[Finding]] = {}
+        of_group: dict[str | None, list[Finding]] = {}
         for name, definition in self._groups.items():
-            of_group[name] = _news(lint(f"{name}[...]", definition.settings), general)
+            of_group[name] = _news(lint(name + ANY_KEY, definition.settings), general)
             findings += of_group[name]
         settings = {name: definition.settings for name, definition in self._configured.items()}
         settings |= {breaker.name: breaker._machine.settings for breaker in self}
         for name, own in settings.items():
-            findings += _news(lint(name, own), [*general, *of_group.get(name.partition("[")[0], ())])
+            findings += _news(lint(name, own), [*general, *of_group.get(group_of(name), ())])
         return findings
 
     def __len__(self) -> int:
@@ -287,6 +317,16 @@ class BreakerRegistry:
 
     # Inner parts
 
+    def _warnings(self, found: Configuration) -> Iterator[str]:
+        """Iterate over what the field warns against in the configuration that the registry has just been made of."""
+        general = list(lint("defaults", self._definitions.default.settings))
+        for finding in general:
+            yield told(finding, "defaults", found.tables["defaults"], found.source)
+        for section, definitions in (("per_key", self._groups), ("breakers", self._configured)):
+            for name, definition in definitions.items():
+                for finding in _news(lint(name, definition.settings), general):
+                    yield told(finding, join(section, name), found.tables[section][name], found.source)
+
     def _obtain_of_group(self, group: str, name: str) -> CircuitBreaker:
         try:
             self._recent.move_to_end(name)
@@ -295,9 +335,12 @@ class BreakerRegistry:
             return self._obtain(name, self._groups[group])
 
     def _obtain(self, name: str, definition: Definition) -> CircuitBreaker:
-        """Return the breaker of a name, made by the definition if it is neither there nor configured."""
+        """Return the breaker of a name; made as it is configured, else as its group is, else by the definition."""
         breaker = self._shelf.use(name)
         if breaker is None:
+            group = group_of(name)
+            if group is not None:
+                definition = self._groups.get(group, definition)
             definition = self._configured.get(name, definition)
             breaker = CircuitBreaker._of(name, definition.settings, self._clock)
             breaker._definition = definition
@@ -315,6 +358,30 @@ class BreakerRegistry:
         breaker._definition = revised
         if breaker.name in self._configured:
             self._configured[breaker.name] = revised
+
+    def _existing(self) -> str:
+        """Return what there is, as a part of a sentence."""
+        names = {*self._configured, *(breaker.name for breaker in self)}
+        return f"a circuit breaker of this registry ({_some(names)}) or of a per-key group ({_some(self._groups)})"
+
+    def _breakers_of_group(self, group: str) -> Iterator[tuple[CircuitBreaker, Definition]]:
+        """Iterate over a group's breakers, except for those that were added or are configured by their own name."""
+        for breaker in self:
+            if group_of(breaker.name) != group or breaker.name in self._configured:
+                continue
+            definition = _definition_of(breaker)
+            if definition is not None and definition.source is self._definitions:
+                yield breaker, definition
+
+    def _change_group(self, group: str, options: Options) -> None:
+        """Change a group's definition and its breakers, in one synchronous step, as `_change_defaults()` does."""
+        old = self._groups[group]
+        self._groups[group] = new = self._definitions.revised(old, old.settings, options)
+        for breaker, definition in self._breakers_of_group(group):
+            current = breaker._machine.settings
+            breaker._definition = changed = self._definitions.regrouped(old, new, definition, current)
+            if changed.settings != current:
+                breaker._adopt(changed.settings)
 
     def _change_defaults(self, options: Options) -> None:
         """Change the defaults and all that is made of them, in one synchronous step.
@@ -338,6 +405,13 @@ class BreakerRegistry:
 def _definition_of(breaker: CircuitBreaker) -> Definition | None:
     definition = breaker._definition
     return definition if isinstance(definition, Definition) else None
+
+
+def _some(names: Iterable[str]) -> str:
+    """Return a few of the names, and how many more there are."""
+    known = sorted(names)
+    more = len(known) - MOST_NAMED
+    return ", ".join(known[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "") or "there are none"
 
 
 def _refuse(contradiction: str | None) -> None:

@@ -1,8 +1,8 @@
 """The breakers of a registry, in a bounded number.
 
 When the shelf is full, a newcomer evicts: first closed breakers with no failure in the window, then closed ones, then
-open ones by the earliest end of their open time; among equals the one whose last use is longest ago. Half-open, forced
-and disabled ones stay.
+open ones by the earliest end of their open time, then half-open ones; among equals the one whose last use is longest
+ago. Those that make a trial call at the moment stay, and so do forced and disabled ones.
 
 A breaker changes its state without telling the shelf. So it is judged when an eviction gets to it, in the order of last
 use, and judged again before it goes:
@@ -29,14 +29,14 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from enum import Enum, auto
+from enum import IntEnum, auto
 from heapq import heapify, heappop, heappush
 from itertools import chain
 from threading import RLock
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakValueDictionary
 
-from recloser._core.machine import CLOSED, OPEN
+from recloser._core.machine import CLOSED, HALF_OPEN, OPEN
 from recloser._core.meters import AnyMeter
 from recloser._core.windows import ALWAYS
 from recloser._delivery import log
@@ -50,16 +50,17 @@ PINNED_ASKED = 2
 STALE_TOLERATED = 16
 
 
-class Verdict(Enum):
+class Verdict(IntEnum):
     """Where a breaker stands in the order of eviction."""
 
     CLEAN = auto()
     FAILING = auto()
     OPEN = auto()
+    HALF_OPEN = auto()
     PINNED = auto()
 
 
-_RANKED = (Verdict.FAILING, Verdict.OPEN)
+_RANKED = (Verdict.FAILING, Verdict.OPEN, Verdict.HALF_OPEN)
 
 
 class Ranked(NamedTuple):
@@ -72,7 +73,7 @@ class Ranked(NamedTuple):
 class Place(NamedTuple):
     """An item of the heap; stale if the name's rank has become another one."""
 
-    is_open: bool
+    verdict: Verdict
     reopen_at: float
     rank: int
     name: str
@@ -141,8 +142,8 @@ class Shelf:
         if self._overfull and not overfull:
             log(
                 logging.WARNING,
-                "All %d circuit breakers of a registry are half-open, forced open or disabled, so that none could be "
-                "evicted: it keeps more than max_breakers=%d",
+                "All %d circuit breakers of a registry are forced open, disabled or making a trial call, so that none "
+                "could be evicted: it keeps more than max_breakers=%d",
                 self._capacity,
                 self._capacity,
             )
@@ -221,16 +222,21 @@ class Shelf:
 
 
 def _place(name: str, ranked: Ranked, verdict: Verdict) -> Place:
-    is_open = verdict is Verdict.OPEN
-    return Place(is_open, ranked.breaker._machine.reopen_at if is_open else ALWAYS, ranked.rank, name)
+    reopen_at = ranked.breaker._machine.reopen_at if verdict is Verdict.OPEN else ALWAYS
+    return Place(verdict, reopen_at, ranked.rank, name)
 
 
 def judge(breaker: CircuitBreaker) -> Verdict:
     """Return where a breaker stands now."""
-    state = breaker._machine.state
-    if state is CLOSED:
+    machine = breaker._machine
+    if machine.state is CLOSED:
         return Verdict.FAILING if _has_failures(breaker) else Verdict.CLEAN
-    return Verdict.OPEN if state is OPEN else Verdict.PINNED
+    if machine.state is OPEN:
+        return Verdict.OPEN
+    if machine.state is HALF_OPEN:
+        episode = machine.episode
+        return Verdict.PINNED if episode is not None and episode.probes else Verdict.HALF_OPEN
+    return Verdict.PINNED
 
 
 def _has_failures(breaker: CircuitBreaker) -> bool:

@@ -8,6 +8,7 @@ import pkgutil
 import re
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 Reader = Callable[[str, object], Any]
@@ -57,13 +58,20 @@ def refuse_unknown(path: str, table: Mapping[str, object], known: Mapping[str, o
 
 
 @contextmanager
-def blamed_on(path: str) -> Generator[None, None, None]:
-    """Put a path before what TypeErrors and ValueErrors say."""
+def blamed_on(path: str, keys: Mapping[str, str] = MappingProxyType({})) -> Generator[None, None, None]:
+    """Put a path before what TypeErrors and ValueErrors say.
+
+    Args:
+        path: Of the table that is being read.
+        keys: The table's keys by the arguments that an error may name: it is blamed on the key then.
+    """
     try:
         yield
     except (TypeError, ValueError) as exc:
         kind = TypeError if isinstance(exc, TypeError) else ValueError
-        raise kind(f"{path}: {exc}") from None
+        argument, must, rest = str(exc).partition(" must ")
+        is_known = bool(must) and argument in keys
+        raise kind(f"{join(path, keys[argument])}{must}{rest}" if is_known else f"{path}: {exc}") from None
 
 
 def or_none(reader: Reader) -> Reader:

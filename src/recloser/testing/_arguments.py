@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
+
+
+def integer(argument: str, value: int) -> None:
+    """Refuse what is no integer."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{argument} must be an integer, not {value!r}")
 
 
 def at_least_one(argument: str, value: int) -> None:
@@ -25,6 +32,20 @@ def rate(argument: str, value: float) -> None:
     _number(argument, value, "a rate with 0 <= rate <= 1")
     if not 0 <= value <= 1:
         raise ValueError(f"{argument} must be a rate with 0 <= rate <= 1, not {value!r}")
+
+
+def instant(argument: str, value: float) -> float:
+    """Return a finite number of seconds as a float, or refuse it."""
+    wanted = "a finite number of seconds"
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{argument} must be {wanted}, not {value!r}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"{argument} must be {wanted}, not {value!r}")
+    return number
 
 
 def _number(argument: str, value: object, wanted: str) -> None:

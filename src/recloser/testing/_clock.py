@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from recloser.testing import _arguments
 
 
 class ManualClock:
@@ -19,13 +19,14 @@ class ManualClock:
         start: The first reading, in seconds; any finite number.
 
     Raises:
+        TypeError: If ``start`` is no number.
         ValueError: If ``start`` is NaN or infinite.
     """
 
     __slots__ = ("_now",)
 
     def __init__(self, start: float = 0.0) -> None:
-        self._now = _finite("start", start)
+        self._now = _arguments.instant("start", start)
 
     def __call__(self) -> float:
         """Read the clock, in seconds."""
@@ -41,12 +42,13 @@ class ManualClock:
             seconds: How far; finite and not negative.
 
         Raises:
+            TypeError: If ``seconds`` is no number.
             ValueError: If ``seconds`` is NaN, infinite or negative; the clock has not moved then.
         """
-        if _finite("seconds", seconds) < 0:
-            message = f"seconds must be >= 0, not {seconds!r}; set() can move a clock back"
-            raise ValueError(message)
-        self._now += seconds
+        step = _arguments.instant("seconds", seconds)
+        if step < 0:
+            raise ValueError(f"seconds must be >= 0, not {seconds!r}; set() can move a clock back")
+        self._now += step
 
     def set(self, seconds: float) -> None:
         """Put the clock to a reading, which may be an earlier one: clocks can jump.
@@ -55,13 +57,7 @@ class ManualClock:
             seconds: The new reading; any finite number.
 
         Raises:
+            TypeError: If ``seconds`` is no number.
             ValueError: If ``seconds`` is NaN or infinite; the clock has not moved then.
         """
-        self._now = _finite("seconds", seconds)
-
-
-def _finite(argument: str, value: float) -> float:
-    if not math.isfinite(value):
-        message = f"{argument} must be a finite number of seconds, not {value!r}"
-        raise ValueError(message)
-    return float(value)
+        self._now = _arguments.instant("seconds", seconds)

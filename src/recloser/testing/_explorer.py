@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from recloser.testing import _arguments
 from recloser.testing._errors import ScheduleError, ScheduleFailedError
 from recloser.testing._loop import ScheduleLoop
 from recloser.testing._schedule import Schedule
@@ -44,9 +45,9 @@ def explore(
 
     Args:
         scenario: An async function that takes a `Schedule`, creates what it tests, and asserts.
-        schedules: How many to play.
+        schedules: How many to play, >= 1.
         seed: The seed of the first one; the next ones have the next seeds.
-        max_steps: The most steps of the event loop in one schedule.
+        max_steps: The most steps of the event loop in one schedule, >= 1.
 
     Returns:
         How much was played.
@@ -54,7 +55,11 @@ def explore(
     Raises:
         ScheduleError: If a schedule broke the scenario; it names the seed for `replay`.
         RuntimeError: If an event loop runs in this thread.
+        TypeError: If an argument is of the wrong type.
+        ValueError: If an argument is out of its range: nothing would be tested.
     """
+    _arguments.at_least_one("schedules", schedules)
+    _check_schedule(seed, max_steps)
     steps = 0
     for each in range(seed, seed + schedules):
         steps += _play(scenario, each, max_steps)[1]
@@ -67,7 +72,7 @@ def replay(scenario: Callable[[Schedule], Coroutine[Any, Any, T]], *, seed: int,
     Args:
         scenario: The same one that was explored.
         seed: The seed that the error named.
-        max_steps: The most steps of the event loop.
+        max_steps: The most steps of the event loop, >= 1.
 
     Returns:
         What the scenario returns.
@@ -75,8 +80,16 @@ def replay(scenario: Callable[[Schedule], Coroutine[Any, Any, T]], *, seed: int,
     Raises:
         ScheduleError: If the schedule breaks the scenario.
         RuntimeError: If an event loop runs in this thread.
+        TypeError: If an argument is of the wrong type.
+        ValueError: If an argument is out of its range.
     """
+    _check_schedule(seed, max_steps)
     return _play(scenario, seed, max_steps)[0]
+
+
+def _check_schedule(seed: int, max_steps: int) -> None:
+    _arguments.integer("seed", seed)
+    _arguments.at_least_one("max_steps", max_steps)
 
 
 def _play(scenario: Callable[[Schedule], Coroutine[Any, Any, T]], seed: int, max_steps: int) -> tuple[T, int]:

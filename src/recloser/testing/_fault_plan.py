@@ -6,11 +6,12 @@ import functools
 import inspect
 import time
 from random import Random
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, ParamSpec, TypeVar, overload
 
 import anyio
 import anyio.lowlevel
 
+from recloser.errors import MisuseError
 from recloser.testing._clock import ManualClock
 from recloser.testing._steps import UNSET, Chance, During, Fail, Hang, Slow, Step, Succeed, check_step
 
@@ -108,19 +109,28 @@ class FaultPlan:
         """
         return await self._play(self._next(args, kwargs), _nothing, args, kwargs)
 
-    def wrap(self, fn: Callable[P, Awaitable[T]], /) -> Callable[P, Coroutine[Any, Any, T]]:
+    @overload
+    def wrap(self, fn: Callable[P, Awaitable[T]], /) -> Callable[P, Coroutine[Any, Any, T]]: ...
+    @overload
+    def wrap(self, fn: Callable[P, T], /) -> Callable[P, Coroutine[Any, Any, T]]: ...
+    def wrap(self, fn: Callable[..., Any], /) -> Callable[..., Coroutine[Any, Any, Any]]:
         """Return an async function that takes the next step with each call, and calls `fn` where that succeeds.
 
         Several functions may be wrapped: their calls share the script.
 
+        Args:
+            fn: A function that returns an awaitable or, as a stand-in may, a plain value.
+
         Raises:
             TypeError: `fn` can't be called, or is an async generator function.
         """
-        if not callable(fn) or inspect.isasyncgenfunction(fn):
-            raise TypeError(f"a fault plan wraps async functions, not {fn!r}")
+        if not callable(fn):
+            raise TypeError(f"a fault plan wraps functions, not {fn!r}")
+        if inspect.isasyncgenfunction(fn) or inspect.isasyncgenfunction(type(fn).__call__):
+            raise _many_answers(fn)
 
-        async def disturbed(*args: P.args, **kwargs: P.kwargs) -> T:
-            return cast("T", await self._play(self._next(args, kwargs), fn, args, kwargs))
+        async def disturbed(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the signature is the function's
+            return await self._play(self._next(args, kwargs), fn, args, kwargs)
 
         return functools.update_wrapper(disturbed, fn)
 
@@ -129,9 +139,7 @@ class FaultPlan:
         self._calls.append(PlannedCall(len(self._calls) + 1, step, args, kwargs))
         return step
 
-    async def _play(
-        self, step: Step, fn: Callable[..., Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:  # noqa: ANN401 - what the steps say
+    async def _play(self, step: Step, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - what the steps say
         while not isinstance(step, Succeed):
             if isinstance(step, Fail):
                 _raise(step.error)
@@ -142,7 +150,7 @@ class FaultPlan:
                 step = step.then
             else:
                 step = step.step if self._is_first(step) else step.otherwise
-        return await fn(*args, **kwargs) if step.result is UNSET else step.result
+        return await _answer(fn, args, kwargs) if step.result is UNSET else step.result
 
     def _is_first(self, step: Chance | During) -> bool:
         if isinstance(step, Chance):
@@ -157,8 +165,22 @@ class FaultPlan:
             await anyio.sleep(seconds)
 
 
-async def _nothing(*_: object, **__: object) -> None:
+def _nothing(*_: object, **__: object) -> None:
     """Answer for a dependency that does not exist."""
+
+
+async def _answer(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - fn's
+    result = fn(*args, **kwargs)
+    if inspect.isasyncgen(result):
+        raise _many_answers(fn)
+    return await result if inspect.isawaitable(result) else result
+
+
+def _many_answers(fn: object) -> MisuseError:
+    return MisuseError(
+        f"a fault plan wraps functions that return one answer, not the async generator function {fn!r}: "
+        "await the plan itself within a generator of the test"
+    )
 
 
 def _raise(error: BaseException | type[BaseException]) -> NoReturn:

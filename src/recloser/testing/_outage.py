@@ -18,7 +18,7 @@ _BY_HAND = (CircuitState.FORCED_OPEN, CircuitState.DISABLED)
 async def open_breaker(
     breaker: CircuitBreaker,
     *,
-    error: Exception | None = None,
+    error: Exception | type[Exception] | None = None,
     clock: ManualClock | None = None,
     call_seconds: float = 0.0,
 ) -> None:
@@ -29,18 +29,20 @@ async def open_breaker(
 
     Args:
         breaker: The breaker.
-        error: What the calls fail with, as far as the breaker tells; a `ConnectionError` by default.
+        error: What the calls fail with, as far as the breaker tells: an exception or a type of one; a
+            `ConnectionError` by default.
         clock: The `ManualClock` that the breaker was made with; needed for `call_seconds`.
         call_seconds: How long each call takes on the clock (finite, >= 0), for a rule that opens by slow calls.
 
     Raises:
         RuntimeError: The breaker does not open, and why.
+        TypeError: An argument is of the wrong type.
         ValueError: `call_seconds` is out of its range, or there is no clock for it.
     """
     _arguments.seconds("call_seconds", call_seconds)
     if call_seconds and clock is None:
         raise ValueError(f"call_seconds={call_seconds!r} needs clock, the ManualClock that the breaker was made with")
-    failure = ConnectionError("an outage by recloser.testing") if error is None else error
+    failure = _failure(error)
     _refuse_by_hand(breaker)
     if breaker.state is CircuitState.OPEN and breaker.retry_after:
         return
@@ -77,6 +79,15 @@ async def half_open_breaker(breaker: CircuitBreaker, clock: ManualClock | None =
         await open_breaker(breaker)
     _pass_open_time(breaker, clock)
     (await _permit(breaker)).ignore()
+
+
+def _failure(error: Exception | type[Exception] | None) -> Exception:
+    if error is None:
+        return ConnectionError("an outage by recloser.testing")
+    failure = error() if isinstance(error, type) and issubclass(error, Exception) else error
+    if not isinstance(failure, Exception):
+        raise TypeError(f"error must be an exception or a type of exceptions, not {error!r}")
+    return failure
 
 
 def _pass_open_time(breaker: CircuitBreaker, clock: ManualClock | None) -> None:

@@ -6,6 +6,7 @@ It is loaded by itself where recloser is installed; `-p no:recloser` leaves it o
 
 from __future__ import annotations
 
+import argparse
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -45,6 +46,14 @@ class MakesFaultPlans(Protocol):
         ...
 
 
+class Records(Protocol):
+    """What the fixture `recorded` is."""
+
+    def __call__(self, *breakers: CircuitBreaker) -> RecordingListener:
+        """Return a listener that is told the events of these breakers, until the end of the test."""
+        ...
+
+
 class Explores(Protocol):
     """What the fixture `explore` is."""
 
@@ -65,10 +74,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("recloser", "schedule exploration (recloser)")
     group.addoption(
         "--recloser-schedules",
-        type=int,
+        type=_count,
         default=None,
         metavar="N",
-        help=f"how many schedules the fixture `explore` plays where the test does not say ({SCHEDULES})",
+        help=f"how many schedules the fixture `explore` plays where the test does not say, at least 1 ({SCHEDULES})",
     )
     group.addoption(
         "--recloser-seed",
@@ -77,6 +86,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="SEED",
         help="play only the schedule with this seed, which the error of a broken schedule names",
     )
+
+
+def _count(text: str) -> int:
+    """Read the value of an option that says how many: none would pass any test."""
+    if text.strip().isdecimal() and (count := int(text)) >= 1:
+        return count
+    raise argparse.ArgumentTypeError(f"must be an integer >= 1, not {text!r}")
 
 
 @pytest.fixture
@@ -101,7 +117,7 @@ def fault_plan(manual_clock: ManualClock) -> MakesFaultPlans:
 
 
 @pytest.fixture
-def recorded() -> Iterator[Callable[..., RecordingListener]]:
+def recorded() -> Iterator[Records]:
     """Record the events of the breakers that it is called with, until the end of the test."""
     with ExitStack() as subscriptions:
 
@@ -118,7 +134,8 @@ def recorded() -> Iterator[Callable[..., RecordingListener]]:
 def explore(request: pytest.FixtureRequest) -> Explores:
     """Play a scenario under many random schedules; for tests that are not async."""
     chosen: int | None = request.config.getoption("--recloser-seed")
-    wanted: int | None = request.config.getoption("--recloser-schedules")
+    told: int | None = request.config.getoption("--recloser-schedules")
+    usual = SCHEDULES if told is None else told
 
     def play(
         scenario: Callable[[Schedule], Coroutine[Any, Any, object]],
@@ -129,7 +146,7 @@ def explore(request: pytest.FixtureRequest) -> Explores:
     ) -> Exploration:
         if chosen is not None:
             return explore_schedules(scenario, schedules=1, seed=chosen, max_steps=max_steps)
-        count = schedules or wanted or SCHEDULES
+        count = usual if schedules is None else schedules
         try:
             return explore_schedules(scenario, schedules=count, seed=seed, max_steps=max_steps)
         except ScheduleError as error:
