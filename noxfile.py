@@ -57,6 +57,13 @@ def lowest(session: nox.Session) -> None:
 
 
 @nox.session
+def mcp1(session: nox.Session) -> None:
+    """Runs the tests of MCP servers with the last version 1 of mcp, which can't be installed beside version 2."""
+    session.install("--editable", ".[trio]", "mcp==1.30.*", "hypothesis", "pytest>=9", "pytest-asyncio>=1.3")
+    session.run("pytest", "tests/integrations/test_mcp.py", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Checks style, format, imports between modules, changelog fragments and generated docs."""
     session.install("--editable", ".[dev]")

@@ -23,6 +23,7 @@ EXAMPLES = [
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_an_example_of_the_documentation_runs(example: Example, capsys: pytest.CaptureFixture[str]) -> None:
+    example.namespace.setdefault("__name__", "__main__")  # some frameworks look at the module of a function
     example.evaluate()
     assert "Traceback" not in capsys.readouterr().out
 

@@ -1,0 +1,54 @@
+"""Serve by stdio: `python -m examples.mcp_server`; see `--help`."""
+
+import argparse
+import logging
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+import anyio
+import httpx
+
+from examples.mcp_server import database
+from examples.mcp_server.breakers import Breakers
+from examples.mcp_server.server import make_server
+from examples.mcp_server.sources import Sources
+from examples.mcp_server.upstream import Upstream
+
+
+def main() -> None:
+    """Start what is not given, and serve until standard input ends."""
+    options = parse()
+    logging.basicConfig(level=logging.INFO)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    with ExitStack() as stack:
+        upstream = Upstream(options.down_after, options.down_for)
+        url = options.upstream or stack.enter_context(upstream.serving())
+        file = options.database or Path(stack.enter_context(tempfile.TemporaryDirectory())) / "example.db"
+        if not file.exists():
+            database.create(file)
+        anyio.run(serve, url, file, Breakers(options.api_reset_seconds, options.database_reset_seconds))
+
+
+async def serve(url: str, file: Path, breakers: Breakers) -> None:
+    """Serve by stdio."""
+    async with httpx.AsyncClient(base_url=url, timeout=5) as client:
+        await make_server(breakers, Sources(breakers, client, file)).run_stdio_async()
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="examples.mcp_server", description=__doc__)
+    parser.add_argument("--upstream", help="URL of the HTTP services; by default an own one on loopback")
+    parser.add_argument("--down-after", type=int, help="the own upstream fails from this request on")
+    parser.add_argument("--down-for", type=int, default=20, help="and for so many requests")
+    parser.add_argument(
+        "--database", type=Path, help="SQLite file, made if it is not there; by default a temporary one"
+    )
+    parser.add_argument("--api-reset-seconds", type=float, default=60.0)
+    parser.add_argument("--database-reset-seconds", type=float, default=30.0)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""The breakers: one for each dependency, in one registry, and what counts as a failure of each."""
+
+import sqlite3
+
+import httpx
+
+from recloser import BreakerRegistry, CircuitBreaker
+
+DATABASE_DOWN = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+}
+PRIMARY_CODE = 0xFF  # an extended result code keeps its primary one in the low byte
+
+
+class Breakers:
+    """One breaker per dependency.
+
+    Args:
+        api_reset_seconds: How long the breakers of HTTP services stay open.
+        database_reset_seconds: How long that of the database does.
+    """
+
+    def __init__(self, api_reset_seconds: float = 60.0, database_reset_seconds: float = 30.0) -> None:
+        self.registry = BreakerRegistry()
+        self._api_reset_seconds = api_reset_seconds
+        self.external_api = self._of_service("external_api")
+        self.users = self._of_service("users")
+        self.primary = self._of_service("primary")
+        self.secondary = self._of_service("secondary")
+        self.database = self.registry.breaker(
+            "database",
+            failure_threshold=10,
+            reset_timeout_seconds=database_reset_seconds,
+            expected_exception=is_database_down,
+        )
+
+    def _of_service(self, name: str) -> CircuitBreaker:
+        return self.registry.breaker(
+            name,
+            failure_threshold=5,
+            reset_timeout_seconds=self._api_reset_seconds,
+            expected_exception=is_service_down,
+        )
+
+
+def is_service_down(exc: BaseException) -> bool:
+    """Return whether an HTTP service failed; a 404 is an answer, and a full connection pool is our own doing."""
+    if isinstance(exc, httpx.HTTPStatusError):
+        return exc.response.is_server_error or exc.response.status_code == httpx.codes.TOO_MANY_REQUESTS
+    return isinstance(exc, httpx.TransportError) and not isinstance(exc, httpx.PoolTimeout)
+
+
+def is_database_down(exc: BaseException) -> bool:
+    """Return whether SQLite failed, and not the query: by its error code, since the class is the same for both."""
+    code = getattr(exc, "sqlite_errorcode", None)
+    return code is not None and code & PRIMARY_CODE in DATABASE_DOWN

@@ -1,0 +1,74 @@
+"""Where data comes from when things go well, and what stands in when they don't: the fallback chains."""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+from mcp.server.mcpserver.exceptions import ToolError
+
+from examples.mcp_server import database
+from examples.mcp_server.breakers import Breakers, is_service_down
+from recloser import Fallback, LastKnownGood
+
+Data = dict[str, Any]
+
+CACHE = "cache"
+ONE_HOUR = 3600.0
+
+
+class Sources:
+    """Everything that the tools ask, each behind its breaker.
+
+    A chain moves on when a breaker rejects the call; `data`, which has a second source, also when the first one fails.
+
+    Args:
+        breakers: The breakers.
+        client: Of the HTTP services.
+        database_file: The SQLite file.
+    """
+
+    def __init__(self, breakers: Breakers, client: httpx.AsyncClient, database_file: Path) -> None:
+        self._breakers = breakers
+        self._client = client
+        self._database_file = database_file
+        self.call_api = breakers.external_api(self._call_api)
+        self.rows = Fallback(self._rows, _cache(), name="rows")
+        self.user = Fallback(breakers.users(self._user), _cache(), _unavailable, name="user")
+        primary, secondary = breakers.primary(self._primary), breakers.secondary(self._secondary)
+        self.data = Fallback(primary, secondary, _cache(), on=is_service_down, name="data")
+
+    async def _get(self, path: str, params: Data | None = None) -> Any:  # noqa: ANN401 - whatever JSON holds
+        response = await self._client.get(path, params=params)
+        response.raise_for_status()
+        return response.json()
+
+    async def _call_api(self, endpoint: str, params: Data) -> Any:  # noqa: ANN401 - as above
+        return await self._get(f"/api/{quote(endpoint.strip('/'))}", params)
+
+    async def _user(self, user_id: str) -> Any:  # noqa: ANN401 - as above
+        return await self._get(f"/users/{quote(user_id, safe='')}")
+
+    async def _primary(self, data_id: str) -> Any:  # noqa: ANN401 - as above
+        return await self._get(f"/primary/{quote(data_id, safe='')}")
+
+    async def _secondary(self, data_id: str) -> Any:  # noqa: ANN401 - as above
+        return await self._get(f"/secondary/{quote(data_id, safe='')}")
+
+    async def _rows(self, sql: str, parameters: tuple[Any, ...]) -> list[Data]:
+        return await self._breakers.database.call_in_thread(database.read, self._database_file, sql, parameters)
+
+
+def _cache() -> LastKnownGood:
+    return LastKnownGood(ttl_seconds=ONE_HOUR, max_entries=1000, name=CACHE)
+
+
+def _unavailable(user_id: str) -> Data:
+    return {"id": user_id, "status": "unavailable", "message": "User data temporarily unavailable"}
+
+
+def as_tool_error(doing: str, exc: Exception) -> ToolError:
+    """Return an error that the model reads: what was tried, and what went wrong; no address of our network."""
+    if isinstance(exc, httpx.HTTPStatusError):
+        return ToolError(f"{doing}: {exc.response.status_code} {exc.response.reason_phrase}")
+    return ToolError(f"{doing}: {str(exc) or type(exc).__name__}")

@@ -1,0 +1,66 @@
+"""The HTTP services that the tools ask: a real server on loopback that fails on cue."""
+
+import json
+from collections.abc import Generator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import cast
+
+HOST = "127.0.0.1"
+
+
+class Upstream(ThreadingHTTPServer):
+    """Answers `GET /<service>/<anything>` with JSON, or with 503 while the service is down.
+
+    Args:
+        down_after: From this request on, counted over all services, everything is down; None for never.
+        down_for: So many requests later everything is up again.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, down_after: int | None = None, down_for: int = 0) -> None:
+        super().__init__((HOST, 0), _Handler)
+        self.down: set[str] = set()
+        self.requests = 0
+        self._outage = range(0) if down_after is None else range(down_after, down_after + down_for)
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://{HOST}:{self.server_port}"
+
+    def is_down(self, service: str) -> bool:
+        """Count a request, and tell whether it fails."""
+        self.requests += 1
+        return service in self.down or self.requests - 1 in self._outage
+
+    @contextmanager
+    def serving(self) -> Generator[str]:
+        """Serve, in a thread; yield the URL."""
+        thread = Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        try:
+            yield self.url
+        finally:
+            self.shutdown()
+            thread.join()
+            self.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        """Answer with what was asked, or with an error."""
+        service, _, rest = self.path.strip("/").partition("/")
+        is_down = cast("Upstream", self.server).is_down(service)
+        answer = {"error": "out of order"} if is_down else {"service": service, "id": rest}
+        body = json.dumps(answer).encode()
+        self.send_response(503 if is_down else 200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        """Say nothing: the server's standard error belongs to its log."""

@@ -1,0 +1,45 @@
+"""The types of the integrations: each line must be accepted by mypy --strict and by pyright strict."""
+
+# pyright: strict
+
+from typing import assert_type
+
+from fastapi import FastAPI
+from litestar import Litestar
+from mcp.server import MCPServer
+from starlette.applications import Starlette
+
+from recloser import BreakerRegistry
+from recloser.integrations.asgi import RejectionMiddleware, exception_handlers, litestar_exception_handlers
+from recloser.integrations.mcp import add_health_resource, explain_rejections
+
+breakers = BreakerRegistry()
+server = MCPServer("typed")
+
+add_health_resource(server, breakers)
+
+
+@server.tool()
+@explain_rejections
+@breakers.breaker("weather")
+async def forecast(city: str, days: int = 1) -> str:
+    return city * days
+
+
+@explain_rejections(message="No weather.")
+async def now(city: str) -> int:
+    return len(city)
+
+
+async def main() -> None:
+    assert_type(await forecast("Oslo", days=2), str)
+    assert_type(await now("Oslo"), int)
+
+
+fast = FastAPI(exception_handlers=exception_handlers(rate_limited_status=429))
+star = Starlette(exception_handlers=exception_handlers())
+star.add_middleware(RejectionMiddleware, rate_limited_status=429)
+fast.add_middleware(RejectionMiddleware)
+lite = Litestar([], exception_handlers=litestar_exception_handlers())
+RejectionMiddleware(star)
+RejectionMiddleware(fast)
