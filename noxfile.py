@@ -45,9 +45,10 @@ def lowest(session: nox.Session) -> None:
     """
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
+    tested = ("cache", "cli", "demo", "httpx", "httpx2", "trio", "test")
     bounds = [
         *project["dependencies"],
-        *(bound for extra in ("cache", "cli", "demo", "trio", "test") for bound in extras[extra]),
+        *(bound for extra in tested for bound in extras[extra]),
     ]
     ignored = ["--ignore=tests/test_typing.py", "--ignore=tests/schedules"]
     old = ["-W", "default::DeprecationWarning"]  # of libraries that did not know the Python of today
@@ -94,7 +95,7 @@ def coverage(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measures recloser against its peers in one run."""
-    session.install("--editable", ".[cache,retry,trio]", *PEERS)
+    session.install("--editable", ".[cache,httpx,httpx2,retry,trio]", *PEERS)
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 

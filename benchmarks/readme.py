@@ -45,6 +45,8 @@ before all have tried: how many calls reach it? One should.
 
 **Registry.** The keys are got in random order, each time another one: most of the time is the machine's, which fetches
 what is in no cache. The fastest of {passes} passes counts.
+
+**Requests.** CPU time of the client's thread; the server is a process of its own. What the caller waits for is longer.
 """
 
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from benchmarks import herd, memory, own, peers, registry
+from benchmarks import herd, memory, own, peers, registry, transport
 from benchmarks.comparisons import (
     FAILURE,
     REJECTION,
@@ -18,7 +18,19 @@ from benchmarks.contender import Contender
 from benchmarks.harness import Overhead, measure, overhead
 from benchmarks.results import HERDS, Bar, Results, at_most, exactly, less_than
 
-GROUPS = ("closed", "windows", "listener", "failing", "open", "policies", "memory", "retained", "herd", "registry")
+GROUPS = (
+    "closed",
+    "windows",
+    "listener",
+    "failing",
+    "open",
+    "policies",
+    "memory",
+    "retained",
+    "herd",
+    "registry",
+    "http",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +117,11 @@ async def _run_own(options: Options, results: Results) -> None:
         await _add(
             results, "one idle breaker in a registry, its place there included", at_most(1024, "B"), weigh, "{:,.0f} B"
         )
+    if "http" in options.groups:
+        for library in transport.LIBRARIES:
+            measured = partial(transport.percent_of_a_request, library, options.rounds)
+            what = f"a breaker per origin, of a request of {library} on loopback"
+            await _add(results, what, at_most(5, "%"), measured, "{:.1f} %")
 
 
 async def _own_retained() -> float:

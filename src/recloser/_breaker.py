@@ -238,6 +238,9 @@ class CircuitBreaker(Gatekeeper):
         Raises:
             CircuitBreakerOpenError: The breaker rejects the call.
         """
+        ticket = self._live
+        if ticket is not None:
+            return AcquiredPermit(self, ticket, None)
         ticket = self._enter()
         return AcquiredPermit(self, ticket, self._start(ticket))
 

@@ -406,6 +406,7 @@ class Gatekeeper:
         exc: BaseException | None = None,
         *,
         cancelled: bool = False,
+        open_seconds: float | None = None,
     ) -> None:
         """Count how an admitted call ended, go where that leads, and tell those who listen."""
         if ticket is UNCOUNTED:
@@ -428,7 +429,7 @@ class Gatekeeper:
         if current and outcome is FAILURE:
             self._failed_at = wall_clock()
         if trigger is not None:
-            events += self._step(trigger, now, outcome, exc, duration)
+            events += self._step(trigger, now, outcome, exc, duration, open_seconds=open_seconds)
         elif isinstance(ticket, Probe):
             self._wake()
         self._deliver(events)
@@ -440,6 +441,8 @@ class Gatekeeper:
         outcome: Outcome = SUCCESS,
         exc: BaseException | None = None,
         duration: float | None = None,
+        *,
+        open_seconds: float | None = None,
     ) -> list[Event]:
         """Go where the end of a call leads; return what listeners are to be told.
 
@@ -451,15 +454,16 @@ class Gatekeeper:
             outcome: What its end means.
             exc: How it ended, if it raised.
             duration: Seconds that it took, if they were measured.
+            open_seconds: How long an opening lasts; None means as the backoff says.
         """
         if not self._machine.meter.needs_clock:
             now = self._now()
         try:
             last_error = _last_error(trigger, outcome, exc, duration)
         except BaseException:
-            self._deliver(self._note(self._transition(trigger, now)))
+            self._deliver(self._note(self._transition(trigger, now, open_seconds=open_seconds)))
             raise
-        return self._note(self._transition(trigger, now, last_error=last_error))
+        return self._note(self._transition(trigger, now, last_error=last_error, open_seconds=open_seconds))
 
     def _transition(self, trigger: Trigger, now: float, **details: Any) -> Transition:  # noqa: ANN401 - passed on
         self._live, self._shut_until = None, ALWAYS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from recloser._core import checks
 from recloser._core.machine import Epoch, Probe, Ticket
 from recloser._core.outcomes import Outcome
 from recloser._gatekeeper import UNCOUNTED
@@ -50,17 +51,32 @@ class Permit:
 
     def succeed(self) -> None:
         """Count the call as a success."""
-        if self._let_go():
-            self._breaker._settle(self._ticket, Outcome.SUCCESS, self._started)
+        if not self._let_go():
+            return
+        breaker, ticket = self._breaker, self._ticket
+        if breaker._live is ticket:
+            ticket.successes += 1
+            if ticket.watch:
+                breaker._observe(ticket)
+        else:
+            breaker._settle(ticket, Outcome.SUCCESS, self._started)
 
-    def fail(self, exc: BaseException | None = None) -> None:
+    def fail(self, exc: BaseException | None = None, *, open_seconds: float | None = None) -> None:
         """Count the call as a failure, whatever `expected_exception` says.
 
         Args:
             exc: What went wrong; only its type and message are kept.
+            open_seconds: If this failure opens the breaker, how long it stays open, in place of what
+                `reset_timeout_seconds` says (finite, > 0): for dependencies that tell when to come back.
+
+        Raises:
+            TypeError: `open_seconds` is no number; the permit is not settled.
+            ValueError: `open_seconds` is out of its range; the permit is not settled.
         """
+        if open_seconds is not None:
+            open_seconds = checks.seconds("open_seconds", open_seconds)
         if self._let_go():
-            self._breaker._settle(self._ticket, Outcome.FAILURE, self._started, exc)
+            self._breaker._settle(self._ticket, Outcome.FAILURE, self._started, exc, open_seconds=open_seconds)
 
     def ignore(self) -> None:
         """Give the permit back; the call counts neither as a success nor as a failure."""
@@ -87,17 +103,28 @@ class Permit:
         if self._let_go():
             self._breaker._returned(self._ticket, result, self._started)
 
-    def _progress(self) -> None:
-        """Note that the call has delivered something; a trial call that did so is not failed by its time limit."""
+    def progress(self) -> None:
+        """Note that the call has delivered something; a trial call that did so is not failed by its time limit.
+
+        For calls that deliver in parts, such as streams and bodies of responses.
+        """
         if isinstance(self._ticket, Probe):
             self._ticket.progressed = True
 
-    def _pause(self) -> float | None:
-        """Note that time begins to pass which is not the dependency's; return what `_go_on()` takes."""
+    def pause(self) -> float | None:
+        """Note that time begins to pass which is not the dependency's, such as a reader's between two parts.
+
+        Returns:
+            What `resume()` takes: the instant, or None if nobody wants to know how long the call takes.
+        """
         return None if self._started is None else self._breaker._now()
 
-    def _go_on(self, paused_at: float | None) -> float | None:
-        """Take the time of a pause out of the call's duration; return the instant at which the call goes on."""
+    def resume(self, paused_at: float | None) -> float | None:
+        """Take the time of a pause out of the call's duration; return the instant at which the call goes on.
+
+        Args:
+            paused_at: What `pause()` returned.
+        """
         if self._started is None or paused_at is None:
             return None
         now = self._breaker._now()

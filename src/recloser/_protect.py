@@ -118,14 +118,14 @@ def protect_generator(
                 except StopAsyncIteration:
                     break
                 delivered = True
-                permit._progress()
+                permit.progress()
                 paused = None
                 try:
                     try:
-                        paused = permit._pause()
+                        paused = permit.pause()
                         sent = yield item
                     finally:
-                        began = permit._go_on(paused)
+                        began = permit.resume(paused)
                 except GeneratorExit:
                     with trial_step(probe):
                         await source.aclose()

@@ -48,6 +48,11 @@ class TestOpening:
         assert (snapshot.state, snapshot.attempt, snapshot.opened_at, snapshot.retry_after) == (OPEN, 1, 100.0, 30.0)
         assert driver.machine.last_error == "ConnectionError: down"
 
+    def test_may_last_as_long_as_whoever_opens_it_says(self) -> None:
+        driver = Driver(reset_timeout_seconds=30, now=100.0)
+        driver.machine.transition(Trigger.TRIPPED, 100.0, open_seconds=7.0)
+        assert (driver.machine.open_seconds, driver.snapshot.retry_after, driver.snapshot.attempt) == (7.0, 7.0, 1)
+
     def test_the_transition_holds_the_counts_before_it(self) -> None:
         driver = Driver(failure_threshold=2)
         driver.call(F, F)

@@ -185,7 +185,7 @@ async def test_the_end_of_a_trial_call_that_has_timed_out_is_told_as_late(clock:
 
 async def test_a_trial_stream_that_has_delivered_is_told_as_a_success_when_its_time_is_over(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock, success_threshold=2)
-    permit._progress()
+    permit.progress()
     events = []
     breaker.subscribe(events.append)
     clock.advance(60)

@@ -7,10 +7,20 @@ from collections.abc import Callable
 import anyio
 import pytest
 
-from recloser import CallIgnored, CallRejected, CircuitBreaker, CircuitBreakerOpenError, CircuitState, Permit
+from recloser import (
+    CallIgnored,
+    CallRejected,
+    CircuitBreaker,
+    CircuitBreakerOpenError,
+    CircuitState,
+    ExponentialBackoff,
+    Permit,
+    SlowCallRate,
+)
 from recloser.testing import ManualClock
 from tests.shell.kit import (
     BACKENDS,
+    RESET_SECONDS,
     DependencyError,
     admits_a_trial_call,
     drop_in_threads,
@@ -72,6 +82,95 @@ async def test_fail_keeps_the_error_as_text(clock: ManualClock) -> None:
 async def test_fail_counts_whatever_expected_exception_says(clock: ManualClock) -> None:
     breaker = make(clock, expected_exception=OSError, ignored_exception=DependencyError)
     (await breaker.acquire()).fail(DependencyError())
+    assert breaker.state is CircuitState.OPEN
+
+
+async def test_a_failure_may_say_how_long_the_breaker_that_it_opens_stays_open(clock: ManualClock) -> None:
+    breaker = make(clock)
+    (await breaker.acquire()).fail(DependencyError("down"), open_seconds=7)
+    assert breaker.retry_after == 7
+    assert breaker.health()["last_transition_cause"].endswith("last error DependencyError: down")
+    clock.advance(7)
+    probe = await breaker.acquire()
+    probe.fail(open_seconds=200)
+    assert breaker.retry_after == 200
+
+
+async def test_the_next_opening_has_its_own_time_again(clock: ManualClock) -> None:
+    breaker = make(clock, reset_timeout_seconds=ExponentialBackoff(initial_seconds=10, jitter=0))
+    (await breaker.acquire()).fail(open_seconds=7)
+    clock.advance(7)
+    (await breaker.acquire()).fail()
+    assert breaker.retry_after == 20
+
+
+async def test_the_open_time_of_a_failure_that_opens_nothing_means_nothing(clock: ManualClock) -> None:
+    breaker = make(clock, failure_threshold=2)
+    (await breaker.acquire()).fail(open_seconds=7)
+    assert breaker.state is CircuitState.CLOSED
+    (await breaker.acquire()).fail()
+    assert breaker.retry_after == RESET_SECONDS
+
+
+async def test_the_open_time_of_a_late_failure_means_nothing(clock: ManualClock) -> None:
+    breaker = make(clock)
+    late = await breaker.acquire()
+    (await breaker.acquire()).fail()
+    late.fail(open_seconds=7)
+    assert breaker.retry_after == RESET_SECONDS
+
+
+async def test_the_open_time_holds_when_the_error_s_text_is_interrupted(clock: ManualClock) -> None:
+    class InterruptingError(Exception):
+        def __str__(self) -> str:
+            raise KeyboardInterrupt
+
+    breaker = make(clock)
+    permit = await breaker.acquire()
+    with pytest.raises(KeyboardInterrupt):
+        permit.fail(InterruptingError(), open_seconds=7)
+    assert breaker.retry_after == 7
+
+
+@pytest.mark.parametrize(
+    ("seconds", "error"), [(0, ValueError), (-1, ValueError), (float("inf"), ValueError), ("7", TypeError)]
+)
+async def test_a_bad_open_time_is_refused_and_leaves_the_permit_unsettled(
+    clock: ManualClock, seconds: object, error: type[Exception]
+) -> None:
+    breaker = make(clock)
+    permit = await breaker.acquire()
+    with pytest.raises(error, match="open_seconds must be a finite number of seconds > 0"):
+        permit.fail(open_seconds=seconds)
+    permit.succeed()
+    assert totals(breaker) == {"success": 1}
+
+
+async def test_a_pause_is_no_part_of_a_call_s_duration(clock: ManualClock) -> None:
+    rule = SlowCallRate(1.0, slow_call_seconds=2, minimum_calls=1)
+    breaker = make(clock, trip_when=rule)
+    permit = await breaker.acquire()
+    clock.advance(1)
+    paused_at = permit.pause()
+    clock.advance(100)
+    permit.resume(paused_at)
+    clock.advance(1)
+    permit.succeed()
+    assert breaker.snapshot().slow_call_rate == 0.0
+
+
+async def test_a_pause_costs_nothing_where_nobody_wants_the_duration(clock: ManualClock) -> None:
+    permit = await make(clock).acquire()
+    assert permit.pause() is None
+    assert permit.resume(None) is None
+    permit.succeed()
+
+
+async def test_progress_of_a_call_that_is_no_trial_call_changes_nothing(clock: ManualClock) -> None:
+    breaker = make(clock)
+    permit = await breaker.acquire()
+    permit.progress()
+    permit.fail()
     assert breaker.state is CircuitState.OPEN
 
 

@@ -115,7 +115,9 @@ async def permits() -> None:
         pass
     permit.succeed()
     permit.fail()
-    permit.fail(OSError())
+    permit.fail(OSError(), open_seconds=30)
+    permit.progress()
+    assert_type(permit.resume(permit.pause()), float | None)
     permit.ignore()
     assert_type(await breaker.try_acquire(), Permit | None)
     assert_type(breaker.try_acquire_nowait(), Permit | None)

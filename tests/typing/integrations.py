@@ -4,12 +4,16 @@
 
 from typing import assert_type
 
+import httpx
+import httpx2
 from fastapi import FastAPI
 from litestar import Litestar
 from mcp.server import MCPServer
 from starlette.applications import Starlette
 
-from recloser import BreakerRegistry
+import recloser.integrations.httpx
+import recloser.integrations.httpx2
+from recloser import BreakerRegistry, CircuitBreaker
 from recloser.integrations.asgi import RejectionMiddleware, exception_handlers, litestar_exception_handlers
 from recloser.integrations.mcp import add_health_resource, explain_rejections
 
@@ -43,3 +47,21 @@ fast.add_middleware(RejectionMiddleware)
 lite = Litestar([], exception_handlers=litestar_exception_handlers())
 RejectionMiddleware(star)
 RejectionMiddleware(fast)
+
+
+def transport() -> None:
+    guarded = recloser.integrations.httpx.BreakerTransport(httpx.AsyncHTTPTransport(), registry=BreakerRegistry())
+    assert_type(guarded.registry, BreakerRegistry | None)
+    assert_type(guarded.breaker_for("https://api.example"), CircuitBreaker)
+    httpx.AsyncClient(transport=guarded)
+    recloser.integrations.httpx.BreakerTransport(
+        breaker=CircuitBreaker(),
+        failure_statuses=range(500, 600),
+        ignored_exception=(httpx.ReadTimeout, httpx.ProxyError),
+        max_retry_after_seconds=None,
+    )
+
+
+def transport_of_httpx2() -> None:
+    guarded = recloser.integrations.httpx2.BreakerTransport(httpx2.AsyncHTTPTransport())
+    httpx2.AsyncClient(transport=guarded)

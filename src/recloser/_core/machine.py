@@ -309,6 +309,7 @@ class BreakerMachine:
         last_error: str | None = None,
         reason: str | None = None,
         for_seconds: float | None = None,
+        open_seconds: float | None = None,
         episode: Episode | None = None,
     ) -> Transition:
         """Go to the state that the table names; raise KeyError if it names none.
@@ -320,6 +321,7 @@ class BreakerMachine:
             last_error: Type and message of the failure that opened.
             reason: Why a person forced it.
             for_seconds: How long a forced opening lasts; None means until a reset.
+            open_seconds: How long another opening lasts; None means as the backoff says.
             episode: The half-open episode that begins.
         """
         old, new = self.state, TRANSITIONS[self.state][trigger]
@@ -338,7 +340,9 @@ class BreakerMachine:
         self.cause = cause
         if new is OPEN:
             self.attempt += 1
-            self.open_seconds = settings.backoff.open_seconds(self.attempt, self.random)
+            if open_seconds is None:
+                open_seconds = settings.backoff.open_seconds(self.attempt, self.random)
+            self.open_seconds = open_seconds
             self.reopen_at = since + self.open_seconds
             self.opened_at = since
             self.last_error = last_error

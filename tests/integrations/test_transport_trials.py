@@ -1,0 +1,228 @@
+"""The transports for httpx and httpx2: trial calls, cancellation, and responses that nobody looks after."""
+
+import asyncio
+import gc
+
+import anyio
+import pytest
+
+from recloser import CircuitBreakerOpenError, CircuitState, SlowCallRate
+from recloser.testing import ManualClock, half_open_breaker, open_breaker
+from tests.integrations.conftest import Library
+from tests.integrations.kit import LEFT_EARLY, client_of, one, totals
+from tests.integrations.upstream import HEAD_OF_EVENTS, HEAD_OF_TEN, Upstream, answer, hang, reset, trickle
+
+pytestmark = [pytest.mark.anyio, LEFT_EARLY]
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(1_000.0)
+
+
+def drop(box: list[object]) -> None:
+    """Makes garbage of what is in the box, and has it collected."""
+    box.clear()
+    gc.collect()
+
+
+async def test_a_trial_call_holds_its_permit_until_the_end_of_its_body(
+    library: Library, upstream: Upstream, clock: ManualClock
+) -> None:
+    breaker = one(clock=clock)
+    rest = anyio.Event()
+    upstream.scripts["/"] = trickle(HEAD_OF_TEN + b"12345", b"67890", rest)
+    await half_open_breaker(breaker, clock)
+    async with client_of(library, breaker) as client, client.stream("GET", upstream.url()) as response:
+        chunks = response.aiter_raw()
+        await anext(chunks)
+        assert breaker.state is CircuitState.HALF_OPEN
+        with pytest.raises(CircuitBreakerOpenError):
+            await client.get(upstream.url("/other"))
+        rest.set()
+        assert [chunk async for chunk in chunks] == [b"67890"]
+        assert breaker.state is CircuitState.CLOSED
+    assert "/other" not in upstream.hits
+
+
+async def test_a_failing_status_ends_a_trial_call_at_once(
+    library: Library, upstream: Upstream, clock: ManualClock
+) -> None:
+    breaker = one(clock=clock)
+    upstream.scripts["/"] = answer("503 Service Unavailable")
+    await half_open_breaker(breaker, clock)
+    async with client_of(library, breaker) as client:
+        await client.get(upstream.url())
+    assert breaker.state is CircuitState.OPEN
+    assert breaker.health()["probes_in_flight"] == 0
+
+
+async def test_a_trial_call_whose_body_has_begun_is_not_failed_by_its_time_limit(
+    library: Library, upstream: Upstream, clock: ManualClock
+) -> None:
+    breaker = one(clock=clock, probe_timeout_seconds=10)
+    upstream.scripts["/"] = hang(HEAD_OF_TEN, b"12345")
+    await half_open_breaker(breaker, clock)
+    async with client_of(library, breaker) as client, client.stream("GET", upstream.url()) as response:
+        chunks = response.aiter_raw()
+        await anext(chunks)
+        clock.advance(10)
+        await client.get(upstream.url("/other"))
+        assert breaker.state is CircuitState.CLOSED
+        await chunks.aclose()
+    gc.collect()
+
+
+async def test_the_time_of_the_reader_is_none_of_the_exchange_s(
+    library: Library, upstream: Upstream, clock: ManualClock
+) -> None:
+    rule = SlowCallRate(1.0, slow_call_seconds=1, minimum_calls=1)
+    breaker = one(clock=clock, failure_threshold=None, trip_when=rule)
+    rest = anyio.Event()
+    upstream.scripts["/"] = trickle(HEAD_OF_TEN + b"12345", b"67890", rest)
+    async with client_of(library, breaker) as client:
+        async with client.stream("GET", upstream.url()) as response:
+            async for _ in response.aiter_raw():
+                clock.advance(100)
+                rest.set()
+        assert breaker.health()["slow_call_rate"] == 0.0
+        async with client.stream("GET", upstream.url()) as response:
+            chunks = response.aiter_raw()
+            await anext(chunks)
+            clock.advance(100)
+            await chunks.aclose()
+        assert breaker.health()["slow_call_rate"] == 0.0
+    gc.collect()
+
+
+async def reading(client: object, url: str, begun: anyio.Event) -> None:
+    """Reads a body whose first chunk sets the event."""
+    async with client.stream("GET", url) as response:
+        async for _ in response.aiter_raw():
+            begun.set()
+
+
+async def test_a_trial_call_that_is_cancelled_before_the_headers_is_neutral(
+    library: Library, upstream: Upstream, clock: ManualClock
+) -> None:
+    breaker, sent = one(clock=clock), anyio.Event()
+    upstream.scripts["/"] = hang(when_called=sent)
+    await half_open_breaker(breaker, clock)
+    async with client_of(library, breaker) as client, anyio.create_task_group() as group:
+        group.start_soon(client.get, upstream.url())
+        await sent.wait()
+        group.cancel_scope.cancel()
+    assert breaker.health()["probes_in_flight"] == 0
+    assert breaker.health()["cancelled_total"] == 1
+    assert breaker.state is CircuitState.HALF_OPEN
+
+
+async def test_a_trial_call_that_is_cancelled_in_the_middle_of_its_body_is_neutral(
+    library: Library, upstream: Upstream, clock: ManualClock
+) -> None:
+    breaker, begun = one(clock=clock), anyio.Event()
+    upstream.scripts["/"] = hang(HEAD_OF_TEN, b"12345")
+    await half_open_breaker(breaker, clock)
+    async with client_of(library, breaker) as client, anyio.create_task_group() as group:
+        group.start_soon(reading, client, upstream.url(), begun)
+        await begun.wait()
+        group.cancel_scope.cancel()
+    assert breaker.health()["probes_in_flight"] == 0
+    assert breaker.health()["cancelled_total"] == 1
+    assert breaker.state is CircuitState.HALF_OPEN
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_bare_cancellation_in_the_middle_of_a_body_is_neutral(
+    library: Library, upstream: Upstream, clock: ManualClock
+) -> None:
+    breaker, begun = one(clock=clock), anyio.Event()
+    upstream.scripts["/"] = hang(HEAD_OF_TEN, b"12345")
+    await half_open_breaker(breaker, clock)
+    async with client_of(library, breaker) as client:
+        task = asyncio.ensure_future(reading(client, upstream.url(), begun))
+        await begun.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert breaker.health()["probes_in_flight"] == 0
+    assert breaker.health()["cancelled_total"] == 1
+
+
+@pytest.mark.parametrize("parts", [(), (HEAD_OF_TEN, b"12345")])
+async def test_a_deadline_around_an_exchange_is_a_failure(
+    library: Library, upstream: Upstream, parts: tuple[bytes, ...]
+) -> None:
+    breaker = one()
+    upstream.scripts["/"] = hang(*parts)
+    async with client_of(library, breaker) as client:
+        with anyio.move_on_after(0.05):
+            await client.get(upstream.url())
+    assert totals(breaker) == {"failure": 1}
+
+
+async def test_a_deadline_that_ends_an_event_stream_is_a_success(library: Library, upstream: Upstream) -> None:
+    breaker, begun = one(), anyio.Event()
+    upstream.scripts["/"] = hang(HEAD_OF_EVENTS, b"data: 1\n\n")
+    async with client_of(library, breaker) as client:
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as group:
+                group.start_soon(reading, client, upstream.url(), begun)
+                await begun.wait()
+                scope.deadline = anyio.current_time()
+    assert totals(breaker) == {"success": 1}
+
+
+async def test_an_event_stream_without_an_event_by_the_deadline_is_a_failure(
+    library: Library, upstream: Upstream
+) -> None:
+    breaker = one()
+    upstream.scripts["/"] = hang(HEAD_OF_EVENTS)
+    async with client_of(library, breaker) as client:
+        with anyio.move_on_after(0.05):
+            await reading(client, upstream.url(), anyio.Event())
+    assert totals(breaker) == {"failure": 1}
+
+
+async def test_an_event_stream_that_breaks_is_a_failure(library: Library, upstream: Upstream) -> None:
+    breaker, begun = one(), anyio.Event()
+    upstream.scripts["/"] = reset(HEAD_OF_EVENTS, b"data: 1\n\n", when=begun)
+    async with client_of(library, breaker) as client:
+        with pytest.raises(library.web.ReadError):
+            await reading(client, upstream.url(), begun)
+    assert totals(breaker) == {"failure": 1}
+
+
+async def test_a_response_that_nobody_closes_is_released_and_counted_as_leaked(
+    library: Library, upstream: Upstream, clock: ManualClock
+) -> None:
+    breaker = one(clock=clock)
+    await half_open_breaker(breaker, clock)
+    async with client_of(library, breaker) as client:
+        response = await client.send(client.build_request("GET", upstream.url()), stream=True)
+        assert breaker.health()["probes_in_flight"] == 1
+        responses = [response]
+        del response
+        with pytest.warns(ResourceWarning, match="a permit of circuit breaker 'api' was dropped"):
+            drop(responses)
+        assert breaker.health()["leaked_total"] == 1
+        assert (await client.get(upstream.url())).status_code == 200
+    assert breaker.state is CircuitState.CLOSED
+
+
+async def test_an_open_breaker_in_shadow_mode_rejects_nothing(library: Library, upstream: Upstream) -> None:
+    breaker = one(shadow=True)
+    await open_breaker(breaker)
+    async with client_of(library, breaker) as client:
+        assert (await client.get(upstream.url())).status_code == 200
+    assert breaker.state is CircuitState.OPEN
+
+
+async def test_a_function_and_the_client_that_it_calls_may_share_a_breaker(
+    library: Library, upstream: Upstream, clock: ManualClock
+) -> None:
+    breaker = one(clock=clock)
+    await half_open_breaker(breaker, clock)
+    async with client_of(library, breaker) as client:
+        assert (await breaker.call(client.get, upstream.url())).status_code == 200
+    assert breaker.state is CircuitState.CLOSED
