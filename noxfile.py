@@ -45,7 +45,17 @@ def lowest(session: nox.Session) -> None:
     """
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    tested = ("cache", "cli", "demo", "fastmcp", "httpx", "httpx2", "retry", "trio", "test")  # mcp has two lines of versions
+    tested = (
+        "cache",
+        "cli",
+        "demo",
+        "fastmcp",
+        "httpx",
+        "httpx2",
+        "retry",
+        "trio",
+        "test",
+    )  # mcp has two lines of versions
     bounds = [
         *project["dependencies"],
         *(bound for extra in tested for bound in extras[extra]),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import anyio.lowlevel
 
+from recloser._cancellation import deadline_of, is_cancellation
 from recloser._core.events import Event, EventsDropped
 from recloser._core.states import CircuitState
 from recloser._gate import Bell
@@ -113,7 +114,12 @@ def describe(exc: BaseException | None) -> str:
 
 
 def message_of(exc: BaseException) -> str:
-    """Return an exception's message on one line of at most 200 characters; empty if it can't be had."""
+    """Return an exception's message on one line of at most 200 characters; empty if it can't be had.
+
+    That of a deadline names a cancel scope by its address, which says nothing to anybody.
+    """
+    if is_cancellation(exc) and deadline_of(exc) is not None:
+        return "the deadline of its caller was over"
     try:
         message = " ".join(str(exc).split())
     except Exception:  # noqa: BLE001 - whatever a user's __str__ raises

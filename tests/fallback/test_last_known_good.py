@@ -374,8 +374,8 @@ async def test_expired_answers_make_room_before_good_ones(clock: ManualClock) ->
     assert [await chain(n) == "default" for n in (1, 2, 3)] == [True, False, False]
 
 
-# A million of them take a while: `nox -s soak` runs them, other runs a tenth.
-KEYS = 1_000_000 if "RECLOSER_SCHEDULES" in os.environ else 100_000
+# A million of them take a while: CI and `nox -s soak` run them, other runs a tenth.
+KEYS = 1_000_000 if "RECLOSER_SCHEDULES" in os.environ or os.environ.get("CI") == "true" else 100_000
 
 
 def test_memory_is_bounded_under_a_million_keys(clock: ManualClock) -> None:

@@ -244,7 +244,7 @@ def test_every_setting_can_be_configured() -> None:
 
 WRONG = [
     ({"max_breaker": 5}, "max_breaker = 5 is unknown: did you mean max_breakers? Known here are breakers, defaults, "),
-    ({"zzz": {}}, "zzz = {} is unknown: Known here are breakers, defaults, max_breakers, per_key"),
+    ({"zzz": {}}, "zzz = {} is unknown; known here are breakers, defaults, max_breakers, per_key"),
     ({"max_breakers": 0}, "max_breakers must be an integer >= 1, not 0"),
     ({"max_breakers": "many"}, "max_breakers must be an integer >= 1, not 'many'"),
     (
@@ -317,7 +317,7 @@ WRONG_DEFAULTS = [
     ),
     (
         {"trip_when": {"failure_rate": 0.5, "window": {"count": 5, "buckets": 5}}},
-        "trip_when.window.buckets = 5 is unknown: Known here are count",
+        "trip_when.window.buckets = 5 is unknown; known here are count",
     ),
     (
         {"trip_when": {"failure_rate": 0.5, "window": {"count": 10}, "minimum_calls": 20}},

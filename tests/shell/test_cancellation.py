@@ -291,3 +291,13 @@ def test_calls_that_shadow_mode_lets_through_are_no_reason_for_a_hint(
 
     in_a_loop(steps, make(clock, shadow=True))
     assert hints(caplog) == 0
+
+
+@pytest.mark.anyio
+async def test_a_deadline_is_told_without_the_address_of_its_scope(clock: ManualClock) -> None:
+    breaker, events = make(clock), []
+    breaker.subscribe(events.append)
+    with anyio.move_on_after(0):
+        await breaker.call(anyio.sleep_forever)
+    assert events[0].error_message == "the deadline of its caller was over"
+    assert breaker.snapshot().cause.last_error.endswith(": the deadline of its caller was over")

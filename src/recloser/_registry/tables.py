@@ -51,10 +51,8 @@ def refuse_unknown(path: str, table: Mapping[str, object], known: Mapping[str, o
     for key, value in table.items():
         if key not in known:
             close = difflib.get_close_matches(key, known, n=1)
-            meant = f"did you mean {close[0]}? " if close else ""
-            raise ValueError(
-                f"{join(path, key)} = {value!r} is unknown: {meant}Known here are {', '.join(sorted(known))}"
-            )
+            meant = f": did you mean {close[0]}? Known" if close else "; known"
+            raise ValueError(f"{join(path, key)} = {value!r} is unknown{meant} here are {', '.join(sorted(known))}")
 
 
 @contextmanager
