@@ -343,17 +343,7 @@ class CircuitBreaker(Gatekeeper):
         Raises:
             TypeError: The listener is not a synchronous callable.
         """
-        if not callable(listener) or is_kind(inspect.iscoroutinefunction, listener):
-            raise TypeError(f"a listener is a synchronous callable, not {listener!r}; events() serves tasks")
-        dispatcher = self._dispatching()
-        entry = dispatcher.add(listener)
-        self._refresh()
-
-        def unsubscribe() -> None:
-            dispatcher.remove(entry)
-            self._refresh()
-
-        return unsubscribe
+        return listen(self._dispatching(), listener, self._refresh)
 
     def events(self, *, max_buffer: int = 256) -> EventStream:
         """Return a stream of events: `async with breaker.events() as stream: async for event in stream`.
@@ -526,3 +516,26 @@ class CircuitBreaker(Gatekeeper):
         if episode is None or not machine.is_full(now) or self._is_inside_trial(now):
             return 0.0
         return episode.probes[0].admitted_at + episode.limit_seconds - now
+
+
+def listen(dispatcher: Dispatcher, listener: Listener, changed: Callable[[], None]) -> Callable[[], None]:
+    """Tell a function of a dispatcher's events from now on; return a function that ends this.
+
+    Args:
+        dispatcher: Where the events come from.
+        listener: Told of each event.
+        changed: Called when the listener begins and stops to listen.
+
+    Raises:
+        TypeError: The listener is not a synchronous callable.
+    """
+    if not callable(listener) or is_kind(inspect.iscoroutinefunction, listener):
+        raise TypeError(f"a listener is a synchronous callable, not {listener!r}; events() serves tasks")
+    entry = dispatcher.add(listener)
+    changed()
+
+    def unsubscribe() -> None:
+        dispatcher.remove(entry)
+        changed()
+
+    return unsubscribe

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from recloser._core.outcomes import leaves
 from recloser._core.states import CircuitState
 from recloser._core.wording import plural
 
@@ -261,14 +262,12 @@ class FallbackExhaustedError(RecloserError, ExceptionGroup[Exception]):
 
     def _source_of(self, part: Exception) -> str:
         """Return the name of the link that raised an exception, or the group of which it is a part."""
-        leaves = _leaves(part)
-        return next(source for source, error in self.errors if leaves <= _leaves(error))
+        wanted = _identities(part)
+        return next(source for source, error in self.errors if wanted <= _identities(error))
 
 
-def _leaves(exc: BaseException) -> set[int]:
-    if isinstance(exc, BaseExceptionGroup):
-        return {leaf for part in exc.exceptions for leaf in _leaves(part)}
-    return {id(exc)}
+def _identities(exc: BaseException) -> set[int]:
+    return {id(leaf) for leaf in leaves(exc)}
 
 
 class ConfigurationWarning(UserWarning):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import time
 import warnings
@@ -12,10 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio.lowlevel
 
-from recloser._breaker import CircuitBreaker
+from recloser._breaker import CircuitBreaker, listen
 from recloser._core import checks
 from recloser._delivery import EventStream
-from recloser._protect import is_kind
 from recloser._registry.config import read_configuration
 from recloser._registry.definitions import Definition, Definitions, conflict
 from recloser._registry.keys import ANY_KEY, Keyring, group_of
@@ -245,16 +243,7 @@ class BreakerRegistry:
         Raises:
             TypeError: The listener is not a synchronous callable.
         """
-        if not callable(listener) or is_kind(inspect.iscoroutinefunction, listener):
-            raise TypeError(f"a listener is a synchronous callable, not {listener!r}; events() serves tasks")
-        entry = self._relay.dispatcher.add(listener)
-        self._relay.refresh()
-
-        def unsubscribe() -> None:
-            self._relay.dispatcher.remove(entry)
-            self._relay.refresh()
-
-        return unsubscribe
+        return listen(self._relay.dispatcher, listener, self._relay.refresh)
 
     def events(self, *, max_buffer: int = 256) -> EventStream:
         """Return a stream of the events of all breakers, present and future.
