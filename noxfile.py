@@ -46,13 +46,17 @@ def lowest(session: nox.Session) -> None:
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     tested = (
+        "aiosqlite",
+        "asyncpg",
         "cache",
         "cli",
         "demo",
         "fastmcp",
         "httpx",
         "httpx2",
+        "psycopg",
         "retry",
+        "sqlalchemy",
         "trio",
         "test",
     )  # mcp has two lines of versions
@@ -105,7 +109,7 @@ def coverage(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measures recloser against its peers in one run."""
-    session.install("--editable", ".[cache,httpx,httpx2,retry,trio]", *PEERS)
+    session.install("--editable", ".[aiosqlite,asyncpg,cache,httpx,httpx2,retry,trio]", *PEERS)
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 

@@ -47,6 +47,8 @@ before all have tried: how many calls reach it? One should.
 what is in no cache. The fastest of {passes} passes counts.
 
 **Requests.** CPU time of the client's thread; the server is a process of its own. What the caller waits for is longer.
+
+**Queries.** `select 1`, in SQLite in memory and in a PostgreSQL on loopback if there is one: CPU time of this process.
 """
 
 

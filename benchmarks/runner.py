@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from benchmarks import herd, memory, own, peers, registry, transport
+from benchmarks import database, herd, memory, own, peers, registry, transport
 from benchmarks.comparisons import (
     FAILURE,
     REJECTION,
@@ -30,6 +30,7 @@ GROUPS = (
     "herd",
     "registry",
     "http",
+    "database",
 )
 
 
@@ -117,11 +118,20 @@ async def _run_own(options: Options, results: Results) -> None:
         await _add(
             results, "one idle breaker in a registry, its place there included", at_most(1024, "B"), weigh, "{:,.0f} B"
         )
+    await _run_integrations(options, results)
+
+
+async def _run_integrations(options: Options, results: Results) -> None:
+    """Measures what breakers add to the work of clients."""
     if "http" in options.groups:
         for library in transport.LIBRARIES:
             measured = partial(transport.percent_of_a_request, library, options.rounds)
             what = f"a breaker per origin, of a request of {library} on loopback"
             await _add(results, what, at_most(5, "%"), measured, "{:.1f} %")
+    if "database" in options.groups:
+        for library in database.LIBRARIES:
+            measured = partial(database.percent_of_a_block, library, options.rounds)
+            await _add(results, f"a breaker, of one query of {library}", at_most(10, "%"), measured, "{:.1f} %")
 
 
 async def _own_retained() -> float:

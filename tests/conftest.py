@@ -1,11 +1,36 @@
-"""What every test shares: Ctrl-C that works, and the Hypothesis profile of the soak session."""
+"""What every test shares: Ctrl-C that works, the Hypothesis profile of the soak session, and a PostgreSQL."""
 
+import os
 import signal
+from collections.abc import Generator
 
+import pytest
 from hypothesis import settings
+
+from tests.integrations.postgres import PostgreSQL, find_programs
 
 # A shell that starts a program in the background has it ignore Ctrl-C; the tests that press it would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Locally and in CI, Hypothesis brings its own profiles; `nox -s soak` takes this one.
 settings.register_profile("soak", max_examples=20_000, stateful_step_count=100, deadline=None)
+
+
+@pytest.fixture(scope="session")
+def postgres_of_session() -> Generator[PostgreSQL]:
+    programs = find_programs()
+    if programs is None:
+        reason = "there is no PostgreSQL server on this machine (initdb and postgres; Debian: apt install postgresql)"
+        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+    server = PostgreSQL(programs)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def postgres(postgres_of_session: PostgreSQL) -> PostgreSQL:
+    """Returns a server that runs, and that the test may kill or freeze."""
+    postgres_of_session.ensure_running()
+    return postgres_of_session

@@ -22,7 +22,14 @@ EXAMPLES = [
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_an_example_of_the_documentation_runs(example: Example, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_example_of_the_documentation_runs(
+    example: Example,
+    capsys: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if "DATABASE_URL" in example.document.text:
+        monkeypatch.setenv("DATABASE_URL", request.getfixturevalue("postgres").dsn())
     example.namespace.setdefault("__name__", "__main__")  # some frameworks look at the module of a function
     example.evaluate()
     assert "Traceback" not in capsys.readouterr().out

@@ -2,17 +2,24 @@
 
 # pyright: strict
 
-from typing import assert_type
+from typing import Any, assert_type
 
+import aiosqlite
 import httpx
 import httpx2
+import psycopg
+import psycopg_pool
 from fastapi import FastAPI
 from litestar import Litestar
 from mcp.server import MCPServer
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker
 from starlette.applications import Starlette
 
+import recloser.integrations.aiosqlite
 import recloser.integrations.httpx
 import recloser.integrations.httpx2
+import recloser.integrations.psycopg
+import recloser.integrations.sqlalchemy
 from recloser import BreakerRegistry, CircuitBreaker
 from recloser.integrations.asgi import RejectionMiddleware, exception_handlers, litestar_exception_handlers
 from recloser.integrations.mcp import add_health_resource, explain_rejections
@@ -65,3 +72,16 @@ def transport() -> None:
 def transport_of_httpx2() -> None:
     guarded = recloser.integrations.httpx2.BreakerTransport(httpx2.AsyncHTTPTransport())
     httpx2.AsyncClient(transport=guarded)
+
+
+async def databases(engine: AsyncEngine, pool: psycopg_pool.AsyncConnectionPool) -> None:
+    breaker = CircuitBreaker(expected_exception=recloser.integrations.sqlalchemy.is_failure)
+    async with recloser.integrations.sqlalchemy.guard(breaker, engine.begin()) as connection:
+        assert_type(connection, AsyncConnection)
+    async with recloser.integrations.sqlalchemy.guard(breaker, async_sessionmaker(engine).begin()) as session:
+        assert_type(session, AsyncSession)
+    async with recloser.integrations.aiosqlite.guard(breaker, aiosqlite.connect(":memory:")) as database:
+        assert_type(database, aiosqlite.Connection)
+    guarded = recloser.integrations.psycopg.BreakerPool(pool, breaker=breaker, failure_sqlstates=("57014",))
+    async with guarded.connection(timeout=1.0) as connected:
+        assert_type(connected, psycopg.AsyncConnection[Any])
