@@ -55,6 +55,7 @@ def lowest(session: nox.Session) -> None:
         "httpx",
         "httpx2",
         "psycopg",
+        "redis",
         "retry",
         "sqlalchemy",
         "trio",
@@ -131,5 +132,6 @@ def docs(session: nox.Session) -> None:
 def soak(session: nox.Session) -> None:
     """Explores many more schedules and many more Hypothesis examples than CI does."""
     session.install("--editable", ".[test]")
-    env = {"RECLOSER_SCHEDULES": session.env.get("RECLOSER_SCHEDULES") or "200000"}
+    counts = {"RECLOSER_FLEET_EXAMPLES": "20000", "RECLOSER_SCHEDULES": "200000"}
+    env = {name: session.env.get(name) or count for name, count in counts.items()}
     session.run("pytest", "--hypothesis-profile=soak", "--ignore=tests/test_typing.py", *session.posargs, env=env)

@@ -10,6 +10,8 @@
      +- CallTimeoutError(name, seconds)               also a TimeoutError
      +- NoAnswer                                      a fallback link has nothing to say
      +- FallbackExhaustedError                        also an ExceptionGroup
+     +- FleetError                                    never raised out of a protected call
+         +- FleetStoreError(reason)                   the store of a fleet cannot be used now
     ConfigurationWarning                              a UserWarning
 
 Exceptions of the protected call are never wrapped or changed: they reach the caller as they are.
@@ -268,6 +270,24 @@ class FallbackExhaustedError(RecloserError, ExceptionGroup[Exception]):
 
 def _identities(exc: BaseException) -> set[int]:
     return {id(leaf) for leaf in leaves(exc)}
+
+
+class FleetError(RecloserError):
+    """Something about a fleet of breakers went wrong; never raised out of a protected call."""
+
+
+class FleetStoreError(FleetError):
+    """The store of a fleet cannot be used now: it is down, slow, refuses, or is not connected.
+
+    Whether the operations that were under way took effect is not known.
+
+    Args:
+        reason: What went wrong, in one line, without credentials.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class ConfigurationWarning(UserWarning):

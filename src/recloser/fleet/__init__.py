@@ -1,0 +1,63 @@
+"""Breakers of the same name in many processes share their state through a store that users already run.
+
+`recloser.fleet.store` says what a store guarantees.
+"""
+
+from recloser.errors import FleetError, FleetStoreError
+from recloser.fleet._memory import InMemoryStore
+from recloser.fleet._operations import (
+    Acquire,
+    AnyOperation,
+    Control,
+    Renew,
+    Report,
+    Result,
+    Sync,
+    Vote,
+)
+from recloser.fleet._redis import RedisStore
+from recloser.fleet._server import InMemoryServer
+from recloser.fleet._values import (
+    OBSERVER,
+    Action,
+    Code,
+    FleetPolicy,
+    FleetRule,
+    Marks,
+    Message,
+    Reply,
+    SharedState,
+    TrialResult,
+    microseconds,
+    new_worker_id,
+)
+from recloser.fleet.store import FleetStore
+
+__all__ = [
+    "OBSERVER",
+    "Acquire",
+    "Action",
+    "AnyOperation",
+    "Code",
+    "Control",
+    "FleetError",
+    "FleetPolicy",
+    "FleetRule",
+    "FleetStore",
+    "FleetStoreError",
+    "InMemoryServer",
+    "InMemoryStore",
+    "Marks",
+    "Message",
+    "RedisStore",
+    "Renew",
+    "Reply",
+    "Report",
+    "Result",
+    "SharedState",
+    "Sync",
+    "TrialResult",
+    "Vote",
+    "microseconds",
+    "new_worker_id",
+]

@@ -1,0 +1,189 @@
+"""The store in Redis or Valkey, through `redis.asyncio`: one connection for operations, one for messages."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.lowlevel
+
+from recloser._core import checks
+from recloser.errors import FleetStoreError
+from recloser.fleet._operations import check_batch
+from recloser.fleet._scripts import lua_scripts
+from recloser.fleet._wire import Namespace, arguments, read_reply
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+    from typing import Self
+
+    from redis.asyncio.connection import AbstractConnection
+
+    from recloser.fleet._link import Link
+    from recloser.fleet._operations import AnyOperation
+    from recloser.fleet._values import Message, Reply
+
+
+class RedisStore:
+    """A `FleetStore` in Redis >= 5 or Valkey; on asyncio only. Needs `pip install 'recloser[redis]'`.
+
+    Two connections, however many breakers there are. Nothing is retried in here: a reply that does not come within
+    `op_timeout_seconds` is a failure, and the caller's own breaker is a better answer than waiting.
+
+    Made in one process and used there, in one event loop: after a fork, make another.
+
+    Args:
+        url: `redis://`, `rediss://` (TLS) or `unix://`, with user, password and database as redis-py takes them.
+        namespace: What the keys begin with, 1 to 100 bytes of UTF-8; fleets of different namespaces share nothing.
+        op_timeout_seconds: Longest wait for the replies to a batch, > 0.
+        connect_timeout_seconds: Longest wait for a connection, > 0. Not on the way of any protected call.
+        ping_interval_seconds: A connection for messages that was silent for so long is asked whether it lives, > 0.
+
+    Raises:
+        ImportError: redis-py is not installed.
+        TypeError: An argument is of the wrong type.
+        ValueError: An argument is out of its range; the message never holds the URL's credentials.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        namespace: str = "default",
+        op_timeout_seconds: float = 0.1,
+        connect_timeout_seconds: float = 1.0,
+        ping_interval_seconds: float = 5.0,
+    ) -> None:
+        try:
+            from recloser.fleet import _link  # noqa: PLC0415 - an optional dependency
+        except ImportError as error:
+            raise ImportError("RedisStore needs redis-py: pip install 'recloser[redis]'") from error
+        self._op_timeout = checks.seconds("op_timeout_seconds", op_timeout_seconds)
+        connect_timeout = checks.seconds("connect_timeout_seconds", connect_timeout_seconds)
+        self._ping_interval = checks.seconds("ping_interval_seconds", ping_interval_seconds)
+        self._namespace = Namespace(namespace)
+        self._endpoint = _link.Endpoint(url, self._op_timeout, connect_timeout)
+        self._label = f"RedisStore({self._endpoint.label!r}, namespace={namespace!r})"
+        self._make_link, self._make_feed, self._abort = _link.Link, _link.Feed, _link.abort
+        self._scripts = lua_scripts()
+        self._connecting = asyncio.Lock()
+        self._link: Link | None = None
+        self._feeds: set[AbstractConnection] = set()
+        self._closed = False
+
+    @property
+    def op_timeout_seconds(self) -> float:
+        """Longest wait of `execute` in seconds."""
+        return self._op_timeout
+
+    async def connect(self) -> None:
+        """Connect, or connect again after a failure; does nothing while connected.
+
+        Raises:
+            FleetStoreError: There is no connection to be had now.
+            RuntimeError: Not on asyncio.
+        """
+        async with self._connecting:
+            if self._link is not None:
+                return
+            self._link = self._make_link(await self._open("PING"))
+
+    async def execute(self, operations: Sequence[AnyOperation]) -> list[Reply]:
+        """Carry out operations in one round trip; see `FleetStore.execute`.
+
+        Args:
+            operations: The operations, a tuple or a list.
+
+        Returns:
+            One reply per operation, in their order.
+
+        Raises:
+            FleetStoreError: Not connected, or anything went wrong; what took effect is not known.
+            TypeError: There is something else than an operation.
+        """
+        batch = check_batch(operations)
+        link = self._link
+        if link is None:
+            raise FleetStoreError("not connected")
+        try:
+            with anyio.fail_after(self._op_timeout, shield=True):
+                return [read_reply(reply) for reply in await self._run(link, batch)]
+        except BaseException as error:
+            self._drop(link)
+            if isinstance(error, Exception):
+                raise self._endpoint.failure(error) from None
+            raise
+
+    @asynccontextmanager
+    async def subscribe(self) -> AsyncGenerator[AsyncIterator[Message], None]:
+        """Subscribe to the transitions of all breakers of the namespace; see `FleetStore.subscribe`.
+
+        Raises:
+            FleetStoreError: There is no connection to be had now, or it was lost.
+            RuntimeError: Not on asyncio.
+        """
+        connection = await self._open("SUBSCRIBE", self._namespace.channel)
+        self._feeds.add(connection)
+        try:
+            yield self._make_feed(connection, self._endpoint, self._ping_interval, self._op_timeout)
+        finally:
+            self._feeds.discard(connection)
+            self._abort(connection)
+
+    async def aclose(self) -> None:
+        """Close all connections, for good and at once; whoever waits on one gets a `FleetStoreError`."""
+        self._closed = True
+        if self._link is not None:
+            self._drop(self._link)
+        for connection in self._feeds:
+            self._abort(connection)
+        with anyio.CancelScope(shield=True):
+            await anyio.lowlevel.checkpoint()  # the sockets are closed in the loop's next turn
+
+    async def __aenter__(self) -> Self:
+        """Connect.
+
+        Raises:
+            FleetStoreError: There is no connection to be had now.
+        """
+        await self.connect()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close all connections."""
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        """Name the server and the namespace, without credentials."""
+        return self._label
+
+    async def _open(self, *command: str) -> AbstractConnection:
+        connection = None if self._closed else await self._endpoint.open(*command)
+        if connection is not None and not self._closed:
+            return connection
+        if connection is not None:
+            self._abort(connection)
+        raise FleetStoreError("the store is closed")
+
+    async def _run(self, link: Link, batch: Sequence[AnyOperation]) -> list[Any]:
+        """Call the scripts by their digests, and once more by their texts where the server does not know them."""
+        replies = await link.exchange([self._command("EVALSHA", operation) for operation in batch])
+        unknown = [index for index, reply in enumerate(replies) if reply is None]
+        if unknown:
+            again = await link.exchange([self._command("EVAL", batch[index]) for index in unknown])
+            for index, reply in zip(unknown, again, strict=True):
+                replies[index] = reply
+        return replies
+
+    def _command(self, how: str, operation: AnyOperation) -> Sequence[str | int | float]:
+        script = self._scripts[type(operation)]
+        source = script.digest if how == "EVALSHA" else script.text
+        keys = self._namespace.keys(operation.name)
+        return (how, source, len(keys), *keys, *arguments(self._namespace.channel, operation))
+
+    def _drop(self, link: Link) -> None:
+        link.break_off()
+        if self._link is link:
+            self._link = None

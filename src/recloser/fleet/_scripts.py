@@ -1,0 +1,46 @@
+"""The Lua scripts, put together: the prologue, what scripts that may open a breaker share, and the script itself."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from recloser.fleet._operations import Acquire, Control, Renew, Report, Result, Sync, Vote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_PARTS: Final = {
+    Sync: ("prologue", "sync"),
+    Report: ("prologue", "evidence", "report"),
+    Vote: ("prologue", "evidence", "vote"),
+    Acquire: ("prologue", "acquire"),
+    Renew: ("prologue", "renew"),
+    Result: ("prologue", "result"),
+    Control: ("prologue", "control"),
+}
+
+
+class LuaScript(NamedTuple):
+    """A script as it is sent, and the digest that it is called by from then on."""
+
+    text: str
+    digest: str
+
+    @classmethod
+    def of(cls, text: str) -> LuaScript:
+        """Return a script of its text."""
+        return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+@cache
+def lua_scripts() -> Mapping[type, LuaScript]:
+    """Return the script of each operation."""
+    return MappingProxyType({kind: LuaScript.of("\n".join(map(_text, parts))) for kind, parts in _PARTS.items()})
+
+
+def _text(part: str) -> str:
+    return (files("recloser.fleet") / "lua" / f"{part}.lua").read_text(encoding="utf-8")

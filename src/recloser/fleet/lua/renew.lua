@@ -1,0 +1,7 @@
+-- Extends the lease of the trial call that holds the current token.
+if hearsay or shared.state ~= 'half_open' or shared.generation ~= tonumber(ARGV[FIRST]) then
+  return reply(REFUSED)
+end
+shared.ends = now + LEASE
+save()
+return reply(DONE)

@@ -1,0 +1,2 @@
+-- Reads: all there is to do is the prologue's.
+return reply(DONE)

@@ -1,0 +1,101 @@
+"""The connections of the store in Redis, with a scripted connection in place of a server."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from recloser.fleet import FleetStoreError
+from recloser.fleet._link import Endpoint, Feed, Link
+
+pytestmark = pytest.mark.anyio
+
+MESSAGE = [b"message", b"cb:default:ev", b"v1|payments|7|closed|0|0|0||"]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class ScriptedConnection:
+    """Answers with what it was given; None is silence for as long as is waited."""
+
+    def __init__(self, *replies: object) -> None:
+        self._replies = list(replies)
+        self.sent: list[str] = []
+        self._reader = self._writer = None
+
+    async def read_response(self, **_: object) -> object:
+        reply = self._replies.pop(0)
+        if isinstance(reply, BaseException):
+            raise reply
+        return reply
+
+    def pack_commands(self, commands: list[object]) -> list[object]:
+        return commands
+
+    async def send_packed_command(self, packed: list[str], **_: object) -> None:
+        self.sent.extend(packed)
+
+    async def send_command(self, *command: Any, **_: object) -> None:  # noqa: ANN401 - as of redis-py
+        self.sent.extend(command)
+
+
+def feed(*replies: object) -> tuple[Feed, ScriptedConnection]:
+    connection = ScriptedConnection(*replies)
+    return Feed(connection, Endpoint("redis://localhost", 1, 1), 5.0, 0.1), connection
+
+
+async def test_silence_is_ended_by_a_ping_and_its_answer_is_no_message() -> None:
+    messages, connection = feed(None, [b"pong", b""], MESSAGE)
+    assert (await anext(messages)).shared.generation == 7
+    assert connection.sent == ["PING"]
+
+
+async def test_a_message_answers_a_ping_as_well() -> None:
+    messages, connection = feed(None, MESSAGE)
+    assert (await anext(messages)).name == "payments"
+    assert connection.sent == ["PING"]
+
+
+async def test_no_answer_to_a_ping_is_the_end() -> None:
+    messages, _ = feed(None, None)
+    with pytest.raises(FleetStoreError, match="no answer to PING"):
+        await anext(messages)
+
+
+@pytest.mark.parametrize("reply", [7, b"x", [], [b"message"], [b"pmessage", b"a", b"b", b"c"], [b"subscribe", b"a", 1]])
+async def test_what_a_server_says_besides_is_left_out(reply: object) -> None:
+    messages, _ = feed(reply, MESSAGE)
+    assert (await anext(messages)).name == "payments"
+
+
+@pytest.mark.parametrize("error", [OSError("gone"), EOFError(), RuntimeError("odd")])
+async def test_whatever_goes_wrong_is_a_store_error(error: Exception) -> None:
+    messages, _ = feed(error)
+    with pytest.raises(FleetStoreError, match=type(error).__name__):
+        await anext(messages)
+
+
+async def test_a_cancelled_wait_leaves_the_connection_alone() -> None:
+    messages, _ = feed(asyncio.CancelledError(), MESSAGE)
+    with pytest.raises(asyncio.CancelledError):
+        await anext(messages)
+    assert (await anext(messages)).name == "payments"
+
+
+async def test_one_link_answers_each_in_turn() -> None:
+    connection = ScriptedConnection("one", "two", "three")
+    link = Link(connection)
+    replies = await asyncio.gather(link.exchange(["a", "b"]), link.exchange(["c"]))
+    assert replies == [["one", "two"], ["three"]]
+    assert connection.sent == ["a", "b", "c"]
+
+
+async def test_a_link_that_failed_one_answers_nobody_else() -> None:
+    link = Link(ScriptedConnection(OSError("gone"), "late"))
+    results = await asyncio.gather(link.exchange(["a"]), link.exchange(["b"]), return_exceptions=True)
+    assert [str(result) for result in results] == ["gone", "the connection was given up"]
+    with pytest.raises(Exception, match="given up"):
+        await link.exchange(["c"])
