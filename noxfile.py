@@ -54,6 +54,8 @@ def lowest(session: nox.Session) -> None:
         "fastmcp",
         "httpx",
         "httpx2",
+        "opentelemetry",
+        "prometheus",
         "psycopg",
         "redis",
         "retry",
@@ -110,7 +112,8 @@ def coverage(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measures recloser against its peers in one run."""
-    session.install("--editable", ".[aiosqlite,asyncpg,cache,httpx,httpx2,retry,trio]", *PEERS)
+    extras = "aiosqlite,asyncpg,cache,httpx,httpx2,opentelemetry,prometheus,retry,trio"
+    session.install("--editable", f".[{extras}]", "opentelemetry-sdk", *PEERS)
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from benchmarks import own, policies
+from benchmarks import own, policies, telemetry
 from benchmarks.contender import LONG_SECONDS, NEVER, TRIP_AFTER, Contender, Dependency, Work, broken, trip, work
 from benchmarks.floor import FloorGuard
 from benchmarks.harness import Run, Subject
@@ -234,6 +234,12 @@ def own_comparisons() -> list[Comparison]:
         Comparison("windows", who, "time window of 10 buckets", *plain, _time_window, 2.2),
         Comparison("windows", who, "time window, 1 call in 20 fails", *mixed, _time_window_with_failures),
         Comparison("listener", who, "closed, success, one listener", *plain, _listener),
+        *(
+            Comparison(
+                "listener", who, f"closed, success, {what}", *plain, build, 1.35 if what in telemetry.FREE else None
+            )
+            for what, build in telemetry.WATCHES.items()
+        ),
         failure,
         rejection,
         Comparison("open", who, "open, `try_acquire` -> None", "loop alone", "floor: rejection", _try_acquire, 0.45),

@@ -16,13 +16,14 @@ import anyio
 import anyio.lowlevel
 
 from recloser._core import checks
+from recloser._core.events import Event
 from recloser._core.explain import explain
 from recloser._core.machine import CLOSED, DISABLED, HALF_OPEN, Probe
 from recloser._core.outcomes import Outcome
 from recloser._core.settings import Settings
 from recloser._core.states import CircuitState, Trigger
 from recloser._core.windows import ALWAYS, NEVER
-from recloser._delivery import Dispatcher, EventStream
+from recloser._delivery import Dispatcher, EventStream, Subscription, kinds_of
 from recloser._gate import Bell
 from recloser._gatekeeper import Gatekeeper, raised
 from recloser._permit import AcquiredPermit, Guard, Permit
@@ -39,8 +40,9 @@ if TYPE_CHECKING:
     from recloser._core.machine import Ticket
     from recloser._core.outcomes import ExceptionSpec
     from recloser._core.trip import TripRule
-    from recloser._delivery import Listener
+    from recloser._delivery import Kinds
 
+E = TypeVar("E", bound=Event)
 P = ParamSpec("P")
 T = TypeVar("T")
 F = TypeVar("F", bound="Callable[..., Coroutine[Any, Any, Any] | AsyncIterator[Any]]")
@@ -334,25 +336,38 @@ class CircuitBreaker(Gatekeeper):
 
     # Listening
 
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Tell a function of every event from now on; return a function that ends this.
+    @overload
+    def subscribe(self, listener: Callable[[Event], object]) -> Callable[[], None]: ...
+    @overload
+    def subscribe(self, listener: Callable[[E], object], kinds: type[E]) -> Callable[[], None]: ...
+    @overload
+    def subscribe(self, listener: Callable[[Any], object], kinds: tuple[type[Event], ...]) -> Callable[[], None]: ...
+    def subscribe(self, listener: Callable[[Any], object], kinds: Kinds = Event) -> Callable[[], None]:
+        """Tell a function of events from now on; return a function that ends this.
 
         The listener runs in the caller's task after the state has been settled; it should be quick. What it raises is
         logged, except for KeyboardInterrupt and SystemExit.
 
-        Raises:
-            TypeError: The listener is not a synchronous callable.
-        """
-        return listen(self._dispatching(), listener, self._refresh)
+        Args:
+            listener: A synchronous callable.
+            kinds: The events that it is told: a type or a tuple of types; all by default. A listener that wants neither
+                `CallSucceeded` nor `CallFailed` nor `CallIgnored` costs a call through a closed breaker nothing.
 
-    def events(self, *, max_buffer: int = 256) -> EventStream:
+        Raises:
+            TypeError: The listener is not a synchronous callable, or `kinds` are no types of events.
+            ValueError: No breaker reports anything of these kinds.
+        """
+        return listen(self._dispatching(), listener, kinds, self._refresh)
+
+    def events(self, *, max_buffer: int = 256, kinds: Kinds = Event) -> EventStream:
         """Return a stream of events: `async with breaker.events() as stream: async for event in stream`.
 
         Args:
             max_buffer: Unread events that are kept, >= 1; a slow reader loses the oldest and is told so by
                 `EventsDropped`.
+            kinds: Which events, as for `subscribe()`.
         """
-        return EventStream(self._dispatching(), checks.count("max_buffer", max_buffer), self._refresh)
+        return EventStream(self._dispatching(), checks.count("max_buffer", max_buffer), kinds_of(kinds), self._refresh)
 
     # Reading
 
@@ -453,7 +468,7 @@ class CircuitBreaker(Gatekeeper):
         }
 
     def explain(self) -> str:
-        """Return a sentence: the state, why, in numbers, since when, and what happens next."""
+        """Return a sentence: the state, since when, why, in numbers, the last error, and what happens next."""
         return explain(self._name, self.snapshot())
 
     def __repr__(self) -> str:
@@ -518,20 +533,25 @@ class CircuitBreaker(Gatekeeper):
         return episode.probes[0].admitted_at + episode.limit_seconds - now
 
 
-def listen(dispatcher: Dispatcher, listener: Listener, changed: Callable[[], None]) -> Callable[[], None]:
+def listen(
+    dispatcher: Dispatcher, listener: Callable[[Any], object], kinds: object, changed: Callable[[], None]
+) -> Callable[[], None]:
     """Tell a function of a dispatcher's events from now on; return a function that ends this.
 
     Args:
         dispatcher: Where the events come from.
         listener: Told of each event.
+        kinds: Of which events.
         changed: Called when the listener begins and stops to listen.
 
     Raises:
-        TypeError: The listener is not a synchronous callable.
+        TypeError: The listener is not a synchronous callable, or the kinds are no types of events.
+        ValueError: No breaker reports anything of these kinds.
     """
     if not callable(listener) or is_kind(inspect.iscoroutinefunction, listener):
         raise TypeError(f"a listener is a synchronous callable, not {listener!r}; events() serves tasks")
-    entry = dispatcher.add(listener)
+    entry = Subscription(listener, kinds_of(kinds))
+    dispatcher.add(entry)
     changed()
 
     def unsubscribe() -> None:

@@ -13,7 +13,7 @@ The closed path is not here. It is written out where calls are made (`CircuitBre
         if epoch.watch: self._observe(epoch)
 
 `_live` is the machine's epoch while the breaker is closed or disabled and nobody wants to know more than the number of
-successes: no listener, no durations, no predicate on results.
+successes: no listener that wants single calls, no durations, no predicate on results.
 
 A transition takes the closed path away before it begins and gives it back when it is done, so that one that an
 exception from outside tears apart leaves a breaker that asks `_enter()`.
@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any, cast
 from anyio.lowlevel import current_token
 
 from recloser._cancellation import DEADLINES_REMEMBERED, Deadline, deadline_of, is_cancellation
+from recloser._core.events import CallRejected, CallSucceeded, LateOutcome, ProbeAdmitted, StateChanged
 from recloser._core.machine import (
     CLOSED,
     DISABLED,
@@ -49,11 +50,19 @@ from recloser._core.machine import (
     Ticket,
 )
 from recloser._core.outcomes import Classifier, Outcome
-from recloser._core.states import Trigger
 from recloser._core.windows import ALWAYS, NEVER
-from recloser._delivery import Dispatcher, describe, log, log_transition
+from recloser._delivery import TIMED_KINDS, Dispatcher, log, log_transition
 from recloser._gate import Bell, LoopLock, SemaphoreGate, running_token
-from recloser._reports import call_ended, call_rejected, late_outcome, probe_admitted, state_changed
+from recloser._reports import (
+    KIND_OF_END,
+    call_ended,
+    call_rejected,
+    call_succeeded,
+    last_error_of,
+    late_outcome,
+    probe_admitted,
+    state_changed,
+)
 from recloser._trial import enter_trial, entered_trials
 from recloser.errors import CircuitBreakerOpenError, MisuseError, NoAnswer, RejectedError
 
@@ -64,6 +73,7 @@ if TYPE_CHECKING:
     from recloser._core.events import Event, Transition
     from recloser._core.outcomes import ExceptionSpec
     from recloser._core.settings import Settings
+    from recloser._core.states import Trigger
 
     def raised() -> BaseException:
         """Return the exception that is being handled."""
@@ -94,6 +104,7 @@ class Gatekeeper:
         "_definition",
         "_dispatcher",
         "_failed_at",
+        "_last_words",
         "_leaks",
         "_live",
         "_lock",
@@ -111,6 +122,8 @@ class Gatekeeper:
     """The machine's epoch or None; Any, because a ticket that is identical to it is an epoch."""
     _definition: object
     """How a registry defined the breaker; None for one that was made by itself."""
+    _last_words: tuple[Any, ...]
+    """What nobody else holds: its finalisers tell ledgers what the breaker had counted, when it is gone."""
 
     def __init__(self, name: str, settings: Settings, clock: Callable[[], float], random: Random) -> None:
         self._name = name
@@ -122,6 +135,7 @@ class Gatekeeper:
         self._dispatcher: Dispatcher | None = None
         self._bell: Bell | None = None
         self._definition = None
+        self._last_words = ()
         self._leaks: list[Ticket] = []
         self._deadlines: tuple[Deadline, ...] = ()
         self._failed_at: float | None = None
@@ -143,14 +157,19 @@ class Gatekeeper:
             and not machine.meter.needs_duration
             and settings.failed_result is None
             and settings.count_cancelled_after_seconds is None
-            and not self._is_observed()
+            and not self._is_timing_wanted()
         )
         self._live = machine.epoch if counting_suffices else None
-        silent = machine.state is OPEN and not settings.shadow and not self._is_observed()
+        silent = machine.state is OPEN and not settings.shadow and not self._is_wanted(CallRejected)
         self._shut_until = machine.reopen_at if silent else ALWAYS
 
-    def _is_observed(self) -> bool:
-        return self._dispatcher is not None and bool(self._dispatcher.entries)
+    def _is_wanted(self, kind: type[Event]) -> bool:
+        """Return whether anybody wants to be told of events of a kind."""
+        return self._dispatcher is not None and kind in self._dispatcher.wanted
+
+    def _is_timing_wanted(self) -> bool:
+        """Return whether anybody wants to be told of each call, and how long it took."""
+        return self._dispatcher is not None and not TIMED_KINDS.isdisjoint(self._dispatcher.wanted)
 
     # Admitting
 
@@ -214,7 +233,7 @@ class Gatekeeper:
             events = [event for expiry in admission.expired for event in self._note_expiry(expiry, now)]
             if admission.reopened is not None:
                 events += self._note(admission.reopened)
-            if isinstance(ticket, Probe) and self._is_observed():
+            if isinstance(ticket, Probe) and self._is_wanted(ProbeAdmitted):
                 events.append(probe_admitted(self._name, now, ticket))
             self._deliver(events)
         except BaseException:
@@ -231,7 +250,7 @@ class Gatekeeper:
         wait, state = machine.retry_after(now), machine.state
         reason = None if machine.cause is None else machine.cause.reason
         error = CircuitBreakerOpenError(self._name, wait, state, machine.frozen_failures, machine.last_error, reason)
-        if self._is_observed():
+        if self._is_wanted(CallRejected):
             self._deliver([call_rejected(self._name, now, state, wait, shadow=shadow)])
         return UNCOUNTED if shadow else error
 
@@ -275,7 +294,7 @@ class Gatekeeper:
             return ticket.admitted_at
         machine = self._machine
         wanted = machine.meter.needs_duration or machine.settings.count_cancelled_after_seconds is not None
-        return self._now() if wanted or self._is_observed() else None
+        return self._now() if wanted or self._is_timing_wanted() else None
 
     # Settling
 
@@ -412,15 +431,19 @@ class Gatekeeper:
         if ticket is UNCOUNTED:
             return
         machine = self._machine
-        observed = self._is_observed()
+        epoch = machine.epoch
+        if outcome is SUCCESS and ticket is epoch and not epoch.watch:
+            self._count_success(epoch, started)
+            return
         current = machine.is_current(ticket)
+        wanted = self._is_wanted(KIND_OF_END[outcome] if current else LateOutcome)
         events: list[Event] = []
         try:
-            now = self._now() if started is not None or observed or machine.meter.needs_clock else 0.0
+            now = self._now() if started is not None or wanted or machine.meter.needs_clock else 0.0
             duration = max(0.0, now - started) if started is not None else None
-            if observed and current:
+            if wanted and current:
                 events.append(call_ended(self._name, now, ticket, outcome, duration, exc=exc, cancelled=cancelled))
-            elif observed:
+            elif wanted:
                 events.append(late_outcome(self._name, now, ticket, outcome))
         except BaseException:
             machine.settle(ticket, IGNORED, 0.0, 0.0)
@@ -433,6 +456,15 @@ class Gatekeeper:
         elif isinstance(ticket, Probe):
             self._wake()
         self._deliver(events)
+
+    def _count_success(self, epoch: Epoch, started: float | None) -> None:
+        """Count a success as the closed path does, and tell those who listen."""
+        epoch.successes += 1
+        dispatcher = self._dispatcher
+        if dispatcher is not None and CallSucceeded in dispatcher.wanted:
+            now = self._now()
+            duration = max(0.0, now - started) if started is not None else None
+            dispatcher.emit([call_succeeded(self._name, now, epoch.generation, duration)])
 
     def _step(
         self,
@@ -459,7 +491,7 @@ class Gatekeeper:
         if not self._machine.meter.needs_clock:
             now = self._now()
         try:
-            last_error = _last_error(trigger, outcome, exc, duration)
+            last_error = last_error_of(trigger, outcome, exc, duration)
         except BaseException:
             self._deliver(self._note(self._transition(trigger, now, open_seconds=open_seconds)))
             raise
@@ -478,7 +510,7 @@ class Gatekeeper:
         if expiry.outcome is FAILURE:
             self._failed_at = wall_clock()
         events: list[Event] = []
-        if self._is_observed():
+        if self._is_wanted(KIND_OF_END[expiry.outcome]):
             seconds = now - expiry.probe.admitted_at
             events.append(call_ended(self._name, now, expiry.probe, expiry.outcome, seconds, text=expiry.error))
         return events if expiry.transition is None else events + self._note(expiry.transition)
@@ -490,8 +522,9 @@ class Gatekeeper:
         elif transition.new is not HALF_OPEN:
             self._opened_at = None
         self._wake()
-        log_transition(self._name, transition)
-        return [state_changed(self._name, transition)] if self._is_observed() else []
+        event = state_changed(self._name, transition)
+        log_transition(event)
+        return [event] if self._is_wanted(StateChanged) else []
 
     def _log_error(self, message: str, fault: Exception) -> None:
         """Log an error of user code; the message names the breaker by `%r`."""
@@ -520,7 +553,8 @@ class Gatekeeper:
     def _now(self) -> float:
         """Read the clock and check the reading; the last good one if the clock fails."""
         try:
-            self._now_known = _checked_reading(self._clock())
+            now = self._clock()
+            self._now_known = now if math.isfinite(now) else _checked_reading(now)
         except Exception as fault:  # noqa: BLE001 - logged
             first, self._clock_failed = not self._clock_failed, True
             if first:
@@ -528,13 +562,6 @@ class Gatekeeper:
         else:
             self._clock_failed = False
         return self._now_known
-
-
-def _last_error(trigger: Trigger, outcome: Outcome, exc: BaseException | None, duration: float | None) -> str | None:
-    """Return what the failure that led to a transition was, as text; None if it was none."""
-    if outcome is FAILURE:
-        return describe(exc)
-    return f"slow trial call, {duration:.3g} s" if trigger is Trigger.PROBE_FAILED else None
 
 
 def _is_at_home(ticket: Ticket) -> bool:

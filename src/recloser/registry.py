@@ -1,5 +1,5 @@
-"""The registry, and what its `lint()` returns: names for annotations that the root does not hold."""
+"""The registry, what its `lint()` returns, and its ledger: names that the root does not hold."""
 
-from recloser._registry import BreakerRegistry, Finding
+from recloser._registry import BreakerRegistry, Entry, Finding, Ledger, Totals
 
-__all__ = ["BreakerRegistry", "Finding"]
+__all__ = ["BreakerRegistry", "Entry", "Finding", "Ledger", "Totals"]

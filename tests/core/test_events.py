@@ -23,10 +23,18 @@ AT = datetime(2024, 5, 17, 12, tzinfo=UTC)
 CLOSED, OPEN = CircuitState.CLOSED, CircuitState.OPEN
 
 SNAPSHOT = Driver().snapshot
+CHANGED = StateChanged(
+    breaker="db",
+    at=AT,
+    monotonic=1.0,
+    old=CLOSED,
+    new=OPEN,
+    cause=Cause(Trigger.TRIPPED, "so", rule="5 failures", observed=5, threshold=5, last_error="OSError: down"),
+    snapshot=SNAPSHOT,
+    retry_after=60.0,
+)
 EVENTS: list[Event] = [
-    StateChanged(
-        breaker="db", at=AT, monotonic=1.0, old=CLOSED, new=OPEN, cause=Cause(Trigger.TRIPPED, "so"), snapshot=SNAPSHOT
-    ),
+    CHANGED,
     CallSucceeded(breaker="db", at=AT, monotonic=1.0, generation=1, duration_seconds=0.5, is_probe=False),
     CallFailed(
         breaker="db",
@@ -61,6 +69,28 @@ def test_events_are_frozen_values_that_name_their_breaker(event: Event) -> None:
 )
 def test_lost_events_say_how_many_they_were(count: int, text: str) -> None:
     assert str(EventsDropped(breaker="db", at=AT, monotonic=1.0, count=count)) == text
+
+
+def test_a_state_change_reads_as_a_line_of_a_log() -> None:
+    assert str(CHANGED) == "Circuit breaker 'db' went from closed to open: so; last error OSError: down"
+
+
+def test_a_state_change_has_plain_fields_for_a_structured_log() -> None:
+    assert CHANGED.fields() == {
+        "circuit_breaker": "db",
+        "old_state": "closed",
+        "new_state": "open",
+        "cause": "tripped",
+        "rule": "5 failures",
+        "observed": 5,
+        "threshold": 5,
+        "last_error": "OSError: down",
+        "reason": None,
+        "failure_count": 0,
+        "time_in_old_state_seconds": 0.0,
+        "retry_after_seconds": 60.0,
+    }
+    assert {type(value) for value in CHANGED.fields().values()} == {str, int, float, type(None)}
 
 
 def test_a_cause_reads_as_part_of_a_sentence() -> None:

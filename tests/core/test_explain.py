@@ -18,6 +18,24 @@ def test_closed_tells_the_count_and_the_rule() -> None:
     )
 
 
+def test_closed_again_tells_why() -> None:
+    driver = Driver(failure_threshold=5)
+    driver.half_open()
+    driver.call(S)
+    assert said(driver) == (
+        "Circuit breaker 'payments' is closed for 0.0 s: 1 of 1 trial call succeeded; "
+        "0 failures counted; it opens at 5 consecutive failures."
+    )
+
+
+def test_half_open_after_a_forced_opening_tells_of_no_error() -> None:
+    driver = Driver()
+    driver.go(Trigger.FORCED_OPEN, reason="moving house", for_seconds=90.0)
+    driver.advance(90)
+    driver.admit()
+    assert "a call arrived; 1 trial call running" in said(driver)
+
+
 def test_closed_tells_the_rates_that_are_defined() -> None:
     window = CountWindow(10)
     rule = FailureRate(0.9, window=window, minimum_calls=4)
@@ -63,7 +81,8 @@ def test_half_open_tells_the_trial_calls() -> None:
     driver.call(S)
     driver.admit()
     assert said(driver) == (
-        "Circuit breaker 'payments' is half open for 0.0 s: 1 trial call running, 1 of 3 succeeded; "
+        "Circuit breaker 'payments' is half open for 0.0 s: the open time was over and a call arrived; "
+        "1 trial call running, 1 of 3 succeeded; "
         "it closes at 3 and opens again on a failure."
     )
     driver.admit()
@@ -96,6 +115,6 @@ def test_disabled_tells_the_counts_and_that_nothing_trips() -> None:
     driver.go(Trigger.DISABLED)
     driver.call(*[F] * 7)
     assert said(driver) == (
-        "Circuit breaker 'payments' is disabled for 0.0 s: 7 failures counted; "
+        "Circuit breaker 'payments' is disabled for 0.0 s: disabled by hand; 7 failures counted; "
         "it admits all calls and trips on nothing until reset() is called."
     )

@@ -15,7 +15,7 @@ PATIENCE_SECONDS = 5.0
 
 def is_quiet(breaker: CircuitBreaker) -> bool:
     """Tells whether a call takes the closed path, on which nothing but the totals is kept."""
-    return breaker._live is not None and not breaker._is_observed()
+    return breaker._live is not None and not (breaker._dispatcher and breaker._dispatcher.entries)
 
 
 async def test_a_stream_yields_the_events_of_breakers_present_and_future(clock: ManualClock) -> None:
@@ -50,6 +50,43 @@ async def test_without_a_listener_the_closed_path_costs_nothing(clock: ManualClo
     breaker = registry.breaker("payments")
     registry.events()
     assert is_quiet(breaker)
+
+
+async def test_a_listener_of_transitions_costs_the_closed_path_of_no_breaker_anything(clock: ManualClock) -> None:
+    registry, heard = BreakerRegistry(clock=clock, failure_threshold=1), []
+    present = registry.breaker("present")
+    registry.subscribe(heard.append, kinds=StateChanged)
+    future = registry.breaker("future")
+    assert present._live is not None
+    assert future._live is not None
+    fail(registry, "present")
+    fail(registry, "future")
+    assert [(event.breaker, event.new) for event in heard] == [
+        ("present", CircuitState.OPEN),
+        ("future", CircuitState.OPEN),
+    ]
+
+
+async def test_breakers_follow_what_the_listeners_of_their_registry_want(clock: ManualClock) -> None:
+    registry, changes, calls = BreakerRegistry(clock=clock), [], []
+    breaker = registry.breaker("payments")
+    registry.subscribe(changes.append, kinds=StateChanged)
+    leave = registry.subscribe(calls.append, kinds=CallSucceeded)
+    assert breaker._live is None
+    succeed(registry, "payments")
+    leave()
+    assert breaker._live is not None
+    succeed(registry, "payments")
+    await breaker.reset()
+    assert ([type(event) for event in calls], [type(event) for event in changes]) == ([CallSucceeded], [StateChanged])
+
+
+async def test_a_registrys_stream_may_be_of_some_kinds(clock: ManualClock) -> None:
+    registry = BreakerRegistry(clock=clock, failure_threshold=1)
+    async with registry.events(kinds=StateChanged) as stream:
+        fail(registry, "payments")
+        with anyio.fail_after(PATIENCE_SECONDS):
+            assert isinstance(await anext(stream), StateChanged)
 
 
 async def test_when_the_last_listener_has_gone_nothing_is_left_behind(clock: ManualClock) -> None:

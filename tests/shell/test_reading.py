@@ -235,7 +235,7 @@ async def test_explain_says_that_a_disabled_breaker_admits_everything(clock: Man
     breaker = make(clock)
     await breaker.disable()
     assert breaker.explain() == (
-        "Circuit breaker 'payments' is disabled for 0.0 s: 0 failures counted; "
+        "Circuit breaker 'payments' is disabled for 0.0 s: disabled by hand; 0 failures counted; "
         "it admits all calls and trips on nothing until reset() is called."
     )
 
@@ -243,7 +243,8 @@ async def test_explain_says_that_a_disabled_breaker_admits_everything(clock: Man
 async def test_explain_says_how_many_trial_calls_run(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock, success_threshold=2)
     assert breaker.explain() == (
-        "Circuit breaker 'payments' is half open for 0.0 s: 1 trial call running, 0 of 2 succeeded; "
+        "Circuit breaker 'payments' is half open for 0.0 s: the open time was over and a call arrived; "
+        "last error DependencyError: down; 1 trial call running, 0 of 2 succeeded; "
         "it closes at 2 and opens again on a failure."
     )
     permit.ignore()

@@ -10,6 +10,7 @@ from typing import assert_type
 from recloser import (
     Answer,
     BreakerRegistry,
+    CallRejected,
     CircuitBreaker,
     CircuitBreakerOpenError,
     CircuitState,
@@ -24,6 +25,7 @@ from recloser import (
     LastKnownGood,
     Permit,
     Snapshot,
+    StateChanged,
     fallback,
 )
 from recloser.registry import Finding
@@ -132,10 +134,24 @@ async def control() -> None:
     assert_type(await breaker.wait_until_ready(timeout_seconds=1), bool)
 
 
+def on_event(event: Event) -> None: ...
+
+
+def on_change(event: StateChanged) -> None: ...
+
+
+def on_change_or_rejection(event: StateChanged | CallRejected) -> None: ...
+
+
 async def observed() -> None:
-    unsubscribe = breaker.subscribe(lambda event: print(assert_type(event, Event)))
+    unsubscribe = breaker.subscribe(lambda event: print(event.breaker))
     unsubscribe()
-    async with breaker.events(max_buffer=16) as stream:
+    breaker.subscribe(on_event)
+    breaker.subscribe(on_event, kinds=(StateChanged, CallRejected))
+    breaker.subscribe(on_change, kinds=StateChanged)
+    breaker.subscribe(on_change_or_rejection, kinds=(StateChanged, CallRejected))
+    breaker.subscribe(on_change)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - it takes no others
+    async with breaker.events(max_buffer=16, kinds=StateChanged) as stream:
         async for event in stream:
             assert_type(event, Event)
 
@@ -163,6 +179,8 @@ async def registered() -> None:
     async with registry.events() as stream:
         assert_type(await anext(stream), Event)
     registry.subscribe(print)()
+    registry.subscribe(on_change, kinds=StateChanged)()
+    registry.events(kinds=(StateChanged, CallRejected))
     for finding in assert_type(registry.lint(), list[Finding]):
         assert_type(finding.value, float)
     assert_type(BreakerRegistry.from_config({"defaults": {}}), BreakerRegistry)

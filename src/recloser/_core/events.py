@@ -52,7 +52,8 @@ class Snapshot:
     cancelled, late and leaked; only a trial call that outlives its limit, or its event loop, is counted twice: when
     that is noticed (as failed, or as leaked), and as late when it ends. `failure_rate` and `slow_call_rate` are None
     where they are undefined or not measured; `retry_after` is in seconds, None where no time is known; `opened_at` and
-    `changed_at` are readings of the breaker's monotonic clock.
+    `changed_at` are readings of the breaker's monotonic clock; `last_error` is type and message of the failure that
+    opened, None while closed or disabled.
     """
 
     state: CircuitState
@@ -68,6 +69,7 @@ class Snapshot:
     changed_at: float
     taken_at: float
     cause: Cause | None
+    last_error: str | None
     success_total: int
     failure_total: int
     ignored_total: int
@@ -88,13 +90,14 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One step of the machine from a state to the next; `snapshot` holds the counts before it."""
+    """One step of the machine from a state to the next; as in `StateChanged`."""
 
     old: CircuitState
     new: CircuitState
     cause: Cause
     snapshot: Snapshot
     monotonic: float
+    retry_after: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,12 +117,42 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateChanged(Event):
-    """The breaker went from one state to another; `snapshot` holds the counts before the transition."""
+    """The breaker went from one state to another.
+
+    Attributes:
+        old: The state that it left.
+        new: The state that it is in.
+        cause: Why.
+        snapshot: The counts before the transition.
+        retry_after: Seconds until a call has a chance in the new state, None if unknown.
+    """
 
     old: CircuitState
     new: CircuitState
     cause: Cause
     snapshot: Snapshot
+    retry_after: float | None
+
+    def __str__(self) -> str:
+        """Say what happened, and why, in a line for a log."""
+        return f"Circuit breaker {self.breaker!r} went from {self.old} to {self.new}: {self.cause}"
+
+    def fields(self) -> dict[str, object]:
+        """Return what a structured log tells of it: plain values by names that stay as they are."""
+        return {
+            "circuit_breaker": self.breaker,
+            "old_state": self.old.value,
+            "new_state": self.new.value,
+            "cause": self.cause.trigger.value,
+            "rule": self.cause.rule,
+            "observed": self.cause.observed,
+            "threshold": self.cause.threshold,
+            "last_error": self.cause.last_error,
+            "reason": self.cause.reason,
+            "failure_count": self.snapshot.failure_count,
+            "time_in_old_state_seconds": self.snapshot.time_in_state_seconds,
+            "retry_after_seconds": self.retry_after,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

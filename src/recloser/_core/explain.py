@@ -12,14 +12,15 @@ if TYPE_CHECKING:
 
 
 def explain(name: str, snapshot: Snapshot) -> str:
-    """Return what the breaker does now, why, since when, and what happens next."""
+    """Return what the breaker does now, since when, why, with the figures and the last error, and what happens next."""
     state = snapshot.state.replace("_", " ")
     since = f"for {snapshot.time_in_state_seconds:.1f} s"
     return f"Circuit breaker {name!r} is {state} {since}: {_DETAILS[snapshot.state](snapshot)}."
 
 
 def _closed(snapshot: Snapshot) -> str:
-    return f"{_counts(snapshot)}; it opens at {snapshot.rule}"
+    why = "" if snapshot.cause is None else f"{snapshot.cause}; "
+    return f"{why}{_counts(snapshot)}; it opens at {snapshot.rule}"
 
 
 def _open(snapshot: Snapshot) -> str:
@@ -31,9 +32,10 @@ def _open(snapshot: Snapshot) -> str:
 
 def _half_open(snapshot: Snapshot) -> str:
     running, needed = snapshot.probes_in_flight, snapshot.success_threshold
+    error = "" if snapshot.last_error is None else f"; last error {snapshot.last_error}"
     return (
-        f"{running} {plural(running, 'trial call')} running, {snapshot.probes_passed} of {needed} succeeded; "
-        f"it closes at {needed} and opens again on a failure"
+        f"{snapshot.cause}{error}; {running} {plural(running, 'trial call')} running, "
+        f"{snapshot.probes_passed} of {needed} succeeded; it closes at {needed} and opens again on a failure"
     )
 
 
@@ -46,7 +48,7 @@ def _forced_open(snapshot: Snapshot) -> str:
 
 
 def _disabled(snapshot: Snapshot) -> str:
-    return f"{_counts(snapshot)}; it admits all calls and trips on nothing until reset() is called"
+    return f"{snapshot.cause}; {_counts(snapshot)}; it admits all calls and trips on nothing until reset() is called"
 
 
 def _counts(snapshot: Snapshot) -> str:

@@ -357,7 +357,7 @@ class BreakerMachine:
             if new is CLOSED:
                 self.meter.clear(self.epoch)
         self._watch()
-        return Transition(old, new, cause, before, now)
+        return Transition(old, new, cause, before, now, self.retry_after(now))
 
     def reconfigure(self, settings: Settings, now: float) -> None:
         """Go on with other settings; state, generation, deadline and window stay, a half-open episode keeps its own."""
@@ -401,6 +401,7 @@ class BreakerMachine:
             changed_at=self.changed_at,
             taken_at=now,
             cause=self.cause,
+            last_error=self.last_error,
             success_total=epoch.successes + self.probe_successes,
             failure_total=epoch.failures + self.probe_failures,
             ignored_total=self.ignored,

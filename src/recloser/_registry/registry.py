@@ -7,13 +7,15 @@ import time
 import warnings
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
+from weakref import WeakSet
 
 import anyio.lowlevel
 
 from recloser._breaker import CircuitBreaker, listen
 from recloser._core import checks
-from recloser._delivery import EventStream
+from recloser._core.events import Event
+from recloser._delivery import EventStream, kinds_of
 from recloser._registry.config import read_configuration
 from recloser._registry.definitions import Definition, Definitions, conflict
 from recloser._registry.keys import ANY_KEY, Keyring, group_of
@@ -29,14 +31,23 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
     from typing import Self, Unpack
 
-    from recloser._delivery import Listener
+    from recloser._delivery import Kinds
     from recloser._registry.config import Configuration
     from recloser._registry.definitions import Options
 
 MOST_NAMED = 10
 """How many names an error lists."""
 
+E = TypeVar("E", bound=Event)
 F = TypeVar("F", bound="Callable[..., Coroutine[Any, Any, Any] | AsyncIterator[Any]]")
+
+
+class Follower(Protocol):
+    """What is told of every new breaker, in the step that makes it."""
+
+    def enter(self, breaker: CircuitBreaker) -> None:
+        """Take note of a breaker; perhaps not for the first time."""
+        ...
 
 
 class BreakerRegistry:
@@ -79,6 +90,7 @@ class BreakerRegistry:
         self._configured: dict[str, Definition] = {}
         self._groups: dict[str, Definition] = {}
         self._relay = Relay(self._shelf)
+        self._followers: WeakSet[Follower] = WeakSet()
 
     @classmethod
     def from_config(
@@ -154,7 +166,7 @@ class BreakerRegistry:
         is_taken = name in self._configured and self.get(name) is not breaker
         if is_taken or self._shelf.put(breaker) is not breaker:
             raise ValueError(f"the name {name!r} is taken by another circuit breaker of this registry")
-        self._relay.attach(breaker)
+        self._introduce(breaker)
         return breaker
 
     def get(self, name: str, /) -> CircuitBreaker | None:
@@ -235,24 +247,37 @@ class BreakerRegistry:
 
     # Listening
 
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Tell a function of every event of every breaker, present and future; return a function that ends this.
+    @overload
+    def subscribe(self, listener: Callable[[Event], object]) -> Callable[[], None]: ...
+    @overload
+    def subscribe(self, listener: Callable[[E], object], kinds: type[E]) -> Callable[[], None]: ...
+    @overload
+    def subscribe(self, listener: Callable[[Any], object], kinds: tuple[type[Event], ...]) -> Callable[[], None]: ...
+    def subscribe(self, listener: Callable[[Any], object], kinds: Kinds = Event) -> Callable[[], None]:
+        """Tell a function of events of every breaker, present and future; return a function that ends this.
 
-        As `CircuitBreaker.subscribe()`: each breaker pays for it only while somebody listens.
+        As `CircuitBreaker.subscribe()`: each breaker pays only for what somebody wants to be told.
+
+        Args:
+            listener: A synchronous callable.
+            kinds: The events that it is told: a type or a tuple of types; all by default.
 
         Raises:
-            TypeError: The listener is not a synchronous callable.
+            TypeError: The listener is not a synchronous callable, or `kinds` are no types of events.
+            ValueError: No breaker reports anything of these kinds.
         """
-        return listen(self._relay.dispatcher, listener, self._relay.refresh)
+        return listen(self._relay.dispatcher, listener, kinds, self._relay.refresh)
 
-    def events(self, *, max_buffer: int = 256) -> EventStream:
+    def events(self, *, max_buffer: int = 256, kinds: Kinds = Event) -> EventStream:
         """Return a stream of the events of all breakers, present and future.
 
         Args:
             max_buffer: Unread events that are kept, >= 1; a slow reader loses the oldest and is told so by
                 `EventsDropped`, which bears the name of the breaker whose event comes next.
+            kinds: Which events, as for `subscribe()`.
         """
-        return EventStream(self._relay.dispatcher, checks.count("max_buffer", max_buffer), self._relay.refresh)
+        relay = self._relay
+        return EventStream(relay.dispatcher, checks.count("max_buffer", max_buffer), kinds_of(kinds), relay.refresh)
 
     # Reading
 
@@ -334,8 +359,14 @@ class BreakerRegistry:
             breaker = CircuitBreaker._of(name, definition.settings, self._clock)
             breaker._definition = definition
             breaker = self._shelf.put(breaker)
-            self._relay.attach(breaker)
+            self._introduce(breaker)
         return breaker
+
+    def _introduce(self, breaker: CircuitBreaker) -> None:
+        """Let those know of a breaker who follow all of them."""
+        self._relay.attach(breaker)
+        for follower in self._followers:
+            follower.enter(breaker)
 
     def _change_one(self, breaker: CircuitBreaker, options: Options) -> None:
         current, definition = breaker._machine.settings, _definition_of(breaker)

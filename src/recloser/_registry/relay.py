@@ -1,15 +1,15 @@
 """Passes the events of all breakers of a registry on to those who listen to the registry.
 
-Only while somebody listens: then each breaker has the relay among its listeners, one entry that all share, and new
-breakers get it as they come. Events that a listener gives rise to are queued behind the one that it is being told,
-whichever breaker they are of.
+Only while somebody listens: then each breaker has the relay among its listeners, one entry that all share, for the
+kinds of events that somebody wants, and new breakers get it as they come. Events that a listener gives rise to are
+queued behind the one that it is being told, whichever breaker they are of.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from recloser._delivery import Dispatcher
+from recloser._delivery import NO_KINDS, Dispatcher, Subscription
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,32 +28,28 @@ class Relay:
     def __init__(self, breakers: Iterable[CircuitBreaker]) -> None:
         self.dispatcher = Dispatcher()
         self._breakers = breakers
-        self._entry = (self._pass_on,)
-        self._is_listening = False
+        self._entry = Subscription(self._pass_on, NO_KINDS)
 
     def refresh(self) -> None:
-        """Begin to listen to all breakers, or stop, if the first listener has come or the last one gone."""
-        wanted = bool(self.dispatcher.entries)
-        if wanted == self._is_listening:
+        """Listen to all breakers for what somebody wants, which has changed; to none if nobody wants anything."""
+        wanted, old = self.dispatcher.wanted, self._entry
+        if wanted == old.kinds:
             return
-        self._is_listening = wanted
+        self._entry = Subscription(self._pass_on, wanted)
         for breaker in self._breakers:
-            if wanted:
-                self.attach(breaker)
-            else:
-                self._detach(breaker)
+            self._attach(breaker, old)
 
     def attach(self, breaker: CircuitBreaker) -> None:
         """Listen to a breaker, if anybody listens; once, however often it is attached."""
-        if not self._is_listening:
-            return
-        dispatcher = breaker._dispatching()
-        if self._entry not in dispatcher.entries:
-            dispatcher.entries = (*dispatcher.entries, self._entry)
-            breaker._refresh()
+        if self._entry.kinds:
+            self._attach(breaker, self._entry)
 
-    def _detach(self, breaker: CircuitBreaker) -> None:
-        breaker._dispatching().remove(self._entry)
+    def _attach(self, breaker: CircuitBreaker, old: Subscription) -> None:
+        dispatcher = breaker._dispatching()
+        if self._entry.kinds:
+            dispatcher.replace(old, self._entry)
+        else:
+            dispatcher.remove(old)
         breaker._refresh()
 
     def _pass_on(self, event: Event) -> None:

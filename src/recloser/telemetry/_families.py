@@ -1,0 +1,153 @@
+"""The metrics of Prometheus, by our own names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
+from recloser.registry import Ledger
+from recloser.telemetry._names import STATES, outcomes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from prometheus_client import Metric
+
+    from recloser import Snapshot
+    from recloser.registry import Entry
+    from recloser.telemetry._tallies import Change, Histogram
+
+
+class Reading(NamedTuple):
+    """All that one scrape tells.
+
+    Attributes:
+        entries: From the ledger.
+        transitions: How often each kind has happened.
+        durations: By name and outcome; None if they are not measured.
+        bounds: Of the buckets of durations.
+    """
+
+    entries: list[Entry]
+    transitions: dict[Change, int]
+    durations: dict[tuple[str, str], Histogram] | None
+    bounds: tuple[float, ...]
+
+    def gauge(self, name: str, help_text: str, value: Callable[[Snapshot], float | None]) -> GaugeMetricFamily:
+        """Return a gauge over the breakers that there are and that have a name of their own.
+
+        Args:
+            name: Of the metric.
+            help_text: What it tells.
+            value: Returns what a breaker has to say; None if that is nothing.
+        """
+        family = GaugeMetricFamily(name, help_text, labels=["name"])
+        for entry in self.entries:
+            for snapshot in entry.snapshots if entry.name != Ledger.OTHER else ():
+                figure = value(snapshot)
+                if figure is not None:
+                    family.add_metric([entry.name], figure)
+        return family
+
+
+def states_of(entry: Entry) -> Iterator[tuple[list[str], int]]:
+    """Iterate over the labels and values of a gauge of states; nothing, if there is no such breaker at the moment."""
+    if entry.snapshots:
+        counts = Counter(snapshot.state.value for snapshot in entry.snapshots)
+        for state in STATES:
+            yield [entry.name, state], counts[state]
+
+
+def families(reading: Reading) -> Iterator[Metric]:
+    """Iterate over the metrics."""
+    yield from _calls(reading)
+    yield from _states(reading)
+    yield from _figures(reading)
+    if reading.durations is not None:
+        yield _durations(reading, reading.durations)
+
+
+def _calls(reading: Reading) -> Iterator[Metric]:
+    calls = CounterMetricFamily(
+        "circuit_breaker_calls", "Calls that were let through, by how they ended.", labels=["name", "outcome"]
+    )
+    rejections = CounterMetricFamily(
+        "circuit_breaker_rejections", "Calls that were not started, or would not have been.", labels=["name"]
+    )
+    probes = CounterMetricFamily("circuit_breaker_probes", "Trial calls that were let through.", labels=["name"])
+    for entry in reading.entries:
+        name = entry.name
+        for outcome, number in outcomes(entry.totals).items():
+            calls.add_metric([name, outcome], number)
+        rejections.add_metric([name], entry.totals.rejected)
+        probes.add_metric([name], entry.totals.probe)
+    yield from (calls, rejections, probes)
+
+
+def _states(reading: Reading) -> Iterator[Metric]:
+    states = GaugeMetricFamily(
+        "circuit_breaker_state",
+        f"1 for the state that the breaker is in, else 0; for {Ledger.OTHER}, how many breakers are in it.",
+        labels=["name", "state"],
+    )
+    in_flight = GaugeMetricFamily(
+        "circuit_breaker_probes_in_flight", "Trial calls that are under way.", labels=["name"]
+    )
+    for entry in reading.entries:
+        for labels, value in states_of(entry):
+            states.add_metric(labels, value)
+        if entry.snapshots:
+            running = sum(snapshot.probes_in_flight for snapshot in entry.snapshots)
+            in_flight.add_metric([entry.name], running)
+    transitions = CounterMetricFamily(
+        "circuit_breaker_transitions",
+        "State changes, by their cause.",
+        labels=["name", "old_state", "new_state", "cause"],
+    )
+    for change, number in reading.transitions.items():
+        transitions.add_metric(list(change), number)
+    yield from (states, in_flight, transitions)
+
+
+def _figures(reading: Reading) -> Iterator[Metric]:
+    yield reading.gauge(
+        "circuit_breaker_time_in_state_seconds",
+        "Time since the last state change, or since the breaker was made.",
+        lambda snapshot: snapshot.time_in_state_seconds,
+    )
+    yield reading.gauge(
+        "circuit_breaker_retry_after_seconds",
+        "Time until a call has a chance; absent if it is not known.",
+        lambda snapshot: snapshot.retry_after,
+    )
+    yield reading.gauge(
+        "circuit_breaker_counted_failures",
+        "Failures that the trip rule counts at the moment.",
+        lambda snapshot: snapshot.failure_count,
+    )
+    yield reading.gauge(
+        "circuit_breaker_threshold", "The trip rule's first number.", lambda snapshot: snapshot.threshold
+    )
+    yield reading.gauge(
+        "circuit_breaker_failure_rate",
+        "Share of failed calls in the window, 0 to 1; absent if it is undefined or not measured.",
+        lambda snapshot: snapshot.failure_rate,
+    )
+    yield reading.gauge(
+        "circuit_breaker_slow_call_rate",
+        "Share of slow calls in the window, 0 to 1; absent if it is undefined or not measured.",
+        lambda snapshot: snapshot.slow_call_rate,
+    )
+
+
+def _durations(reading: Reading, durations: dict[tuple[str, str], Histogram]) -> Metric:
+    family = HistogramMetricFamily(
+        "circuit_breaker_call_duration_seconds", "How long calls took, by how they ended.", labels=["name", "outcome"]
+    )
+    bounds = [*map(str, reading.bounds), "+Inf"]
+    for labels, histogram in durations.items():
+        buckets = list(zip(bounds, histogram.counts, strict=True))
+        family.add_metric(labels, buckets, histogram.total_seconds)
+    return family

@@ -1,0 +1,303 @@
+"""`instrument()`: what breakers do, as OpenTelemetry sees it, with the SDK's own readers and exporters."""
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry import metrics, trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+import recloser
+from recloser import BreakerRegistry, CircuitBreakerOpenError
+from recloser.telemetry.opentelemetry import MOST_ERROR_TYPES, instrument
+from recloser.testing import ManualClock
+from tests.telemetry.kit import answer, break_down, fail, live, make, succeed, take
+
+pytestmark = pytest.mark.anyio
+
+NAME = "circuit_breaker.name"
+
+
+class Sdk:
+    """A meter provider of its own, and what its reader has collected."""
+
+    def __init__(self) -> None:
+        self.reader = InMemoryMetricReader()
+        self.provider = MeterProvider([self.reader], shutdown_on_exit=False)
+
+    def metrics(self) -> dict[str, object]:
+        data = self.reader.get_metrics_data()
+        scopes = (
+            [] if data is None else [scope for resource in data.resource_metrics for scope in resource.scope_metrics]
+        )
+        assert {(scope.scope.name, scope.scope.version) for scope in scopes} <= {("recloser", recloser.__version__)}
+        return {metric.name: metric for scope in scopes for metric in scope.metrics}
+
+    def points(self, name: str, *attributes: str) -> dict[object, object]:
+        """Returns the points of a metric by the values of some of their attributes."""
+        metric = self.metrics().get(name)
+        points = [] if metric is None else metric.data.data_points
+        return {tuple(point.attributes.get(key) for key in attributes): point for point in points}
+
+    def values(self, name: str, *attributes: str) -> dict[object, float]:
+        return {key: point.value for key, point in self.points(name, *attributes).items()}
+
+
+@pytest.fixture
+def sdk() -> Iterator[Sdk]:
+    sdk = Sdk()
+    yield sdk
+    sdk.provider.shutdown()
+
+
+@pytest.fixture
+def spans() -> InMemorySpanExporter:
+    return InMemorySpanExporter()
+
+
+@pytest.fixture
+def tracer(spans: InMemorySpanExporter) -> trace.Tracer:
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    return provider.get_tracer("tests")
+
+
+async def test_what_breakers_count_is_read_when_a_reader_collects(sdk: Sdk, clock: ManualClock) -> None:
+    registry = make(clock)
+    with instrument(registry, meter_provider=sdk.provider):
+        await live(registry, "payments", clock)
+        assert sdk.values("circuit_breaker.calls", NAME, "circuit_breaker.outcome") == {
+            ("payments", "success"): 2,
+            ("payments", "failure"): 3,
+            ("payments", "ignored"): 1,
+            ("payments", "cancelled"): 0,
+            ("payments", "late"): 1,
+            ("payments", "leaked"): 0,
+        }
+        assert sdk.values("circuit_breaker.rejections", NAME) == {("payments",): 1}
+        assert sdk.values("circuit_breaker.probes", NAME) == {("payments",): 2}
+
+
+async def test_metrics_have_units(sdk: Sdk, clock: ManualClock) -> None:
+    registry = make(clock)
+    with instrument(registry, meter_provider=sdk.provider, durations=True):
+        await live(registry, "payments", clock)
+        assert {name: metric.unit for name, metric in sdk.metrics().items()} == {
+            "circuit_breaker.calls": "{call}",
+            "circuit_breaker.rejections": "{call}",
+            "circuit_breaker.probes": "{call}",
+            "circuit_breaker.state": "1",
+            "circuit_breaker.time_in_state": "s",
+            "circuit_breaker.transitions": "{transition}",
+            "circuit_breaker.call.duration": "s",
+        }
+
+
+async def test_the_state_is_1_for_the_one_that_the_breaker_is_in(sdk: Sdk, clock: ManualClock) -> None:
+    registry = make(clock)
+    with instrument(registry, meter_provider=sdk.provider):
+        fail(registry, "payments", 2)
+        clock.advance(5)
+        states = sdk.values("circuit_breaker.state", "circuit_breaker.state")
+        assert states == {("closed",): 0, ("open",): 1, ("half_open",): 0, ("forced_open",): 0, ("disabled",): 0}
+        assert sdk.values("circuit_breaker.time_in_state", NAME) == {("payments",): 5}
+
+
+async def test_transitions_are_counted_by_states_and_cause(sdk: Sdk, clock: ManualClock) -> None:
+    registry = make(clock)
+    keys = (NAME, "circuit_breaker.old_state", "circuit_breaker.new_state", "circuit_breaker.cause")
+    with instrument(registry, meter_provider=sdk.provider):
+        await live(registry, "payments", clock)
+        assert sdk.values("circuit_breaker.transitions", *keys) == {
+            ("payments", "closed", "open", "tripped"): 1,
+            ("payments", "open", "half_open", "wait_elapsed"): 2,
+            ("payments", "half_open", "open", "probe_failed"): 1,
+            ("payments", "half_open", "closed", "probes_passed"): 1,
+        }
+
+
+async def test_no_counter_goes_back_when_a_breaker_is_evicted_and_made_again(sdk: Sdk, clock: ManualClock) -> None:
+    registry = make(clock, max_breakers=1)
+    with instrument(registry, meter_provider=sdk.provider):
+        seen = []
+        for name in ("payments", "other", "payments"):
+            succeed(registry, name)
+            gc.collect()
+            seen.append(sdk.values("circuit_breaker.calls", NAME, "circuit_breaker.outcome")["payments", "success"])
+        assert seen == [1, 1, 2]
+        assert sdk.values("circuit_breaker.state", NAME) == {("payments",): 0}
+
+
+async def test_names_beyond_the_bound_share_one(sdk: Sdk, clock: ManualClock) -> None:
+    registry = make(clock)
+    with instrument(registry, meter_provider=sdk.provider, max_breakers=1, durations=True):
+        for name in "abc":
+            succeed(registry, name)
+        await registry.breaker("c").reset()
+        calls = sdk.values("circuit_breaker.calls", NAME, "circuit_breaker.outcome")
+        assert (calls["a", "success"], calls["__other__", "success"]) == (1, 2)
+        assert sdk.values("circuit_breaker.transitions", NAME) == {("__other__",): 1}
+        assert set(sdk.values("circuit_breaker.time_in_state", NAME)) == {("a",)}
+        assert set(sdk.points("circuit_breaker.call.duration", NAME)) == {("a",), ("__other__",)}
+
+
+async def test_durations_are_a_histogram_with_the_boundaries_that_were_asked_for(sdk: Sdk, clock: ManualClock) -> None:
+    registry = make(clock)
+    with instrument(registry, meter_provider=sdk.provider, durations=(1, 2.5)):
+        for seconds in (0.5, 2, 9):
+            async with registry.breaker("payments").guard():
+                clock.advance(seconds)
+        ignored = take(registry, "payments")
+        ignored.ignore()
+        points = sdk.points("circuit_breaker.call.duration", "circuit_breaker.outcome")
+        point = points[("success",)]
+        assert (point.explicit_bounds, point.bucket_counts, point.sum) == ((1, 2.5), (1, 1, 1), 11.5)
+        assert points[("ignored",)].count == 1
+
+
+async def test_a_failed_calls_duration_bears_the_type_of_its_error(sdk: Sdk, clock: ManualClock) -> None:
+    registry = make(clock, failure_threshold=1000)
+    with instrument(registry, meter_provider=sdk.provider, durations=True):
+        with pytest.raises(Exception, match="down"):
+            await registry.breaker("payments").call(break_down)
+        fail(registry, "payments")
+        keys = set(sdk.points("circuit_breaker.call.duration", "error.type"))
+        assert keys == {("DownError",), ("_OTHER",)}
+
+
+async def test_error_types_that_are_made_at_run_time_stay_bounded(sdk: Sdk, clock: ManualClock) -> None:
+    registry = make(clock, failure_threshold=1000)
+    with instrument(registry, meter_provider=sdk.provider, durations=True):
+        for number in range(MOST_ERROR_TYPES + 5):
+            take(registry, "payments").fail(type(f"Error{number}", (Exception,), {})())
+        take(registry, "payments").fail(type("Error0", (Exception,), {})())
+        points = sdk.points("circuit_breaker.call.duration", "error.type")
+        assert len(points) == MOST_ERROR_TYPES + 1
+        assert (points[("_OTHER",)].count, points[("Error0",)].count) == (5, 2)
+
+
+async def test_a_call_that_began_before_anybody_measured_has_no_duration(sdk: Sdk, clock: ManualClock) -> None:
+    registry = make(clock)
+    permit = take(registry, "payments")
+    with instrument(registry, meter_provider=sdk.provider, durations=True):
+        permit.succeed()
+        assert sdk.points("circuit_breaker.call.duration") == {}
+
+
+async def test_without_durations_calls_stay_on_the_closed_path(sdk: Sdk, clock: ManualClock) -> None:
+    registry = make(clock)
+    with instrument(registry, meter_provider=sdk.provider, rejection_span_events=True):
+        assert registry.breaker("payments")._live is not None
+
+
+async def test_after_closing_nothing_is_told(sdk: Sdk, clock: ManualClock, tracer: trace.Tracer) -> None:
+    registry = make(clock)
+    instrumentation = instrument(registry, meter_provider=sdk.provider, durations=True, rejection_span_events=True)
+    instrumentation.close()
+    instrumentation.close()
+    with tracer.start_as_current_span("request") as span:
+        await live(registry, "payments", clock)
+    assert span.events == ()
+    assert not sdk.metrics()
+    assert not registry._relay.dispatcher.entries
+
+
+async def test_without_an_sdk_everything_is_silent(clock: ManualClock) -> None:
+    registry = make(clock)
+    with instrument(registry, meter_provider=metrics.NoOpMeterProvider(), durations=True):
+        await live(registry, "payments", clock)
+
+
+async def test_the_global_meter_provider_is_the_default(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(metrics, "get_meter", lambda *arguments: asked.append(arguments) or metrics.NoOpMeter("none"))
+    instrument(make(clock)).close()
+    assert asked == [("recloser", recloser.__version__, None)]
+
+
+# Spans
+
+
+async def test_a_transition_is_an_event_of_the_span_in_which_it_happens(
+    clock: ManualClock, sdk: Sdk, tracer: trace.Tracer, spans: InMemorySpanExporter
+) -> None:
+    registry = make(clock, failure_threshold=1)
+    with (
+        instrument(registry, meter_provider=sdk.provider),
+        tracer.start_as_current_span("request"),
+        pytest.raises(Exception, match="down"),
+    ):
+        await registry.breaker("payments").call(break_down)
+    [span] = spans.get_finished_spans()
+    [event] = [event for event in span.events if event.name != "exception"]
+    assert event.name == "circuit_breaker.transition"
+    assert dict(event.attributes) == {
+        "circuit_breaker.name": "payments",
+        "circuit_breaker.old_state": "closed",
+        "circuit_breaker.new_state": "open",
+        "circuit_breaker.cause": "tripped",
+        "circuit_breaker.rule": "1 consecutive failure",
+        "circuit_breaker.observed": 1,
+        "circuit_breaker.threshold": 1,
+        "circuit_breaker.last_error": "DownError: down",
+        "circuit_breaker.failure_count": 1,
+        "circuit_breaker.time_in_old_state_seconds": 0.0,
+        "circuit_breaker.retry_after_seconds": 60.0,
+    }
+
+
+async def test_a_rejection_is_an_event_only_on_request(clock: ManualClock, sdk: Sdk, tracer: trace.Tracer) -> None:
+    registry = make(clock)
+    fail(registry, "payments", 2)
+    for wanted in (False, True):
+        with (
+            instrument(registry, meter_provider=sdk.provider, rejection_span_events=wanted),
+            tracer.start_as_current_span("request") as span,
+        ):
+            with pytest.raises(CircuitBreakerOpenError):
+                await registry.breaker("payments").call(answer)
+            assert [event.name for event in span.events] == ["circuit_breaker.rejected"] * wanted
+    assert dict(span.events[0].attributes) == {
+        "circuit_breaker.name": "payments",
+        "circuit_breaker.state": "open",
+        "circuit_breaker.retry_after_seconds": 60.0,
+        "circuit_breaker.shadow": False,
+    }
+
+
+async def test_span_events_can_be_left_out(clock: ManualClock, sdk: Sdk, tracer: trace.Tracer) -> None:
+    registry = make(clock)
+    with (
+        instrument(registry, meter_provider=sdk.provider, span_events=False),
+        tracer.start_as_current_span("request") as span,
+    ):
+        await registry.breaker("payments").reset()
+        assert span.events == ()
+
+
+async def test_a_span_that_is_not_recorded_gets_no_event(clock: ManualClock, sdk: Sdk) -> None:
+    registry = make(clock)
+    with instrument(registry, meter_provider=sdk.provider), trace.use_span(trace.INVALID_SPAN):
+        await registry.breaker("payments").reset()
+        assert sdk.values("circuit_breaker.transitions", NAME) == {("payments",): 1}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"registry": 5}, TypeError, "registry must be a BreakerRegistry, not 5"),
+        ({"meter_provider": "sdk"}, TypeError, "meter_provider must be a MeterProvider, not 'sdk'"),
+        ({"max_breakers": 0}, ValueError, "max_breakers must be an integer >= 1, not 0"),
+        ({"durations": (2, 1)}, ValueError, "each finite, > 0 and above the last"),
+        ({"span_events": 1}, TypeError, "span_events must be True or False, not 1"),
+        ({"rejection_span_events": None}, TypeError, "rejection_span_events must be True or False, not None"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_makes_no_sense_is_refused(arguments: dict[str, object], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        instrument(**{"registry": BreakerRegistry(), **arguments})

@@ -1,0 +1,31 @@
+"""The types that users of telemetry see: each line must be accepted by mypy --strict and by pyright strict."""
+
+# pyright: strict
+
+import logging
+from typing import assert_type
+
+from prometheus_client import REGISTRY
+
+from recloser import BreakerRegistry, Snapshot
+from recloser.registry import Ledger, Totals
+from recloser.telemetry.logging import LogListener, is_no_transition
+from recloser.telemetry.opentelemetry import Instrumentation, instrument
+from recloser.telemetry.prometheus import BreakerCollector
+
+registry = BreakerRegistry()
+
+REGISTRY.register(BreakerCollector(registry, naming="resilience4j", max_breakers=10, durations=(0.1, 1)))
+
+with instrument(registry, durations=True, rejection_span_events=True) as instrumentation:
+    assert_type(instrumentation, Instrumentation)
+
+listener = LogListener(logging.getLogger("app"), rejections_every_seconds=None)
+registry.subscribe(listener, kinds=listener.kinds)
+logging.getLogger("recloser").addFilter(is_no_transition)
+
+for entry in Ledger(registry, max_breakers=5).read():
+    assert_type(entry.name, str)
+    assert_type(entry.totals, Totals)
+    assert_type(entry.totals.rejected, int)
+    assert_type(entry.snapshots, tuple[Snapshot, ...])
