@@ -44,7 +44,7 @@ def main() -> int:
 
 def demo(*arguments: str) -> int:
     """Show a breaker at work."""
-    set_up("demo")
+    set_up("demo", *(["mcp"] if "--mcp" in arguments else []))
     return run(PYTHON, "-m", "recloser", "demo", *arguments)
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import anyio
 import httpx
 
-from examples.mcp_server import database
-from examples.mcp_server.breakers import Breakers
-from examples.mcp_server.server import make_server
-from examples.mcp_server.sources import Sources
-from examples.mcp_server.upstream import Upstream
+from . import database
+from .breakers import Breakers
+from .server import make_server
+from .sources import Sources
+from .upstream import Upstream
 
 
 def main() -> None:

@@ -8,10 +8,11 @@ import httpx
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 
-from examples.mcp_server.breakers import Breakers
-from examples.mcp_server.sources import CACHE, Data, Sources, as_tool_error
 from recloser import FallbackExhaustedError
 from recloser.integrations.mcp import add_health_resource, explain_rejections
+
+from .breakers import Breakers
+from .sources import CACHE, Data, Sources, as_tool_error
 
 logger = logging.getLogger(__name__)
 

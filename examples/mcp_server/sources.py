@@ -7,9 +7,10 @@ from urllib.parse import quote
 import httpx
 from mcp.server.mcpserver.exceptions import ToolError
 
-from examples.mcp_server import database
-from examples.mcp_server.breakers import Breakers, is_service_down
 from recloser import Fallback, LastKnownGood
+
+from . import database
+from .breakers import Breakers, is_service_down
 
 Data = dict[str, Any]
 

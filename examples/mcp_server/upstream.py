@@ -1,13 +1,28 @@
 """The HTTP services that the tools ask: a real server on loopback that fails on cue."""
 
 import json
+from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from typing import cast
 
 HOST = "127.0.0.1"
+LONGEST_HOLD_SECONDS = 10.0
+
+
+class Hold:
+    """Keeps one request waiting for its answer, so that others can be seen to come meanwhile."""
+
+    def __init__(self) -> None:
+        self.arrived = Event()
+        self.released = Event()
+
+    def wait(self) -> None:
+        """Wait until the answer may be given."""
+        self.arrived.set()
+        self.released.wait(LONGEST_HOLD_SECONDS)
 
 
 class Upstream(ThreadingHTTPServer):
@@ -24,6 +39,8 @@ class Upstream(ThreadingHTTPServer):
         super().__init__((HOST, 0), _Handler)
         self.down: set[str] = set()
         self.requests = 0
+        self.counts = Counter[str]()
+        self._holds: dict[str, Hold] = {}
         self._outage = range(0) if down_after is None else range(down_after, down_after + down_for)
 
     @property
@@ -34,7 +51,18 @@ class Upstream(ThreadingHTTPServer):
     def is_down(self, service: str) -> bool:
         """Count a request, and tell whether it fails."""
         self.requests += 1
+        self.counts[service] += 1
         return service in self.down or self.requests - 1 in self._outage
+
+    def hold_next(self, service: str) -> Hold:
+        """Let the next request to a service wait until it is released."""
+        hold = self._holds[service] = Hold()
+        return hold
+
+    def let_wait(self, service: str) -> None:
+        """Let a request wait, if it is to."""
+        if hold := self._holds.pop(service, None):
+            hold.wait()
 
     @contextmanager
     def serving(self) -> Generator[str]:
@@ -53,7 +81,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer with what was asked, or with an error."""
         service, _, rest = self.path.strip("/").partition("/")
-        is_down = cast("Upstream", self.server).is_down(service)
+        upstream = cast("Upstream", self.server)
+        is_down = upstream.is_down(service)
+        upstream.let_wait(service)
         answer = {"error": "out of order"} if is_down else {"service": service, "id": rest}
         body = json.dumps(answer).encode()
         self.send_response(503 if is_down else 200)

@@ -208,6 +208,14 @@ async def test_a_tool_can_word_its_own_message(sdk: ModuleType) -> None:
     assert answer.text.endswith("The weather is not available. Retry in 1 s.")
 
 
+async def test_a_message_of_its_own_stands_alone_where_no_time_is_known(sdk: ModuleType) -> None:
+    server = sdk.Server("tested")
+    raiser(server, CircuitBreakerOpenError(INTERNAL), message="The weather is not available. Please try again later.")
+    async with sdk.connect(server) as session:
+        answer = await session.call("fetch")
+    assert answer.text.endswith("The weather is not available. Please try again later.")
+
+
 async def test_the_health_resource_is_the_health_of_the_registry(
     sdk: ModuleType, server: object, registry: BreakerRegistry
 ) -> None:

@@ -37,6 +37,7 @@ R = TypeVar("R")
 
 HEALTH_URI = "health://circuit-breakers"
 
+_UNAVAILABLE = "The service behind this tool is temporarily unavailable."
 # In the order of preference where none is loaded yet; mcp has one of its two.
 _HOMES_OF_TOOL_ERROR = ("fastmcp.exceptions", "mcp.server.mcpserver.exceptions", "mcp.server.fastmcp.exceptions")
 
@@ -53,7 +54,7 @@ def explain_rejections(
     fn: Callable[P, Coroutine[Any, Any, R]] | None = None,
     /,
     *,
-    message: str = "The service behind this tool is temporarily unavailable.",
+    message: str = _UNAVAILABLE,
 ) -> Any:
     """Decorate a tool so that the model reads why a call was rejected, and when to come back.
 
@@ -70,7 +71,8 @@ def explain_rejections(
 
     Args:
         fn: A coroutine function.
-        message: The first sentence in place of the default one.
+        message: What it says in place of the first sentence. Where no time is known it stands alone, and the default is
+            followed by `Try again later.`
 
     Raises:
         ImportError: Neither mcp nor fastmcp is installed.
@@ -171,8 +173,8 @@ class _HealthBus:
 
 
 def _tool_error(message: str, seconds: int | None) -> Any:  # noqa: ANN401 - a type made at run time
-    when = "Try again later." if seconds is None else f"Retry in {seconds} s."
-    error: Any = _type_of_all(tuple(_tool_error_types()))(f"{message} {when}")
+    when = f" Retry in {seconds} s." if seconds is not None else " Try again later." if message == _UNAVAILABLE else ""
+    error: Any = _type_of_all(tuple(_tool_error_types()))(f"{message}{when}")
     error.log_level = logging.INFO  # fastmcp logs a ToolError at this level, mcp 2 at INFO
     return error
 

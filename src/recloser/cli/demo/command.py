@@ -18,6 +18,7 @@ __all__ = ["demo"]
 
 _CALLS_PER_SECOND = 150
 _INTERRUPTED = 130
+_FOR_MCP = {"mcp", "plain"}
 _FORMATS = (".svg", ".png")
 
 
@@ -39,6 +40,7 @@ def _installed(_context: click.Context, _parameter: click.Parameter, backend: st
 
 
 @click.command()
+@click.option("--mcp", is_flag=True, help="Show an MCP server and its client instead; goes with --plain alone.")
 @click.option("--fast", is_flag=True, help="Play the same script in about 4 seconds.")
 @click.option(
     "--callers",
@@ -62,8 +64,19 @@ def _installed(_context: click.Context, _parameter: click.Parameter, backend: st
     help="Where to write the picture, SVG or PNG.",
 )
 @click.option("--no-timeline", is_flag=True, help="Write no picture.")
+@click.pass_context
 def demo(
-    *, fast: bool, callers: int, port: int, seed: int, backend: str, plain: bool, timeline: Path, no_timeline: bool
+    context: click.Context,
+    *,
+    mcp: bool,
+    fast: bool,
+    callers: int,
+    port: int,
+    seed: int,
+    backend: str,
+    plain: bool,
+    timeline: Path,
+    no_timeline: bool,
 ) -> None:
     """Watch a breaker protect a real HTTP server that falls ill.
 
@@ -71,10 +84,16 @@ def demo(
     without. What the breaker rejects is answered from a memory of earlier answers and, once these are too old, by a
     default. Ends with what each of them saw and what reached the server, and exits with 1 if the breaker did not open,
     did not close again, or let more or less than one request through in a half-open episode.
+
+    With --mcp: a client asks every tool of an MCP server over stdio while what the tools depend on works, fails and
+    recovers, and reads the health resource at each step. Exits with 1 if any of it is not as it should be.
     """
     plan = _scaled(FAST if fast else DEFAULT, callers)
     picture = None if no_timeline else timeline
     try:
+        if mcp:
+            _refuse_what_is_not_for_mcp(context)
+            sys.exit(_perform_mcp(plain=plain))
         with extra("demo"):
             importlib.import_module("cachetools")  # the memory would miss it only when it is made
             from recloser.cli.demo.perform import perform  # noqa: PLC0415 - what it needs may be missing
@@ -91,3 +110,25 @@ def demo(
 def _scaled(plan: Plan, callers: int) -> Plan:
     """Let many callers think for longer, so that the load stays one that a single event loop can carry."""
     return replace(plan, callers=callers, pause_seconds=max(plan.pause_seconds, callers / _CALLS_PER_SECOND))
+
+
+def _refuse_what_is_not_for_mcp(context: click.Context) -> None:
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        given = context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+        if given and name not in _FOR_MCP:
+            message = f"--mcp cannot be combined with {parameter.opts[0]}"
+            raise click.UsageError(message)
+
+
+def _perform_mcp(*, plain: bool) -> int:
+    with extra("mcp"):
+        sdk = importlib.import_module("mcp")
+    if not hasattr(sdk, "Client"):
+        message = "this needs mcp 2: pip install 'mcp>=2.3'"
+        raise MissingExtraError(message)
+    with extra("demo"):
+        importlib.import_module("cachetools")  # only the server would miss these two
+        importlib.import_module("httpx")
+        from recloser.cli.mcp_demo.perform import perform  # noqa: PLC0415 - what it needs may be missing
+    return perform(plain=plain)

@@ -1,8 +1,6 @@
 """The demo from start to exit code: play, sum up, draw."""
 
-import errno
 import logging
-import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -20,6 +18,7 @@ from recloser.cli.demo.run import play
 from recloser.cli.demo.summary import summarise
 from recloser.cli.demo.timeline import draw
 from recloser.cli.demo.view import View
+from recloser.cli.endings import unwrapped
 
 __all__ = ["conclude", "perform"]
 
@@ -79,19 +78,8 @@ def conclude(experiment: Experiment, console: Console, picture: Path | None) -> 
 
 
 def _play(experiment: Experiment, console: Console, *, port: int, backend: str, plain: bool) -> None:
-    """Let what ends a run early come out of the task groups as itself."""
-    interrupted = unread = False
-    try:
-        with _screen(experiment, console, plain=plain) as view:
-            anyio.run(partial(play, experiment, view, port=port), backend=backend, backend_options=_OPTIONS[backend])
-    except* KeyboardInterrupt:
-        interrupted = True
-    except* BrokenPipeError:
-        unread = True
-    if interrupted:
-        raise KeyboardInterrupt
-    if unread:
-        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+    with unwrapped(), _screen(experiment, console, plain=plain) as view:
+        anyio.run(partial(play, experiment, view, port=port), backend=backend, backend_options=_OPTIONS[backend])
 
 
 def _screen(experiment: Experiment, console: Console, *, plain: bool) -> AbstractContextManager[View]:

@@ -1,0 +1,32 @@
+"""Lets what ends a run early come out of the task groups as itself."""
+
+import errno
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+
+__all__ = ["unwrapped"]
+
+
+@contextmanager
+def unwrapped() -> Generator[None]:
+    """Unwrap Ctrl-C and a reader that is gone, which task groups wrap, however deep.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        KeyboardInterrupt: The user pressed Ctrl-C in the block.
+        BrokenPipeError: Nobody reads the output any more.
+    """
+    interrupted = unread = False
+    try:
+        yield
+    except* KeyboardInterrupt:
+        interrupted = True
+    except* BrokenPipeError:
+        unread = True
+    if interrupted:
+        raise KeyboardInterrupt
+    if unread:
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
