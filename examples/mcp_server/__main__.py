@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,11 +10,13 @@ from pathlib import Path
 import anyio
 import httpx
 
-from . import database
 from .breakers import Breakers
+from .database import opened
 from .server import make_server
 from .sources import Sources
 from .upstream import Upstream
+
+DATABASE = "RECLOSER_EXAMPLE_DATABASE"
 
 
 def main() -> None:
@@ -24,16 +27,17 @@ def main() -> None:
     with ExitStack() as stack:
         upstream = Upstream(options.down_after, options.down_for)
         url = options.upstream or stack.enter_context(upstream.serving())
-        file = options.database or Path(stack.enter_context(tempfile.TemporaryDirectory())) / "example.db"
-        if not file.exists():
-            database.create(file)
-        anyio.run(serve, url, file, Breakers(options.api_reset_seconds, options.database_reset_seconds))
+        place = options.database or str(Path(stack.enter_context(tempfile.TemporaryDirectory())) / "example.db")
+        anyio.run(serve, url, place, Breakers(options.api_reset_seconds, options.database_reset_seconds))
 
 
-async def serve(url: str, file: Path, breakers: Breakers) -> None:
+async def serve(url: str, place: str, breakers: Breakers) -> None:
     """Serve by stdio."""
-    async with httpx.AsyncClient(base_url=url, timeout=5) as client:
-        await make_server(breakers, Sources(breakers, client, file)).run_stdio_async()
+    async with (
+        httpx.AsyncClient(base_url=url, timeout=5) as client,
+        opened(place, breakers.database) as database,
+    ):
+        await make_server(breakers, Sources(breakers, client, database)).run_stdio_async()
 
 
 def parse() -> argparse.Namespace:
@@ -43,7 +47,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--down-after", type=int, help="the own upstream fails from this request on")
     parser.add_argument("--down-for", type=int, default=20, help="and for so many requests")
     parser.add_argument(
-        "--database", type=Path, help="SQLite file, made if it is not there; by default a temporary one"
+        "--database",
+        default=os.environ.get(DATABASE),
+        help=f"SQLite file, made if it is not there, or postgresql:// URL; by default ${DATABASE}, or a temporary file",
     )
     parser.add_argument("--api-reset-seconds", type=float, default=60.0)
     parser.add_argument("--database-reset-seconds", type=float, default=30.0)

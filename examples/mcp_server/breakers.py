@@ -1,21 +1,10 @@
 """The breakers: one for each dependency, in one registry, and what counts as a failure of each."""
 
-import sqlite3
-
 import httpx
 
 from recloser import BreakerRegistry, CircuitBreaker
 
-DATABASE_DOWN = {
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_CORRUPT,
-    sqlite3.SQLITE_NOTADB,
-}
-PRIMARY_CODE = 0xFF  # an extended result code keeps its primary one in the low byte
+from .sqlite import is_down
 
 
 class Breakers:
@@ -37,7 +26,7 @@ class Breakers:
             "database",
             failure_threshold=10,
             reset_timeout_seconds=database_reset_seconds,
-            expected_exception=is_database_down,
+            expected_exception=is_down,
         )
 
     def _of_service(self, name: str) -> CircuitBreaker:
@@ -54,9 +43,3 @@ def is_service_down(exc: BaseException) -> bool:
     if isinstance(exc, httpx.HTTPStatusError):
         return exc.response.is_server_error or exc.response.status_code == httpx.codes.TOO_MANY_REQUESTS
     return isinstance(exc, httpx.TransportError) and not isinstance(exc, httpx.PoolTimeout)
-
-
-def is_database_down(exc: BaseException) -> bool:
-    """Return whether SQLite failed, and not the query: by its error code, since the class is the same for both."""
-    code = getattr(exc, "sqlite_errorcode", None)
-    return code is not None and code & PRIMARY_CODE in DATABASE_DOWN

@@ -1,50 +1,65 @@
-"""The database: SQLite, asked by a model that nobody supervises, so that it can read and nothing else."""
+"""The database: asked by a model that nobody supervises, so that it can read and nothing else."""
 
-import sqlite3
-import time
-from contextlib import closing
+import math
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+from recloser import CircuitBreaker
 
 MAX_ROWS = 1000
 MAX_SECONDS = 2.0
-STEPS_BETWEEN_CHECKS = 10_000
+
+POSTGRESQL = ("postgresql://", "postgres://")
 
 Row = dict[str, Any]
 
-READING = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
+
+class QueryError(Exception):
+    """A query that brought no rows: refused, wrong, too slow, or the database failed."""
 
 
-def create(path: Path) -> None:
-    """Make a small database, for a start."""
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("CREATE TABLE cities (name TEXT PRIMARY KEY, inhabitants INTEGER)")
-        cities = [("Oslo", 717_710), ("Bergen", 291_940), ("Trondheim", 214_565)]
-        connection.executemany("INSERT INTO cities VALUES (?, ?)", cities)
+class Database(Protocol):
+    """What can be read, behind its breaker."""
+
+    async def read(self, sql: str, parameters: tuple[Any, ...]) -> list[Row]:
+        """Run one reading statement; return at most 1000 rows, of values that JSON knows.
+
+        Raises:
+            QueryError: There are no rows to be had.
+            CircuitBreakerOpenError: The breaker rejects the query.
+        """
+        ...
 
 
-def read(path: Path, sql: str, parameters: tuple[Any, ...]) -> list[Row]:
-    """Run one reading statement; blocks, so call it in a thread.
+@asynccontextmanager
+async def opened(place: str, breaker: CircuitBreaker) -> AsyncGenerator[Database]:
+    """Open a database for the time of a block.
 
     Args:
-        path: The database file.
-        sql: One statement with `?` for each parameter. The driver refuses a second one, the authorizer whatever
-            does not read: also ATTACH and PRAGMA, which a read-only connection would allow.
-        parameters: They are bound, never pasted into the statement.
-
-    Returns:
-        At most 1000 rows.
-
-    Raises:
-        sqlite3.Error: The statement is refused, wrong, or takes longer than 2 s, or the database fails.
+        place: A URL of PostgreSQL, or a SQLite file, which is made if it is not there.
+        breaker: What its queries go through.
     """
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=1)) as connection:
-        connection.row_factory = sqlite3.Row
-        connection.set_authorizer(_allow_reading)
-        deadline = time.monotonic() + MAX_SECONDS
-        connection.set_progress_handler(lambda: time.monotonic() > deadline, STEPS_BETWEEN_CHECKS)
-        return [dict(row) for row in connection.execute(sql, parameters).fetchmany(MAX_ROWS)]
+    if place.startswith(POSTGRESQL):
+        from .postgres import Postgres  # noqa: PLC0415 - needs asyncpg
+
+        async with Postgres.opened(place, breaker) as postgres:
+            yield postgres
+    else:
+        from .sqlite import SQLite  # noqa: PLC0415 - as above, for symmetry
+
+        yield SQLite(Path(place), breaker)
 
 
-def _allow_reading(action: int, *_: object) -> int:
-    return sqlite3.SQLITE_OK if action in READING else sqlite3.SQLITE_DENY
+def plain(value: Any) -> Any:  # noqa: ANN401 - whatever a driver returns
+    """Return a value that JSON knows: numbers, texts and lists as they are, bytes in hexadecimal, others as text."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return str(value)

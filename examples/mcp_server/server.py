@@ -1,7 +1,6 @@
 """The MCP server: its tools, and the health of its breakers."""
 
 import logging
-import sqlite3
 from typing import cast
 
 import httpx
@@ -12,6 +11,7 @@ from recloser import FallbackExhaustedError
 from recloser.integrations.mcp import add_health_resource, explain_rejections
 
 from .breakers import Breakers
+from .database import QueryError
 from .sources import CACHE, Data, Sources, as_tool_error
 
 logger = logging.getLogger(__name__)
@@ -48,10 +48,10 @@ class Tools:
 
     @explain_rejections(message="Database temporarily unavailable. Try again in a moment.")
     async def query_database(self, sql: str, parameters: list[str | float | None] | None = None) -> list[Data]:
-        """Read from the database: one SELECT statement, with `?` for each parameter."""
+        """Read from the database: one SELECT statement, with `?` (SQLite) or `$1`, `$2` (PostgreSQL) for parameters."""
         try:
             rows = await self._sources.rows.detailed(sql, tuple(parameters or ()))
-        except (sqlite3.Error, sqlite3.Warning) as exc:
+        except QueryError as exc:
             raise as_tool_error("Query failed", exc) from exc
         if rows.source == CACHE:
             logger.warning("Using cached rows, %.0f s old", rows.age_seconds)

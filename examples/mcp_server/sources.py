@@ -1,6 +1,5 @@
 """Where data comes from when things go well, and what stands in when they don't: the fallback chains."""
 
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -9,8 +8,8 @@ from mcp.server.mcpserver.exceptions import ToolError
 
 from recloser import Fallback, LastKnownGood
 
-from . import database
 from .breakers import Breakers, is_service_down
+from .database import Database
 
 Data = dict[str, Any]
 
@@ -26,15 +25,13 @@ class Sources:
     Args:
         breakers: The breakers.
         client: Of the HTTP services.
-        database_file: The SQLite file.
+        database: The database.
     """
 
-    def __init__(self, breakers: Breakers, client: httpx.AsyncClient, database_file: Path) -> None:
-        self._breakers = breakers
+    def __init__(self, breakers: Breakers, client: httpx.AsyncClient, database: Database) -> None:
         self._client = client
-        self._database_file = database_file
         self.call_api = breakers.external_api(self._call_api)
-        self.rows = Fallback(self._rows, _cache(), name="rows")
+        self.rows = Fallback(database.read, _cache(), name="rows")
         self.user = Fallback(breakers.users(self._user), _cache(), _unavailable, name="user")
         primary, secondary = breakers.primary(self._primary), breakers.secondary(self._secondary)
         self.data = Fallback(primary, secondary, _cache(), on=is_service_down, name="data")
@@ -55,9 +52,6 @@ class Sources:
 
     async def _secondary(self, data_id: str) -> Any:  # noqa: ANN401 - as above
         return await self._get(f"/secondary/{quote(data_id, safe='')}")
-
-    async def _rows(self, sql: str, parameters: tuple[Any, ...]) -> list[Data]:
-        return await self._breakers.database.call_in_thread(database.read, self._database_file, sql, parameters)
 
 
 def _cache() -> LastKnownGood:

@@ -1,6 +1,5 @@
 """The example of an MCP server, whole: a process of its own, asked by a real client, with a real service that fails."""
 
-import json
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -10,12 +9,12 @@ import anyio
 import pytest
 
 from examples.mcp_server.upstream import Upstream
+from tests.examples.kit import ROOT, ask, states
 from tests.integrations import sdk_mcp2
 from tests.integrations.mcp_session import Session
 
 pytestmark = pytest.mark.anyio
 
-ROOT = Path(__file__).parents[2]
 CITIES = "SELECT name FROM cities WHERE inhabitants > ? ORDER BY name"
 
 
@@ -49,20 +48,6 @@ async def serving(upstream: Upstream, database: Path, *options: str) -> AsyncIte
 @pytest.fixture(autouse=True)
 def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-
-
-async def ask(session: Session, tool: str, **arguments: object) -> object:
-    """Calls a tool: its answer, or the text of its error."""
-    result = await session.client.call_tool(tool, arguments)
-    text = "".join(part.text for part in result.content)
-    if result.is_error:
-        return text.removeprefix(f"Error executing tool {tool}: ")
-    return (result.structured_content or {}).get("result", result.structured_content) or json.loads(text)
-
-
-async def states(session: Session) -> dict[str, str]:
-    _, text = await session.read("health://circuit-breakers")
-    return {name: health["state"] for name, health in json.loads(text)["breakers"].items()}
 
 
 async def test_the_external_api_answers_fails_and_is_rejected(upstream: Upstream, database: Path) -> None:

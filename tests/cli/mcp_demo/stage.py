@@ -11,6 +11,7 @@ from mcp import Client
 from examples.mcp_server.breakers import Breakers
 from examples.mcp_server.server import make_server
 from examples.mcp_server.sources import Sources
+from examples.mcp_server.sqlite import SQLite
 from examples.mcp_server.upstream import Upstream
 from recloser.cli.mcp_demo.dependencies import Dependencies
 from recloser.cli.mcp_demo.director import Director
@@ -29,6 +30,6 @@ async def staged(directory: Path, *, reset_seconds: float = 60.0) -> AsyncGenera
         dependencies = Dependencies(upstream, file)
         breakers = Breakers(reset_seconds, reset_seconds)
         async with httpx.AsyncClient(base_url=url) as http:
-            server = make_server(breakers, Sources(breakers, http, file))
+            server = make_server(breakers, Sources(breakers, http, SQLite(file, breakers.database)))
             async with Client(server) as client:
                 yield Stage(Director(client, dependencies), dependencies, upstream)

@@ -1,0 +1,78 @@
+"""PostgreSQL for somebody who may read: a read-only transaction for each statement, and a breaker that knows SQLSTATEs.
+
+What a transaction can't forbid, such as functions that end other sessions or read files of the server, is for the role
+to forbid: connect as one that may read the tables that a model is to see, and nothing else.
+"""
+
+import re
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+# It has no types.
+import asyncpg  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
+
+from recloser import CircuitBreaker
+from recloser.integrations.asyncpg import BreakerPool
+
+from .database import MAX_ROWS, MAX_SECONDS, QueryError, Row, plain
+
+CONNECT_SECONDS = 2.0
+COMMAND_SECONDS = 2 * MAX_SECONDS  # beyond the server's own limit: only a frozen server gets there
+SETTINGS = {
+    "application_name": "recloser-example",
+    "default_transaction_read_only": "on",
+    "statement_timeout": f"{MAX_SECONDS:.0f}s",
+}
+READING = re.compile(r"\s*(?:select|with|values|table)\b", re.IGNORECASE)
+
+
+class Postgres:
+    """A server.
+
+    Args:
+        pool: Of connections to it, behind its breaker.
+    """
+
+    def __init__(self, pool: BreakerPool) -> None:
+        self._pool = pool
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls, url: str, breaker: CircuitBreaker) -> AsyncGenerator[Self]:
+        """Hold a pool for the time of a block; the server need not be there yet."""
+        pool = asyncpg.create_pool(
+            url,
+            min_size=0,
+            max_size=5,
+            timeout=CONNECT_SECONDS,
+            command_timeout=COMMAND_SECONDS,
+            server_settings=SETTINGS,
+        )
+        async with pool:
+            yield cls(BreakerPool(pool, breaker=breaker))
+
+    async def read(self, sql: str, parameters: tuple[Any, ...]) -> list[Row]:
+        """Run one reading statement with `$1`, `$2` for the parameters; see `Database.read()`.
+
+        A prepared statement is one statement, whatever is written into it.
+        """
+        if READING.match(sql) is None:
+            raise QueryError("only SELECT, WITH, VALUES and TABLE are allowed")
+        try:
+            async with self._pool.acquire() as connection, connection.transaction(readonly=True):
+                statement = await connection.prepare(sql)
+                cursor = await statement.cursor(*map(_whole, parameters))
+                rows = await cursor.fetch(MAX_ROWS)
+        except asyncpg.PostgresError as exc:
+            raise QueryError(str(exc).partition("\n")[0]) from exc  # without DETAIL and HINT
+        except (asyncpg.InterfaceError, ValueError) as exc:
+            raise QueryError(str(exc)) from exc
+        except OSError as exc:  # its text is an address
+            raise QueryError("the database does not answer") from exc
+        return [{name: plain(value) for name, value in row.items()} for row in rows]
+
+
+def _whole(parameter: Any) -> Any:  # noqa: ANN401 - of a statement
+    """Return a number that JSON has written as 1.0 as the integer that the server may ask for."""
+    return int(parameter) if isinstance(parameter, float) and parameter.is_integer() else parameter
