@@ -1,71 +1,15 @@
 """The transports for httpx and httpx2 over HTTP/2: many exchanges on one connection, each judged by itself."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
-
 import anyio
-import h2.config
-import h2.connection
-import h2.events
 import pytest
-from anyio.abc import SocketAttribute, SocketStream
 
 from recloser import CircuitState
 from recloser.testing import ManualClock, half_open_breaker
 from tests.integrations.conftest import Library
+from tests.integrations.http2_upstream import http2_serving
 from tests.integrations.kit import LEFT_EARLY, client_of, one, totals
 
 pytestmark = [pytest.mark.anyio, LEFT_EARLY]
-
-HOST = "127.0.0.1"
-
-
-class Http2Upstream:
-    """A server that knows HTTP/2 alone, in the clear, and answers each path in its way.
-
-    `/ok` has a body, `/503` fails, `/reset` ends its stream in the middle of its body, `/hang` does not end it, and
-    `/goaway` ends the connection.
-    """
-
-    def __init__(self, stream: SocketStream) -> None:
-        self._stream = stream
-        self._h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
-
-    async def converse(self) -> None:
-        self._h2.initiate_connection()
-        async with self._stream:
-            with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
-                while True:
-                    await self._stream.send(self._h2.data_to_send())
-                    for event in self._h2.receive_data(await self._stream.receive()):
-                        if isinstance(event, h2.events.RequestReceived):
-                            self._answer(event.stream_id, dict(event.headers)[b":path"].decode())
-
-    def _answer(self, number: int, path: str) -> None:
-        connection = self._h2
-        if path == "/goaway":
-            connection.close_connection(error_code=2)
-            return
-        status = "503" if path == "/503" else "200"
-        connection.send_headers(number, [(":status", status)], end_stream=path == "/503")
-        if path != "/503":
-            connection.send_data(number, b"body", end_stream=path == "/ok")
-        if path == "/reset":
-            connection.reset_stream(number, error_code=2)
-
-
-@asynccontextmanager
-async def http2_serving() -> AsyncGenerator[str]:
-    """Runs a server for the time of the block; yields its address."""
-
-    async def converse(stream: SocketStream) -> None:
-        await Http2Upstream(stream).converse()
-
-    listener = await anyio.create_tcp_listener(local_host=HOST, local_port=0)
-    async with listener, anyio.create_task_group() as group:
-        group.start_soon(listener.serve, converse)
-        yield f"http://{HOST}:{listener.extra(SocketAttribute.local_port)}"
-        group.cancel_scope.cancel()
 
 
 def http2(library: Library) -> object:
