@@ -6,8 +6,8 @@ import pytest
 from recloser import CircuitState
 from recloser.testing import ManualClock, half_open_breaker
 from tests.integrations.conftest import Library
-from tests.integrations.http2_upstream import http2_serving
 from tests.integrations.kit import LEFT_EARLY, client_of, one, totals
+from tests.integrations.upstream_http2 import http2_serving
 
 pytestmark = [pytest.mark.anyio, LEFT_EARLY]
 

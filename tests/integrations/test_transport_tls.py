@@ -1,89 +1,146 @@
-"""The transports for httpx and httpx2 over TLS, where client and server agree on HTTP/2 (ALPN)."""
+"""The transports for httpx and httpx2 over TLS, where the two sides agree on HTTP/2 by ALPN, as services do."""
 
+import json
 import ssl
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
 import trustme
 
-from recloser import BreakerRegistry, CircuitState
+from recloser import BreakerRegistry, CircuitBreakerOpenError
+from recloser.testing import RecordingListener
 from tests.integrations.conftest import Library
-from tests.integrations.http2_upstream import HOST, http2_serving
-from tests.integrations.kit import LEFT_EARLY, names
+from tests.integrations.kit import LEFT_EARLY, names, totals
+from tests.integrations.upstream_http2 import HOST, http2_serving
 
 pytestmark = [pytest.mark.anyio, LEFT_EARLY]
 
+SECRET = "s3cr3t"  # noqa: S105 - that no secret gets out is what is tested
 
-class Trust(NamedTuple):
-    """What the server shows, and what a client trusts."""
+
+class Parties(NamedTuple):
+    """What each side of a connection brings to its handshake."""
 
     server: ssl.SSLContext
     client: ssl.SSLContext
+    """Trusts the server."""
 
 
 @pytest.fixture(scope="module")
-def trust() -> Trust:
+def certificate() -> tuple[trustme.CA, trustme.LeafCert]:
     authority = trustme.CA()
-    server, client = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
+    return authority, authority.issue_cert(HOST)
+
+
+@pytest.fixture
+def tls(certificate: tuple[trustme.CA, trustme.LeafCert]) -> Parties:
+    authority, leaf = certificate
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    leaf.configure_cert(server)
     server.set_alpn_protocols(["h2"])
-    authority.issue_cert(HOST).configure_cert(server)
+    client = ssl.create_default_context()
     authority.configure_trust(client)
-    return Trust(server, client)
+    return Parties(server, client)
 
 
-@asynccontextmanager
-async def talking(
-    library: Library, server: ssl.SSLContext, trusted: ssl.SSLContext
-) -> AsyncGenerator[tuple[Any, BreakerRegistry, str]]:
-    """Opens a client of a server; yields it with its registry and the server's address."""
-    registry = BreakerRegistry(failure_threshold=9)
-    inner = library.web.AsyncHTTPTransport(http2=True, verify=trusted)
-    transport = library.transport(inner, registry=registry)
-    async with (
-        http2_serving(server) as url,
-        library.web.AsyncClient(transport=transport, timeout=5) as client,
-    ):
-        yield client, registry, url
+def client_of(library: Library, registry: BreakerRegistry, verify: ssl.SSLContext) -> Any:  # noqa: ANN401 - of either
+    """Makes a client that offers both HTTP/1.1 and HTTP/2, and has a breaker for each origin."""
+    transport = library.transport(library.web.AsyncHTTPTransport(http2=True, verify=verify), registry=registry)
+    return library.web.AsyncClient(transport=transport, timeout=5)
 
 
-def counted(registry: BreakerRegistry, url: str) -> tuple[int, int]:
-    """Returns the successes and the failures of an origin."""
-    health = registry.breaker(url).health()
-    return health["success_total"], health["failure_total"]
+def chain_of(error: BaseException | None) -> Iterator[BaseException]:
+    """Yields an error and what it came from, which the libraries hide from tracebacks."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
-async def test_both_sides_agree_on_http2_and_the_end_of_the_body_settles(library: Library, trust: Trust) -> None:
-    async with talking(library, *trust) as (client, registry, url):
+async def test_http2_is_agreed_on_and_the_breaker_is_the_one_of_the_https_origin(
+    library: Library, tls: Parties
+) -> None:
+    registry = BreakerRegistry()
+    async with http2_serving(tls.server) as url, client_of(library, registry, tls.client) as client:
         async with client.stream("GET", f"{url}/ok") as response:
             assert response.http_version == "HTTP/2"
-            assert counted(registry, url) == (0, 0)
+            assert response.extensions["network_stream"].get_extra_info("ssl_object").selected_alpn_protocol() == "h2"
+            assert totals(registry.breaker(url)) == {}
             assert await response.aread() == b"body"
+        assert url.startswith(f"https://{HOST}:")
         assert names(registry) == {url}
-        assert counted(registry, url) == (1, 0)
+        assert totals(registry.breaker(url)) == {"success": 1}
 
 
-async def test_a_stream_that_is_reset_leaves_the_others_of_its_connection_alone(library: Library, trust: Trust) -> None:
-    async with talking(library, *trust) as (client, registry, url):
-        async with client.stream("GET", f"{url}/hang"):
+@pytest.mark.parametrize("path", ["/503", "/reset", "/goaway"])
+async def test_a_bad_status_a_reset_stream_and_a_lost_connection_are_one_failure_each(
+    library: Library, tls: Parties, path: str
+) -> None:
+    registry = BreakerRegistry()
+    async with http2_serving(tls.server) as url, client_of(library, registry, tls.client) as client:
+        if path == "/503":
+            assert (await client.get(f"{url}{path}")).status_code == 503
+        else:
             with pytest.raises(library.web.RemoteProtocolError):
-                await client.get(f"{url}/reset")
-            assert counted(registry, url) == (0, 1)
-        assert counted(registry, url) == (1, 1)
+                await client.get(f"{url}{path}")
+        assert totals(registry.breaker(url)) == {"failure": 1}
 
 
-async def test_a_connection_that_the_server_ends_is_a_failure(library: Library, trust: Trust) -> None:
-    async with talking(library, *trust) as (client, registry, url):
-        with pytest.raises(library.web.RemoteProtocolError):
-            await client.get(f"{url}/goaway")
-        assert counted(registry, url) == (0, 1)
+async def test_a_stream_that_is_reset_in_its_body_leaves_another_one_of_its_connection_alone(
+    library: Library, tls: Parties
+) -> None:
+    registry = BreakerRegistry()
+    async with http2_serving(tls.server) as url, client_of(library, registry, tls.client) as client:
+        breaker = registry.breaker(url)
+        async with client.stream("GET", f"{url}/hang") as other:
+            async with client.stream("GET", f"{url}/reset") as response:
+                assert response.extensions["network_stream"] is other.extensions["network_stream"]
+                assert totals(breaker) == {}
+                with pytest.raises(library.web.RemoteProtocolError):
+                    await response.aread()
+            assert totals(breaker) == {"failure": 1}
+            await client.get(f"{url}/release")
+            assert await other.aread() == b"body"
+        assert totals(breaker) == {"success": 2, "failure": 1}
 
 
-async def test_a_server_that_is_not_trusted_is_a_failure(library: Library, trust: Trust) -> None:
-    async with talking(library, trust.server, ssl.create_default_context()) as (client, registry, url):
-        with pytest.raises(library.web.ConnectError):
-            await client.get(f"{url}/ok?token=secret", headers={"authorization": "secret"})
-        assert counted(registry, url) == (0, 1)
-        assert registry.breaker(url).state is CircuitState.CLOSED
-        assert "secret" not in str(registry.health())
+async def test_a_body_that_is_closed_before_its_end_is_a_success(library: Library, tls: Parties) -> None:
+    registry = BreakerRegistry()
+    async with http2_serving(tls.server) as url, client_of(library, registry, tls.client) as client:
+        async with client.stream("GET", f"{url}/hang") as response:
+            assert await anext(response.aiter_raw()) == b"body"
+            assert totals(registry.breaker(url)) == {}
+        assert totals(registry.breaker(url)) == {"success": 1}
+
+
+async def test_a_certificate_that_is_not_trusted_is_a_failure_and_tells_no_secret(
+    library: Library, tls: Parties
+) -> None:
+    seen = RecordingListener()
+    registry = BreakerRegistry(failure_threshold=1)
+    registry.subscribe(seen)
+    stranger = ssl.create_default_context()
+    async with http2_serving(tls.server) as url, client_of(library, registry, stranger) as client:
+        address = f"{url.replace('//', f'//{SECRET}:{SECRET}@')}/{SECRET}?token={SECRET}"
+        headers = {"cookie": SECRET}
+        with pytest.raises(library.web.ConnectError) as failed:
+            await client.get(address, headers=headers)
+        with pytest.raises(CircuitBreakerOpenError) as rejected:
+            await client.get(address, headers=headers)
+        breaker = registry.breaker(url)
+    reasons = list(chain_of(failed.value))
+    assert any(isinstance(reason, ssl.SSLCertVerificationError) for reason in reasons)
+    assert names(registry) == {url}
+    assert totals(breaker) == {"failure": 1, "rejected": 1}
+    texts = [
+        str(rejected.value),
+        repr(rejected.value),
+        repr(breaker),
+        breaker.explain(),
+        json.dumps(registry.health()),
+        *map(repr, seen.events),
+    ]
+    # What the libraries say may name anything: of an error the breaker keeps no more than its type.
+    assert [text for text in texts if "CERTIFICATE_VERIFY_FAILED" in text] == []
+    assert [text for text in [*map(repr, reasons), *texts] if SECRET in text] == []
+    assert any("ConnectError" in text for text in texts)

@@ -1,5 +1,6 @@
 import io
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from recloser.cli.mcp_demo.facts import Ask, BreakerHealth, Exchange, Kind, Repo
 from recloser.cli.mcp_demo.perform import conclude, perform
 from recloser.cli.mcp_demo.play import Record
 from recloser.cli.mcp_demo.script import OPEN, Phase
+from recloser.cli.mcp_demo.terminal import TerminalView
 
 ASK = Ask("call_external_api", {"endpoint": "x"}, Kind.CACHED, "sunny")
 HEALTH = {"external_api": BreakerHealth("open", 1.0)}
@@ -35,6 +37,12 @@ def test_a_problem_is_told_and_is_a_failure() -> None:
     code, said = concluded(Record([(OPEN, [REPORT])], problems=["open: the [sky] fell down."]))
     assert code == 1
     assert said.endswith("\nPROBLEM: open: the [sky] fell down.\n")
+
+
+def test_a_problem_is_shown_with_the_step_it_came_in() -> None:
+    output = io.StringIO()
+    TerminalView(Console(file=output, width=120)).report(replace(REPORT, problems=("the [sky] fell down.",)))
+    assert "PROBLEM: the [sky] fell down.\n" in output.getvalue()
 
 
 def test_a_run_that_saw_nothing_has_no_summary() -> None:
