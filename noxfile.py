@@ -120,7 +120,7 @@ def bench(session: nox.Session) -> None:
 @nox.session
 def demo(session: nox.Session) -> None:
     """Runs the demo."""
-    session.install("--editable", ".[demo]")
+    session.install("--editable", ".[demo,mcp]")
     session.run("recloser", "demo", *session.posargs)
 
 
