@@ -59,17 +59,18 @@ class Postgres:
         """
         if READING.match(sql) is None:
             raise QueryError("only SELECT, WITH, VALUES and TABLE are allowed")
+        connected = False
         try:
-            async with self._pool.acquire() as connection, connection.transaction(readonly=True):
-                statement = await connection.prepare(sql)
-                cursor = await statement.cursor(*map(_whole, parameters))
-                rows = await cursor.fetch(MAX_ROWS)
-        except asyncpg.PostgresError as exc:
+            async with self._pool.acquire() as connection:
+                connected = True
+                async with connection.transaction(readonly=True):
+                    statement = await connection.prepare(sql)
+                    cursor = await statement.cursor(*map(_whole, parameters))
+                    rows = await cursor.fetch(MAX_ROWS)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError, OverflowError, OSError) as exc:
+            if not connected or isinstance(exc, OSError):  # its text has addresses, or parts of the URL
+                raise QueryError("the database does not answer") from None
             raise QueryError(str(exc).partition("\n")[0]) from exc  # without DETAIL and HINT
-        except (asyncpg.InterfaceError, ValueError) as exc:
-            raise QueryError(str(exc)) from exc
-        except OSError as exc:  # its text is an address
-            raise QueryError("the database does not answer") from exc
         return [{name: plain(value) for name, value in row.items()} for row in rows]
 
 

@@ -164,7 +164,7 @@ def _recorded(exc: BaseException) -> Exception:
 def driver_error(exc: BaseException) -> BaseException:
     """Return what a driver raised: SQLAlchemy wraps it, those of asynchronous drivers twice."""
     wrapped: BaseException | None = getattr(exc, "orig", None)
-    return exc if wrapped is None else wrapped.__cause__ or wrapped
+    return wrapped.__cause__ or wrapped if isinstance(wrapped, BaseException) else exc
 
 
 def has_failure(exc: BaseException, judge: Callable[[Exception, object], Outcome]) -> bool:

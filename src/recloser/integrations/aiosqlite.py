@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from recloser import Outcome
+from recloser.integrations._network import came_out_of
 from recloser.integrations._scope import GuardedScope, Rules, checked_breaker, has_failure
 from recloser.integrations._sqlite import judge_sqlite
 
@@ -60,4 +61,8 @@ def _judge(exc: Exception, _connection: object) -> Outcome:
     return judge_sqlite(exc) if isinstance(exc, aiosqlite.Error) else Outcome.IGNORED
 
 
-RULES = Rules(PACKAGES, _judge)
+def _judge_in_block(exc: Exception, connection: object) -> Outcome:
+    return _judge(exc, connection) if came_out_of(PACKAGES, exc) else Outcome.IGNORED
+
+
+RULES = Rules(PACKAGES, _judge_in_block)

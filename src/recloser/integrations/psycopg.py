@@ -136,18 +136,19 @@ class BreakerPool:
 
     @asynccontextmanager
     async def _lend(self, wait_seconds: float | None) -> AsyncGenerator[psycopg.AsyncConnection[Any]]:
-        async with self._pool.connection(wait_seconds) as connection:
-            self._lent += 1
-            try:
+        lent = 0
+        try:
+            async with self._pool.connection(wait_seconds) as connection:
+                self._lent += (lent := 1)
                 yield connection
-            finally:
-                self._lent -= 1
+        finally:  # after the COMMIT
+            self._lent -= lent
 
     def _is_wait(self, exc: BaseException, entered: bool) -> bool:  # noqa: FBT001 - as `Rules` calls it
         """Return whether an exception ended a wait for a connection while all that there may be were lent."""
         if entered:
             return False
-        is_exhausted = self._lent >= self._pool.max_size
+        is_exhausted = 0 < self._pool.max_size <= self._lent  # 0: as many as one likes
         if isinstance(exc, psycopg_pool.PoolTimeout):
             return is_exhausted if self._count_pool_timeouts is None else not self._count_pool_timeouts
         return is_exhausted and not isinstance(exc, Exception)

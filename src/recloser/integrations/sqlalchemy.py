@@ -37,6 +37,8 @@ T = TypeVar("T")
 
 PACKAGES = ("sqlalchemy",)
 WAITING_FOR_A_CONNECTION = ("sqlalchemy.util.queue",)
+INVALIDATED = "8s2b"
+"""SQLAlchemy's code for a transaction whose connection has been lost."""
 ANSWERS = (errors.NoResultFound, errors.MultipleResultsFound)
 """Errors about rows, which the database has delivered."""
 
@@ -78,7 +80,8 @@ def guard(
         ValueError: One of `failure_sqlstates` is no SQLSTATE.
         CircuitBreakerOpenError: On entering: the breaker rejects the block.
     """
-    return GuardedScope(checked_breaker(breaker), scope, Rules(PACKAGES, _judge_by(failure_sqlstates), _is_wait))
+    judge = partial(_judge_in_block, _judge_by(failure_sqlstates))
+    return GuardedScope(checked_breaker(breaker), scope, Rules(PACKAGES, judge, _is_wait))
 
 
 def _is_wait(exc: BaseException, _entered: bool) -> bool:  # noqa: FBT001 - as `Rules` calls it
@@ -89,11 +92,16 @@ def _is_wait(exc: BaseException, _entered: bool) -> bool:  # noqa: FBT001 - as `
     return isinstance(exc, errors.TimeoutError) or came_out_of(WAITING_FOR_A_CONNECTION, exc)
 
 
+def _judge_in_block(judge: Callable[[Exception, object], Outcome], exc: Exception, connection: object) -> Outcome:
+    """Judge what came out of SQLAlchemy; a driver that the block uses by itself talks to somebody else."""
+    return judge(exc, connection) if came_out_of(PACKAGES, exc) else Outcome.IGNORED
+
+
 def _judge_by(failure_sqlstates: Collection[str]) -> Callable[[Exception, object], Outcome]:
     return partial(_judge, checked_sqlstates("failure_sqlstates", failure_sqlstates))
 
 
-def _judge(failures: frozenset[str], exc: Exception, connection: object) -> Outcome:
+def _judge(failures: frozenset[str], exc: Exception, _connection: object) -> Outcome:
     """Return what an exception means that is no OSError: by codes first, which say more than a lost connection does.
 
     SQLAlchemy 2.0 does not wrap what asyncpg raises while it connects.
@@ -105,17 +113,17 @@ def _judge(failures: frozenset[str], exc: Exception, connection: object) -> Outc
     if hasattr(cause, "sqlite_errorcode"):
         return judge_sqlite(cause)
     if not isinstance(exc, errors.DBAPIError):
-        return _judge_own(exc, connection)
+        return _judge_own(exc)
     if exc.connection_invalidated or isinstance(cause, OSError) or _is_lost_by_psycopg(exc, cause):
         return Outcome.FAILURE
     return Outcome.IGNORED
 
 
-def _judge_own(exc: Exception, connection: object) -> Outcome:
+def _judge_own(exc: Exception) -> Outcome:
     """Return what an error of SQLAlchemy's own means, or one of anybody else."""
     if isinstance(exc, ANSWERS):
         return Outcome.SUCCESS
-    is_lost = isinstance(exc, errors.PendingRollbackError) and getattr(connection, "invalidated", False) is True
+    is_lost = isinstance(exc, errors.PendingRollbackError) and exc.code == INVALIDATED
     return Outcome.FAILURE if is_lost else Outcome.IGNORED
 
 
