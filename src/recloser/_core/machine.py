@@ -372,7 +372,7 @@ class BreakerMachine:
     def failure_count(self, now: float) -> int:
         """Return the failures that count; frozen unless closed or disabled."""
         if self.state in (CLOSED, DISABLED):
-            return self.meter.failure_count(self.epoch, now)
+            return max(0, self.meter.failure_count(self.epoch, now))  # another thread may read in the middle of a step
         return self.frozen_failures
 
     def retry_after(self, now: float) -> float | None:

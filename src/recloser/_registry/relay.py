@@ -7,6 +7,7 @@ queued behind the one that it is being told, whichever breaker they are of.
 
 from __future__ import annotations
 
+from threading import RLock
 from typing import TYPE_CHECKING
 
 from recloser._delivery import NO_KINDS, Dispatcher, Subscription
@@ -29,20 +30,23 @@ class Relay:
         self.dispatcher = Dispatcher()
         self._breakers = breakers
         self._entry = Subscription(self._pass_on, NO_KINDS)
+        self._lock = RLock()  # breakers may be made in one thread while another one begins to listen
 
     def refresh(self) -> None:
         """Listen to all breakers for what somebody wants, which has changed; to none if nobody wants anything."""
-        wanted, old = self.dispatcher.wanted, self._entry
-        if wanted == old.kinds:
-            return
-        self._entry = Subscription(self._pass_on, wanted)
-        for breaker in self._breakers:
-            self._attach(breaker, old)
+        with self._lock:
+            wanted, old = self.dispatcher.wanted, self._entry
+            if wanted == old.kinds:
+                return
+            self._entry = Subscription(self._pass_on, wanted)
+            for breaker in self._breakers:
+                self._attach(breaker, old)
 
     def attach(self, breaker: CircuitBreaker) -> None:
         """Listen to a breaker, if anybody listens; once, however often it is attached."""
-        if self._entry.kinds:
-            self._attach(breaker, self._entry)
+        with self._lock:
+            if self._entry.kinds:
+                self._attach(breaker, self._entry)
 
     def _attach(self, breaker: CircuitBreaker, old: Subscription) -> None:
         dispatcher = breaker._dispatching()
