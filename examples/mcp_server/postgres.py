@@ -1,7 +1,7 @@
 """PostgreSQL for somebody who may read: a read-only transaction for each statement, and a breaker that knows SQLSTATEs.
 
 What a transaction can't forbid, such as functions that end other sessions or read files of the server, is for the role
-to forbid: connect as one that may read the tables that a model is to see, and nothing else.
+to forbid: connect as one that may read the tables that a model is to see, and nothing else. A superuser is refused.
 """
 
 import re
@@ -27,6 +27,10 @@ SETTINGS = {
 READING = re.compile(r"\s*(?:select|with|values|table)\b", re.IGNORECASE)
 
 
+class RoleError(Exception):
+    """The role of the URL may do anything."""
+
+
 class Postgres:
     """A server.
 
@@ -48,6 +52,7 @@ class Postgres:
             timeout=CONNECT_SECONDS,
             command_timeout=COMMAND_SECONDS,
             server_settings=SETTINGS,
+            init=_refuse_superusers,
         )
         async with pool:
             yield cls(BreakerPool(pool, breaker=breaker))
@@ -67,11 +72,18 @@ class Postgres:
                     statement = await connection.prepare(sql)
                     cursor = await statement.cursor(*map(_whole, parameters))
                     rows = await cursor.fetch(MAX_ROWS)
+        except RoleError as exc:
+            raise QueryError(str(exc)) from None
         except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError, OverflowError, OSError) as exc:
             if not connected or isinstance(exc, OSError):  # its text has addresses, or parts of the URL
                 raise QueryError("the database does not answer") from None
             raise QueryError(str(exc).partition("\n")[0]) from exc  # without DETAIL and HINT
         return [{name: plain(value) for name, value in row.items()} for row in rows]
+
+
+async def _refuse_superusers(connection: asyncpg.Connection) -> None:
+    if connection.get_settings().is_superuser == "on":
+        raise RoleError("the database is not open to a superuser; its operator must name a role that may only read")
 
 
 def _whole(parameter: Any) -> Any:  # noqa: ANN401 - of a statement

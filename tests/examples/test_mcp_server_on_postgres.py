@@ -1,6 +1,8 @@
 """The example of an MCP server on PostgreSQL: a real one, read, refused, killed and started again."""
 
+import re
 import sys
+import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,10 +12,13 @@ import asyncpg
 import pytest
 
 from examples.mcp_server.__main__ import parse
+from examples.mcp_server.database import QueryError
+from examples.mcp_server.postgres import Postgres
+from recloser import CircuitBreaker, CircuitState
 from tests.examples.kit import ROOT, ask, states
 from tests.integrations import sdk_mcp2
 from tests.integrations.mcp_session import Session
-from tests.integrations.postgres import PostgreSQL
+from tests.integrations.postgres import USER, PostgreSQL
 
 pytestmark = pytest.mark.anyio
 
@@ -22,7 +27,12 @@ TABLE = """
     DROP TABLE IF EXISTS example_cities;
     CREATE TABLE example_cities (name TEXT PRIMARY KEY, inhabitants INTEGER);
     INSERT INTO example_cities VALUES ('Oslo', 717710), ('Bergen', 291940), ('Trondheim', 214565);
+    GRANT SELECT ON example_cities TO example_reader;
 """
+ROLE = """
+    DO $$ BEGIN CREATE ROLE example_reader LOGIN; EXCEPTION WHEN duplicate_object THEN END $$;
+"""
+REVOKE = re.search(r"^    (REVOKE EXECUTE [^;]+);", (ROOT / "examples/mcp_server/README.md").read_text(), re.MULTILINE)
 
 
 @pytest.fixture
@@ -37,11 +47,11 @@ def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def serving(postgres: PostgreSQL, log: Path) -> AsyncIterator[Session]:
+async def serving(postgres: PostgreSQL, log: Path, user: str = "example_reader") -> AsyncIterator[Session]:
     connection = await asyncpg.connect(postgres.dsn())
-    await connection.execute(TABLE)
+    await connection.execute(ROLE + TABLE)
     await connection.close()
-    options = ["--database", postgres.dsn(), "--database-reset-seconds", "0.2"]
+    options = ["--database", postgres.dsn(user=user), "--database-reset-seconds", "0.2"]
     command = [sys.executable, "-m", "examples.mcp_server", *options]
     with log.open("w") as errors:
         async with sdk_mcp2.by_stdio(command, errors) as session:
@@ -118,3 +128,68 @@ def test_the_environment_may_name_the_database(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("RECLOSER_EXAMPLE_DATABASE", url)
     monkeypatch.setattr("sys.argv", ["examples.mcp_server"])
     assert parse().database == url
+
+
+@asynccontextmanager
+async def reading(url: str) -> AsyncIterator[tuple[Postgres, CircuitBreaker]]:
+    breaker = CircuitBreaker("database")
+    async with Postgres.opened(url, breaker) as database:
+        yield database, breaker
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://reader:12/hunter2@127.0.0.1:1/app",  # a password that was not encoded
+        "postgresql://reader:hunter2@127.0.0.1:hunter2/app",
+        "postgresql://reader:hunter2@127.0.0.1:1/app?sslmode=hunter2",
+        "postgresql://reader:hunter2@127.0.0.1:1/app",
+        "postgresql://reader:hunter2@hunter2.invalid/app",
+    ],
+)
+async def test_nothing_of_the_url_is_told_when_it_leads_nowhere(url: str) -> None:
+    async with reading(url) as (database, _):
+        with pytest.raises(QueryError) as raised:
+            await database.read("SELECT 1", ())
+    told = "".join(traceback.format_exception(raised.value))
+    assert str(raised.value) == "the database does not answer"
+    assert not any(part in told.replace("does not answer", "") for part in ("hunter2", "reader:", "127.0.0.1:1"))
+
+
+async def test_a_parameter_that_is_too_large_for_its_type_is_an_error_of_the_query(postgres: PostgreSQL) -> None:
+    connection = await asyncpg.connect(postgres.dsn())
+    await connection.execute(ROLE)
+    await connection.close()
+    async with reading(postgres.dsn(user="example_reader")) as (database, breaker):
+        for parameter in (10**400, 2**100):
+            with pytest.raises(QueryError):
+                await database.read("SELECT $1::float8", (10**400,))
+            with pytest.raises(QueryError):
+                await database.read("SELECT $1::int", (parameter,))
+    assert breaker.state is CircuitState.CLOSED
+    assert breaker.health()["failure_total"] == 0
+
+
+async def test_a_superuser_is_refused(postgres: PostgreSQL, tmp_path: Path) -> None:
+    async with serving(postgres, tmp_path / "log", USER) as session:
+        answer = await ask(session, "query_database", sql="SELECT 1")
+        assert answer == (
+            "Query failed: the database is not open to a superuser; its operator must name a role that may only read"
+        )
+        assert (await states(session))["database"] == "closed"
+
+
+async def test_a_session_can_not_be_ended_once_the_right_to_do_so_was_taken(
+    postgres: PostgreSQL, tmp_path: Path
+) -> None:
+    assert REVOKE is not None
+    async with serving(postgres, tmp_path / "log") as session:
+        connection = await asyncpg.connect(postgres.dsn())
+        await connection.execute(REVOKE[1])
+        try:
+            answer = await ask(session, "query_database", sql="SELECT pg_terminate_backend(pg_backend_pid())")
+        finally:
+            await connection.execute(REVOKE[1].replace("REVOKE", "GRANT").replace("FROM", "TO"))
+            await connection.close()
+        assert answer == "Query failed: permission denied for function pg_terminate_backend"
+        assert (await states(session))["database"] == "closed"

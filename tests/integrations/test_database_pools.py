@@ -224,3 +224,75 @@ async def test_bad_arguments_of_pools_are_refused(postgres: PostgreSQL) -> None:
         for_psycopg.BreakerPool(pool, breaker="db")
     with pytest.raises(ValueError, match="failure_sqlstates must be SQLSTATEs such as .*, not '5701'"):
         for_psycopg.BreakerPool(pool, breaker=one(), failure_sqlstates=["5701"])
+
+
+async def test_a_pool_of_psycopg_without_a_bound_before_a_frozen_server_is_a_failure(postgres: PostgreSQL) -> None:
+    breaker = one()
+    async with psycopg_pool.AsyncNullConnectionPool(postgres.dsn(), max_size=0, open=False) as pool:
+        guarded = for_psycopg.BreakerPool(pool, breaker=breaker)
+        postgres.freeze()
+        with pytest.raises(psycopg_pool.PoolTimeout):
+            await enter(guarded.connection(SOON_SECONDS))
+        postgres.thaw()
+    assert totals(breaker) == {"failure": 1}
+
+
+SLOW_COMMIT = """
+    drop table if exists slow;
+    create table slow ();
+    create or replace function sleep_a_while() returns trigger language plpgsql
+        as $$ begin perform pg_sleep(1); return null; end $$;
+    create constraint trigger slowly after insert on slow deferrable initially deferred
+        for each row execute function sleep_a_while();
+"""
+
+
+async def test_a_wait_for_a_pool_of_psycopg_whose_connection_is_in_its_commit_is_neutral(postgres: PostgreSQL) -> None:
+    breaker = one()
+    async with psycopg_pool.AsyncConnectionPool(postgres.dsn(), min_size=0, max_size=1, open=False) as pool:
+        guarded = for_psycopg.BreakerPool(pool, breaker=breaker)
+        async with guarded.connection() as connection:
+            await connection.execute(SLOW_COMMIT)
+        is_leaving = anyio.Event()
+
+        async def write() -> None:
+            async with guarded.connection() as connection:
+                await connection.execute("insert into slow default values")
+                is_leaving.set()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(write)
+            await is_leaving.wait()
+            with pytest.raises(psycopg_pool.PoolTimeout):
+                await enter(guarded.connection(SOON_SECONDS))
+            assert totals(breaker) == {"success": 1, "ignored": 1}
+    assert totals(breaker) == {"success": 2, "ignored": 1}
+
+
+async def test_a_connection_of_asyncpg_that_a_frozen_server_does_not_let_go_is_a_failure(postgres: PostgreSQL) -> None:
+    breaker = one()
+    pool = await asyncpg.create_pool(postgres.dsn(), min_size=1, max_size=1)
+    guarded = for_asyncpg.BreakerPool(pool, breaker=breaker)
+    with pytest.raises(TimeoutError), anyio.fail_after(SOON_SECONDS):  # noqa: PT012 - as above
+        async with guarded.acquire() as connection:
+            await connection.fetchval("select 1")
+            postgres.freeze()
+    assert totals(breaker) == {"failure": 1}
+    postgres.thaw()
+    await pool.close()  # when the server has let it go
+
+
+async def test_a_connection_that_was_lost_in_a_session_is_a_failure_when_it_is_noticed_again(
+    postgres: PostgreSQL,
+) -> None:
+    breaker = one()
+    engine = create_async_engine(postgres.dsn(scheme="postgresql+asyncpg"))
+    with pytest.raises(sqlalchemy.exc.PendingRollbackError):  # noqa: PT012 - the block is what is tested
+        async with for_sqlalchemy.guard(breaker, async_sessionmaker(engine)()) as session:
+            await session.execute(sqlalchemy.text("select 1"))
+            postgres.kill()
+            with pytest.raises(sqlalchemy.exc.DBAPIError):
+                await session.execute(sqlalchemy.text("select 1"))
+            await session.execute(sqlalchemy.text("select 1"))
+    await engine.dispose()
+    assert totals(breaker) == {"failure": 1}

@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from recloser import CircuitBreakerOpenError, CircuitState, Outcome
+from recloser.integrations import sqlalchemy as for_sqlalchemy
 from recloser.integrations._network import came_out_of, is_network_error
 from recloser.integrations._scope import GuardedScope, Rules
 from recloser.testing import ManualClock
@@ -31,6 +32,20 @@ def judge(exc: Exception, _entered: object) -> Outcome:
 
 
 RULES = Rules((__name__,), judge)
+
+
+class ForeignError(DownError):
+    """An exception that looks like one of SQLAlchemy's, and is none."""
+
+    orig = "no exception"
+
+
+class HostileError(Exception):
+    """An exception that raises when it is looked at."""
+
+    @property
+    def sqlstate(self) -> str:
+        raise RuntimeError("do not look")
 
 
 class Scope(AbstractAsyncContextManager[str]):
@@ -132,6 +147,27 @@ async def test_a_block_that_can_not_be_entered_is_settled(entering: BaseExceptio
 )
 async def test_leaving_counts_as_well(body: BaseException | None, leaving: BaseException, total: str) -> None:
     assert await counted(body, leaving=leaving) == {total: 1}
+
+
+async def test_an_attribute_that_only_looks_like_a_drivers_error_is_none() -> None:
+    assert await counted(ForeignError()) == {"failure": 1}
+    assert not for_sqlalchemy.is_failure(ForeignError())
+
+
+async def test_an_error_that_can_not_be_judged_is_a_failure_and_the_scope_is_left(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def look(exc: Exception, _entered: object) -> Outcome:
+        return Outcome.SUCCESS if exc.sqlstate else Outcome.IGNORED  # type: ignore[attr-defined]
+
+    breaker, scope, error = one(), Scope(), HostileError()
+    with pytest.raises(HostileError) as raised:
+        async with GuardedScope(breaker, scope, Rules((__name__,), look)):
+            raise error
+    assert raised.value is error
+    assert scope.has_left
+    assert totals(breaker) == {"failure": 1}
+    assert "can't be judged" in caplog.text
 
 
 async def test_a_scope_that_raises_the_error_of_its_block_again_counts_it_once() -> None:

@@ -163,6 +163,17 @@ async def test_a_thousand_wrong_statements_never_open_a_breaker(client_of: Clien
     assert totals(breaker) == {"success": MANY}
 
 
+async def test_an_error_of_another_database_that_the_block_uses_is_neutral(
+    client_of: ClientOf, locked: Path, tmp_path: Path
+) -> None:
+    breaker = one()
+    async with client_of(f"file:{tmp_path}/other.db") as client:
+        with pytest.raises(sqlite3.OperationalError, match="locked"), closing(sqlite3.connect(locked, 0)) as other:
+            async with client.block(breaker):
+                other.execute("insert into names values ('new')")
+    assert totals(breaker) == {"ignored": 1}
+
+
 async def test_a_missing_table_and_a_locked_file_are_errors_of_the_same_class(locked: Path) -> None:
     for address, table, total in ((":memory:", "missing", "success"), (locked, "names", "failure")):
         breaker = one()

@@ -8,6 +8,11 @@ from __future__ import annotations
 
 import errno
 import socket
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
 
 NETWORK_ERRORS = (ConnectionError, TimeoutError, socket.gaierror)
 NETWORK_ERRNOS = frozenset(
@@ -39,13 +44,16 @@ def came_out_of(modules: tuple[str, ...], exc: BaseException) -> bool:
     A TimeoutError that a block raised itself, by `fail_after()` or `asyncio.timeout()`, was made of a cancellation: it
     came out of where that struck.
     """
+    names = (str(frame.f_globals.get("__name__")) for frame in frames_of(exc))
+    return any(name == module or name.startswith(f"{module}.") for name in names for module in modules)
+
+
+def frames_of(exc: BaseException) -> Iterator[FrameType]:
+    """Iterate over the frames that an exception went through; of a TimeoutError as `came_out_of` says."""
     struck = exc.__cause__ or exc.__context__
     if isinstance(exc, TimeoutError) and struck is not None and not isinstance(struck, Exception):
         exc = struck
     step = exc.__traceback__
     while step is not None:
-        name = str(step.tb_frame.f_globals.get("__name__"))
-        if any(name == module or name.startswith(f"{module}.") for module in modules):
-            return True
+        yield step.tb_frame
         step = step.tb_next
-    return False

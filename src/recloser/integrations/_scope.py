@@ -9,6 +9,7 @@ How a block is judged, once:
 - Where both raise, the more telling one counts: a failure, then a cancellation, then an answer.
 - A failure and a cancellation settle the permit before the inner scope is left: leaving may have to wait for a server
   that says nothing, and nothing that happens there makes a success of it.
+- An exception that raises when it is looked at is a failure, and logged: the inner scope is left all the same.
 - Cancellations are judged by the breaker, as those of any call. But a wait for a connection of a pool that has lent all
   of its own is neutral, however it ends.
 
@@ -18,6 +19,8 @@ a statement, or values of a row.
 
 from __future__ import annotations
 
+import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
     from recloser import Permit
 
 T = TypeVar("T")
+
+logger = logging.getLogger("recloser")
 
 CANCELLED = None
 MOST_TELLING_FIRST = (Outcome.FAILURE, CANCELLED, Outcome.SUCCESS, Outcome.IGNORED)
@@ -132,6 +137,15 @@ class GuardedScope(Generic[T]):
         return min(told, key=lambda one: MOST_TELLING_FIRST.index(one.outcome))
 
     def _judge_one(self, exc: BaseException, entering: bool) -> Outcome | None:  # noqa: FBT001 - of two private methods
+        try:
+            return self._judge_by_rules(exc, entering)
+        except Exception:  # what an exception of somebody else's does when it is looked at
+            logger.exception(
+                "An error in a block of circuit breaker %r can't be judged; it is a failure", self._breaker.name
+            )
+            return Outcome.FAILURE
+
+    def _judge_by_rules(self, exc: BaseException, entering: bool) -> Outcome | None:  # noqa: FBT001 - as above
         if self._rules.is_wait(exc, not entering):
             return Outcome.IGNORED
         if not isinstance(exc, Exception):
@@ -156,8 +170,9 @@ def _settle(permit: Permit, verdict: Verdict) -> None:
 
 def _recorded(exc: BaseException) -> Exception:
     """Return what stands for a failure in health, events and logs: the name and the code of the driver's error."""
-    of_driver = driver_error(exc)
-    code = getattr(of_driver, "sqlstate", None) or getattr(of_driver, "sqlite_errorname", None)
+    of_driver, code = driver_error(exc), None
+    with suppress(Exception):  # as above
+        code = getattr(of_driver, "sqlstate", None) or getattr(of_driver, "sqlite_errorname", None)
     return stand_in(type(of_driver).__name__)(*([code] if code else []))
 
 

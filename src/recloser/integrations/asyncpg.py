@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from recloser import Outcome
-from recloser.integrations._network import came_out_of
+from recloser.integrations._network import came_out_of, frames_of
 from recloser.integrations._scope import GuardedScope, Rules, checked_breaker, has_failure
 from recloser.integrations._sqlstate import checked_sqlstates, judge_sqlstate, severity_of
 
@@ -154,6 +154,8 @@ class BreakerPool:
             isinstance(exc, Exception) and not isinstance(exc, TimeoutError)
         ):
             return False
+        if any(frame.f_code is asyncpg.Pool.release.__code__ for frame in frames_of(exc)):
+            return False  # giving one back asks the server
         pool = self._pool
         return bool(pool.get_size() == pool.get_max_size() and pool.get_idle_size() == 0)
 
