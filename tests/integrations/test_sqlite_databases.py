@@ -168,7 +168,8 @@ async def test_an_error_of_another_database_that_the_block_uses_is_neutral(
 ) -> None:
     breaker = one()
     async with client_of(f"file:{tmp_path}/other.db") as client:
-        with pytest.raises(sqlite3.OperationalError, match="locked"), closing(sqlite3.connect(locked, 0)) as other:
+        other = sqlite3.connect(locked, timeout=0)
+        with closing(other), pytest.raises(sqlite3.OperationalError, match="locked"):
             async with client.block(breaker):
                 other.execute("insert into names values ('new')")
     assert totals(breaker) == {"ignored": 1}
