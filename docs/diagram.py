@@ -22,6 +22,9 @@ ON = {
     Trigger.FORCED_OPEN: "force_open()",
     Trigger.DISABLED: "disable()",
     Trigger.RESET: "reset()",
+    Trigger.FLEET_OPENED: "the fleet opened",
+    Trigger.FLEET_PROBING: "another process makes the trial call",
+    Trigger.FLEET_CLOSED: "the fleet closed",
 }
 BY_HAND = (Trigger.FORCED_OPEN, Trigger.DISABLED, Trigger.RESET)
 

@@ -794,7 +794,7 @@ class StatusError(Exception):
         (BaseException, SystemExit(), "failure"),
         ((OSError, KeyboardInterrupt), KeyboardInterrupt(), "failure"),
     ],
-    ids=repr,
+    ids=lambda value: getattr(value, "__name__", repr(value)),
 )
 async def test_rule_5_expected_exception_decides_what_is_a_failure(
     clock: ManualClock, style: Style, expected: object, error: BaseException, total: str

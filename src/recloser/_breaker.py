@@ -25,7 +25,8 @@ from recloser._core.states import CircuitState, Trigger
 from recloser._core.windows import ALWAYS, NEVER
 from recloser._delivery import Dispatcher, EventStream, Subscription, kinds_of
 from recloser._gate import Bell
-from recloser._gatekeeper import Gatekeeper, raised
+from recloser._gatekeeper import raised
+from recloser._member import PETITION, Member
 from recloser._permit import AcquiredPermit, Guard, Permit
 from recloser._protect import is_kind, protect
 from recloser._threads import Errand
@@ -51,7 +52,7 @@ _RANDOM = SystemRandom()
 _numbers = itertools.count(1)
 
 
-class CircuitBreaker(Gatekeeper):
+class CircuitBreaker(Member):
     """Protects calls to one dependency: after repeated failures they fail fast, until a trial call shows it is back.
 
     A breaker may be made at import time and used in one event loop after another, on asyncio and trio; one loop at a
@@ -139,7 +140,7 @@ class CircuitBreaker(Gatekeeper):
     def _of(cls, name: str, settings: Settings, clock: Callable[[], float], random: Random = _RANDOM) -> CircuitBreaker:
         """Return a breaker of settings that many may share; the arguments have been checked."""
         breaker = cls.__new__(cls)
-        Gatekeeper.__init__(breaker, name, settings, clock, random)
+        Member.__init__(breaker, name, settings, clock, random)
         return breaker
 
     # Calling
@@ -168,6 +169,8 @@ class CircuitBreaker(Gatekeeper):
         started = None
         if epoch is None:
             epoch = self._enter()
+            if epoch is PETITION:
+                epoch = await self._enter_granted()
             started = self._begin(epoch)
         try:
             result: Any = fn(*args, **kwargs)
@@ -217,6 +220,8 @@ class CircuitBreaker(Gatekeeper):
         if is_kind(inspect.iscoroutinefunction, fn) or is_kind(inspect.isasyncgenfunction, fn):
             raise MisuseError(f"{fn!r} is asynchronous: a thread would not await it; use await breaker.call(fn, ...)")
         ticket = self._enter()
+        if ticket is PETITION:
+            ticket = await self._enter_granted()
         permit = AcquiredPermit(self, ticket, self._start(ticket))
         with trial_step(ticket if isinstance(ticket, Probe) else None):
             result: T = await Errand(permit, work).run()
@@ -244,16 +249,28 @@ class CircuitBreaker(Gatekeeper):
         if ticket is not None:
             return AcquiredPermit(self, ticket, None)
         ticket = self._enter()
+        if ticket is PETITION:
+            ticket = await self._enter_granted()
         return AcquiredPermit(self, ticket, self._start(ticket))
 
     async def try_acquire(self) -> Permit | None:
-        """Admit one call and return its permit, or None if it is rejected. Does not yield to the event loop."""
-        return self.try_acquire_nowait()
+        """Admit one call and return its permit, or None if it is rejected.
+
+        Does not yield to the event loop, unless a fleet is asked for a trial call.
+        """
+        if self._shut_until > ALWAYS and 0 < self._shut_seconds() < NEVER:
+            self._machine.rejected += 1
+            return None
+        ticket = self._ask()
+        if ticket is PETITION:
+            ticket = await self._petition()
+        return self._permit_for(ticket)
 
     def try_acquire_nowait(self) -> Permit | None:
         """Admit one call and return its permit, or None if it is rejected; for synchronous hooks.
 
-        Outside a task, in a callback of the event loop too, it takes no trial calls: anyio's semaphore needs a task.
+        Outside a task, in a callback of the event loop too, it takes no trial calls: anyio's semaphore needs a task. It
+        never asks a fleet, which could take time: while one leads, it takes no trial calls either.
         """
         if self._shut_until > ALWAYS and 0 < self._shut_seconds() < NEVER:
             self._machine.rejected += 1
@@ -261,10 +278,8 @@ class CircuitBreaker(Gatekeeper):
         try:
             ticket = self._ask()
         except RuntimeError:  # no event loop; anyio before 4.12.1 has no error of its own for that
-            ticket = self._reject(self._now())
-        if isinstance(ticket, CircuitBreakerOpenError):
-            return None
-        return AcquiredPermit(self, ticket, self._start(ticket))
+            ticket = PETITION
+        return self._permit_for(self._reject(self._now()) if ticket is PETITION else ticket)
 
     async def wait_until_ready(self, timeout_seconds: float | None = None) -> bool:
         """Wait until a call has a chance: the breaker is closed, its open time is over, or a trial call may be made.
@@ -496,8 +511,19 @@ class CircuitBreaker(Gatekeeper):
             transition = self._transition(trigger, self._now(), **details)
         self._deliver(self._note(transition))
 
+    def _permit_for(self, answer: Ticket | CircuitBreakerOpenError) -> Permit | None:
+        if isinstance(answer, CircuitBreakerOpenError):
+            return None
+        return AcquiredPermit(self, answer, self._start(answer))
+
     def _adopt(self, settings: Settings) -> None:
-        """Go on with other settings."""
+        """Go on with other settings.
+
+        Raises:
+            ValueError: The breaker's fleet can't keep them; nothing has changed.
+        """
+        if self._link is not None:
+            self._link.check(settings)
         self._machine.reconfigure(settings, self._now())
         self._classify_by(settings)
         self._refresh()
@@ -521,6 +547,8 @@ class CircuitBreaker(Gatekeeper):
         machine = self._machine
         if machine.state is CLOSED or machine.state is DISABLED or machine.settings.shadow:
             return 0.0
+        if self._link is not None and self._link.is_asking:
+            return NEVER  # until the fleet has answered
         now = self._now()
         if machine.state is not HALF_OPEN:
             return machine.reopen_at - now
@@ -528,8 +556,10 @@ class CircuitBreaker(Gatekeeper):
             self._drain()
         self._leave_dead_loop()
         episode = machine.episode
-        if episode is None or not machine.is_full(now) or self._is_inside_trial(now):
+        if not machine.is_full(now) or self._is_inside_trial(now):
             return 0.0
+        if episode is None:
+            return machine.reopen_at - now
         return episode.probes[0].admitted_at + episode.limit_seconds - now
 
 

@@ -26,9 +26,8 @@ from __future__ import annotations
 
 import logging
 import math
-from functools import lru_cache
 from time import time as wall_clock
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from anyio.lowlevel import current_token
 
@@ -49,7 +48,7 @@ from recloser._core.machine import (
     Probe,
     Ticket,
 )
-from recloser._core.outcomes import Classifier, Outcome
+from recloser._core.outcomes import Outcome
 from recloser._core.windows import ALWAYS, NEVER
 from recloser._delivery import TIMED_KINDS, Dispatcher, log, log_transition
 from recloser._gate import Bell, LoopLock, SemaphoreGate, running_token
@@ -64,14 +63,14 @@ from recloser._reports import (
     state_changed,
 )
 from recloser._trial import enter_trial, entered_trials
-from recloser.errors import CircuitBreakerOpenError, MisuseError, NoAnswer, RejectedError
+from recloser._verdicts import classifier_by
+from recloser.errors import CircuitBreakerOpenError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
     from recloser._core.events import Event, Transition
-    from recloser._core.outcomes import ExceptionSpec
     from recloser._core.settings import Settings
     from recloser._core.states import Trigger
 
@@ -145,7 +144,7 @@ class Gatekeeper:
         self._refresh()
 
     def _classify_by(self, settings: Settings) -> None:
-        self._classifier = _classifier_by(settings)
+        self._classifier = classifier_by(settings)
         self._verdicts = self._classifier.verdicts
 
     def _refresh(self) -> None:
@@ -373,7 +372,7 @@ class Gatekeeper:
             outcome = self._judge_cancellation(ticket, exc, started)
             return outcome, outcome is IGNORED
         held = settings is self._machine.settings
-        return (self._classifier if held else _classifier_by(settings)).judge(exc), False
+        return (self._classifier if held else classifier_by(settings)).judge(exc), False
 
     def _judge_cancellation(self, ticket: Ticket, exc: BaseException, started: float | None) -> Outcome:
         """Return what a cancellation means: nothing, unless a deadline around the call ran out, once per deadline."""
@@ -448,7 +447,7 @@ class Gatekeeper:
         except BaseException:
             machine.settle(ticket, IGNORED, 0.0, 0.0)
             raise
-        trigger = machine.settle(ticket, outcome, now, duration or 0.0, cancelled=cancelled)
+        trigger = self._count(ticket, outcome, now, duration or 0.0, cancelled=cancelled)
         if current and outcome is FAILURE:
             self._failed_at = wall_clock()
         if trigger is not None:
@@ -456,6 +455,12 @@ class Gatekeeper:
         elif isinstance(ticket, Probe):
             self._wake()
         self._deliver(events)
+
+    def _count(
+        self, ticket: Ticket, outcome: Outcome, now: float, duration: float, *, cancelled: bool
+    ) -> Trigger | None:
+        """Count how an admitted call ended; return where it leads."""
+        return self._machine.settle(ticket, outcome, now, duration, cancelled=cancelled)
 
     def _count_success(self, epoch: Epoch, started: float | None) -> None:
         """Count a success as the closed path does, and tell those who listen."""
@@ -570,26 +575,6 @@ def _is_at_home(ticket: Ticket) -> bool:
     if isinstance(ticket, Probe) and isinstance(ticket.gate, SemaphoreGate):
         return token == ticket.gate.token
     return token is not None
-
-
-def _classifier(expected: ExceptionSpec, ignored: ExceptionSpec) -> Classifier:
-    return Classifier(
-        expected,
-        ignored,
-        always_ignored=(RejectedError, MisuseError),
-        never_expected=(NoAnswer,),
-        is_cancellation=is_cancellation,
-    )
-
-
-_shared_classifier = cast("Callable[[ExceptionSpec, ExceptionSpec], Classifier]", lru_cache(maxsize=256)(_classifier))
-"""One classifier for all breakers with the same exception types, and so one memory of verdicts."""
-
-
-def _classifier_by(settings: Settings) -> Classifier:
-    expected, ignored = settings.expected_exception, settings.ignored_exception
-    shared = isinstance(expected, type | tuple) and isinstance(ignored, type | tuple)
-    return _shared_classifier(expected, ignored) if shared else _classifier(expected, ignored)
 
 
 def _checked_reading(now: float) -> float:

@@ -6,16 +6,17 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from recloser._core import checks
-from recloser._core.machine import Epoch, Probe, Ticket
+from recloser._core.machine import Probe, Ticket
 from recloser._core.outcomes import Outcome
 from recloser._gatekeeper import UNCOUNTED
+from recloser._member import PETITION
 from recloser._trial import enter_trial
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from recloser._gatekeeper import Gatekeeper
+    from recloser._member import Member
 
 
 class Permit:
@@ -29,7 +30,7 @@ class Permit:
 
     __slots__ = ("_breaker", "_held", "_started", "_ticket")
 
-    _breaker: Gatekeeper
+    _breaker: Member
     _held: bool
     _started: float | None
     _ticket: Any
@@ -39,10 +40,12 @@ class Permit:
     def generation(self) -> int:
         """The breaker's generation that admitted the call; 0 for one that counts for nothing.
 
-        That is a call that shadow mode alone let through, or one from inside a trial call.
+        That is a call that shadow mode alone let through, or one from inside a trial call. A trial call that a fleet
+        granted has the fleet's generation, which grows from one to the next in all processes: hand it to the dependency
+        where that can refuse older ones.
         """
-        ticket = self._ticket
-        return ticket.generation if isinstance(ticket, Epoch) else ticket.epoch.generation
+        ticket: Ticket = self._ticket
+        return ticket.generation
 
     @property
     def is_probe(self) -> bool:
@@ -144,7 +147,7 @@ class AcquiredPermit(Permit):
 
     __slots__ = ()
 
-    def __init__(self, breaker: Gatekeeper, ticket: Ticket, started: float | None) -> None:
+    def __init__(self, breaker: Member, ticket: Ticket, started: float | None) -> None:
         self._breaker = breaker
         self._ticket = ticket
         self._started = started
@@ -212,6 +215,8 @@ class Guard(Permit):
         ticket = breaker._live
         if ticket is None:
             ticket = breaker._enter()
+            if ticket is PETITION:
+                ticket = await breaker._enter_granted()
             self._started = breaker._begin(ticket)
             self._wire = AcquiredPermit(breaker, ticket, self._started)
             self._held = ticket is not UNCOUNTED

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 from recloser._cancellation import is_cancellation
 from recloser._core.machine import FAILURE, Probe
 from recloser._gatekeeper import raised
+from recloser._member import PETITION
 from recloser._permit import AcquiredPermit
 from recloser._trial import trial_step
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
-    from recloser._gatekeeper import Gatekeeper
+    from recloser._member import Member
 
 
-def protect(breaker: Gatekeeper, fn: Any) -> Any:  # noqa: ANN401 - typed where it is called
+def protect(breaker: Member, fn: Any) -> Any:  # noqa: ANN401 - typed where it is called
     """Return the function under the breaker's protection.
 
     Raises:
@@ -64,12 +65,14 @@ def is_kind(kind: Callable[[Any], bool], fn: Any) -> bool:  # noqa: ANN401 - ask
     return kind(fn) or (callable(fn) and not inspect.isclass(fn) and kind(type(fn).__call__))
 
 
-def _protect_coroutine(breaker: Gatekeeper, fn: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+def _protect_coroutine(breaker: Member, fn: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     async def protected(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the signature is the function's
         epoch = breaker._live
         started = None
         if epoch is None:
             epoch = breaker._enter()
+            if epoch is PETITION:
+                epoch = await breaker._enter_granted()
             started = breaker._begin(epoch)
         try:
             result = await (fn(*args, **kwargs) if kwargs else fn(*args))  # a tenth less without them
@@ -97,13 +100,15 @@ def _protect_coroutine(breaker: Gatekeeper, fn: Callable[..., Awaitable[Any]]) -
 
 
 def protect_generator(
-    choose: Callable[[tuple[Any, ...], dict[str, Any]], Gatekeeper], fn: Callable[..., AsyncGenerator[Any, Any]]
+    choose: Callable[[tuple[Any, ...], dict[str, Any]], Member], fn: Callable[..., AsyncGenerator[Any, Any]]
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
     """Return an async generator function, protected by the breaker that is chosen by each call's arguments."""
 
     async def protected(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:  # noqa: ANN401 - the signature is the function's
         breaker = choose(args, kwargs)
         ticket = breaker._enter()
+        if ticket is PETITION:
+            ticket = await breaker._enter_granted()
         began = breaker._start(ticket)
         permit = AcquiredPermit(breaker, ticket, began)
         probe = ticket if isinstance(ticket, Probe) else None

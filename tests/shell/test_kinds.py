@@ -221,7 +221,9 @@ async def test_a_stream_of_one_kind_still_tells_of_its_losses(clock: ManualClock
 
 
 @pytest.mark.parametrize(
-    "kinds", [None, "StateChanged", int, StateChanged.__init__, (StateChanged, int), [StateChanged]], ids=repr
+    "kinds",
+    [None, "StateChanged", int, StateChanged.__init__, (StateChanged, int), [StateChanged]],
+    ids=lambda value: getattr(value, "__name__", repr(value)),
 )
 def test_what_are_no_types_of_events_is_refused(clock: ManualClock, kinds: object) -> None:
     breaker = make(clock)

@@ -28,7 +28,7 @@ def cause_of(
         before: The counts before the transition.
         evidence: What the trip rule has found, if it is met.
         last_error: Type and message of the failure that opened.
-        reason: What the caller of `force_open()` gave.
+        reason: What whoever acted by hand gave.
         for_seconds: How long a forced opening lasts.
     """
     if trigger is Trigger.TRIPPED and evidence is not None:
@@ -51,11 +51,15 @@ def _text(trigger: Trigger, reason: str | None, for_seconds: float | None) -> st
     if trigger is Trigger.FORCED_OPEN:
         until = "until reset" if for_seconds is None else f"for {for_seconds:g} s"
         return f"forced open {until}: {reason}"
+    why = "" if reason is None else f": {reason}"
     return {
         Trigger.TRIPPED: "the trip rule was met",
         Trigger.WAIT_ELAPSED: "the open time was over and a call arrived",
         Trigger.PROBE_FAILED: "a trial call failed",
         Trigger.PROBE_TIMED_OUT: "a trial call did not end in time",
-        Trigger.DISABLED: "disabled by hand",
-        Trigger.RESET: "reset by hand",
+        Trigger.DISABLED: f"disabled by hand{why}",
+        Trigger.RESET: f"reset by hand{why}",
+        Trigger.FLEET_OPENED: "the fleet opened",
+        Trigger.FLEET_PROBING: "another process of the fleet makes the trial call",
+        Trigger.FLEET_CLOSED: "a trial call of the fleet succeeded",
     }[trigger]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from recloser._core.states import CircuitState
+from recloser._core.states import CircuitState, Trigger
 from recloser._core.wording import percent, plural
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ def _open(snapshot: Snapshot) -> str:
 def _half_open(snapshot: Snapshot) -> str:
     running, needed = snapshot.probes_in_flight, snapshot.success_threshold
     error = "" if snapshot.last_error is None else f"; last error {snapshot.last_error}"
+    if snapshot.cause is not None and snapshot.cause.trigger is Trigger.FLEET_PROBING and not running:
+        return f"{snapshot.cause}{error}; it closes or opens as the fleet does"
     return (
         f"{snapshot.cause}{error}; {running} {plural(running, 'trial call')} running, "
         f"{snapshot.probes_passed} of {needed} succeeded; it closes at {needed} and opens again on a failure"

@@ -100,14 +100,20 @@ class Epoch:
 class Probe:
     """One trial call."""
 
-    __slots__ = ("admitted_at", "epoch", "gate", "progressed", "settled")
+    __slots__ = ("admitted_at", "epoch", "gate", "progressed", "settled", "token")
 
-    def __init__(self, epoch: Epoch, gate: Gate, admitted_at: float) -> None:
+    def __init__(self, epoch: Epoch, gate: Gate, admitted_at: float, token: int = 0) -> None:
         self.epoch = epoch
         self.gate = gate
         self.admitted_at = admitted_at
+        self.token = token
         self.progressed = False
         self.settled = False
+
+    @property
+    def generation(self) -> int:
+        """The number that fences the call off: the token that a fleet granted it with, else that of its epoch."""
+        return self.token or self.epoch.generation
 
 
 Ticket = Epoch | Probe
@@ -219,7 +225,7 @@ class BreakerMachine:
             now: Monotonic seconds.
             new_gate: Makes the gate of a half-open episode that this call begins, with the given number of permits.
         """
-        expired = tuple(self._expire_probes(now))
+        expired = self.expire(now)
         reopened = None
         if self.state in (OPEN, FORCED_OPEN) and now >= self.reopen_at:
             reopened = self.transition(Trigger.WAIT_ELAPSED, now, episode=self._new_episode(new_gate))
@@ -227,10 +233,52 @@ class BreakerMachine:
             return Admission(self._take_probe(now, new_gate), expired, reopened)
         return Admission(self.epoch if self.state in (CLOSED, DISABLED) else None, expired, reopened)
 
+    def expire(self, now: float) -> tuple[Expiry, ...]:
+        """Settle the trial calls whose time is over; return what that led to."""
+        return tuple(self._expire_probes(now))
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the next step is a trial call and none is under way."""
+        is_trying = self.episode is not None and bool(self.episode.probes)
+        return self.state in (OPEN, FORCED_OPEN, HALF_OPEN) and not is_trying
+
+    def may_try(self, now: float) -> bool:
+        """Return whether it is time for a trial call and none is under way."""
+        return self.is_waiting and now >= self.reopen_at
+
+    def grant(self, now: float, gate: Gate, token: int, passed: int) -> tuple[Probe, Transition | None]:
+        """Admit the trial call that a fleet has granted; only while the machine `is_waiting` for one.
+
+        Args:
+            now: Monotonic seconds.
+            gate: The gate of an episode for this one call.
+            token: What the fleet knows the call by.
+            passed: How many trial calls of the fleet have succeeded since it opened.
+        """
+        episode = self._new_episode(lambda _: gate)
+        episode.passed = passed
+        reopened = None
+        if self.state is HALF_OPEN:
+            self.episode = episode
+        else:
+            reopened = self.transition(Trigger.WAIT_ELAPSED, now, episode=episode)
+        gate.take()
+        probe = Probe(self.epoch, gate, now, token)
+        episode.probes.append(probe)
+        self.probes += 1
+        return probe, reopened
+
+    def postpone(self, until: float) -> None:
+        """Have the open time, or the wait for another process's trial call, end at another instant."""
+        self.reopen_at = until
+
     def is_full(self, now: float) -> bool:
         """Return whether a half-open machine rejects a call at this instant."""
         episode = self.episode
-        if episode is None or len(episode.probes) < episode.settings.max_probes:
+        if episode is None:
+            return self.state is HALF_OPEN and now < self.reopen_at  # another process makes the trial call
+        if len(episode.probes) < episode.settings.max_probes:
             return False
         return now < episode.probes[0].admitted_at + episode.limit_seconds
 
@@ -320,7 +368,7 @@ class BreakerMachine:
             since: When the new state began, if that was before `now`.
             last_error: Type and message of the failure that opened.
             reason: Why a person forced it.
-            for_seconds: How long a forced opening lasts; None means until a reset.
+            for_seconds: How long a forced opening lasts, None until a reset; or another process's trial call.
             open_seconds: How long another opening lasts; None means as the backoff says.
             episode: The half-open episode that begins.
         """
@@ -351,6 +399,8 @@ class BreakerMachine:
             self.open_seconds = for_seconds or 0.0
             self.opened_at = since
             self.last_error = None
+        elif new is HALF_OPEN and for_seconds is not None:
+            self.reopen_at = now + for_seconds
         elif new is CLOSED or new is DISABLED:
             self.attempt = 0
             self.opened_at = self.last_error = None

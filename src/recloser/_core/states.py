@@ -1,8 +1,8 @@
 """The states of a circuit breaker and the one table that decides which transitions are legal.
 
 `TRANSITIONS[state][trigger]` is the state that follows. What is not in the table cannot happen: there is no way from
-closed to half-open, and an open breaker closes only through a successful trial call or by hand. The diagram in the
-documentation is drawn from this table.
+closed to half-open, and an open breaker closes only through a successful trial call, its own or one of its fleet, or by
+hand. The diagram in the documentation is drawn from this table.
 """
 
 from __future__ import annotations
@@ -49,6 +49,12 @@ class Trigger(StrEnum):
     """`disable()` was called."""
     RESET = "reset"
     """`reset()` was called."""
+    FLEET_OPENED = "fleet_opened"
+    """The fleet opened: other processes saw failures too, or their trial call failed."""
+    FLEET_PROBING = "fleet_probing"
+    """Another process of the fleet makes the trial call."""
+    FLEET_CLOSED = "fleet_closed"
+    """The trial calls of the fleet succeeded."""
 
 
 _BY_HAND = {
@@ -59,17 +65,34 @@ _BY_HAND = {
 
 TRANSITIONS: Mapping[CircuitState, Mapping[Trigger, CircuitState]] = MappingProxyType(
     {
-        CircuitState.CLOSED: MappingProxyType({Trigger.TRIPPED: CircuitState.OPEN, **_BY_HAND}),
-        CircuitState.OPEN: MappingProxyType({Trigger.WAIT_ELAPSED: CircuitState.HALF_OPEN, **_BY_HAND}),
+        CircuitState.CLOSED: MappingProxyType(
+            {Trigger.TRIPPED: CircuitState.OPEN, Trigger.FLEET_OPENED: CircuitState.OPEN, **_BY_HAND}
+        ),
+        CircuitState.OPEN: MappingProxyType(
+            {
+                Trigger.WAIT_ELAPSED: CircuitState.HALF_OPEN,
+                Trigger.FLEET_PROBING: CircuitState.HALF_OPEN,
+                Trigger.FLEET_CLOSED: CircuitState.CLOSED,
+                **_BY_HAND,
+            }
+        ),
         CircuitState.HALF_OPEN: MappingProxyType(
             {
                 Trigger.PROBES_PASSED: CircuitState.CLOSED,
                 Trigger.PROBE_FAILED: CircuitState.OPEN,
                 Trigger.PROBE_TIMED_OUT: CircuitState.OPEN,
+                Trigger.FLEET_OPENED: CircuitState.OPEN,
+                Trigger.FLEET_CLOSED: CircuitState.CLOSED,
                 **_BY_HAND,
             }
         ),
-        CircuitState.FORCED_OPEN: MappingProxyType({Trigger.WAIT_ELAPSED: CircuitState.HALF_OPEN, **_BY_HAND}),
+        CircuitState.FORCED_OPEN: MappingProxyType(
+            {
+                Trigger.WAIT_ELAPSED: CircuitState.HALF_OPEN,
+                Trigger.FLEET_PROBING: CircuitState.HALF_OPEN,
+                **_BY_HAND,
+            }
+        ),
         CircuitState.DISABLED: MappingProxyType(_BY_HAND),
     }
 )

@@ -1,0 +1,114 @@
+"""What a breaker and a fleet of processes have to say to each other: values, and a protocol that the fleet implements.
+
+The breaker's own machine goes on deciding about every call. A fleet moves it along the rows of the table of transitions
+that are the fleet's, and grants the trial calls while it leads. So the closed path and the rejections of an open
+breaker are the same with a fleet as without one, and a fleet that is out of reach leaves a breaker that decides alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from recloser._core.states import TRANSITIONS, CircuitState, Trigger
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from recloser._core.events import Transition
+    from recloser._core.settings import Settings
+
+FOLLOWING = (
+    Trigger.FLEET_OPENED,
+    Trigger.FLEET_PROBING,
+    Trigger.FLEET_CLOSED,
+    Trigger.FORCED_OPEN,
+    Trigger.DISABLED,
+    Trigger.RESET,
+)
+"""What moves a breaker after its fleet, in the order of preference."""
+
+
+class Grant(NamedTuple):
+    """A trial call that the fleet has granted.
+
+    Attributes:
+        token: The generation of the fleet that it is; larger than any before.
+        passed: How many trial calls of the fleet have succeeded since it opened.
+    """
+
+    token: int
+    passed: int
+
+
+class FleetState(NamedTuple):
+    """Where the fleet is.
+
+    Attributes:
+        state: Its state.
+        seconds: Until an open time, another process's trial call or a manual state ends; None if it has no end.
+        attempt: How many times in a row it has opened.
+        reason: What whoever acted by hand gave; None if nobody did.
+    """
+
+    state: CircuitState
+    seconds: float | None
+    attempt: int
+    reason: str | None
+
+
+class Link(Protocol):
+    """The fleet, as one breaker sees it. Nothing here waits but `ask()`, and nothing raises."""
+
+    @property
+    def leads(self) -> bool:
+        """Whether the fleet decides about trial calls: it is in reach, and not closed."""
+        ...
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether a caller of this process waits for a trial call."""
+        ...
+
+    def ask(self) -> Awaitable[Grant | None]:
+        """Ask for the trial call; None if another process makes it, or the fleet does not answer in time."""
+        ...
+
+    def ended(self, token: int) -> None:
+        """Take note that a trial call is over; it counts as released unless `judged()` says more in the same step."""
+        ...
+
+    def judged(self, token: int, *, passed: bool) -> None:
+        """Take note of how a trial call ended that counts; the token is 0 if the fleet has not granted it."""
+        ...
+
+    def counted(self, duration: float) -> None:
+        """Take note of a call that was counted off the closed path, and of how many seconds it took."""
+        ...
+
+    def noted(self, transition: Transition) -> None:
+        """Take note of a transition that the breaker made by itself."""
+        ...
+
+    def spread(self, open_seconds: float) -> float:
+        """Return by how many seconds an open time is made longer, so that processes without a fleet do not meet."""
+        ...
+
+    def check(self, settings: Settings) -> None:
+        """Refuse settings that a fleet can't keep.
+
+        Raises:
+            ValueError: The message names the setting, its value and the range.
+        """
+        ...
+
+
+def way(old: CircuitState, new: CircuitState) -> tuple[Trigger, ...]:
+    """Return the shortest way along the transition table by which a breaker follows its fleet."""
+    ways: dict[CircuitState, tuple[Trigger, ...]] = {old: ()}
+    for state in (queue := [old]):
+        for trigger in FOLLOWING:
+            following = TRANSITIONS[state].get(trigger)
+            if following is not None and following not in ways:
+                ways[following] = (*ways[state], trigger)
+                queue.append(following)
+    return ways[new]
