@@ -67,14 +67,16 @@ class Definitions:
 
     Args:
         options: The defaults.
+        check: Refuses settings by a ValueError; None accepts all.
 
     Raises:
         TypeError: An option is unknown, or of the wrong type.
-        ValueError: An option is out of its range.
+        ValueError: An option is out of its range, or refused by the check.
     """
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
-        settings = Settings().changed(dict(options))
+    def __init__(self, options: Mapping[str, Any], check: Callable[[Settings], None] | None = None) -> None:
+        self._check = check
+        settings = self._changed(Settings(), options)
         self.default = Definition(self, settings, settings)
         self._shared: dict[tuple[Settings, Settings, frozenset[str]], Definition] = {}
 
@@ -82,13 +84,13 @@ class Definitions:
         """Return the definition of the defaults with some options in their place."""
         if not options:
             return self.default
-        settings = self.default.settings.changed(dict(options))
+        settings = self._changed(self.default.settings, options)
         return self._share(Definition(self, settings, settings, named_fields(options)))
 
     def revised(self, definition: Definition, current: Settings, options: Mapping[str, Any]) -> Definition:
         """Return the definition of a breaker that goes from its current settings to some with these options."""
         own = definition.own | _set_by_hand(definition.settings, current) | named_fields(options)
-        return Definition(self, definition.first, current.changed(dict(options)), own)
+        return Definition(self, definition.first, self._changed(current, options), own)
 
     def change_defaults(self, options: Mapping[str, Any]) -> None:
         """Take other defaults.
@@ -97,7 +99,7 @@ class Definitions:
             TypeError: An option is unknown, or of the wrong type.
             ValueError: An option is out of its range.
         """
-        settings = self.default.settings.changed(dict(options))
+        settings = self._changed(self.default.settings, options)
         self.default = Definition(self, settings, settings)
         self._shared.clear()
 
@@ -125,6 +127,12 @@ class Definitions:
         if not own:
             return new
         return self._share(Definition(self, definition.first, _with(new.settings, current, own), new.own | own))
+
+    def _changed(self, settings: Settings, options: Mapping[str, Any]) -> Settings:
+        changed = settings.changed(dict(options))
+        if self._check is not None:
+            self._check(changed)
+        return changed
 
     def _share(self, definition: Definition) -> Definition:
         """Return the definition that is shared by all that say the same."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
     from typing import Self, Unpack
 
+    from recloser._core.settings import Settings
     from recloser._delivery import Kinds
     from recloser._registry.config import Configuration
     from recloser._registry.definitions import Options
@@ -47,6 +48,18 @@ class Follower(Protocol):
 
     def enter(self, breaker: CircuitBreaker) -> None:
         """Take note of a breaker; perhaps not for the first time."""
+        ...
+
+
+class Fleet(Protocol):
+    """What lets breakers share their state with those of other processes, as a registry sees it."""
+
+    def join(self, breaker: CircuitBreaker) -> None:
+        """Let a breaker share its state; raise ValueError if it can't."""
+        ...
+
+    def check(self, settings: Settings) -> None:
+        """Refuse settings that can't be shared, by a ValueError."""
         ...
 
 
@@ -67,11 +80,13 @@ class BreakerRegistry:
         max_breakers: How many breakers the registry keeps, >= 1; those that somebody else holds do not count. Only if
             all are forced, disabled or making a trial call are more kept, which is logged once: no call is refused.
         clock: Monotonic seconds, for the breakers that the registry makes.
+        fleet: A `recloser.fleet.RedisFleet`, through which all breakers of the registry share their state with those of
+            the same names in other processes. Then `max_probes` is 1, and names have at most 200 bytes in UTF-8.
         **defaults: Settings of `CircuitBreaker` for the breakers that the registry makes.
 
     Raises:
         TypeError: An argument is unknown, or of the wrong type.
-        ValueError: An argument is out of its range.
+        ValueError: An argument is out of its range, or can't be kept by the fleet.
     """
 
     def __init__(
@@ -79,6 +94,7 @@ class BreakerRegistry:
         *,
         max_breakers: int = 10_000,
         clock: Callable[[], float] = time.monotonic,
+        fleet: Fleet | None = None,
         **defaults: Unpack[Options],
     ) -> None:
         if not callable(clock):
@@ -86,7 +102,12 @@ class BreakerRegistry:
         self._shelf = Shelf(checks.count("max_breakers", max_breakers))
         self._recent = self._shelf.recent
         self._clock = clock
-        self._definitions = Definitions(defaults)
+        if fleet is not None and not (
+            callable(getattr(fleet, "join", None)) and callable(getattr(fleet, "check", None))
+        ):
+            raise TypeError(f"fleet must be a fleet such as recloser.fleet.RedisFleet(url), not {fleet!r}")
+        self._fleet = fleet
+        self._definitions = Definitions(defaults, None if fleet is None else fleet.check)
         self._configured: dict[str, Definition] = {}
         self._groups: dict[str, Definition] = {}
         self._relay = Relay(self._shelf)
@@ -94,7 +115,11 @@ class BreakerRegistry:
 
     @classmethod
     def from_config(
-        cls, source: Mapping[str, Any] | str | os.PathLike[str], *, clock: Callable[[], float] = time.monotonic
+        cls,
+        source: Mapping[str, Any] | str | os.PathLike[str],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        fleet: Fleet | None = None,
     ) -> Self:
         """Return a registry that is configured by a mapping or a TOML file.
 
@@ -106,6 +131,7 @@ class BreakerRegistry:
         Args:
             source: A mapping, or the path of a TOML file.
             clock: Monotonic seconds.
+            fleet: As of the class.
 
         Raises:
             OSError: The file can't be read.
@@ -113,7 +139,7 @@ class BreakerRegistry:
             ValueError: A key is unknown, a value out of its range, or the file no TOML.
         """
         found = read_configuration(source)
-        registry = cls(clock=clock, max_breakers=found.max_breakers, **found.defaults)
+        registry = cls(clock=clock, fleet=fleet, max_breakers=found.max_breakers, **found.defaults)
         registry._groups |= {name: registry._definitions.of(options) for name, options in found.groups.items()}
         registry._configured |= {name: registry._definitions.of(options) for name, options in found.breakers.items()}
         for name in found.breakers:
@@ -158,12 +184,14 @@ class BreakerRegistry:
 
         Raises:
             TypeError: It is no breaker.
-            ValueError: Its name is taken by another one.
+            ValueError: Its name is taken by another one, or it can't join the registry's fleet.
         """
         if not isinstance(breaker, CircuitBreaker):
             raise TypeError(f"breaker must be a CircuitBreaker, not {breaker!r}")
         name = breaker.name
         is_taken = name in self._configured and self.get(name) is not breaker
+        if not is_taken and self._fleet is not None and self.get(name) in {None, breaker}:
+            self._fleet.join(breaker)
         if is_taken or self._shelf.put(breaker) is not breaker:
             raise ValueError(f"the name {name!r} is taken by another circuit breaker of this registry")
         self._introduce(breaker)
@@ -358,6 +386,8 @@ class BreakerRegistry:
             definition = self._configured.get(name, definition)
             breaker = CircuitBreaker._of(name, definition.settings, self._clock)
             breaker._definition = definition
+            if self._fleet is not None:
+                self._fleet.join(breaker)
             breaker = self._shelf.put(breaker)
             self._introduce(breaker)
         return breaker

@@ -4,6 +4,7 @@
 """
 
 from recloser.errors import FleetError, FleetStoreError
+from recloser.fleet._fleet import Fleet, RedisFleet
 from recloser.fleet._memory import InMemoryStore
 from recloser.fleet._operations import (
     Acquire,
@@ -40,6 +41,7 @@ __all__ = [
     "AnyOperation",
     "Code",
     "Control",
+    "Fleet",
     "FleetError",
     "FleetPolicy",
     "FleetRule",
@@ -49,6 +51,7 @@ __all__ = [
     "InMemoryStore",
     "Marks",
     "Message",
+    "RedisFleet",
     "RedisStore",
     "Renew",
     "Reply",

@@ -1,0 +1,518 @@
+"""One breaker's place in the fleet: what is known of the fleet's state, and what is to be told to the store.
+
+Nothing in here waits for the store. The breaker leaves word (`ended`, `judged`, `counted`, `noted`), the worker fetches
+what follows from it as errands (`work`, `poll`), and their replies, like the messages of other workers, move the
+breaker (`learn`). A caller that asks for a trial call waits for an event of its own, so that it may be cancelled at any
+time: a grant that nobody waits for any more is given back.
+
+Rules:
+
+- A state is believed if its generation is larger than the known one. While a trial call is asked for, word that one is
+  under way is put aside: it may be our own.
+- A trial call that was granted has its token here until it is over, and is fenced off by any larger generation.
+- What a person did to this breaker alone, by its own `force_open()` or `disable()`, holds until its `reset()`.
+- Reports keep their numbers until they are acknowledged, and are made again with the same ones after a failure.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import ref
+
+import anyio
+
+from recloser._core.fleet import FleetState, Grant
+from recloser._core.machine import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, OPEN
+from recloser._core.states import Trigger
+from recloser._delivery import log
+from recloser.fleet._errand import Errand, nothing
+from recloser.fleet._operations import Acquire, Renew, Report, Result, Sync, Vote
+from recloser.fleet._policies import policy_of
+from recloser.fleet._reference import OTHER_VERSION
+from recloser.fleet._reporting import Reporting
+from recloser.fleet._values import MANUAL, Code, SharedState, TrialResult
+
+if TYPE_CHECKING:
+    from recloser._core.events import Transition
+    from recloser._core.settings import Settings
+    from recloser._member import Member
+    from recloser.fleet._errand import Office
+    from recloser.fleet._reporting import Pending
+    from recloser.fleet._values import FleetPolicy, Reply
+
+
+class Petition:
+    """A caller that waits for the answer to its asking for a trial call."""
+
+    __slots__ = ("answered", "grant", "is_abandoned", "is_sent")
+
+    def __init__(self) -> None:
+        self.answered = anyio.Event()
+        self.grant: Grant | None = None
+        self.is_sent = False
+        self.is_abandoned = False
+
+    def answer(self, grant: Grant | None) -> None:
+        """Answer it."""
+        self.grant = grant
+        self.answered.set()
+
+
+class Ended(NamedTuple):
+    """How a trial call ended that the fleet had granted.
+
+    Attributes:
+        token: What the fleet knows it by.
+        result: How it ended.
+        is_proof: Whether the breaker had closed by itself before: this one call closes the fleet too.
+    """
+
+    token: int
+    result: TrialResult
+    is_proof: bool = False
+
+
+class Membership:
+    """The link between a breaker and its fleet; the breaker holds it, and it does not hold the breaker.
+
+    Args:
+        breaker: The breaker.
+        office: The worker.
+    """
+
+    def __init__(self, breaker: Member, office: Office) -> None:
+        self.name = breaker._name
+        self._breaker = ref(breaker)
+        self._office = office
+        self._settings = breaker._machine.settings
+        self.shared = SharedState()
+        self._received = 0.0
+        self._is_overridden = False
+        self._is_damaged = False
+        self._told_problem: str | None = None
+        self._petition: Petition | None = None
+        self._is_acquiring = False
+        self._put_aside: SharedState | None = None
+        self._token = 0
+        self._result: Ended | None = None
+        self._votes = False
+        self._proves = False
+        self._syncs = False
+        self._realigns = False
+        self._reporting = Reporting(breaker._machine, office.next_sequence)
+
+    # As the breaker sees it
+
+    @property
+    def leads(self) -> bool:
+        """Whether the fleet decides about trial calls: it is in reach, and not closed."""
+        office = self._office
+        is_led = self.shared.state in {OPEN, HALF_OPEN, FORCED_OPEN} and not (self._is_overridden or self._is_damaged)
+        return is_led and office.is_up and office.is_here
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether a caller of this process waits for a trial call."""
+        return self._petition is not None
+
+    async def ask(self) -> Grant | None:
+        """Ask for the trial call; None if another process makes it, or the fleet does not answer in time.
+
+        Cancelled, it gives back what may still be granted.
+        """
+        petition = self._petition = Petition()
+        self._office.touch(self, urgent=True)
+        is_kept = False
+        try:
+            with anyio.move_on_after(self._office.op_timeout_seconds):
+                await petition.answered.wait()
+            is_kept = petition.grant is not None and petition.grant.token == self._token
+            return petition.grant if is_kept else None
+        finally:
+            petition.is_abandoned = True
+            if petition.grant is not None and not is_kept:
+                self.ended(petition.grant.token)
+            self._petition = None
+
+    def ended(self, token: int) -> None:
+        """Take note that a trial call is over; it counts as released unless `judged()` says more in the same step."""
+        if token and token == self._token:
+            self._token = 0
+            self._result = Ended(token, TrialResult.RELEASED)
+            self._office.touch(self, urgent=True)
+
+    def judged(self, token: int, *, passed: bool) -> None:
+        """Take note of how a trial call ended that counts; the token is 0 if the fleet has not granted it."""
+        if self._result is not None and self._result.token == token:
+            self._result = Ended(token, TrialResult.SUCCEEDED if passed else TrialResult.FAILED)
+
+    def counted(self, duration: float) -> None:
+        """Take note of a call that was counted off the closed path, and of how many seconds it took."""
+        if self._reporting.counts:
+            self._reporting.counted(duration)
+            self._office.touch(self, urgent=False)
+
+    def noted(self, transition: Transition) -> None:
+        """Take note of a transition that the breaker made by itself."""
+        trigger = transition.cause.trigger
+        if trigger is Trigger.FORCED_OPEN or trigger is Trigger.DISABLED:
+            self._is_overridden = True
+        elif transition.new is OPEN and self.shared.state is CLOSED:
+            self._votes = True
+            self._office.touch(self, urgent=True)
+        elif transition.new is CLOSED:
+            self._restart()
+            if self._is_overridden or trigger is Trigger.RESET:
+                self._is_overridden, self._realigns = False, True
+                self._office.touch(self, urgent=True)
+
+    def spread(self, open_seconds: float) -> float:
+        """Return by how many seconds an open time is made longer, so that processes without a fleet do not meet."""
+        return 0.0 if self._office.is_up else self._office.fraction() * open_seconds / 2
+
+    def check(self, settings: Settings) -> None:
+        """Refuse settings that a fleet can't keep.
+
+        Raises:
+            ValueError: The message names the setting, its value and the range.
+        """
+        check_settings(settings)
+
+    # As the worker sees it
+
+    @property
+    def breaker(self) -> Member | None:
+        """The breaker, None if it is gone."""
+        return self._breaker()
+
+    @property
+    def holds(self) -> bool:
+        """Whether this process makes the trial call."""
+        return bool(self._token)
+
+    @property
+    def has_work(self) -> bool:
+        """Whether `work()` has something to do."""
+        return self.is_urgent or self._reporting.has_work
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether `work()` has something to do that can't wait."""
+        petition = self._petition
+        is_asked = petition is not None and not petition.is_sent
+        wants = self._result or is_asked or self._proves or self._votes or self._realigns or self._syncs
+        return bool(wants)
+
+    def work(self, now: float) -> list[Errand]:
+        """Return what is to be told to the store now: nothing else of this breaker goes into the same batch."""
+        breaker = self.breaker
+        if self._realigns:
+            self._realigns = False
+            self._drive()
+        if self._result is not None:
+            return [self._tell_result(self._result)]
+        if breaker is None:
+            return []
+        errand = self._next(breaker)
+        return self._report(breaker, now, with_successes=False) if errand is None else [errand]
+
+    def _next(self, breaker: Member) -> Errand | None:
+        """Return what can't wait, the most pressing first."""
+        state = breaker._machine.state
+        if self._petition is not None and not self._petition.is_sent:
+            self._petition.is_sent = True
+            return self._acquire(self._petition)
+        if self._proves:
+            self._proves = False
+            if state is CLOSED:
+                return self._acquire(None)
+        if self._votes:
+            self._votes = False
+            if state in {OPEN, HALF_OPEN} and self.shared.state is CLOSED:
+                return self._vote(breaker)
+        if self._syncs:
+            self._syncs = False
+            return self.sync()
+        return None
+
+    def poll(self, now: float) -> list[Errand]:
+        """Return what is told to the store from time to time: calls to report, else a question for the state."""
+        breaker = self.breaker
+        if breaker is None:
+            return []
+        self._reporting.remember(breaker._machine, now)
+        return self._report(breaker, now, with_successes=True) or [self.sync()]
+
+    def join(self) -> None:
+        """Have the state asked for: the breaker is new."""
+        self._syncs = True
+        self._office.touch(self, urgent=True)
+
+    def sync(self) -> Errand:
+        """Return the question for the state."""
+        return Errand(Sync(name=self.name, known=self.known()), self.take, nothing)
+
+    def renewal(self, token: int) -> Errand | None:
+        """Return the errand that extends a lease; None if its trial call is over."""
+        breaker = self.breaker
+        if token != self._token:
+            return None
+        if breaker is None or not breaker._is_trying(token):
+            self.ended(token)
+            return None
+        renew = Renew(**self._common(), not_after_us=self._office.not_after_us(), token=token)
+        return Errand(renew, self.take, nothing)
+
+    def learn(self, shared: SharedState) -> None:
+        """Take note of the fleet's state, if it is news, and follow it."""
+        if shared.generation < self.shared.generation:
+            return
+        if self._is_acquiring and shared.state is HALF_OPEN:
+            self._put_aside = shared
+            return
+        is_news = shared.generation > self.shared.generation
+        self.shared = shared
+        self._received = self._office.now()
+        if self._token and shared.generation > self._token:
+            self._token = 0
+        breaker = self.breaker
+        is_there = breaker is not None and breaker._machine.state is shared.state
+        if is_news or (is_there and shared.state in {OPEN, HALF_OPEN}):
+            self._drive()
+
+    def farewell(self) -> list[Errand]:
+        """Return what the store is told before the worker stops: how the last trial call ended, or that it is free."""
+        self.ended(self._token)
+        return [] if self._result is None else [self._tell_result(self._result)]
+
+    def meet(self, reply: Reply, now: float) -> None:
+        """Take the first reply after the store was out of reach, and settle what came apart meanwhile."""
+        breaker = self.breaker
+        known = self.shared.generation
+        self.take(reply)
+        if breaker is None or self._is_damaged:
+            return
+        self._reporting.remember(breaker._machine, now)
+        self._reporting.send_again(self.shared.generation, now)
+        local, shared = breaker._machine.state, self.shared
+        if shared.state is CLOSED:
+            self._votes = local in {OPEN, HALF_OPEN}
+        elif shared.generation == known and local is CLOSED and shared.state not in MANUAL and not self._left_us():
+            self._proves = True
+        elif shared.generation == known and local is not shared.state:
+            self._drive()
+        if self._token:
+            self._office.keep(self, self._token, self._longest_trial(breaker))
+        if self.has_work:
+            self._office.touch(self, urgent=True)
+
+    def degrade(self) -> None:
+        """Take note that the store is out of reach."""
+        self._is_acquiring, self._put_aside = False, None
+        if self._petition is not None:
+            self._petition.answer(None)
+        breaker = self.breaker
+        if breaker is not None and self.shared.state in {OPEN, HALF_OPEN} and not self._is_overridden:
+            breaker._delay(self.spread(breaker._machine.open_seconds))
+
+    # Errands
+
+    def _tell_result(self, ended: Ended) -> Errand:
+        self._result = None
+        common = self._common()
+        if ended.is_proof:
+            common["policy"] = replace(common["policy"], success_threshold=1)
+
+        def failed() -> None:
+            if self._result is None and self.shared.generation <= ended.token:
+                self._result = ended
+
+        return Errand(Result(**common, token=ended.token, result=ended.result), self.take, failed)
+
+    def _acquire(self, petition: Petition | None) -> Errand:
+        """Ask for the trial call: for a caller, or to tell of one that succeeded while the store was out of reach."""
+        self._is_acquiring = True
+
+        def done(reply: Reply) -> None:
+            self._is_acquiring = False
+            granted = reply.code is Code.DONE and reply.shared.generation > self.shared.generation
+            if granted:
+                self.shared, self._received = reply.shared, self._office.now()
+                self._token = reply.shared.generation
+            else:
+                self.take(reply)
+            aside, self._put_aside = self._put_aside, None
+            if aside is not None and aside.generation > self.shared.generation:
+                self.learn(aside)
+            if petition is None:
+                self._prove()
+            elif not granted or petition.is_abandoned or not self._token:
+                self.ended(self._token if granted else 0)
+                petition.answer(None)
+            else:
+                self._hand_over(petition, reply.shared.passed)
+
+        def failed() -> None:
+            self._is_acquiring = False
+            if petition is not None:
+                petition.answer(None)
+
+        return Errand(Acquire(**self._common(), not_after_us=self._office.not_after_us()), done, failed)
+
+    def _hand_over(self, petition: Petition, passed: int) -> None:
+        """Hand the trial call to the caller who asked for it."""
+        breaker = self.breaker
+        if breaker is not None:
+            self._office.keep(self, self._token, self._longest_trial(breaker))
+        petition.answer(Grant(self._token, passed))
+
+    def _prove(self) -> None:
+        """Tell of a trial call that succeeded here, if the fleet lets us."""
+        token, self._token = self._token, 0
+        if token:
+            self._result = Ended(token, TrialResult.SUCCEEDED, is_proof=True)
+            self._office.touch(self, urgent=True)
+
+    def _vote(self, breaker: Member) -> Errand:
+        generation = self.shared.generation
+        vote = Vote(
+            **self._common(breaker._machine.open_seconds),
+            not_after_us=self._office.not_after_us(),
+            worker=self._office.identity,
+            closed_generation=generation,
+        )
+
+        def done(reply: Reply) -> None:
+            self.take(reply)
+            if reply.code is Code.TOO_LATE or (reply.code is Code.REFUSED and reply.shared.state is CLOSED):
+                self._votes = True
+                self._office.touch(self, urgent=False)
+
+        def failed() -> None:
+            self._votes = True
+
+        return Errand(vote, done, failed)
+
+    def _report(self, breaker: Member, now: float, *, with_successes: bool) -> list[Errand]:
+        machine = breaker._machine
+        if self.shared.state is not CLOSED or machine.state is not CLOSED:
+            return []
+        self._reporting.draw(machine, self.shared.generation, now, with_successes=with_successes)
+        return [self._errand_of(breaker, pending) for pending in self._reporting.take()]
+
+    def _errand_of(self, breaker: Member, pending: Pending) -> Errand:
+        machine = breaker._machine
+        report = Report(
+            **self._common(machine.settings.backoff.open_seconds(1, machine.random)),
+            not_after_us=self._office.not_after_us(),
+            worker=self._office.identity,
+            closed_generation=pending.closed_generation,
+            rule=pending.tally.rule,
+            sequence=pending.sequence,
+            marked=pending.draw.marked,
+            total=pending.draw.total,
+        )
+
+        def done(reply: Reply) -> None:
+            self.take(reply)
+            if reply.code is Code.TOO_LATE:
+                self._reporting.send_again(self.shared.generation, self._office.now())
+            else:
+                self._reporting.acknowledge(pending)
+            if self.has_work:
+                self._office.touch(self, urgent=False)
+
+        return Errand(report, done, nothing)
+
+    # What is known
+
+    def take(self, reply: Reply) -> None:
+        """Take note of what a reply says."""
+        if reply.code is Code.DAMAGED:
+            self._is_damaged = reply.problem == OTHER_VERSION
+            if reply.problem != self._told_problem:
+                self._told_problem = reply.problem
+                what = (
+                    "it decides alone meanwhile" if self._is_damaged else "the fleet goes on with what its workers know"
+                )
+                message = "Circuit breaker %r: what the fleet's store holds of it can't be used: %s; %s"
+                log(logging.WARNING, message, self.name, reply.problem, what)
+            return
+        self._is_damaged = False
+        if reply.code is Code.IMPLAUSIBLE:
+            message = "Circuit breaker %r: the generation known here lies in the store's future; it is forgotten"
+            log(logging.WARNING, message, self.name)
+            self.shared = SharedState()
+            self._received = self._office.now()
+            self._token = 0
+        self.learn(reply.shared)
+
+    def known(self) -> SharedState:
+        """Return what is known, with the time that is left now."""
+        left = self._left_us()
+        return self.shared if left is None or not self.shared.remaining_us else replace(self.shared, remaining_us=left)
+
+    def _left_us(self) -> int | None:
+        """Return the microseconds until the fleet's state ends; None if it has no end."""
+        if self.shared.remaining_us is None:
+            return None
+        elapsed = max(0.0, self._office.now() - self._received)
+        return max(0, self.shared.remaining_us - round(elapsed * 1_000_000))
+
+    def _common(self, open_seconds: float | None = None) -> dict[str, Any]:
+        """Return what all operations of this breaker carry."""
+        return {"name": self.name, "known": self.known(), "policy": self._policy(open_seconds)}
+
+    def _policy(self, open_seconds: float | None) -> FleetPolicy:
+        breaker, office = self.breaker, self._office
+        if breaker is not None:
+            machine = breaker._machine
+            self._settings = machine.settings
+            if open_seconds is None:
+                open_seconds = machine.open_seconds or machine.settings.backoff.open_seconds(1, machine.random)
+        return policy_of(self._settings, open_seconds or 0.0, quorum=office.quorum, lease_seconds=office.lease_seconds)
+
+    # Moving the breaker
+
+    def _drive(self) -> None:
+        """Have the breaker follow the fleet."""
+        breaker, shared = self.breaker, self.shared
+        if breaker is None or self._is_overridden or not self._office.is_up:
+            return
+        if shared.state is HALF_OPEN and shared.generation == self._token:
+            return
+        if shared.state is CLOSED and breaker._machine.state is CLOSED and not shared.reason:
+            return
+        left = self._left_us()
+        reason = None
+        if shared.reason or shared.author or shared.state in MANUAL:
+            author = f" ({shared.author})" if shared.author else ""
+            reason = " ".join(f"{shared.reason or 'no reason given'}{author}".split())
+        seconds = None if left is None else left / 1_000_000
+        breaker._follow(FleetState(shared.state, seconds, shared.trips, reason))
+        if shared.state in {CLOSED, DISABLED}:
+            self._restart()
+
+    def _restart(self) -> None:
+        breaker = self.breaker
+        if breaker is not None:
+            self._reporting.restart(breaker._machine)
+
+    @staticmethod
+    def _longest_trial(breaker: Member) -> float:
+        machine = breaker._machine
+        return machine.settings.probe_limit(machine.open_seconds)
+
+
+def check_settings(settings: Settings) -> None:
+    """Refuse settings that a fleet can't keep.
+
+    Raises:
+        ValueError: The message names the setting, its value and the range.
+    """
+    if settings.max_probes > 1:
+        raise ValueError(
+            f"max_probes must be 1 in a fleet, which makes one trial call at a time, not {settings.max_probes}"
+        )

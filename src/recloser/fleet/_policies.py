@@ -1,0 +1,76 @@
+"""What a breaker's settings mean to a fleet: the numbers of its policy, and the rules that are counted together.
+
+Rules over a time window are evaluated on the sums of all workers. All others vote: each worker's own rule decides, and
+opens that worker. A worker that an aggregated rule opened by its own calls alone votes too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from recloser._core.backoff import ExponentialBackoff
+from recloser._core.trip import AnyOf, FailureCount, FailureRate, SlowCallRate
+from recloser._core.windows import TimeWindow
+from recloser.fleet._values import MOST_BUCKETS, FleetPolicy, FleetRule, Marks, microseconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from recloser._core.settings import Settings
+
+
+class CountedRule(NamedTuple):
+    """A rule that the fleet counts together.
+
+    Attributes:
+        rule: As the store knows it.
+        slow_call_seconds: A call longer than this is marked; None where failures are.
+    """
+
+    rule: FleetRule
+    slow_call_seconds: float | None
+
+
+def counted_rules(settings: Settings) -> tuple[CountedRule, ...]:
+    """Return the parts of the trip rule that look at a time window."""
+    return tuple(_counted_rules(settings))
+
+
+def _counted_rules(settings: Settings) -> Iterator[CountedRule]:
+    trip_when = settings.trip_when
+    for part in trip_when.rules if isinstance(trip_when, AnyOf) else (trip_when,):
+        window = getattr(part, "window", None)
+        if not isinstance(window, TimeWindow):
+            continue
+        length, buckets = microseconds(window.seconds), min(window.buckets, MOST_BUCKETS)
+        if isinstance(part, FailureCount):
+            yield CountedRule(FleetRule(window_us=length, buckets=buckets, count=part.failures), None)
+        elif isinstance(part, FailureRate):
+            rule = FleetRule(window_us=length, buckets=buckets, rate=part.rate, minimum_calls=part.minimum_calls)
+            yield CountedRule(rule, None)
+        elif isinstance(part, SlowCallRate):
+            rule = FleetRule(
+                marks=Marks.SLOW_CALLS,
+                window_us=length,
+                buckets=buckets,
+                rate=part.rate,
+                minimum_calls=part.minimum_calls,
+            )
+            yield CountedRule(rule, part.slow_call_seconds)
+
+
+def policy_of(settings: Settings, open_seconds: float, *, quorum: int, lease_seconds: float) -> FleetPolicy:
+    """Return the policy of a breaker for an operation that may open the fleet for the given time.
+
+    The breaker computes each open time itself, by its backoff and the number of attempts, which the fleet shares.
+    """
+    backoff = settings.backoff
+    longest = backoff.maximum_seconds if isinstance(backoff, ExponentialBackoff) else backoff.seconds
+    open_us = microseconds(open_seconds)
+    return FleetPolicy(
+        open_us=open_us,
+        max_open_us=max(open_us, microseconds(longest)),
+        lease_us=max(1, microseconds(lease_seconds)),
+        quorum=quorum,
+        success_threshold=settings.success_threshold,
+    )

@@ -1,0 +1,334 @@
+"""The worker of a process: its tasks at the store, for all breakers of the fleet.
+
+A session lasts as long as the store is in reach: a connection and a subscription stand, every breaker's state has been
+asked for, and three tasks run.
+
+- The reader follows the messages of other workers.
+- The poller asks for every breaker's state once per poll interval, which repairs what messages were lost.
+- The flusher fetches what breakers want to be told. What is urgent (votes, trial calls and their results) goes at once,
+  with reports on the way: the first at once, then two per 50 ms on average. At most two batches are on their way.
+
+Whatever fails ends the session. Then each breaker decides alone, and connecting is tried again, after a random time of
+at most 50 ms, 100 ms and so on up to 2 s ("full jitter": Brooker, Exponential Backoff And Jitter, 2015).
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
+
+import anyio
+from anyio import TASK_STATUS_IGNORED
+
+from recloser._delivery import log
+from recloser._gate import Bell, running_token
+from recloser.errors import FleetStoreError
+from recloser.fleet._values import new_worker_id
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+    from random import Random
+
+    from anyio.abc import TaskGroup, TaskStatus
+
+    from recloser.fleet._errand import Client, Errand
+    from recloser.fleet._membership import Membership
+    from recloser.fleet._values import Message, Reply
+    from recloser.fleet.store import FleetStore
+
+BATCH = 100
+"""Operations in one round trip; more would hold up what is urgent."""
+MOST_ON_THEIR_WAY = 2
+FIRST_RETRY_SECONDS = 0.05
+LONGEST_RETRY_SECONDS = 2.0
+MOST_DOUBLINGS = 10
+BATCHES_AT_ONCE = 5
+SPREAD_SECONDS = 1.0
+"""Over how long the questions of many breakers are spread, so that a store that is back is not run over."""
+STOPPED = "not running"
+
+
+class Worker:
+    """The tasks of one process.
+
+    Args:
+        quorum: Distinct workers with evidence that open the fleet.
+        lease_seconds: How long a trial call is exclusive without being renewed.
+        poll_seconds: How often each breaker's state is asked for.
+        report_gap_seconds: Least time between two batches of reports, on average.
+        random: Source of all jitter.
+    """
+
+    def __init__(
+        self, *, quorum: int, lease_seconds: float, poll_seconds: float, report_gap_seconds: float, random: Random
+    ) -> None:
+        self.quorum = quorum
+        self.lease_seconds = lease_seconds
+        self._poll_seconds = poll_seconds
+        self._gap = report_gap_seconds
+        self._random = random
+        self._sequence = itertools.count(1)
+        self.memberships: WeakValueDictionary[str, Membership] = WeakValueDictionary()
+        self.identity = new_worker_id()
+        self.is_up = False
+        self.problem: str | None = STOPPED
+        self.store_operations = 0
+        self._store: FleetStore | None = None
+        self._token: object = None
+        self._group: TaskGroup | None = None
+        self._touched: deque[Client] = deque()
+        self._is_urgent = False
+        self._bell: Bell | None = None
+        self._server_ahead_us: int | None = None
+        self._slots = MOST_ON_THEIR_WAY
+        self._begun: Callable[[], None] | None = None
+        self._is_stopping = False
+
+    # As memberships see it
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the caller runs in the worker's event loop."""
+        return self._token is not None and running_token() == self._token
+
+    @property
+    def op_timeout_seconds(self) -> float:
+        """Longest wait for the store in seconds."""
+        return 0.0 if self._store is None else self._store.op_timeout_seconds
+
+    def now(self) -> float:
+        """Return the seconds of the event loop's clock."""
+        return anyio.current_time()
+
+    def not_after_us(self) -> int:
+        """Return the instant of the server's clock at which a caller gives up who asks now; 0 if it is not known."""
+        if self._server_ahead_us is None:
+            return 0
+        return max(0, round((self.now() + self.op_timeout_seconds) * 1_000_000) + self._server_ahead_us)
+
+    def next_sequence(self) -> int:
+        """Return a number larger than any before."""
+        return next(self._sequence)
+
+    def fraction(self) -> float:
+        """Return a random number from 0 to 1."""
+        return self._random.random()
+
+    def touch(self, client: Client, *, urgent: bool) -> None:
+        """Have the work of a breaker fetched soon, or at once; for any thread."""
+        if not self.is_up:
+            return
+        self._touched.append(client)
+        self._is_urgent = self._is_urgent or urgent
+        self._ring()
+
+    def keep(self, client: Client, token: int, seconds: float) -> None:
+        """Renew a lease as long as its trial call is under way, at most for the given time."""
+        if self._group is not None:
+            self._group.start_soon(self._keep, client, token, seconds)
+
+    # Life
+
+    async def run(self, store: FleetStore, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Work until cancelled: session after session, and on its own in between.
+
+        Args:
+            store: Where the state is shared.
+            task_status: Told after the first session has begun, or has failed to.
+        """
+        self._store = store
+        self._token = running_token()
+        self.identity = new_worker_id()
+        self._begun = task_status.started
+        self._is_stopping = False
+        attempts = 0
+        try:
+            while True:
+                try:
+                    await self._session(store)
+                except* FleetStoreError as group:
+                    attempts = 0 if self.is_up else attempts
+                    self._degrade(_told(group))
+                self._begin()
+                longest = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2**attempts)
+                attempts = min(attempts + 1, MOST_DOUBLINGS)
+                await anyio.sleep(self.fraction() * longest)
+        finally:
+            self._degrade(STOPPED)
+            self._store = self._token = None
+
+    def _begin(self) -> None:
+        begun, self._begun = self._begun, None
+        if begun is not None:
+            begun()
+
+    async def _session(self, store: FleetStore) -> None:
+        await store.connect()
+        async with store.subscribe() as messages, anyio.create_task_group() as group:
+            self._group = group
+            self._slots = MOST_ON_THEIR_WAY
+            try:
+                await self._meet(store)
+                self._begin()
+                group.start_soon(self._read, messages)
+                group.start_soon(self._poll, store)
+                await self._flush(store, group)
+            finally:
+                self._group = None
+
+    async def _meet(self, store: FleetStore) -> None:
+        """Ask for the state of every breaker, and settle what came apart while the store was out of reach."""
+        batches = list(self._batches())
+        for index, batch in enumerate(batches):
+            if index >= BATCHES_AT_ONCE:
+                await anyio.sleep(SPREAD_SECONDS / len(batches) * 2 * self.fraction())
+            replies = await self._execute(store, [membership.sync() for membership in batch])
+            self._rise()
+            for membership, reply in zip(batch, replies, strict=True):
+                membership.meet(reply, self.now())
+        self._rise()
+        for membership in tuple(self.memberships.values()):
+            if membership.has_work:
+                self.touch(membership, urgent=True)
+
+    def _rise(self) -> None:
+        if not self.is_up:
+            self.is_up, self.problem = True, None
+            log(logging.INFO, "The fleet's store is in reach; breakers share their state")
+
+    def _degrade(self, problem: str) -> None:
+        """Let each breaker decide alone."""
+        was_up, self.is_up = self.is_up, False
+        problem = STOPPED if self._is_stopping else problem
+        if problem not in {self.problem, STOPPED}:
+            log(logging.WARNING, "The fleet's store is out of reach, and breakers decide alone: %s", problem)
+        self.problem = problem
+        self._touched.clear()
+        if was_up:
+            for membership in tuple(self.memberships.values()):
+                membership.degrade()
+
+    # Tasks of a session
+
+    async def _read(self, messages: AsyncIterator[Message]) -> None:
+        async for message in messages:
+            membership = self.memberships.get(message.name)
+            if membership is not None:
+                membership.learn(message.shared)
+
+    async def _poll(self, store: FleetStore) -> None:
+        while True:
+            batches = list(self._batches())
+            pause = self._poll_seconds * (0.8 + 0.4 * self.fraction()) / max(1, len(batches))
+            for batch in batches or [[]]:
+                await anyio.sleep(pause)
+                await self._send(store, [errand for membership in batch for errand in membership.poll(self.now())])
+
+    async def _flush(self, store: FleetStore, group: TaskGroup) -> None:
+        recent: deque[float] = deque([-math.inf] * MOST_ON_THEIR_WAY, maxlen=MOST_ON_THEIR_WAY)
+        while True:
+            await self._wait_until(lambda: bool(self._touched) and self._slots > 0)
+            pause = MOST_ON_THEIR_WAY * self._gap * (0.8 + 0.4 * self.fraction())
+            with anyio.move_on_at(recent[0] + pause):
+                await self._wait_until(lambda: self._is_urgent)
+            self._is_urgent = False
+            errands = self._fetch()
+            if errands:
+                recent.append(self.now())
+                self._slots -= 1
+                group.start_soon(self._send_off, store, errands)
+
+    async def _wait_until(self, is_so: Callable[[], bool]) -> None:
+        """Wait until something is so, looking again when a breaker leaves word or a batch is back."""
+        while not is_so():
+            self._bell = bell = Bell.here(self._bell)
+            if not is_so():
+                await bell.event.wait()
+
+    def _ring(self) -> None:
+        bell, self._bell = self._bell, None
+        if bell is not None:
+            bell.ring()
+
+    def _fetch(self) -> list[Errand]:
+        """Return what the breakers want done that have left word."""
+        touched: dict[Client, None] = {}
+        while self._touched and len(touched) < BATCH:
+            touched[self._touched.popleft()] = None
+        errands: list[Errand] = []
+        for client in touched:
+            errands += client.work(self.now())
+            if client.has_work:
+                self._touched.append(client)
+                self._is_urgent = self._is_urgent or client.is_urgent
+        return errands
+
+    async def _send_off(self, store: FleetStore, errands: Sequence[Errand]) -> None:
+        try:
+            await self._send(store, errands)
+        finally:
+            self._slots += 1
+            self._ring()
+
+    async def _send(self, store: FleetStore, errands: Sequence[Errand]) -> None:
+        if not errands:
+            return
+        replies = await self._execute(store, errands)
+        for errand, reply in zip(errands, replies, strict=True):
+            errand.done(reply)
+
+    async def _execute(self, store: FleetStore, errands: Sequence[Errand]) -> list[Reply]:
+        if not errands:
+            return []
+        self.store_operations += len(errands)
+        try:
+            replies = await store.execute([errand.operation for errand in errands])
+        except BaseException:
+            for errand in errands:
+                errand.failed()
+            raise
+        self._server_ahead_us = replies[-1].now_us - round(self.now() * 1_000_000)
+        return replies
+
+    async def _keep(self, client: Client, token: int, seconds: float) -> None:
+        until = self.now() + seconds
+        while self.now() < until and self._store is not None:
+            await anyio.sleep(self.lease_seconds / 3)
+            renewal = client.renewal(token)
+            if renewal is None:
+                return
+            await self._send(self._store, [renewal])
+
+    async def finish(self) -> None:
+        """Tell how the last trial calls ended, before the worker is stopped."""
+        self._is_stopping = True
+        store = self._store
+        if store is None or not self.is_up:
+            return
+        errands = [errand for membership in tuple(self.memberships.values()) for errand in membership.farewell()]
+        with suppress(FleetStoreError):
+            await self._send(store, errands)
+
+    def _batches(self) -> Iterator[list[Membership]]:
+        memberships = list(self.memberships.values())
+        for index in range(0, len(memberships), BATCH):
+            yield memberships[index : index + BATCH]
+
+
+def _told(group: BaseExceptionGroup[FleetStoreError]) -> str:
+    """Return the first of the errors as text."""
+    return str(next(_leaves(group)))
+
+
+def _leaves(group: BaseExceptionGroup[FleetStoreError]) -> Iterator[BaseException]:
+    errors: Iterable[BaseException] = group.exceptions
+    for error in errors:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
