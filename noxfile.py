@@ -138,3 +138,10 @@ def soak(session: nox.Session) -> None:
     counts = {"RECLOSER_FLEET_EXAMPLES": "20000", "RECLOSER_SCHEDULES": "200000"}
     env = {name: session.env.get(name) or count for name, count in counts.items()}
     session.run("pytest", "--hypothesis-profile=soak", "--ignore=tests/test_typing.py", *session.posargs, env=env)
+
+
+@nox.session
+def simulation(session: nox.Session) -> None:
+    """Simulates a fleet of 1 000 workers with 100 breakers each, and prints its figures."""
+    session.install("--editable", ".[test]")
+    session.run("python", "-m", "tests.fleet.simulation", *(session.posargs or ("1000", "100")))

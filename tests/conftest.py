@@ -1,4 +1,4 @@
-"""What every test shares: Ctrl-C that works, the Hypothesis profile of the soak session, and a PostgreSQL."""
+"""What every test shares: Ctrl-C that works, the Hypothesis profile of the soak session, and a PostgreSQL, a Redis."""
 
 import os
 import signal
@@ -7,6 +7,7 @@ from collections.abc import Generator
 import pytest
 from hypothesis import settings
 
+from tests.fleet.server import RedisServer
 from tests.integrations.postgres import PostgreSQL, find_programs
 
 # A shell that starts a program in the background has it ignore Ctrl-C; the tests that press it would wait for ever.
@@ -34,3 +35,9 @@ def postgres(postgres_of_session: PostgreSQL) -> PostgreSQL:
     """Returns a server that runs, and that the test may kill or freeze."""
     postgres_of_session.ensure_running()
     return postgres_of_session
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[RedisServer]:
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server

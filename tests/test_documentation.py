@@ -30,6 +30,8 @@ def test_an_example_of_the_documentation_runs(
 ) -> None:
     if "DATABASE_URL" in example.document.text:
         monkeypatch.setenv("DATABASE_URL", request.getfixturevalue("postgres").dsn())
+    if "REDIS_URL" in example.document.text:
+        monkeypatch.setenv("REDIS_URL", request.getfixturevalue("redis_server").url)
     example.namespace.setdefault("__name__", "__main__")  # some frameworks look at the module of a function
     example.evaluate()
     assert "Traceback" not in capsys.readouterr().out

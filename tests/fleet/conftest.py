@@ -1,4 +1,4 @@
-"""What the tests of fleets share: a private server."""
+"""What the tests of fleets share: servers that a test may kill, and a view of the shared one."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,12 +7,6 @@ import pytest
 from redis import Redis
 
 from tests.fleet.server import RedisServer
-
-
-@pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
-        yield server
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ breaker are the same with a fleet as without one, and a fleet that is out of rea
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from recloser._core.states import TRANSITIONS, CircuitState, Trigger
@@ -102,6 +103,7 @@ class Link(Protocol):
         ...
 
 
+@cache
 def way(old: CircuitState, new: CircuitState) -> tuple[Trigger, ...]:
     """Return the shortest way along the transition table by which a breaker follows its fleet."""
     ways: dict[CircuitState, tuple[Trigger, ...]] = {old: ()}

@@ -214,8 +214,9 @@ class Fleet:
     def status(self) -> dict[str, Any]:
         """Return what this process knows of the fleet, JSON-ready: for pages and scripts, from any thread.
 
-        `connected`, `problem` (why not, or None), `worker`, `quorum`, and per breaker: `state`, `generation`, `trips`,
-        `holds_trial_call` (whether this process makes it), `author` and `reason` of a manual state.
+        `connected`, `problem` (why not, or None), `worker`, `quorum`, `store_operations` (so far), and per breaker:
+        `state`, `generation`, `trips`, `holds_trial_call` (whether this process makes it), `author` and `reason` of a
+        manual state.
         """
         worker = self._worker
         memberships = sorted(worker.memberships.values(), key=lambda membership: membership.name)
@@ -224,6 +225,7 @@ class Fleet:
             "problem": worker.problem,
             "worker": worker.identity,
             "quorum": worker.quorum,
+            "store_operations": worker.store_operations,
             "breakers": {link.name: {**_shown(link.shared), "holds_trial_call": link.holds} for link in memberships},
         }
 

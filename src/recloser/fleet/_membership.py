@@ -43,6 +43,10 @@ if TYPE_CHECKING:
     from recloser.fleet._values import FleetPolicy, Reply
 
 
+UNKNOWN = SharedState()
+"""What is known of a breaker of which nothing was heard: it is closed."""
+
+
 class Petition:
     """A caller that waits for the answer to its asking for a trial call."""
 
@@ -82,12 +86,35 @@ class Membership:
         office: The worker.
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_breaker",
+        "_is_acquiring",
+        "_is_damaged",
+        "_is_overridden",
+        "_office",
+        "_petition",
+        "_proves",
+        "_put_aside",
+        "_realigns",
+        "_received",
+        "_reporting",
+        "_result",
+        "_settings",
+        "_syncs",
+        "_token",
+        "_told_problem",
+        "_votes",
+        "name",
+        "shared",
+    )
+
     def __init__(self, breaker: Member, office: Office) -> None:
         self.name = breaker._name
         self._breaker = ref(breaker)
         self._office = office
         self._settings = breaker._machine.settings
-        self.shared = SharedState()
+        self.shared = UNKNOWN
         self._received = 0.0
         self._is_overridden = False
         self._is_damaged = False
@@ -278,8 +305,8 @@ class Membership:
         if self._token and shared.generation > self._token:
             self._token = 0
         breaker = self.breaker
-        is_there = breaker is not None and breaker._machine.state is shared.state
-        if is_news or (is_there and shared.state in {OPEN, HALF_OPEN}):
+        waits = breaker is not None and breaker._machine.state is HALF_OPEN is shared.state
+        if is_news or waits:  # for the end of a lease, which may have been renewed
             self._drive()
 
     def farewell(self) -> list[Errand]:

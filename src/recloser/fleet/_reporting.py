@@ -6,7 +6,6 @@ counts once. What is older than its window, or of a closed period that is over, 
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from recloser.fleet._policies import counted_rules
@@ -38,6 +37,8 @@ class Reporting:
         next_sequence: Returns a number larger than any before.
     """
 
+    __slots__ = ("_next_sequence", "_pending", "_rule", "_sent", "_tallies")
+
     def __init__(self, machine: BreakerMachine, next_sequence: Callable[[], int]) -> None:
         self._next_sequence = next_sequence
         self.restart(machine)
@@ -45,8 +46,8 @@ class Reporting:
     def restart(self, machine: BreakerMachine) -> None:
         """Begin anew: what came before says nothing about what comes."""
         self._rule = machine.settings.trip_when
-        self._tallies = [Tally(rule, machine.epoch) for rule in counted_rules(machine.settings)]
-        self._pending: deque[Pending] = deque()
+        self._tallies = tuple(Tally(rule, machine.epoch) for rule in counted_rules(machine.settings))
+        self._pending: list[Pending] = []
         self._sent = 0
 
     @property
@@ -83,7 +84,7 @@ class Reporting:
     def take(self) -> list[Pending]:
         """Return the next reports to send, at most one per rule."""
         taken: list[Pending] = []
-        for pending in list(self._pending)[self._sent :]:
+        for pending in self._pending[self._sent :]:
             if any(pending.tally.rule.tag == other.tally.rule.tag for other in taken):
                 break
             taken.append(pending)
@@ -99,9 +100,9 @@ class Reporting:
     def send_again(self, closed_generation: int, now: float) -> None:
         """Have the reports that were not acknowledged sent again, if they still matter."""
         self._sent = 0
-        self._pending = deque(
+        self._pending = [
             pending
             for pending in self._pending
             if now - pending.draw.drawn_at < pending.tally.rule.window_us / 1_000_000
             and pending.closed_generation == closed_generation
-        )
+        ]

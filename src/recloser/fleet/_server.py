@@ -34,7 +34,7 @@ EPOCH_US: Final = 1_800_000_000_000_000
 
 
 class InMemoryServer:
-    """What `InMemoryStore`s of one fleet share: the data, the clock, and what befalls them all.
+    """What the stores of one fleet share: the data, the clock, and what befalls them all.
 
     Args:
         clock: Seconds of a monotonic clock, as a breaker's; hand over a `ManualClock` for tests without waiting.

@@ -35,6 +35,8 @@ class Tally:
         counts: The breaker's running totals.
     """
 
+    __slots__ = ("_calls", "_marked", "_marked_at", "_slow", "_slow_call_seconds", "_tail", "_window", "rule")
+
     def __init__(self, counted: CountedRule, counts: Counts) -> None:
         self.rule = counted.rule
         self._slow_call_seconds = counted.slow_call_seconds
