@@ -104,7 +104,7 @@ class Fleet:
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> bool | None:
+    ) -> None:
         """Stop to share: tells how the last trial calls ended, and closes all connections, within the time limit."""
         group, store = self._group, self._store
         if group is None or store is None:
@@ -113,8 +113,9 @@ class Fleet:
         with anyio.CancelScope(shield=True):
             await self._worker.finish()
             await store.aclose()
+        group.cancel_scope.shield = True
         group.cancel_scope.cancel()
-        return await group.__aexit__(exc_type, exc, traceback)
+        await group.__aexit__(None, None, None)  # the body's error is its own: a group would wrap it
 
     # Membership
 
