@@ -1,7 +1,4 @@
-"""Both event loops, on virtual time: a test that waits for ten minutes takes no time, and comes out the same each time.
-
-What needs worker threads runs in real time: see `in_real_time`.
-"""
+"""Both event loops, on virtual time: a test that waits for ten minutes takes no time, and comes out the same each time."""
 
 from typing import Any
 
@@ -18,9 +15,7 @@ def loop_name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def anyio_backend(loop_name: str, request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
-    if request.node.get_closest_marker("in_real_time"):
-        return loop_name, {}
+def anyio_backend(loop_name: str) -> tuple[str, dict[str, Any]]:
     if loop_name == "asyncio":
         return loop_name, {"loop_factory": VirtualLoop}
     return loop_name, {"clock": MockClock(autojump_threshold=0)}

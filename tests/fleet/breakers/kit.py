@@ -91,7 +91,7 @@ def process(
     fleet = Fleet(make_store, random=random.Random(number), **of_fleet)
     limit = {} if "trip_when" in options else {"failure_threshold": THRESHOLD}
     settings = {"reset_timeout_seconds": OPEN_SECONDS, **limit, **options}
-    registry = BreakerRegistry(fleet=fleet, clock=anyio.current_time, **settings)
+    registry = BreakerRegistry(**{"fleet": fleet, "clock": anyio.current_time, **settings})
     return Process(fleet, registry, registry.breaker(NAME), stores)
 
 
