@@ -10,7 +10,7 @@ import anyio
 import anyio.lowlevel
 
 from recloser import BreakerRegistry, CircuitBreaker, CircuitBreakerOpenError, Permit
-from recloser.fleet import Fleet, FleetStore, InMemoryServer, InMemoryStore
+from recloser.fleet import AnyOperation, Fleet, FleetStore, InMemoryServer, InMemoryStore, Reply
 
 NAME = "payments"
 THRESHOLD = 3
@@ -175,3 +175,16 @@ class Dependency:
     def end(self, error: BaseException | None = None) -> None:
         self.error = error
         self.may_end.set()
+
+
+def watch(one: Process) -> list[str]:
+    """Returns a list to which the kinds of all operations are added that a process has carried out from now on."""
+    told: list[str] = []
+    execute = one.store.execute
+
+    async def told_and_executed(operations: Sequence[AnyOperation]) -> list[Reply]:
+        told.extend(type(operation).__name__ for operation in operations)
+        return await execute(operations)
+
+    one.store.execute = told_and_executed
+    return told
