@@ -228,9 +228,9 @@ class Membership:
     def is_urgent(self) -> bool:
         """Whether `work()` has something to do that can't wait."""
         petition = self._petition
-        is_asked = petition is not None and not petition.is_sent
-        wants = self._result or is_asked or self._proves or self._votes or self._realigns or self._syncs
-        return bool(wants)
+        is_asked = self._proves or (petition is not None and not petition.is_sent)
+        wants = self._result or self._votes or self._realigns or self._syncs
+        return bool(wants or (is_asked and not self._is_acquiring))
 
     def work(self, now: float) -> list[Errand]:
         """Return what is to be told to the store now: nothing else of this breaker goes into the same batch."""
@@ -248,10 +248,11 @@ class Membership:
     def _next(self, breaker: Member) -> Errand | None:
         """Return what can't wait, the most pressing first."""
         state = breaker._machine.state
-        if self._petition is not None and not self._petition.is_sent:
-            self._petition.is_sent = True
-            return self._acquire(self._petition)
-        if self._proves:
+        petition = self._petition
+        if petition is not None and not petition.is_sent and not self._is_acquiring:
+            petition.is_sent = True
+            return self._acquire(petition)
+        if self._proves and not self._is_acquiring:
             self._proves = False
             if state is CLOSED:
                 return self._acquire(None)
@@ -380,6 +381,8 @@ class Membership:
                 petition.answer(None)
             else:
                 self._hand_over(petition, reply.shared.passed)
+            if self.has_work:  # who came meanwhile has waited: two that ask at once take each other for a stranger
+                self._office.touch(self, urgent=True)
 
         def failed() -> None:
             self._is_acquiring = False

@@ -1,4 +1,4 @@
-"""Both event loops, on virtual time: a test that waits for ten minutes takes no time, and ends the same way each time."""
+"""Both event loops, on virtual time: a test that waits for ten minutes takes none, and ends the same way each time."""
 
 from typing import Any
 
