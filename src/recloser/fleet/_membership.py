@@ -319,6 +319,7 @@ class Membership:
         """Take the first reply after the store was out of reach, and settle what came apart meanwhile."""
         breaker = self.breaker
         known = self.shared.generation
+        self._syncs = False
         self.take(reply)
         if breaker is None or self._is_damaged:
             return
