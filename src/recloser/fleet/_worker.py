@@ -262,8 +262,9 @@ class Worker:
             touched[self._touched.popleft()] = None
         errands: list[Errand] = []
         for client in touched:
-            errands += client.work(self.now())
-            if client.has_work:
+            work = client.work(self.now())
+            errands += work
+            if work and client.has_work:  # what it can't tell now, like calls from before the fleet opened, waits
                 self._touched.append(client)
                 self._is_urgent = self._is_urgent or client.is_urgent
         return errands
