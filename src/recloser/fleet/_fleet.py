@@ -13,8 +13,8 @@ from recloser.errors import FleetError, FleetStoreError
 from recloser.fleet._membership import Membership, check_settings
 from recloser.fleet._operations import MOST_NAME_BYTES, Control, check_name
 from recloser.fleet._redis import RedisStore
-from recloser.fleet._values import MOST_WORKERS, Action, SharedState, microseconds
-from recloser.fleet._worker import Worker
+from recloser.fleet._values import MOST_WORKERS, Action, Code, SharedState, microseconds
+from recloser.fleet._worker import NOT_RUNNING, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from recloser.fleet.store import FleetStore
 
 _RANDOM = SystemRandom()
-NOT_RUNNING = "the fleet is not running; use it inside `async with fleet:`"
 
 
 class Fleet:
@@ -183,7 +182,7 @@ class Fleet:
         await self._control(name, Action.RESET, reason, author, None)
 
     async def _control(self, name: str, action: Action, reason: str, author: str, for_seconds: float | None) -> None:
-        store, worker = self._store, self._worker
+        worker = self._worker
         link = worker.memberships.get(name)
         control = Control(
             name=name,
@@ -191,19 +190,18 @@ class Fleet:
             reason=reason,
             author=author,
             for_us=None if for_seconds is None else max(1, microseconds(checks.seconds("for_seconds", for_seconds))),
-            not_after_us=worker.not_after_us() if store is not None else 0,
             known=SharedState() if link is None else link.known(),
         )
-        if store is None:
-            raise FleetError(NOT_RUNNING)
+        what = f"{action.value} of circuit breaker {name!r}"
         try:
-            reply = (await store.execute([control]))[0]
+            reply = await worker.control(control)
         except FleetStoreError as error:
-            raise FleetError(
-                f"{action.value} of circuit breaker {name!r} may not have reached the fleet: {error}"
-            ) from None
+            raise FleetError(f"{what} may not have reached the fleet: {error}") from None
         if link is not None:
             link.take(reply)
+        if reply.code is not Code.DONE:
+            why = reply.problem or "it arrived too late"
+            raise FleetError(f"{what} was not carried out: {why}; no process was told, try again")
 
     # Reading
 

@@ -19,6 +19,7 @@ import logging
 import math
 from collections import deque
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -27,8 +28,8 @@ from anyio import TASK_STATUS_IGNORED
 
 from recloser._delivery import log
 from recloser._gate import Bell, running_token
-from recloser.errors import FleetStoreError
-from recloser.fleet._values import new_worker_id
+from recloser.errors import FleetError, FleetStoreError
+from recloser.fleet._values import Code, SharedState, new_worker_id
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from recloser.fleet._errand import Client, Errand
     from recloser.fleet._membership import Membership
+    from recloser.fleet._operations import AnyOperation, Control
     from recloser.fleet._values import Message, Reply
     from recloser.fleet.store import FleetStore
 
@@ -51,6 +53,7 @@ BATCHES_AT_ONCE = 5
 SPREAD_SECONDS = 1.0
 """Over how long the questions of many breakers are spread, so that a store that is back is not run over."""
 STOPPED = "not running"
+NOT_RUNNING = "the fleet is not running in this event loop; use it inside `async with fleet:`"
 
 
 class Worker:
@@ -286,13 +289,16 @@ class Worker:
     async def _execute(self, store: FleetStore, errands: Sequence[Errand]) -> list[Reply]:
         if not errands:
             return []
-        self.store_operations += len(errands)
         try:
-            replies = await store.execute([errand.operation for errand in errands])
+            return await self._ask(store, [errand.operation for errand in errands])
         except BaseException:
             for errand in errands:
                 errand.failed()
             raise
+
+    async def _ask(self, store: FleetStore, operations: Sequence[AnyOperation]) -> list[Reply]:
+        self.store_operations += len(operations)
+        replies = await store.execute(operations)
         self._server_ahead_us = replies[-1].now_us - round(self.now() * 1_000_000)
         return replies
 
@@ -304,6 +310,23 @@ class Worker:
             if renewal is None:
                 return
             await self._send(self._store, [renewal])
+
+    async def control(self, control: Control) -> Reply:
+        """Carry out what an operator does; again, if all that stood in its way has gone with the first attempt.
+
+        Raises:
+            FleetError: The worker does not run.
+            FleetStoreError: The store is out of reach, or did not answer in time.
+        """
+        store = self._store
+        if store is None or not self.is_here:
+            raise FleetError(NOT_RUNNING)
+        for known in (control.known, SharedState()):
+            operation = replace(control, known=known, not_after_us=self.not_after_us())
+            (reply,) = await self._ask(store, [operation])
+            if reply.code is Code.DONE:
+                break
+        return reply
 
     async def finish(self) -> None:
         """Tell how the last trial calls ended, before the worker is stopped."""
