@@ -7,6 +7,7 @@ import time
 import warnings
 from datetime import UTC, datetime
 from functools import partial
+from threading import RLock
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 from weakref import WeakSet
 
@@ -107,6 +108,7 @@ class BreakerRegistry:
         ):
             raise TypeError(f"fleet must be a fleet such as recloser.fleet.RedisFleet(url), not {fleet!r}")
         self._fleet = fleet
+        self._joining = RLock()  # held while a breaker joins, so that of two of a name one does
         self._definitions = Definitions(defaults, None if fleet is None else fleet.check)
         self._configured: dict[str, Definition] = {}
         self._groups: dict[str, Definition] = {}
@@ -190,9 +192,7 @@ class BreakerRegistry:
             raise TypeError(f"breaker must be a CircuitBreaker, not {breaker!r}")
         name = breaker.name
         is_taken = name in self._configured and self.get(name) is not breaker
-        if not is_taken and self._fleet is not None and self.get(name) in {None, breaker}:
-            self._fleet.join(breaker)
-        if is_taken or self._shelf.put(breaker) is not breaker:
+        if is_taken or self._put(breaker) is not breaker:
             raise ValueError(f"the name {name!r} is taken by another circuit breaker of this registry")
         self._introduce(breaker)
         return breaker
@@ -386,11 +386,18 @@ class BreakerRegistry:
             definition = self._configured.get(name, definition)
             breaker = CircuitBreaker._of(name, definition.settings, self._clock)
             breaker._definition = definition
-            if self._fleet is not None:
-                self._fleet.join(breaker)
-            breaker = self._shelf.put(breaker)
+            breaker = self._put(breaker)
             self._introduce(breaker)
         return breaker
+
+    def _put(self, breaker: CircuitBreaker) -> CircuitBreaker:
+        """Put a breaker on the shelf and into the fleet, unless there is one of its name; return the one there is."""
+        if self._fleet is None:
+            return self._shelf.put(breaker)
+        with self._joining:
+            if self._shelf.find(breaker.name) is None:
+                self._fleet.join(breaker)
+            return self._shelf.put(breaker)
 
     def _introduce(self, breaker: CircuitBreaker) -> None:
         """Let those know of a breaker who follow all of them."""

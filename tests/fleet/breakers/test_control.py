@@ -161,7 +161,9 @@ async def test_control_needs_a_fleet_that_runs() -> None:
 async def test_control_that_does_not_reach_the_store_is_an_error_that_says_so() -> None:
     async with fleet_of(1) as processes:
         processes[0].store.cut()
-        with pytest.raises(FleetError, match="forced_open of circuit breaker 'payments' may not have reached the fleet"):
+        with pytest.raises(
+            FleetError, match="forced_open of circuit breaker 'payments' may not have reached the fleet"
+        ):
             await processes[0].fleet.force_open(NAME, "maintenance")
 
 
