@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random, SystemRandom
 from typing import TYPE_CHECKING, Any
 
@@ -190,18 +191,20 @@ class Fleet:
             reason=reason,
             author=author,
             for_us=None if for_seconds is None else max(1, microseconds(checks.seconds("for_seconds", for_seconds))),
-            known=SharedState() if link is None else link.known(),
         )
         what = f"{action.value} of circuit breaker {name!r}"
-        try:
-            reply = await worker.control(control)
-        except FleetStoreError as error:
-            raise FleetError(f"{what} may not have reached the fleet: {error}") from None
-        if link is not None:
-            link.take(reply)
-        if reply.code is not Code.DONE:
-            why = reply.problem or "it arrived too late"
-            raise FleetError(f"{what} was not carried out: {why}; no process was told, try again")
+        for _ in range(2):  # what stood in the way may have gone with the first attempt, like a damaged record
+            known = SharedState() if link is None else link.known()
+            try:
+                reply = await worker.carry_out(replace(control, known=known, not_after_us=worker.not_after_us()))
+            except FleetStoreError as error:
+                raise FleetError(f"{what} may not have reached the fleet: {error}") from None
+            if link is not None:
+                link.take(reply)
+            if reply.code is Code.DONE:
+                return
+        why = reply.problem or "it arrived too late"
+        raise FleetError(f"{what} was not carried out: {why}; no process was told, try again")
 
     # Reading
 

@@ -19,27 +19,27 @@ import logging
 import math
 from collections import deque
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 import anyio
 from anyio import TASK_STATUS_IGNORED
 
+from recloser._core.outcomes import leaves
 from recloser._delivery import log
 from recloser._gate import Bell, running_token
 from recloser.errors import FleetError, FleetStoreError
-from recloser.fleet._values import Code, SharedState, new_worker_id
+from recloser.fleet._values import new_worker_id
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from random import Random
 
     from anyio.abc import TaskGroup, TaskStatus
 
     from recloser.fleet._errand import Client, Errand
     from recloser.fleet._membership import Membership
-    from recloser.fleet._operations import AnyOperation, Control
+    from recloser.fleet._operations import AnyOperation
     from recloser.fleet._values import Message, Reply
     from recloser.fleet.store import FleetStore
 
@@ -287,8 +287,6 @@ class Worker:
             errand.done(reply)
 
     async def _execute(self, store: FleetStore, errands: Sequence[Errand]) -> list[Reply]:
-        if not errands:
-            return []
         try:
             return await self._ask(store, [errand.operation for errand in errands])
         except BaseException:
@@ -311,21 +309,16 @@ class Worker:
                 return
             await self._send(self._store, [renewal])
 
-    async def control(self, control: Control) -> Reply:
-        """Carry out what an operator does; again, if all that stood in its way has gone with the first attempt.
+    async def carry_out(self, operation: AnyOperation) -> Reply:
+        """Carry out an operation for somebody who waits for it.
 
         Raises:
-            FleetError: The worker does not run.
+            FleetError: The worker does not run here.
             FleetStoreError: The store is out of reach, or did not answer in time.
         """
-        store = self._store
-        if store is None or not self.is_here:
+        if self._store is None or not self.is_here:
             raise FleetError(NOT_RUNNING)
-        for known in (control.known, SharedState()):
-            operation = replace(control, known=known, not_after_us=self.not_after_us())
-            (reply,) = await self._ask(store, [operation])
-            if reply.code is Code.DONE:
-                break
+        (reply,) = await self._ask(self._store, [operation])
         return reply
 
     async def finish(self) -> None:
@@ -346,13 +339,4 @@ class Worker:
 
 def _told(group: BaseExceptionGroup[FleetStoreError]) -> str:
     """Return the first of the errors as text."""
-    return str(next(_leaves(group)))
-
-
-def _leaves(group: BaseExceptionGroup[FleetStoreError]) -> Iterator[BaseException]:
-    errors: Iterable[BaseException] = group.exceptions
-    for error in errors:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error
+    return str(next(leaves(group)))

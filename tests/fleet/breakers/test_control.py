@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from recloser import CircuitBreakerOpenError
-from recloser.fleet import FleetError
+from recloser.fleet import Fleet, FleetError, InMemoryStore
 from recloser.fleet._wire import Namespace
 from tests.fleet.breakers.kit import (
     NAME,
@@ -222,3 +222,11 @@ async def test_control_takes_effect_though_the_servers_clock_has_gone_ahead() ->
         server.step_clock(3_600)
         await processes[0].fleet.force_open(NAME, "maintenance")
         assert processes[0].state == "forced_open"
+
+
+async def test_a_process_without_breakers_may_control_those_of_others() -> None:
+    server = new_server()
+    async with Fleet(lambda: InMemoryStore(server)) as operator:
+        await operator.force_open(NAME, "maintenance")
+        async with fleet_of(1, server) as processes:
+            assert states(processes) == ["forced_open"]

@@ -247,3 +247,17 @@ async def test_a_process_that_starts_late_learns_where_the_fleet_is() -> None:
         await open_all(processes)
         async with late.fleet:
             assert states([*processes, late]) == ["open"] * 3
+
+
+async def test_a_process_of_many_breakers_asks_for_them_in_turn() -> None:
+    server = new_server()
+    one = process(server)
+    breakers = [one.registry.breaker(f"dependency-{number}") for number in range(1_000)]
+    operator = process(server, poll_seconds=1_000)
+    async with operator.fleet:
+        for breaker in breakers[::100]:
+            await operator.fleet.force_open(breaker.name, "maintenance")
+        begun = anyio.current_time()
+        async with one.fleet:
+            assert sum(breaker.get_state() == "forced_open" for breaker in breakers) == 10
+            assert 0 < anyio.current_time() - begun < 2
