@@ -190,7 +190,7 @@ class Membership:
             self._votes = True
             self._office.touch(self, urgent=True)
         elif transition.new is CLOSED:
-            self._restart()
+            self._reporting.restart()
             if self._is_overridden or trigger is Trigger.RESET:
                 self._is_overridden, self._realigns = False, True
                 self._office.touch(self, urgent=True)
@@ -270,7 +270,7 @@ class Membership:
         breaker = self.breaker
         if breaker is None:
             return []
-        self._reporting.remember(breaker._machine, now)
+        self._reporting.remember(now)
         return self._report(breaker, now, with_successes=True) or [self.sync()]
 
     def join(self) -> None:
@@ -323,7 +323,7 @@ class Membership:
         self.take(reply)
         if breaker is None or self._is_damaged:
             return
-        self._reporting.remember(breaker._machine, now)
+        self._reporting.remember(now)
         self._reporting.send_again(self.shared.generation, now)
         local, shared = breaker._machine.state, self.shared
         if shared.state is CLOSED:
@@ -333,7 +333,7 @@ class Membership:
         elif shared.generation == known and local is not shared.state:
             self._drive()
         if self._token:
-            self._office.keep(self, self._token, self._longest_trial(breaker))
+            self._office.keep(self, self._token, self._longest_trial())
         if self.has_work:
             self._office.touch(self, urgent=True)
 
@@ -377,11 +377,12 @@ class Membership:
                 self.learn(aside)
             if petition is None:
                 self._prove()
-            elif not granted or petition.is_abandoned or not self._token:
+            elif granted and self._token and not petition.is_abandoned:
+                self._office.keep(self, self._token, self._longest_trial())
+                petition.answer(Grant(self._token, reply.shared.passed))
+            else:
                 self.ended(self._token if granted else 0)
                 petition.answer(None)
-            else:
-                self._hand_over(petition, reply.shared.passed)
             if self.has_work:  # who came meanwhile has waited: two that ask at once take each other for a stranger
                 self._office.touch(self, urgent=True)
 
@@ -391,13 +392,6 @@ class Membership:
                 petition.answer(None)
 
         return Errand(Acquire(**self._common(), not_after_us=self._office.not_after_us()), done, failed)
-
-    def _hand_over(self, petition: Petition, passed: int) -> None:
-        """Hand the trial call to the caller who asked for it."""
-        breaker = self.breaker
-        if breaker is not None:
-            self._office.keep(self, self._token, self._longest_trial(breaker))
-        petition.answer(Grant(self._token, passed))
 
     def _prove(self) -> None:
         """Tell of a trial call that succeeded here, if the fleet lets us."""
@@ -430,7 +424,7 @@ class Membership:
         machine = breaker._machine
         if self.shared.state is not CLOSED or machine.state is not CLOSED:
             return []
-        self._reporting.draw(machine, self.shared.generation, now, with_successes=with_successes)
+        self._reporting.draw(self.shared.generation, now, with_successes=with_successes)
         return [self._errand_of(breaker, pending) for pending in self._reporting.take()]
 
     def _errand_of(self, breaker: Member, pending: Pending) -> Errand:
@@ -524,17 +518,11 @@ class Membership:
         seconds = None if left is None else left / 1_000_000
         breaker._follow(FleetState(shared.state, seconds, shared.trips, reason))
         if shared.state in {CLOSED, DISABLED}:
-            self._restart()
+            self._reporting.restart()
 
-    def _restart(self) -> None:
+    def _longest_trial(self) -> float:
         breaker = self.breaker
-        if breaker is not None:
-            self._reporting.restart(breaker._machine)
-
-    @staticmethod
-    def _longest_trial(breaker: Member) -> float:
-        machine = breaker._machine
-        return machine.settings.probe_limit(machine.open_seconds)
+        return 0.0 if breaker is None else breaker._machine.settings.probe_limit(breaker._machine.open_seconds)
 
 
 def check_settings(settings: Settings) -> None:

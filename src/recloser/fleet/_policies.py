@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from recloser._core.backoff import ExponentialBackoff
-from recloser._core.trip import AnyOf, FailureCount, FailureRate, SlowCallRate
+from recloser._core.trip import AnyOf, ConsecutiveFailures, FailureCount, FailureRate
 from recloser._core.windows import TimeWindow
 from recloser.fleet._values import MOST_BUCKETS, FleetPolicy, FleetRule, Marks, microseconds
 
@@ -39,8 +39,7 @@ def counted_rules(settings: Settings) -> tuple[CountedRule, ...]:
 def _counted_rules(settings: Settings) -> Iterator[CountedRule]:
     trip_when = settings.trip_when
     for part in trip_when.rules if isinstance(trip_when, AnyOf) else (trip_when,):
-        window = getattr(part, "window", None)
-        if not isinstance(window, TimeWindow):
+        if isinstance(part, ConsecutiveFailures) or not isinstance(window := part.window, TimeWindow):
             continue
         length, buckets = microseconds(window.seconds), min(window.buckets, MOST_BUCKETS)
         if isinstance(part, FailureCount):
@@ -48,7 +47,7 @@ def _counted_rules(settings: Settings) -> Iterator[CountedRule]:
         elif isinstance(part, FailureRate):
             rule = FleetRule(window_us=length, buckets=buckets, rate=part.rate, minimum_calls=part.minimum_calls)
             yield CountedRule(rule, None)
-        elif isinstance(part, SlowCallRate):
+        else:
             rule = FleetRule(
                 marks=Marks.SLOW_CALLS,
                 window_us=length,

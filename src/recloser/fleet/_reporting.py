@@ -37,14 +37,16 @@ class Reporting:
         next_sequence: Returns a number larger than any before.
     """
 
-    __slots__ = ("_next_sequence", "_pending", "_rule", "_sent", "_tallies")
+    __slots__ = ("_machine", "_next_sequence", "_pending", "_rule", "_sent", "_tallies")
 
     def __init__(self, machine: BreakerMachine, next_sequence: Callable[[], int]) -> None:
+        self._machine = machine
         self._next_sequence = next_sequence
-        self.restart(machine)
+        self.restart()
 
-    def restart(self, machine: BreakerMachine) -> None:
+    def restart(self) -> None:
         """Begin anew: what came before says nothing about what comes."""
+        machine = self._machine
         self._rule = machine.settings.trip_when
         self._tallies = tuple(Tally(rule, machine.epoch) for rule in counted_rules(machine.settings))
         self._pending: list[Pending] = []
@@ -65,15 +67,16 @@ class Reporting:
         for tally in self._tallies:
             tally.counted(duration)
 
-    def remember(self, machine: BreakerMachine, now: float) -> None:
+    def remember(self, now: float) -> None:
         """Take note of the totals of calls, now and then."""
         for tally in self._tallies:
-            tally.remember(machine.epoch, now)
+            tally.remember(self._machine.epoch, now)
 
-    def draw(self, machine: BreakerMachine, closed_generation: int, now: float, *, with_successes: bool) -> None:
+    def draw(self, closed_generation: int, now: float, *, with_successes: bool) -> None:
         """Make reports of the calls since the last ones, unless enough are on their way."""
+        machine = self._machine
         if machine.settings.trip_when is not self._rule:
-            self.restart(machine)
+            self.restart()
         if len(self._pending) >= MOST_PENDING_PER_RULE * len(self._tallies):
             return
         for tally in self._tallies:
