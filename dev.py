@@ -44,7 +44,9 @@ def main() -> int:
 
 def demo(*arguments: str) -> int:
     """Show a breaker at work."""
-    set_up("demo", *(["mcp"] if "--mcp" in arguments else []))
+    wanted = {"--mcp": "mcp", "--fleet": "demo-fleet"}
+    options = {argument.partition("=")[0] for argument in arguments}
+    set_up("demo", *(extra for option, extra in wanted.items() if option in options))
     return run(PYTHON, "-m", "recloser", "demo", *arguments)
 
 

@@ -29,7 +29,7 @@ def test_the_version_is_the_package_s(monkeypatch: pytest.MonkeyPatch, capsys: p
 
 def test_without_click_the_message_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "click", None)
-    for name in ("recloser.cli.app", "recloser.cli.demo.command"):
+    for name in ("recloser.cli.app", "recloser.cli.demo_command"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     message = "recloser: click is not installed; this needs: pip install 'recloser[cli]'"
     assert run("--help", monkeypatch=monkeypatch) == message

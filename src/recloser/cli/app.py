@@ -3,7 +3,7 @@
 import click
 
 from recloser import __version__
-from recloser.cli.demo.command import demo
+from recloser.cli.demo_command import demo
 
 __all__ = ["app"]
 

