@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from recloser._core.settings import Settings
+    from recloser.fleet._values import Reply
     from recloser.fleet.store import FleetStore
 
 _RANDOM = SystemRandom()
@@ -183,8 +184,7 @@ class Fleet:
         await self._control(name, Action.RESET, reason, author, None)
 
     async def _control(self, name: str, action: Action, reason: str, author: str, for_seconds: float | None) -> None:
-        worker = self._worker
-        link = worker.memberships.get(name)
+        link = self._worker.memberships.get(name)
         control = Control(
             name=name,
             action=action,
@@ -192,19 +192,23 @@ class Fleet:
             author=author,
             for_us=None if for_seconds is None else max(1, microseconds(checks.seconds("for_seconds", for_seconds))),
         )
-        what = f"{action.value} of circuit breaker {name!r}"
-        for _ in range(2):  # what stood in the way may have gone with the first attempt, like a damaged record
-            known = SharedState() if link is None else link.known()
-            try:
-                reply = await worker.carry_out(replace(control, known=known, not_after_us=worker.not_after_us()))
-            except FleetStoreError as error:
-                raise FleetError(f"{what} may not have reached the fleet: {error}") from None
-            if link is not None:
-                link.take(reply)
-            if reply.code is Code.DONE:
-                return
-        why = reply.problem or "it arrived too late"
-        raise FleetError(f"{what} was not carried out: {why}; no process was told, try again")
+        reply = await self._tell(control, link)
+        if reply.code is not Code.DONE:  # what stood in the way may have gone with the first attempt: a damaged record
+            reply = await self._tell(control, link)
+        if reply.code is not Code.DONE:
+            why = reply.problem or "it arrived too late"
+            raise FleetError(f"{_what(control)} was not carried out: {why}; no process was told, try again")
+
+    async def _tell(self, control: Control, link: Membership | None) -> Reply:
+        worker = self._worker
+        known = SharedState() if link is None else link.known()
+        try:
+            reply = await worker.carry_out(replace(control, known=known, not_after_us=worker.not_after_us()))
+        except FleetStoreError as error:
+            raise FleetError(f"{_what(control)} may not have reached the fleet: {error}") from None
+        if link is not None:
+            link.take(reply)
+        return reply
 
     # Reading
 
@@ -286,6 +290,10 @@ class RedisFleet(Fleet):
     def __repr__(self) -> str:
         """Name the server and the namespace, without credentials."""
         return self._label
+
+
+def _what(control: Control) -> str:
+    return f"{control.action.value} of circuit breaker {control.name!r}"
 
 
 def _shown(shared: SharedState) -> dict[str, Any]:
