@@ -230,3 +230,11 @@ async def test_shadow_mode_lets_all_through_and_makes_trial_calls() -> None:
             dependency.end()
         await settle()
         assert states(processes) == ["closed"] * 2
+
+
+async def test_who_waits_for_the_trial_call_of_another_process_says_so() -> None:
+    async with fleet_of(2) as processes:
+        permit = await make_probing(processes)
+        assert "it closes at 1 and opens again on a failure" in processes[0].breaker.explain()
+        assert "it closes or opens as the fleet does" in processes[1].breaker.explain()
+        permit.succeed()
