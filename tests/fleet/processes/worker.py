@@ -15,13 +15,15 @@ import sys
 import time
 from collections import Counter
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
-from anyio.abc import SocketStream
 
 from recloser import BreakerRegistry, CircuitBreakerOpenError, StateChanged
 from recloser.fleet import RedisFleet
+
+if TYPE_CHECKING:
+    from anyio.abc import SocketStream
 
 NAME = "downstream"
 
@@ -108,7 +110,7 @@ class Worker:
             self.seen["rejections"] += 1
         except (DownError, OSError, anyio.BrokenResourceError, anyio.EndOfStream):
             self.seen["failures"] += 1
-        except Exception as error:  # whatever else reaches a caller is not its own
+        except Exception as error:  # noqa: BLE001 - whatever else reaches a caller is not its own
             self.seen[f"stray {type(error).__name__}: {error}"] += 1
 
     async def ask(self, *, is_probe: bool) -> None:
