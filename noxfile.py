@@ -74,6 +74,13 @@ def lowest(session: nox.Session) -> None:
     session.run("pytest", *ignored, *old, *session.posargs)
 
 
+@nox.session(python="3.11")
+def fleet(session: nox.Session) -> None:
+    """Plays every fault of Redis, of the network and of workers with real processes, ten times each."""
+    session.install("--editable", ".[test]")
+    session.run("pytest", "tests/fleet/processes", *session.posargs, env={"RECLOSER_FLEET_ROUNDS": "10"})
+
+
 @nox.session
 def mcp1(session: nox.Session) -> None:
     """Runs the tests of MCP servers with the last version 1 of mcp, which can't be installed beside version 2."""

@@ -1,10 +1,8 @@
-"""Rounds of faults: one of each here and in CI, `RECLOSER_FLEET_ROUNDS` of each in the session `fleet` of nox."""
-
-import os
+"""Rounds of faults: a share of them here and in CI; all, `RECLOSER_FLEET_ROUNDS` times, in the session `fleet` of nox."""
 
 import pytest
 
-ROUNDS = int(os.environ.get("RECLOSER_FLEET_ROUNDS", "1"))
+from tests.fleet.processes.kit import ROUNDS
 
 
 @pytest.fixture
@@ -12,7 +10,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(params=range(ROUNDS), ids=lambda seed: f"round-{seed}")
+@pytest.fixture(params=range(max(1, ROUNDS)), ids=lambda seed: f"round-{seed}")
 def seed(request: pytest.FixtureRequest) -> int:
     number: int = request.param
     return number

@@ -10,11 +10,14 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 from anyio.abc import Process, SocketAttribute, SocketStream
 
+T = TypeVar("T")
+ROUNDS = int(os.environ.get("RECLOSER_FLEET_ROUNDS", "0"))
+"""How often each fault is played; 0 for a share of them, once."""
 OPEN_SECONDS = 0.4
 LEASE_SECONDS = 0.6
 POLL_SECONDS = 0.2
@@ -33,6 +36,11 @@ SETTINGS: dict[str, Any] = {
     "calls": True,
 }
 GONE = (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, OSError)
+
+
+def share_of(*values: T) -> list[T]:
+    """Returns all of the cases of a fault in a full run, else one, which `RECLOSER_FLEET_SEED` draws."""
+    return list(values) if ROUNDS else [random.Random(os.environ.get("RECLOSER_FLEET_SEED", "recloser")).choice(values)]
 
 
 async def until(is_so: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:
@@ -259,5 +267,35 @@ async def dismiss(hand: Hand) -> None:
     await hand.process.aclose()
 
 
-def seeded(seed: int) -> random.Random:
-    return random.Random(seed)
+async def bring_to(crew: Crew, state: str) -> None:
+    """Has all workers go into a state; in half-open a trial call is under way, and hangs."""
+    await crew.until_called()
+    if state != "closed":
+        await crew.open_all()
+    if state == "half_open":
+        crew.downstream.hold_seconds = 60
+        begun = time.monotonic()
+        await until(lambda: bool(crew.downstream.probes(begun)), "a trial call")
+        await crew.until_all("half_open")
+
+
+async def check_as_before(crew: Crew) -> None:
+    """Makes sure that all agree again, and that in an outage there is one trial call at a time."""
+    crew.downstream.hold_seconds = 0
+    await crew.check_agreement()
+    crew.downstream.most_probes = 0
+    await crew.open_all()
+    begun = time.monotonic()
+    await until(lambda: len(crew.downstream.probes(begun)) >= 2, "two trial calls")
+    await crew.check_agreement()
+    assert crew.downstream.most_probes == 1
+
+
+async def check_degraded(crew: Crew) -> None:
+    """Makes sure that all decide alone, and call."""
+    await crew.until_reported("connected", value=False)
+    crew.downstream.hold_seconds = 0
+    crew.downstream.is_down = False
+    await crew.until_all("closed")
+    await crew.until_called()
+    await crew.check_callers()

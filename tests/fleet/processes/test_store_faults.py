@@ -8,48 +8,24 @@ import anyio
 import pytest
 
 from recloser.fleet._wire import Namespace
-from tests.fleet.processes.kit import LEASE_SECONDS, OPEN_SECONDS, Crew, crew_of, until
+from tests.fleet.processes.kit import (
+    LEASE_SECONDS,
+    OPEN_SECONDS,
+    ROUNDS,
+    bring_to,
+    check_as_before,
+    check_degraded,
+    crew_of,
+    share_of,
+    until,
+)
 from tests.fleet.processes.worker import NAME
 from tests.fleet.server import RedisServer
 
 pytestmark = pytest.mark.anyio
 RECORD, EVIDENCE = Namespace("default").keys(NAME)
-STATES = ["closed", "open", "half_open"]
+STATES = share_of("closed", "open", "half_open")
 WORKERS = 3
-
-
-async def bring_to(crew: Crew, state: str) -> None:
-    """Has all workers go into a state; in half-open a trial call is under way, and hangs."""
-    await crew.until_called()
-    if state != "closed":
-        await crew.open_all()
-    if state == "half_open":
-        crew.downstream.hold_seconds = 60
-        begun = time.monotonic()
-        await until(lambda: bool(crew.downstream.probes(begun)), "a trial call")
-        await crew.until_all("half_open")
-
-
-async def check_as_before(crew: Crew) -> None:
-    """Makes sure that all agree again, and that in an outage there is one trial call at a time."""
-    crew.downstream.hold_seconds = 0
-    await crew.check_agreement()
-    crew.downstream.most_probes = 0
-    await crew.open_all()
-    begun = time.monotonic()
-    await until(lambda: len(crew.downstream.probes(begun)) >= 2, "two trial calls")
-    await crew.check_agreement()
-    assert crew.downstream.most_probes == 1
-
-
-async def check_degraded(crew: Crew) -> None:
-    """Makes sure that all decide alone, and call."""
-    await crew.until_reported("connected", value=False)
-    crew.downstream.hold_seconds = 0
-    crew.downstream.is_down = False
-    await crew.until_all("closed")
-    await crew.until_called()
-    await crew.check_callers()
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -73,7 +49,7 @@ async def test_redis_is_killed_and_comes_back_with_what_it_knew(state: str, tmp_
             await check_as_before(crew)
 
 
-@pytest.mark.parametrize("seconds", [0.05, 0.5])
+@pytest.mark.parametrize("seconds", share_of(0.05, 0.5, *([6.0] if ROUNDS else [])))
 async def test_redis_is_frozen_now_and_again(seconds: float, own_server: RedisServer, seed: int) -> None:
     draw = random.Random(seed)
     async with crew_of(WORKERS, own_server.url) as crew:
@@ -100,7 +76,7 @@ async def test_everything_in_redis_is_lost(state: str, own_server: RedisServer, 
         await check_as_before(crew)
 
 
-@pytest.mark.parametrize("key", [RECORD, EVIDENCE])
+@pytest.mark.parametrize("key", share_of(RECORD, EVIDENCE))
 async def test_a_key_is_lost(key: str, own_server: RedisServer, seed: int) -> None:
     async with crew_of(WORKERS, own_server.url) as crew:
         await bring_to(crew, "open")
