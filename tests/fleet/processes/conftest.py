@@ -1,4 +1,4 @@
-"""Rounds of faults: a share of them here and in CI; all, `RECLOSER_FLEET_ROUNDS` times, in the session `fleet` of nox."""
+"""Rounds of faults: a share of them here and in CI; all, many times, in the session `fleet` of nox."""
 
 import pytest
 
