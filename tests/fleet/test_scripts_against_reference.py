@@ -232,9 +232,9 @@ class History(RuleBasedStateMachine):
             )
         )  # fmt: skip
 
-    @rule(data=st.data(), policy=st.sampled_from(POLICIES))
-    def acquire(self, data: st.DataObject, policy: FleetPolicy) -> None:
-        reply = self.run(Acquire(name=NAME, known=self.known(data), policy=policy))
+    @rule(data=st.data(), policy=st.sampled_from(POLICIES), worker=st.sampled_from(["", "ada", "bob-_1"]))
+    def acquire(self, data: st.DataObject, policy: FleetPolicy, worker: str) -> None:
+        reply = self.run(Acquire(name=NAME, known=self.known(data), policy=policy, worker=worker))
         if reply.code is Code.DONE:
             token = reply.shared.generation
             assert all(end <= self.side.now for end in self.leases.values()), "two leases at once"

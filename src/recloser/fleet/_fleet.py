@@ -222,7 +222,7 @@ class Fleet:
 
         `connected`, `problem` (why not, or None), `worker`, `quorum`, `store_operations` (so far), and per breaker:
         `state`, `generation`, `trips`, `holds_trial_call` (whether this process makes it), `author` and `reason` of a
-        manual state.
+        manual state; in half-open the author is the `worker` that makes the trial call.
         """
         worker = self._worker
         memberships = sorted(worker.memberships.values(), key=lambda membership: membership.name)

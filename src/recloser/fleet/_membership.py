@@ -323,6 +323,7 @@ class Membership:
         self.take(reply)
         if breaker is None or self._is_damaged:
             return
+        self._release_what_was_lost()
         self._reporting.remember(now)
         self._reporting.send_again(self.shared.generation, now)
         local, shared = breaker._machine.state, self.shared
@@ -336,6 +337,13 @@ class Membership:
             self._office.keep(self, self._token, self._longest_trial())
         if self.has_work:
             self._office.touch(self, urgent=True)
+
+    def _release_what_was_lost(self) -> None:
+        """Leave a trial call to others that was granted to this process in a reply which never came."""
+        shared, ended = self.shared, self._result
+        is_ours = shared.state is HALF_OPEN and shared.author == self._office.identity
+        if is_ours and shared.generation != self._token and (ended is None or ended.token != shared.generation):
+            self._result = Ended(shared.generation, TrialResult.RELEASED)
 
     def degrade(self) -> None:
         """Take note that the store is out of reach."""
@@ -391,7 +399,8 @@ class Membership:
             if petition is not None:
                 petition.answer(None)
 
-        return Errand(Acquire(**self._common(), not_after_us=self._office.not_after_us()), done, failed)
+        acquire = Acquire(**self._common(), not_after_us=self._office.not_after_us(), worker=self._office.identity)
+        return Errand(acquire, done, failed)
 
     def _prove(self) -> None:
         """Tell of a trial call that succeeded here, if the fleet lets us."""
@@ -512,7 +521,7 @@ class Membership:
             return
         left = self._left_us()
         reason = None
-        if shared.reason or shared.author or shared.state in MANUAL:
+        if shared.state is not HALF_OPEN and (shared.reason or shared.author or shared.state in MANUAL):
             author = f" ({shared.author})" if shared.author else ""
             reason = " ".join(f"{shared.reason or 'no reason given'}{author}".split())
         seconds = None if left is None else left / 1_000_000

@@ -94,9 +94,7 @@ class Evidence(Timely):
     def __post_init__(self) -> None:
         """Refuse what no store can carry out."""
         Timely.__post_init__(self)
-        _check_type("worker", self.worker, str)
-        if not _WORKER.fullmatch(self.worker):
-            raise ValueError(f"worker must be 1 to 32 letters, digits, _ and -, not {self.worker!r}")
+        _check_worker(self.worker)
         checks.count("closed_generation", self.closed_generation, least=0, most=MOST_GENERATION)
 
 
@@ -133,7 +131,20 @@ class Vote(Evidence):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acquire(Timely):
-    """Asks for the trial call: one gets it, once the open time or the lease is over; its token is the generation."""
+    """Asks for the trial call: one gets it, once the open time or the lease is over; its token is the generation.
+
+    Args:
+        worker: Name of the worker's incarnation, as of `Vote`: it stands as the author in half-open, so that a worker
+            whose reply was lost knows its own lease again. Empty for nobody's.
+    """
+
+    worker: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what no store can carry out."""
+        Timely.__post_init__(self)
+        if self.worker != "":
+            _check_worker(self.worker)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +216,12 @@ class Control(Timely):
 
 
 AnyOperation = Sync | Report | Vote | Acquire | Renew | Result | Control
+
+
+def _check_worker(worker: object) -> None:
+    _check_type("worker", worker, str)
+    if not _WORKER.fullmatch(str(worker)):
+        raise ValueError(f"worker must be 1 to 32 letters, digits, _ and -, not {worker!r}")
 
 
 def check_batch(operations: Sequence[AnyOperation]) -> tuple[AnyOperation, ...]:

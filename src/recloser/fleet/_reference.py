@@ -161,7 +161,8 @@ class Script:
         if self._record.state not in waiting or self._left != 0:
             return Code.REFUSED
         lease_ends = self._now + acquire.policy.lease_us
-        self._transition(CircuitState.HALF_OPEN, lease_ends, self._record.trips, self._record.passed)
+        trips, passed = self._record.trips, self._record.passed
+        self._transition(CircuitState.HALF_OPEN, lease_ends, trips, passed, author=acquire.worker)
         return Code.DONE
 
     def _renew(self, renew: Renew) -> Code:

@@ -79,7 +79,8 @@ class SharedState:
             of the message; 0 if it is over and in closed; None for a manual state without an end.
         trips: How many times in a row it has opened: the attempt that the next open time is computed from.
         passed: Trial calls that have succeeded since it opened.
-        author: Who set a manual state; at most 200 characters are kept.
+        author: Who set a manual state; in half-open the worker that makes the trial call. At most 200 characters are
+            kept.
         reason: Why; at most 200 characters are kept.
 
     Raises:

@@ -14,6 +14,7 @@ from recloser._core.states import CircuitState
 from recloser.fleet._operations import (
     MOST_NAME_BYTES,
     MOST_NAMESPACE_BYTES,
+    Acquire,
     AnyOperation,
     Control,
     Evidence,
@@ -64,6 +65,8 @@ def _own_arguments(operation: AnyOperation) -> Sequence[str | int | float]:
     if isinstance(operation, Evidence):
         evidence = (operation.worker, operation.closed_generation, policy.quorum, policy.open_us)
         return (*evidence, *_report_arguments(operation)) if isinstance(operation, Report) else evidence
+    if isinstance(operation, Acquire):
+        return (operation.worker,)
     if isinstance(operation, Renew):
         return (operation.token,)
     if isinstance(operation, Result):

@@ -325,3 +325,40 @@ async def test_all_agree_within_a_poll_after_an_outage_in_which_each_decided_alo
             await one.fail(1)
         await end_outage(server, processes)
         assert len({one.fleet.status()["breakers"][NAME]["generation"] for one in processes}) == 1
+
+
+async def test_a_trial_call_whose_grant_was_lost_with_its_reply_is_left_to_others_at_once() -> None:
+    async with fleet_of(2, lease_seconds=1_000) as processes:
+        await make_ready(processes)
+        processes[0].store.lose_replies = True
+        assert not await processes[0].is_admitted()
+        await settle(0.5)
+        assert processes[1].state == "half_open"
+        processes[0].store.lose_replies = False
+        await settle(BACK_SECONDS)
+        assert processes[1].state == "open"
+        assert await processes[1].is_admitted()
+        await settle()
+        assert states(processes) == ["closed"] * 2
+
+
+async def test_a_trial_call_that_goes_on_through_an_outage_of_the_store_is_kept() -> None:
+    server = new_server()
+    async with fleet_of(2, server, lease_seconds=1_000) as processes:
+        permit = await make_probing(processes)
+        server.stop()
+        await settle(0.5)
+        await end_outage(server, processes)
+        assert not await processes[1].is_admitted()
+        permit.succeed()
+        await settle()
+        assert states(processes) == ["closed"] * 2
+
+
+async def test_all_know_who_makes_the_trial_call() -> None:
+    async with fleet_of(2) as processes:
+        permit = await make_probing(processes)
+        known = processes[1].fleet.status()["breakers"][NAME]
+        assert known["author"] == processes[0].fleet.status()["worker"]
+        assert not known["holds_trial_call"]
+        permit.succeed()

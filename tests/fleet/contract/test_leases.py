@@ -52,6 +52,22 @@ async def test_one_of_many_who_ask_at_once_gets_the_trial(world: World) -> None:
         assert codes == [Code.DONE, Code.REFUSED, Code.REFUSED]
 
 
+async def test_the_author_of_a_trial_is_the_worker_that_makes_it(world: World) -> None:
+    async with stores(world) as (store,):
+        await make_open(store)
+        world.advance(OPEN_SECONDS)
+        reply = await run(store, ask(worker="ada-1"))
+        assert (reply.code, reply.shared.author) == (Code.DONE, "ada-1")
+        assert (await read(store)).author == "ada-1"
+        assert (await run(store, tell(reply.shared.generation, TrialResult.RELEASED))).shared.author == ""
+
+
+@pytest.mark.parametrize("worker", ["a b", "x" * 33, "|", 7])
+def test_a_worker_that_can_not_be_an_author_is_refused(worker: object) -> None:
+    with pytest.raises((TypeError, ValueError), match="worker must be"):
+        ask(worker=worker)
+
+
 async def test_a_dead_prober_delays_recovery_by_its_lease_whoever_polls_meanwhile(world: World) -> None:
     async with stores(world) as (store,):
         first = await make_probing(world, store)
