@@ -117,6 +117,14 @@ def coverage(session: nox.Session) -> None:
 
 
 @nox.session
+def bench_fleet(session: nox.Session) -> None:
+    """Measures a fleet of processes over a real Redis, then recloser against the peers that share through Redis."""
+    session.install("--editable", ".[test]", "interlock-cb", "purgatory")
+    session.run("python", "-m", "benchmarks.fleet", *session.posargs)
+    session.run("python", "-m", "benchmarks.fleet_peers")
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measures recloser against its peers in one run."""
     extras = "aiosqlite,asyncpg,cache,httpx,httpx2,opentelemetry,prometheus,retry,trio"

@@ -59,7 +59,7 @@ async def protection(library: str, url: str) -> AsyncGenerator[Call]:
         )
         await factory.initialize()
 
-        async def call(function) -> None:
+        async def call(function: Callable[[], Awaitable[None]]) -> None:
             async with await factory.get_breaker("shared"):
                 await function()
 

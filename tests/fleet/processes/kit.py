@@ -34,6 +34,7 @@ SETTINGS: dict[str, Any] = {
     "pause_seconds": 0.01,
     "other_breakers": 0,
     "calls": True,
+    "wall_clock_ahead_seconds": 0.0,
 }
 GONE = (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, OSError)
 

@@ -82,6 +82,17 @@ async def test_connections_that_are_torn_again_and_again_are_made_again(
         await check_as_before(crew)
 
 
+@pytest.mark.parametrize("kind", ["pubsub", "normal"])
+async def test_one_kind_of_connection_is_torn_and_the_other_is_not(own_server: RedisServer, kind: str) -> None:
+    async with crew_of(WORKERS, own_server.url) as crew:
+        await crew.open_all()
+        for _ in range(4):
+            await anyio.sleep(OPEN_SECONDS / 2)
+            with own_server.client() as client:
+                client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+        await check_as_before(crew)
+
+
 async def test_nobody_waits_for_a_server_that_takes_connections_and_says_nothing(tmp_path: Path) -> None:
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()

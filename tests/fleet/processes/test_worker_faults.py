@@ -1,6 +1,8 @@
 """What befalls processes of a fleet: killed, frozen, busy, poisoned, out of date. The others go on."""
 
 import random
+import subprocess
+import sys
 import time
 
 import anyio
@@ -92,6 +94,35 @@ async def test_workers_of_several_releases_share_a_breaker(url: str) -> None:
     async with crew_of(WORKERS, url, each=each) as crew:
         await crew.until_called()
         await check_as_before(crew)
+
+
+async def test_the_time_of_day_of_workers_does_not_matter(url: str) -> None:
+    each = {0: {"wall_clock_ahead_seconds": 3_600.0}, 1: {"wall_clock_ahead_seconds": -3_600.0}}
+    async with crew_of(WORKERS, url, each=each) as crew:
+        await crew.until_called()
+        await check_as_before(crew)
+
+
+def test_a_child_that_was_forked_makes_its_own_fleet(url: str) -> None:
+    script = f"""
+import os, sys, anyio
+from recloser import BreakerRegistry
+from recloser.fleet import RedisFleet
+
+async def share():
+    async with RedisFleet({url!r}) as fleet:
+        breaker = BreakerRegistry(fleet=fleet).breaker("one")
+        await breaker.call(anyio.lowlevel.checkpoint)
+        return fleet.is_connected
+
+assert anyio.run(share)
+child = os.fork()
+if not child:
+    os._exit(0 if anyio.run(share) else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 async def test_workers_come_and_go(url: str, seed: int) -> None:
