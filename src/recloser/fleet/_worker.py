@@ -9,7 +9,7 @@ asked for, and three tasks run.
   with reports on the way: the first at once, then two per 50 ms on average. At most two batches are on their way.
 
 Whatever fails ends the session. Then each breaker decides alone, and connecting is tried again, after a random time of
-at most 50 ms, 100 ms and so on up to 2 s ("full jitter": Brooker, Exponential Backoff And Jitter, 2015).
+at most 50 ms, 100 ms and so on up to 1.5 s ("full jitter": Brooker, Exponential Backoff And Jitter, 2015).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ BATCH = 100
 """Operations in one round trip; more would hold up what is urgent."""
 MOST_ON_THEIR_WAY = 2
 FIRST_RETRY_SECONDS = 0.05
-LONGEST_RETRY_SECONDS = 2.0
+LONGEST_RETRY_SECONDS = 1.5
 MOST_DOUBLINGS = 10
 BATCHES_AT_ONCE = 5
 SPREAD_SECONDS = 1.0
