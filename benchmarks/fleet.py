@@ -319,8 +319,9 @@ async def poison(server: RedisServer) -> list[Line]:
     async with crew_of(8, server.url, callers=5, pause_seconds=0.02) as crew:
         crew.downstream.poisoned = {0}
         await anyio.sleep(seconds)
-        rejected = sum((await hand.report()).get("rejections", 0) for hand in crew.hands[1:])
-        calls = sum(hand.reports[-1]["answers"] for hand in crew.hands[1:])
+        reports = (await crew.reports())[1:]
+    rejected = sum(report.get("rejections", 0) for report in reports)
+    calls = sum(report["answers"] for report in reports)
     return [
         Line(
             "B13",
