@@ -77,7 +77,8 @@ def test_the_view_is_told_of_phases_and_transitions_and_refreshed_meanwhile(play
 async def test_what_the_breaker_rejects_is_answered_from_memory_or_else_by_default(
     ttl_seconds: float, source: Outcome
 ) -> None:
-    plan = replace(script(HEALTHY, FAILING, HEALTHY), orders=1, memory_ttl_seconds=ttl_seconds)
+    long = replace(HEALTHY, seconds=1.5)  # so that a busy machine has remembered an answer by its end
+    plan = replace(script(long, FAILING, HEALTHY), orders=1, memory_ttl_seconds=ttl_seconds)
     experiment = Experiment(plan, seed=1)
     await play(experiment, Notes(experiment))
     summary = summarise(experiment)
