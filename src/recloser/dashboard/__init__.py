@@ -1,0 +1,75 @@
+"""A page that shows every breaker of a registry, live: an ASGI application to mount in any framework.
+
+It needs nothing but recloser itself, and runs on asyncio and trio. `docs/how-to/dashboard.md` shows it.
+"""
+
+import math
+from numbers import Real
+from typing import TYPE_CHECKING
+
+from recloser import BreakerRegistry
+from recloser.dashboard._application import Application
+from recloser.dashboard._feed import Feed
+from recloser.dashboard._static import PAGE, static_files
+from recloser.dashboard._status import Status
+from recloser.dashboard._stream import Events
+
+if TYPE_CHECKING:
+    from recloser.dashboard._http import Endpoint
+
+__all__ = ["app"]
+
+VERSION = 1
+
+
+def app(
+    registry: BreakerRegistry,
+    *,
+    control_token: str | None = None,
+    interval_seconds: float = 1.0,
+    max_streams: int = 64,
+) -> Application:
+    """Return an ASGI application that shows a registry's breakers.
+
+    Mounted at any path it serves a page at `/`, the state as JSON at `/status.json`, and what changes at `/events`. It
+    asks nobody who he is: mount it where only those who may see names, errors and reasons can reach it. Clients cost
+    calls nothing, but for some milliseconds per interval, however many there are; a slow one is told less.
+
+    Args:
+        registry: Whose breakers.
+        control_token: Who knows it may force breakers open, disable and reset them: at least 16 visible ASCII
+            characters. None: nobody may, and there is no way to.
+        interval_seconds: The least time between two updates (finite, > 0).
+        max_streams: How many clients may listen to `/events` at once, >= 1; more are asked to come back later.
+
+    Raises:
+        TypeError: An argument is of the wrong type.
+        ValueError: An argument is out of its range.
+    """
+    if not isinstance(registry, BreakerRegistry):
+        raise TypeError(f"registry must be a BreakerRegistry, not {registry!r}")
+    if isinstance(max_streams, bool) or not isinstance(max_streams, int):
+        raise TypeError(f"max_streams must be an integer >= 1, not {max_streams!r}")
+    if max_streams < 1:
+        raise ValueError(f"max_streams must be an integer >= 1, not {max_streams!r}")
+    feed = Feed(registry, _checked_interval(interval_seconds))
+    about = {
+        "version": VERSION,
+        "control": control_token is not None,
+        "interval_seconds": feed.interval_seconds,
+        "run": feed.run,
+    }
+    files = static_files()
+    endpoints: dict[str, Endpoint] = {f"static/{path}": file for path, file in files.items() if path != PAGE}
+    endpoints |= {"": files[PAGE], "status.json": Status(registry, about), "events": Events(feed, about, max_streams)}
+    return Application(endpoints)
+
+
+def _checked_interval(seconds: object) -> float:
+    wanted = "interval_seconds must be a finite number of seconds > 0"
+    if isinstance(seconds, bool) or not isinstance(seconds, Real):
+        raise TypeError(f"{wanted}, not {seconds!r}")
+    number = float(seconds)
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError(f"{wanted}, not {seconds!r}")
+    return number

@@ -1,0 +1,78 @@
+"""Which path is served by what, wherever the application is mounted."""
+
+from http import HTTPStatus
+from urllib.parse import quote
+
+from recloser.dashboard._http import Answer, Endpoint, Receive, Scope, Send, problem
+
+
+class Application:
+    """An ASGI application.
+
+    Args:
+        endpoints: By path, relative to where it is mounted, without a slash at either end.
+    """
+
+    def __init__(self, endpoints: dict[str, Endpoint]) -> None:
+        self._endpoints = endpoints
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection: requests are answered, WebSockets refused; the lifespan has nothing to wait for."""
+        if scope["type"] == "http":
+            await self._serve(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000, "reason": "There are no WebSockets here"})
+        elif scope["type"] == "lifespan":
+            await _live(receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = _path_within(scope)
+        endpoint = self._endpoints.get(path.strip("/"))
+        if endpoint is None:
+            detail = "There is no such page. The dashboard is at / of the path that it is mounted at."
+            await problem(HTTPStatus.NOT_FOUND, detail)(scope, send)
+        elif scope["method"] not in endpoint.methods:
+            allowed = ", ".join(endpoint.methods)
+            detail = f"Use {allowed} here."
+            await problem(HTTPStatus.METHOD_NOT_ALLOWED, detail, {"allow": allowed})(scope, send)
+        elif not path:
+            await _redirect(scope)(scope, send)
+        else:
+            await endpoint(scope, receive, send)
+
+
+def _path_within(scope: Scope) -> str:
+    """Return the path relative to where the application is mounted; empty if it lacks the slash after that.
+
+    Frameworks agree neither on whether `path` still has the prefix in it, which Litestar takes away, nor on what they
+    make of slashes at the end, so the path as it came says whether there was one.
+    """
+    path: str = scope["path"]
+    prefix: str = scope.get("root_path", "").rstrip("/")
+    if prefix and (path == prefix or path.startswith(f"{prefix}/")):
+        path = path[len(prefix) :]
+    if path == "/" and not (_raw_path(scope) or "/").endswith("/"):
+        return ""
+    return path
+
+
+def _raw_path(scope: Scope) -> str:
+    """Return the path as it came, still quoted, if the server says it."""
+    raw: bytes = scope.get("raw_path") or b""
+    return raw.partition(b"?")[0].decode("latin-1")
+
+
+def _redirect(scope: Scope) -> Answer:
+    """Return what sends a browser to the same path with a slash; a relative URL holds behind any proxy."""
+    path = _raw_path(scope) or quote(scope["path"])
+    query = scope.get("query_string", b"").decode("latin-1")
+    target = f"./{path.rpartition('/')[2]}/" + (f"?{query}" if query else "")
+    return Answer(HTTPStatus.PERMANENT_REDIRECT, b"", {"location": target, "cache-control": "no-cache"})
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    while True:
+        kind: str = (await receive())["type"]
+        await send({"type": f"{kind}.complete"})
+        if kind == "lifespan.shutdown":
+            return

@@ -1,0 +1,182 @@
+"""What has changed of all breakers, at most once per interval, for all clients together.
+
+There is no task. A client that finds an update due begins a round, which reads the breakers that may have changed, some
+in each synchronous step, so that no protected call waits for long. Any client goes on with the round that another one
+has begun, and the step after which nothing is left to read publishes what has changed. A round reads a bounded number
+of breakers: first those whose state has changed, then new ones, then those read longest ago.
+
+An update says what values are now, not by how much they have changed. So a client may be told what it knows, or what
+is older, as long as it is told every update after the one that it began with.
+"""
+
+import math
+import secrets
+from collections import OrderedDict, deque
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import anyio
+import anyio.lowlevel
+
+from recloser import BreakerRegistry, CircuitBreaker
+from recloser.dashboard._http import to_json
+from recloser.dashboard._ring import Ring, Update
+from recloser.dashboard._sample import EXPLANATION, Entry, Known, is_news, read, read_whole
+from recloser.dashboard._timeline import Timeline
+
+READ_PER_ROUND = 1_000
+READ_PER_STEP = 100
+_EXPLAINED_PER_ROUND = 50
+_EXPLAINED_EVERY_SECONDS = 10.0
+_ABSENCE_SECONDS = 10.0
+
+
+class Feed:
+    """Updates of a registry; used in one event loop.
+
+    Args:
+        registry: What is watched.
+        interval_seconds: The least time between two updates.
+
+    Attributes:
+        run: Tells this feed's updates from those of others.
+        ring: The latest updates.
+        timeline: The latest transitions.
+        due_at: When the next round may begin, in seconds of the event loop's clock.
+        readers: How many clients there are.
+    """
+
+    def __init__(self, registry: BreakerRegistry, interval_seconds: float) -> None:
+        self.run = secrets.token_hex(8)
+        self.ring = Ring()
+        self.timeline = Timeline(registry)
+        self.due_at = -math.inf
+        self.readers = 0
+        self.interval_seconds = interval_seconds
+        self._registry = registry
+        self._known: OrderedDict[str, Known] = OrderedDict()  # those read longest ago first
+        self._round: deque[str] | None = None
+        self._is_fresh = False
+        self._changed: dict[str, Entry] = {}
+        self._removed: dict[str, None] = {}
+        self._explanations_left = 0
+
+    @contextmanager
+    def reading(self) -> Generator[None]:
+        """Count a client; when the last one leaves in the middle of a round, the next round begins afresh."""
+        self.readers += 1
+        try:
+            yield
+        finally:
+            self.readers -= 1
+            if not self.readers and self._round is not None:
+                self._round = None
+                self.due_at = -math.inf
+
+    async def advance(self) -> None:
+        """Make the update that is due, if one is; a checkpoint after each step. Cancelled, it leaves a round begun."""
+        now = anyio.current_time()
+        if self._round is None and now >= self.due_at:
+            self._begin(now)
+        while self._round is not None:
+            self._step(self._round, anyio.current_time())
+            await anyio.lowlevel.checkpoint()
+
+    def names(self) -> list[str]:
+        """Return the names of all breakers that clients have been told of."""
+        return list(self._known)
+
+    def entries(self, names: list[str], now: float) -> Iterator[tuple[str, Entry]]:
+        """Iterate over what is known of breakers, as it is at a time; those that are gone meanwhile are passed over."""
+        for name in names:
+            known = self._known.get(name)
+            if known is not None:
+                yield name, known.entry_at(now)
+
+    # Rounds
+
+    def _begin(self, now: float) -> None:
+        """Choose what to read; all, and nobody is told what has changed, if there was no client for a while."""
+        self._is_fresh = now - self.due_at > _ABSENCE_SECONDS
+        self.due_at = now + self.interval_seconds
+        self._explanations_left = _EXPLAINED_PER_ROUND
+        generations = {breaker.name: breaker.generation for breaker in self._registry}
+        if self._is_fresh:
+            self._known.clear()
+            self._round = deque(generations)
+            return
+        for name in [name for name in self._known if name not in generations]:
+            self._forget(name)
+        self._round = deque(list(self._most_urgent(generations))[:READ_PER_ROUND])
+
+    def _most_urgent(self, generations: dict[str, int]) -> Iterator[str]:
+        known = self._known
+        changed = {name: None for name, known in known.items() if known.entry["generation"] != generations[name]}
+        yield from changed
+        yield from (name for name in generations if name not in known)
+        yield from (name for name in known if name not in changed)
+
+    def _step(self, names: deque[str], now: float) -> None:
+        """Read some breakers; after the last ones, publish."""
+        for _ in range(min(READ_PER_STEP, len(names))):
+            name = names.popleft()
+            breaker = self._registry.get(name)
+            if breaker is None:
+                self._forget(name)
+            else:
+                self._read(breaker, now)
+        if not names:
+            self._round = None
+            self._publish()
+
+    def _read(self, breaker: CircuitBreaker, now: float) -> None:
+        name = breaker.name
+        old = self._known.get(name)
+        if old is None:
+            changed = entry = read_whole(breaker)
+            explained_at = now
+            self._removed.pop(name, None)
+        else:
+            entry = read(breaker)
+            changed = old.changes(entry, now)
+            explained_at = old.explained_at
+            if is_news(changed, entry["state"]) or self._may_explain_again(old, now):
+                changed[EXPLANATION] = breaker.explain()
+                explained_at = now
+            entry[EXPLANATION] = changed.get(EXPLANATION, old.entry[EXPLANATION])
+        self._known[name] = Known(entry, now, explained_at)
+        self._known.move_to_end(name)
+        if changed:
+            self._changed.setdefault(name, {}).update(changed)
+
+    def _may_explain_again(self, old: Known, now: float) -> bool:
+        """Return whether to renew a sentence of which nothing but the time has changed."""
+        if now - old.explained_at < _EXPLAINED_EVERY_SECONDS or not self._explanations_left:
+            return False
+        self._explanations_left -= 1
+        return True
+
+    def _forget(self, name: str) -> None:
+        self._changed.pop(name, None)
+        if self._known.pop(name, None) is not None:
+            self._removed[name] = None
+
+    def _publish(self) -> None:
+        transitions = self.timeline.take()
+        if self._is_fresh:
+            self.ring.restart()
+        elif self._changed or self._removed or transitions:
+            seq = self.ring.seq + 1
+            data = {
+                "timestamp": datetime.now(UTC).isoformat(),
+                "changed": self._changed,
+                "removed": list(self._removed),
+                "transitions": transitions,
+                "fleet": None,
+                "dropped": 0,
+            }
+            message = f"event: update\nid: {self.run}-{seq}\ndata: {to_json(data)}\n\n"
+            self.ring.append(Update(seq, message.encode("ascii")))
+        self._changed.clear()
+        self._removed.clear()

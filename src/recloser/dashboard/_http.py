@@ -1,0 +1,145 @@
+"""Answers over HTTP: the headers that all of them have, small bodies, and problem documents (RFC 9457)."""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any, ClassVar, Protocol, TypeAlias
+
+import anyio
+import anyio.lowlevel
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Headers: TypeAlias = Mapping[str, str]
+
+_POLICY = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "connect-src": "'self'",
+    "img-src": "'self'",
+    "base-uri": "'none'",
+    "form-action": "'none'",
+    "frame-ancestors": "'none'",
+}
+_STUCK_SECONDS = 60.0
+_EVERYWHERE = {
+    "content-security-policy": "; ".join(f"{directive} {source}" for directive, source in _POLICY.items()),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+}
+LIVE: Headers = {"cache-control": "no-store"}
+"""What data of the moment is sent with."""
+
+
+class Endpoint(Protocol):
+    """What serves one path.
+
+    Attributes:
+        methods: The methods that it answers.
+    """
+
+    methods: ClassVar[tuple[str, ...]]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        ...
+
+
+class Answer:
+    """An answer whose body is at hand.
+
+    Args:
+        status: The status code.
+        body: The content.
+        headers: Besides those that all answers have; names in lower case.
+    """
+
+    def __init__(self, status: int, body: bytes, headers: Headers) -> None:
+        self.status = status
+        self._body = body
+        self._headers = headers
+
+    async def __call__(self, scope: Scope, send: Send) -> None:
+        """Send it; to HEAD without the body."""
+        length = {} if self.status == HTTPStatus.NOT_MODIFIED else {"content-length": str(len(self._body))}
+        await send(start_of(self.status, {**self._headers, **length}))
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else self._body})
+
+
+def start_of(status: int, headers: Headers) -> Message:
+    """Return the message that begins an answer."""
+    encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in {**_EVERYWHERE, **headers}.items()]
+    return {"type": "http.response.start", "status": status, "headers": encoded}
+
+
+def header(scope: Scope, name: str) -> str | None:
+    """Return a header of a request; of several the first, None if there is none."""
+    wanted = name.encode("latin-1")
+    values: list[bytes] = [value for key, value in scope["headers"] if key.lower() == wanted]
+    return values[0].decode("latin-1") if values else None
+
+
+def problem(status: HTTPStatus, detail: str, headers: Headers | None = None) -> Answer:
+    """Return an answer that says what went wrong, and what to do."""
+    document = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
+    kind = {"content-type": "application/problem+json"}
+    return Answer(status, to_json(document).encode("ascii"), {**kind, **LIVE, **(headers or {})})
+
+
+def to_json(value: object) -> str:
+    """Return a value as JSON that is ASCII, one line, and harmless in HTML; any text survives, surrogates too."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
+
+
+class GoneError(Exception):
+    """The client is gone, or has taken nothing for a minute: a stuck browser is not to hold a place for ever."""
+
+
+class Body:
+    """An answer that is sent in pieces.
+
+    Args:
+        send: The server's.
+
+    Attributes:
+        written_at: When something was written last, in seconds of the event loop's clock.
+    """
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.written_at = 0.0
+
+    async def stream(self, headers: Headers, write_all: Callable[["Body"], Awaitable[None]] | None) -> None:
+        """Send a whole answer; a client that is gone ends it without an error.
+
+        Args:
+            headers: Besides those that all answers have.
+            write_all: Writes the body; None where there is to be none.
+        """
+        with suppress(GoneError):
+            await self._put(start_of(HTTPStatus.OK, headers))
+            if write_all is not None:
+                await write_all(self)
+            await self._put({"type": "http.response.body", "body": b""})
+
+    async def write(self, piece: str | bytes) -> None:
+        """Send a piece of ASCII; always a checkpoint.
+
+        Raises:
+            GoneError: Nobody takes it.
+        """
+        await anyio.lowlevel.checkpoint()
+        body = piece.encode("ascii") if isinstance(piece, str) else piece
+        await self._put({"type": "http.response.body", "body": body, "more_body": True})
+        self.written_at = anyio.current_time()
+
+    async def _put(self, message: Message) -> None:
+        try:
+            with anyio.fail_after(_STUCK_SECONDS):
+                await self._send(message)
+        except OSError as error:  # TimeoutError is one, and what servers raise once a client is gone
+            raise GoneError from error

@@ -1,0 +1,63 @@
+"""The page and what it consists of: a fixed list of files, read once."""
+
+from functools import cache
+from hashlib import sha256
+from http import HTTPStatus
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import PurePosixPath
+from typing import ClassVar
+
+from recloser.dashboard._http import Answer, Receive, Scope, Send, header
+
+PAGE = "index.html"
+
+_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
+}
+
+
+class StaticFile:
+    """A file that a browser may keep, and asks about each time whether it is still the one.
+
+    Args:
+        body: The content.
+        media_type: Of the content.
+    """
+
+    methods: ClassVar[tuple[str, ...]] = ("GET", "HEAD")
+
+    def __init__(self, body: bytes, media_type: str) -> None:
+        self._body = body
+        self._tag = f'"{sha256(body).hexdigest()[:32]}"'
+        self._headers = {"cache-control": "no-cache", "content-type": media_type, "etag": self._tag}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - as all endpoints
+        """Answer with the file, or that the browser has it."""
+        known = {tag.strip().removeprefix("W/") for tag in (header(scope, "if-none-match") or "").split(",")}
+        if known & {self._tag, "*"}:
+            await Answer(HTTPStatus.NOT_MODIFIED, b"", self._headers)(scope, send)
+        else:
+            await Answer(HTTPStatus.OK, self._body, self._headers)(scope, send)
+
+
+@cache
+def static_files() -> dict[str, StaticFile]:
+    """Return all files by their path within the directory; what a browser has no use for is left out."""
+    return dict(_files_in(files("recloser.dashboard").joinpath("static"), PurePosixPath()))
+
+
+def _files_in(directory: Traversable, at: PurePosixPath) -> list[tuple[str, StaticFile]]:
+    found: list[tuple[str, StaticFile]] = []
+    for entry in directory.iterdir():
+        path = at / entry.name
+        if entry.is_dir():
+            found += _files_in(entry, path)
+        elif media_type := _TYPES.get(path.suffix):
+            found.append((path.as_posix(), StaticFile(entry.read_bytes(), media_type)))
+    return found

@@ -1,0 +1,41 @@
+"""`/status.json`: every breaker's health and explanation, as they are now."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from recloser import BreakerRegistry
+from recloser.dashboard._document import pieces
+from recloser.dashboard._http import LIVE, Body, Receive, Scope, Send
+from recloser.dashboard._sample import Entry, read_whole
+
+
+class Status:
+    """Answers with the whole state.
+
+    Args:
+        registry: What is told of.
+        about: What the document says of the dashboard itself.
+    """
+
+    methods: ClassVar[tuple[str, ...]] = ("GET", "HEAD")
+
+    def __init__(self, registry: BreakerRegistry, about: dict[str, Any]) -> None:
+        self._registry = registry
+        self._about = about
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - as all endpoints
+        """Answer one request; the breakers are read as the client takes them."""
+        headers = {"content-type": "application/json", **LIVE}
+        await Body(send).stream(headers, self._write if scope["method"] == "GET" else None)
+
+    async def _write(self, body: Body) -> None:
+        rest = {"dashboard": self._about, "fleet": None}
+        for piece in pieces(datetime.now(UTC).isoformat(), self._entries(), rest):
+            await body.write(piece)
+
+    def _entries(self) -> Iterator[tuple[str, Entry]]:
+        for name in [breaker.name for breaker in self._registry]:
+            breaker = self._registry.get(name)
+            if breaker is not None:
+                yield name, read_whole(breaker)

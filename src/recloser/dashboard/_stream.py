@@ -1,0 +1,105 @@
+"""`/events`: the whole state, then what changes, as server-sent events.
+
+A client has no buffer of its own: it reads the ring at its own pace. One that has fallen out of it, because it reads
+too slowly, is told the whole state again and how many updates it has missed.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
+from http import HTTPStatus
+from typing import Any, ClassVar
+from urllib.parse import parse_qs
+
+import anyio
+
+from recloser.dashboard._document import pieces
+from recloser.dashboard._feed import Feed
+from recloser.dashboard._http import LIVE, Body, Receive, Scope, Send, header, problem
+
+_QUIET_SECONDS = 15.0
+_RETRY_AFTER_SECONDS = 10
+_HEADERS = {
+    **LIVE,
+    "content-type": "text/event-stream; charset=utf-8",
+    "x-accel-buffering": "no",  # nginx would collect events otherwise
+}
+
+
+class Events:
+    """Serves streams, in a bounded number.
+
+    Args:
+        feed: What is told.
+        about: What a snapshot says of the dashboard itself.
+        max_streams: How many clients there may be.
+    """
+
+    methods: ClassVar[tuple[str, ...]] = ("GET", "HEAD")
+
+    def __init__(self, feed: Feed, about: dict[str, Any], max_streams: int) -> None:
+        self._feed = feed
+        self._about = about
+        self._max_streams = max_streams
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one client until it is gone."""
+        if scope["method"] == "HEAD":
+            await Body(send).stream(_HEADERS, None)
+        elif self._feed.readers >= self._max_streams:
+            detail = f"All {self._max_streams} streams are in use. Close another page, or try again later."
+            wait = {"retry-after": str(_RETRY_AFTER_SECONDS)}
+            await problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, wait)(scope, send)
+        else:
+            with self._feed.reading():
+                async with anyio.create_task_group() as group:
+                    group.start_soon(_wait_until_gone, receive, group.cancel_scope)
+                    await Body(send).stream(_HEADERS, partial(self._tell, self._last_known(scope)))
+                    group.cancel_scope.cancel()
+
+    async def _tell(self, known: int | None, body: Body) -> None:
+        """Tell a client everything after the update that it knows, for as long as it listens."""
+        feed = self._feed
+        await body.write("retry: 1000\n\n")
+        while True:
+            await feed.advance()
+            if known is None or not feed.ring.has_all_after(known):
+                dropped = 0 if known is None else feed.ring.seq - known
+                known = feed.ring.seq
+                for piece in self._snapshot(dropped):
+                    await body.write(piece)
+            elif (update := feed.ring.after(known)) is not None:
+                known = update.seq
+                await body.write(update.message)
+            else:
+                await self._rest(body)
+
+    async def _rest(self, body: Body) -> None:
+        """Wait until an update is due; say something before a proxy takes the silence for a dead connection."""
+        quiet_at = body.written_at + _QUIET_SECONDS
+        await anyio.sleep_until(min(self._feed.due_at, quiet_at))
+        if anyio.current_time() >= quiet_at:
+            await body.write(": still here\n\n")
+
+    def _snapshot(self, dropped: int) -> Iterator[str]:
+        """Iterate over the pieces of an event with the whole state, as of the latest update or a little later."""
+        feed, now = self._feed, anyio.current_time()
+        rest = {"dashboard": self._about, "fleet": None, "transitions": feed.timeline.told, "dropped": dropped}
+        yield f"event: snapshot\nid: {feed.run}-{feed.ring.seq}\ndata: "
+        yield from pieces(datetime.now(UTC).isoformat(), feed.entries(feed.names(), now), rest)
+        yield "\n\n"
+
+    def _last_known(self, scope: Scope) -> int | None:
+        """Return the number of the update that a client says it knows; None unless there was one."""
+        query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+        run, _, number = (header(scope, "last-event-id") or query.get("last", [""])[0]).rpartition("-")
+        is_number = number.isascii() and number.isdecimal() and len(number) <= len(str(self._feed.ring.seq))
+        if run != self._feed.run or not is_number or int(number) > self._feed.ring.seq:
+            return None
+        return int(number)
+
+
+async def _wait_until_gone(receive: Receive, scope: anyio.CancelScope) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()
