@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from recloser import BreakerRegistry
 from recloser.dashboard._application import Application
+from recloser.dashboard._control import Control, checked_token
 from recloser.dashboard._feed import Feed
 from recloser.dashboard._static import PAGE, static_files
 from recloser.dashboard._status import Status
@@ -52,16 +53,19 @@ def app(
         raise TypeError(f"max_streams must be an integer >= 1, not {max_streams!r}")
     if max_streams < 1:
         raise ValueError(f"max_streams must be an integer >= 1, not {max_streams!r}")
+    control = None if control_token is None else Control(registry, checked_token(control_token))
     feed = Feed(registry, _checked_interval(interval_seconds))
     about = {
         "version": VERSION,
-        "control": control_token is not None,
+        "control": control is not None,
         "interval_seconds": feed.interval_seconds,
         "run": feed.run,
     }
     files = static_files()
     endpoints: dict[str, Endpoint] = {f"static/{path}": file for path, file in files.items() if path != PAGE}
     endpoints |= {"": files[PAGE], "status.json": Status(registry, about), "events": Events(feed, about, max_streams)}
+    if control is not None:
+        endpoints["control"] = control
     return Application(endpoints)
 
 

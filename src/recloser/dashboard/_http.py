@@ -95,6 +95,46 @@ def to_json(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
 
 
+class RefusedError(Exception):
+    """A request that is not served; the detail says what to do, and is no secret.
+
+    Args:
+        status: Of the answer.
+        detail: A sentence, in one line.
+        headers: Of the answer, besides those that all problem documents have.
+    """
+
+    def __init__(self, status: HTTPStatus, detail: str, headers: Headers | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self._headers = headers
+
+    def answer(self) -> Answer:
+        """Return what the client is told."""
+        return problem(self.status, self.detail, self._headers)
+
+
+async def read_body(receive: Receive, most: int) -> bytes:
+    """Return the body of a request.
+
+    Raises:
+        RefusedError: It has more than `most` bytes.
+        GoneError: The client is gone.
+    """
+    body = b""
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise GoneError
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > most:
+            raise RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"Send at most {most} bytes.")
+    return body
+
+
 class GoneError(Exception):
     """The client is gone, or has taken nothing for a minute: a stuck browser is not to hold a place for ever."""
 

@@ -1,0 +1,122 @@
+"""`/control`: forcing breakers open, disabling and resetting them, for those who know the token.
+
+A browser sends the token only where a script of the page itself puts it into a header, never by itself as it does a
+cookie; so no other site can act in a user's name. The checks of `Sec-Fetch-Site`, `Origin` and the content type stand
+before that as a second door. Every action, and every refusal, is one line of the log.
+"""
+
+import hmac
+import logging
+from http import HTTPStatus
+from typing import ClassVar
+
+from recloser import BreakerRegistry, CircuitBreaker
+from recloser.dashboard._http import (
+    LIVE,
+    Answer,
+    GoneError,
+    Receive,
+    RefusedError,
+    Scope,
+    Send,
+    header,
+    read_body,
+    to_json,
+)
+from recloser.dashboard._order import Action, Order, read_order
+
+SHORTEST_TOKEN = 16
+MOST_BYTES = 16 * 1024
+
+_logger = logging.getLogger("recloser.dashboard")
+
+
+def checked_token(token: object) -> str:
+    """Return a token that is fit to be one.
+
+    Raises:
+        TypeError: It is no string.
+        ValueError: It is too short, or can't be sent in a header.
+    """
+    wanted = f"control_token must be at least {SHORTEST_TOKEN} visible ASCII characters"
+    if not isinstance(token, str):
+        raise TypeError(f"{wanted}, not of type {type(token).__name__}")
+    if len(token) < SHORTEST_TOKEN or not all("!" <= character <= "~" for character in token):
+        raise ValueError(f"{wanted}: try secrets.token_urlsafe()")
+    return token
+
+
+class Control:
+    """Carries out orders.
+
+    Args:
+        registry: Whose breakers.
+        token: What an order is to be authorised with.
+    """
+
+    methods: ClassVar[tuple[str, ...]] = ("POST",)
+
+    def __init__(self, registry: BreakerRegistry, token: str) -> None:
+        self._registry = registry
+        self._token = token.encode("ascii")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Carry out one order, or say why not."""
+        try:
+            answer = await self._carry_out(scope, receive)
+        except RefusedError as refusal:
+            _logger.warning("Control refused to %s with %d: %s", _client(scope), refusal.status, refusal.detail)
+            answer = refusal.answer()
+        except GoneError:
+            return
+        await answer(scope, send)
+
+    async def _carry_out(self, scope: Scope, receive: Receive) -> Answer:
+        _refuse_other_sites(scope)
+        self._refuse_strangers(scope)
+        if (header(scope, "content-type") or "").partition(";")[0].strip().lower() != "application/json":
+            raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send JSON, with Content-Type: application/json.")
+        order = read_order(await read_body(receive, MOST_BYTES))
+        breaker = self._registry.get(order.breaker)
+        if breaker is None:
+            detail = f"There is no circuit breaker {order.breaker[:200]!r}. It may be gone: look at /status.json."
+            raise RefusedError(HTTPStatus.NOT_FOUND, detail)
+        if order.generation is not None and order.generation != breaker.generation:
+            detail = f"Circuit breaker {order.breaker!r} is {breaker.state} by now. Look again, then repeat the order."
+            raise RefusedError(HTTPStatus.CONFLICT, detail)
+        await _act(breaker, order)
+        _logger.info("Control by %r from %s: %s", order.author, _client(scope), order, extra=order.fields())
+        body = to_json({"breaker": breaker.name, "state": breaker.get_state()})
+        return Answer(HTTPStatus.OK, body.encode("ascii"), {"content-type": "application/json", **LIVE})
+
+    def _refuse_strangers(self, scope: Scope) -> None:
+        scheme, _, token = (header(scope, "authorization") or "").partition(" ")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode("latin-1"), self._token):
+            detail = "Send the dashboard's control token, as Authorization: Bearer <token>."
+            raise RefusedError(HTTPStatus.UNAUTHORIZED, detail, {"www-authenticate": "Bearer"})
+
+
+def _refuse_other_sites(scope: Scope) -> None:
+    site, origin = header(scope, "sec-fetch-site"), header(scope, "origin")
+    if site not in {None, "same-origin", "none"}:
+        raise RefusedError(HTTPStatus.FORBIDDEN, "Another site sent this. Use the dashboard's own page.")
+    host = (header(scope, "host") or "").lower()
+    if origin is not None and origin.lower() not in {f"http://{host}", f"https://{host}"}:
+        detail = "The page that sent this is of another host. A proxy in between has to pass the Host header on."
+        raise RefusedError(HTTPStatus.FORBIDDEN, detail)
+
+
+async def _act(breaker: CircuitBreaker, order: Order) -> None:
+    match order.action:
+        case Action.FORCE_OPEN:
+            await breaker.force_open(f"{order.reason} (by {order.author})", order.for_seconds)
+        case Action.DISABLE:
+            await breaker.disable()
+        case Action.RESET:
+            await breaker.reset()
+
+
+def _client(scope: Scope) -> str:
+    """Return the address of who sent a request, as far as the server knows it."""
+    client = scope.get("client")
+    return "an unknown address" if client is None else str(client[0])

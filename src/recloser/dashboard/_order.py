@@ -1,0 +1,137 @@
+"""An order to a breaker: what the body of a request to `/control` says."""
+
+import json
+import math
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from http import HTTPStatus
+from typing import NoReturn
+
+from recloser.dashboard._http import RefusedError
+
+LONGEST_TEXT = 500
+
+
+class Action(StrEnum):
+    """What may be done to a breaker."""
+
+    FORCE_OPEN = "force_open"
+    DISABLE = "disable"
+    RESET = "reset"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be done.
+
+    Attributes:
+        breaker: The breaker's name.
+        action: What to do to it.
+        reason: Why.
+        author: Who wants it, in their own words.
+        for_seconds: How long it stays forced open; None means until it is reset.
+        generation: Which generation the author has seen; None if that does not matter.
+    """
+
+    breaker: str
+    action: Action
+    reason: str
+    author: str
+    for_seconds: float | None
+    generation: int | None
+
+    def __str__(self) -> str:
+        """Say the order in one line; what users wrote is quoted."""
+        limit = "" if self.for_seconds is None else f" for {self.for_seconds:g} s"
+        return f"{self.action} of circuit breaker {self.breaker!r}{limit}, because {self.reason!r}"
+
+    def fields(self) -> dict[str, object]:
+        """Return the order for a structured log."""
+        return {
+            "circuit_breaker": self.breaker,
+            "action": self.action.value,
+            "reason": self.reason,
+            "author": self.author,
+            "for_seconds": self.for_seconds,
+        }
+
+
+def read_order(body: bytes) -> Order:
+    """Return the order that a body is.
+
+    Raises:
+        RefusedError: It is no JSON, or no order; the detail says what would be one.
+    """
+    try:
+        data = json.loads(body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise RefusedError(HTTPStatus.BAD_REQUEST, "The body is no JSON.") from None
+    if not isinstance(data, dict):
+        _refuse("The body must be a JSON object.")
+    unknown = sorted(set(data) - set(Order.__dataclass_fields__))
+    if unknown:
+        _refuse(f"There is no member {unknown[0][:100]!r}. There are {', '.join(Order.__dataclass_fields__)}.")
+    action = _action(data)
+    return Order(
+        breaker=_name(data),
+        action=action,
+        reason=_text(data, "reason"),
+        author=_text(data, "author"),
+        for_seconds=_for_seconds(data, action),
+        generation=_generation(data),
+    )
+
+
+def _refuse(detail: str) -> NoReturn:
+    raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
+
+
+def _refuse_constant(constant: str) -> NoReturn:
+    raise ValueError(constant)
+
+
+def _name(data: Mapping[str, object]) -> str:
+    name = data.get("breaker")
+    return name if isinstance(name, str) else _refuse("breaker must be the name of a circuit breaker.")
+
+
+def _action(data: Mapping[str, object]) -> Action:
+    action = data.get("action")
+    if not isinstance(action, str) or action not in set(Action):
+        _refuse(f"action must be one of {', '.join(Action)}.")
+    return Action(action)
+
+
+def _text(data: Mapping[str, object], member: str) -> str:
+    """Return a text in one line."""
+    value = data.get(member)
+    text = " ".join(value.split()) if isinstance(value, str) else ""
+    if not text or len(text) > LONGEST_TEXT or any(unicodedata.category(each) in {"Cc", "Cs"} for each in text):
+        _refuse(f"{member} must be a text of 1 to {LONGEST_TEXT} characters, none of them a control character.")
+    return text
+
+
+def _for_seconds(data: Mapping[str, object], action: Action) -> float | None:
+    value = data.get("for_seconds")
+    if value is None:
+        return None
+    if action is not Action.FORCE_OPEN:
+        _refuse(f"for_seconds must be null for {action}: only force_open ends by itself.")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        _refuse("for_seconds must be null or a number of seconds > 0.")
+    try:
+        seconds = float(value)
+    except OverflowError:
+        seconds = math.inf
+    if not 0 < seconds < math.inf:
+        _refuse("for_seconds must be null or a finite number of seconds > 0.")
+    return seconds
+
+
+def _generation(data: Mapping[str, object]) -> int | None:
+    value = data.get("generation")
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        _refuse("generation must be null or the number that /status.json says.")
+    return value
