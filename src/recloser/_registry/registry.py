@@ -59,6 +59,10 @@ class Fleet(Protocol):
         """Let a breaker share its state; raise ValueError if it can't."""
         ...
 
+    def status(self) -> dict[str, Any]:
+        """Return what this process knows of the fleet."""
+        ...
+
     def check(self, settings: Settings) -> None:
         """Refuse settings that can't be shared, by a ValueError."""
         ...
@@ -196,6 +200,11 @@ class BreakerRegistry:
             raise ValueError(f"the name {name!r} is taken by another circuit breaker of this registry")
         self._introduce(breaker)
         return breaker
+
+    @property
+    def fleet(self) -> Fleet | None:
+        """The fleet that its breakers share their state with; None if it has none."""
+        return self._fleet
 
     def get(self, name: str, /) -> CircuitBreaker | None:
         """Return the breaker of a name, or None; makes none, and does not count as a use."""

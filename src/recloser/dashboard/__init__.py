@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from recloser import BreakerRegistry
 from recloser.dashboard._application import Application
 from recloser.dashboard._control import Control, checked_token
-from recloser.dashboard._feed import Feed
+from recloser.dashboard._feed import READ_PER_ROUND, Feed
 from recloser.dashboard._static import PAGE, static_files
 from recloser.dashboard._status import Status
-from recloser.dashboard._stream import Events
+from recloser.dashboard._stream import QUIET_SECONDS, Events
 
 if TYPE_CHECKING:
     from recloser.dashboard._http import Endpoint
@@ -59,6 +59,8 @@ def app(
         "version": VERSION,
         "control": control is not None,
         "interval_seconds": feed.interval_seconds,
+        "quiet_seconds": QUIET_SECONDS,
+        "breakers_per_update": READ_PER_ROUND,
         "run": feed.run,
     }
     files = static_files()

@@ -107,13 +107,12 @@ def _refuse_other_sites(scope: Scope) -> None:
 
 
 async def _act(breaker: CircuitBreaker, order: Order) -> None:
-    match order.action:
-        case Action.FORCE_OPEN:
-            await breaker.force_open(f"{order.reason} (by {order.author})", order.for_seconds)
-        case Action.DISABLE:
-            await breaker.disable()
-        case Action.RESET:
-            await breaker.reset()
+    if order.action is Action.FORCE_OPEN:
+        await breaker.force_open(f"{order.reason} (by {order.author})", order.for_seconds)
+    elif order.action is Action.DISABLE:
+        await breaker.disable()
+    else:
+        await breaker.reset()
 
 
 def _client(scope: Scope) -> str:

@@ -20,6 +20,7 @@ import anyio
 import anyio.lowlevel
 
 from recloser import BreakerRegistry, CircuitBreaker
+from recloser.dashboard._fleet import read_fleet
 from recloser.dashboard._http import to_json
 from recloser.dashboard._ring import Ring, Update
 from recloser.dashboard._sample import EXPLANATION, Entry, Known, is_news, read, read_whole
@@ -55,6 +56,7 @@ class Feed:
         self.readers = 0
         self.interval_seconds = interval_seconds
         self._registry = registry
+        self.fleet = read_fleet(registry)
         self._known: OrderedDict[str, Known] = OrderedDict()  # those read longest ago first
         self._round: deque[str] | None = None
         self._is_fresh = False
@@ -164,16 +166,17 @@ class Feed:
 
     def _publish(self) -> None:
         transitions = self.timeline.take()
+        fleet_before, self.fleet = self.fleet, read_fleet(self._registry)
         if self._is_fresh:
             self.ring.restart()
-        elif self._changed or self._removed or transitions:
+        elif self._changed or self._removed or transitions or self.fleet != fleet_before:
             seq = self.ring.seq + 1
             data = {
                 "timestamp": datetime.now(UTC).isoformat(),
                 "changed": self._changed,
                 "removed": list(self._removed),
                 "transitions": transitions,
-                "fleet": None,
+                "fleet": self.fleet,
                 "dropped": 0,
             }
             message = f"event: update\nid: {self.run}-{seq}\ndata: {to_json(data)}\n\n"

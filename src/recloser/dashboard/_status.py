@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from recloser import BreakerRegistry
 from recloser.dashboard._document import pieces
+from recloser.dashboard._fleet import read_fleet
 from recloser.dashboard._http import LIVE, Body, Receive, Scope, Send
 from recloser.dashboard._sample import Entry, read_whole
 
@@ -30,7 +31,7 @@ class Status:
         await Body(send).stream(headers, self._write if scope["method"] == "GET" else None)
 
     async def _write(self, body: Body) -> None:
-        rest = {"dashboard": self._about, "fleet": None}
+        rest = {"dashboard": self._about, "fleet": read_fleet(self._registry)}
         for piece in pieces(datetime.now(UTC).isoformat(), self._entries(), rest):
             await body.write(piece)
 

@@ -17,7 +17,7 @@ from recloser.dashboard._document import pieces
 from recloser.dashboard._feed import Feed
 from recloser.dashboard._http import LIVE, Body, Receive, Scope, Send, header, problem
 
-_QUIET_SECONDS = 15.0
+QUIET_SECONDS = 15.0
 _RETRY_AFTER_SECONDS = 10
 _HEADERS = {
     **LIVE,
@@ -76,15 +76,15 @@ class Events:
 
     async def _rest(self, body: Body) -> None:
         """Wait until an update is due; say something before a proxy takes the silence for a dead connection."""
-        quiet_at = body.written_at + _QUIET_SECONDS
+        quiet_at = body.written_at + QUIET_SECONDS
         await anyio.sleep_until(min(self._feed.due_at, quiet_at))
         if anyio.current_time() >= quiet_at:
-            await body.write(": still here\n\n")
+            await body.write("event: alive\ndata: {}\n\n")
 
     def _snapshot(self, dropped: int) -> Iterator[str]:
         """Iterate over the pieces of an event with the whole state, as of the latest update or a little later."""
         feed, now = self._feed, anyio.current_time()
-        rest = {"dashboard": self._about, "fleet": None, "transitions": feed.timeline.told, "dropped": dropped}
+        rest = {"dashboard": self._about, "fleet": feed.fleet, "transitions": feed.timeline.told, "dropped": dropped}
         yield f"event: snapshot\nid: {feed.run}-{feed.ring.seq}\ndata: "
         yield from pieces(datetime.now(UTC).isoformat(), feed.entries(feed.names(), now), rest)
         yield "\n\n"

@@ -1,0 +1,92 @@
+/** One breaker's card. */
+
+import { Chart } from "./chart.js";
+import { find, setText } from "./dom.js";
+import { latestRate } from "./history.js";
+import { next, since, why } from "./sentences.js";
+import { showState } from "./states.js";
+import { rate } from "./words.js";
+
+/** @typedef {import("./store.js").Breaker} Breaker */
+
+const SPARK_HEIGHT = 34;
+const KINDS = /** @type {const} */ (["calls", "failures", "rejections"]);
+
+export class Card {
+  element;
+  #chart;
+  /** @type {Breaker | undefined} */
+  #breaker;
+  #drawnUntil = 0;
+
+  /**
+   * @param {(name: string) => void} showDetails
+   * @param {(name: string) => void} control
+   */
+  constructor(showDetails, control) {
+    const template = /** @type {HTMLTemplateElement} */ (find("#card"));
+    this.element = /** @type {HTMLElement} */ (template.content.firstElementChild?.cloneNode(true));
+    find(".name", this.element).addEventListener("click", () => this.#breaker && showDetails(this.#breaker.name));
+    find(".act", this.element).addEventListener("click", () => this.#breaker && control(this.#breaker.name));
+    this.#chart = new Chart(find(".spark", this.element), SPARK_HEIGHT, false);
+  }
+
+  /**
+   * Shows a breaker as it is now.
+   * @param {Breaker} breaker
+   * @param {import("./store.js").Store} store
+   */
+  show(breaker, store) {
+    const { element } = this;
+    const now = store.clock.now();
+    if (breaker !== this.#breaker) this.#drawnUntil = 0;
+    this.#breaker = breaker;
+    element.dataset.state = breaker.entry.state;
+    const name = find(".name", element);
+    setText(name, breaker.name);
+    name.title = breaker.name;
+    showState(find(".state", element), breaker.entry.state);
+    setText(find(".since .time", element), since(breaker, now));
+    find(".shadow", element).hidden = !breaker.entry.shadow;
+    const reason = find(".why", element);
+    setText(reason, why(breaker));
+    reason.title = why(breaker);
+    this.#showNext(breaker, now);
+    const act = find(".act", element);
+    act.hidden = !store.about.control;
+    act.setAttribute("aria-label", `Control ${breaker.name}`);
+    this.#showTraffic(breaker, store);
+  }
+
+  /** Draws anew, in the colours of now. */
+  recolour() {
+    this.#chart.clear();
+    this.#drawnUntil = 0;
+  }
+
+  /**
+   * @param {Breaker} breaker
+   * @param {number} now
+   */
+  #showNext(breaker, now) {
+    const { text, share } = next(breaker, now);
+    setText(find(".next .text", this.element), text);
+    const bar = find(".next .bar", this.element);
+    bar.hidden = share === null;
+    if (share !== null) find("span", bar).style.inlineSize = `${(100 * share).toFixed(1)}%`;
+  }
+
+  /**
+   * @param {Breaker} breaker
+   * @param {import("./store.js").Store} store
+   */
+  #showTraffic(breaker, store) {
+    const width = store.slotMs();
+    const end = Math.floor(store.completeUntil() / width) * width;
+    if (end === this.#drawnUntil) return;
+    this.#drawnUntil = end;
+    const series = breaker.history.until(end);
+    for (const kind of KINDS) setText(find(`.rates .${kind} dd`, this.element), rate(latestRate(series[kind])));
+    this.#chart.draw(series, end, width);
+  }
+}

@@ -1,0 +1,27 @@
+/**
+ * The server's time, as far as its messages tell it.
+ *
+ * The browser's own clock may be wrong by minutes, and values such as "30 s until the next trial call" hold from when the
+ * server said so, also if the message comes late. What is heard latest in the server's time is the best estimate, for a
+ * message can only be late; a clock that was put back is followed.
+ */
+
+const MOST_LATENESS_MS = 5000;
+
+export class ServerClock {
+  #offset = -Infinity;
+
+  /**
+   * Takes note of the time in a message.
+   * @param {number} timestamp Milliseconds since 1970.
+   */
+  hear(timestamp) {
+    const offset = timestamp - performance.now();
+    if (offset > this.#offset || offset < this.#offset - MOST_LATENESS_MS) this.#offset = offset;
+  }
+
+  /** Milliseconds since 1970. */
+  now() {
+    return Number.isFinite(this.#offset) ? this.#offset + performance.now() : Date.now();
+  }
+}

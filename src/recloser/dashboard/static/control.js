@@ -1,0 +1,83 @@
+/** What an operator does to a breaker. The token is kept in this page's memory only, and goes with it. */
+
+import { find, setText } from "./dom.js";
+import { showState } from "./states.js";
+
+const SECONDS_PER_MINUTE = 60;
+
+export class Control {
+  #dialog = /** @type {HTMLDialogElement} */ (find("#control"));
+  #form = /** @type {HTMLFormElement} */ (find("#control form"));
+  #store;
+  #announce;
+  #name = "";
+  /** @type {number | undefined} */
+  #generation;
+
+  /**
+   * @param {import("./store.js").Store} store
+   * @param {(text: string) => void} announce
+   */
+  constructor(store, announce) {
+    this.#store = store;
+    this.#announce = announce;
+    find(".cancel", this.#dialog).addEventListener("click", () => this.#dialog.close());
+    this.#form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#apply();
+    });
+    this.#form.addEventListener("change", () => this.#showExpiry());
+  }
+
+  /** @param {string} name */
+  open(name) {
+    const breaker = this.#store.breakers.get(name);
+    if (!breaker) return;
+    this.#name = name;
+    this.#generation = breaker.entry.generation;
+    setText(find(".name", this.#dialog), name);
+    showState(find(".state", this.#dialog), breaker.entry.state);
+    setText(find(".error", this.#dialog), "");
+    this.#showExpiry();
+    this.#dialog.showModal();
+  }
+
+  #showExpiry() {
+    find(".expiry", this.#form).hidden = new FormData(this.#form).get("action") !== "force_open";
+  }
+
+  async #apply() {
+    const given = new FormData(this.#form);
+    const minutes = given.get("action") === "force_open" ? String(given.get("minutes")) : "";
+    const order = {
+      breaker: this.#name,
+      action: given.get("action"),
+      reason: given.get("reason"),
+      author: given.get("author"),
+      for_seconds: minutes ? SECONDS_PER_MINUTE * Number(minutes) : null,
+      generation: this.#generation,
+    };
+    const problem = await send(order, String(given.get("token")));
+    setText(find(".error", this.#dialog), problem);
+    if (problem) return;
+    this.#announce(`${this.#name}: done`);
+    this.#dialog.close();
+  }
+}
+
+/**
+ * Sends an order; returns what is wrong with it, empty if nothing is.
+ * @param {Record<string, any>} order
+ * @param {string} token
+ */
+async function send(order, token) {
+  try {
+    const headers = { "Content-Type": "application/json", Authorization: `Bearer ${token}` };
+    const answer = await fetch("control", { method: "POST", headers, body: JSON.stringify(order), cache: "no-store" });
+    if (answer.ok) return "";
+    const problem = await answer.json().catch(() => ({}));
+    return problem.detail ?? `The server answered ${answer.status}.`;
+  } catch {
+    return "The server could not be reached; nothing is known to have changed.";
+  }
+}

@@ -1,0 +1,81 @@
+/** The page: what comes from the server goes into the store, and what is in the store is shown. */
+
+import { Connection } from "./connection.js";
+import { Control } from "./control.js";
+import { Details } from "./details.js";
+import { find, setText } from "./dom.js";
+import { List } from "./list.js";
+import { Store } from "./store.js";
+import { Timeline } from "./timeline.js";
+import { View } from "./view.js";
+import { word } from "./states.js";
+import { plural, timeOfDay } from "./words.js";
+
+const TICK_MS = 250;
+
+const store = new Store();
+const announce = (/** @type {string} */ text) => setText(find("#announcer"), text);
+const details = new Details(store);
+const control = new Control(store, announce);
+const showDetails = (/** @type {string} */ name) => details.open(name);
+const list = new List(store, { showDetails, control: (name) => control.open(name) });
+const timeline = new Timeline();
+const view = new View(() => show());
+
+function show() {
+  list.show(view.choose(store));
+  details.show();
+  timeline.show(store, showDetails);
+  showServer();
+}
+
+function showServer() {
+  const dropped = find("#dropped");
+  dropped.hidden = store.dropped === 0;
+  setText(dropped, `${plural(store.dropped, "update")} missed`);
+  const fleet = find("#fleet");
+  fleet.hidden = store.fleet === null;
+  if (store.fleet) setText(fleet, told(store.fleet));
+  const open = [...store.breakers.values()].filter(({ entry }) => entry.state !== "closed").length;
+  document.title = open ? `(${open}) Circuit breakers` : "Circuit breakers";
+}
+
+/**
+ * What is known of the fleet.
+ * @param {Record<string, any>} fleet
+ */
+function told(fleet) {
+  const parts = [fleet.connected === false ? `fleet out of reach: ${fleet.problem ?? "each process decides alone"}` : "fleet in reach"];
+  if (fleet.degraded?.length) parts.push(`${plural(fleet.degraded.length, "worker")} on their own: ${fleet.degraded.join(", ")}`);
+  const probes = Object.entries(fleet.probes ?? {}).map(([name, worker]) => `${worker} tries ${name}`);
+  return [...parts, ...probes].join("; ");
+}
+
+new Connection("events", {
+  snapshot(data) {
+    store.replace(data);
+    show();
+  },
+  update(data) {
+    const transitions = store.update(data);
+    show();
+    const last = transitions.at(-1);
+    if (last) announce(`${last.breaker} is ${word(last.new)}: ${last.cause}`);
+  },
+  state(state, at) {
+    const connection = find("#connection");
+    connection.dataset.state = state;
+    setText(find(".text", connection), state === "live" ? "live" : `reconnecting; as of ${timeOfDay(at)}`);
+  },
+}).open();
+
+setInterval(() => {
+  if (document.hidden) return;
+  list.draw();
+  details.show();
+}, TICK_MS);
+
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  details.recolour();
+  list.recolour();
+});

@@ -1,0 +1,58 @@
+/** The latest transitions, with their causes. */
+
+import { find, make, setText } from "./dom.js";
+import { showState } from "./states.js";
+import { plural, timeOfDay } from "./words.js";
+
+/** @typedef {import("./store.js").Transition} Transition */
+
+const MOST_SHOWN = 100;
+
+/**
+ * One transition as an item of a list.
+ * @param {Transition} transition
+ * @param {((name: string) => void) | null} showDetails What a click on the name does; null for an item without a name.
+ */
+export function item(transition, showDetails) {
+  const element = make("li", "transition");
+  const time = make("time", "", timeOfDay(transition.at));
+  time.setAttribute("datetime", transition.at);
+  element.append(time);
+  if (showDetails) {
+    const name = make("button", "name", transition.breaker);
+    name.setAttribute("type", "button");
+    name.addEventListener("click", () => showDetails(transition.breaker));
+    element.append(name);
+  }
+  const state = make("span", "state");
+  showState(state, transition.new);
+  element.append(state, make("span", "cause", transition.cause));
+  return element;
+}
+
+export class Timeline {
+  #list = find("#timeline ol");
+  #newest = -1;
+  #run = "";
+
+  /**
+   * @param {import("./store.js").Store} store
+   * @param {(name: string) => void} showDetails
+   */
+  show(store, showDetails) {
+    const { transitions, about } = store;
+    if (about.run !== this.#run) {
+      this.#run = about.run;
+      this.#newest = -1;
+      this.#list.replaceChildren();
+    }
+    for (const transition of transitions) {
+      if (transition.seq <= this.#newest) continue;
+      this.#newest = transition.seq;
+      this.#list.prepend(item(transition, showDetails));
+    }
+    while (this.#list.children.length > MOST_SHOWN) this.#list.lastElementChild?.remove();
+    find("#timeline .empty").hidden = transitions.length > 0;
+    setText(find("#timeline .count"), transitions.length ? plural(transitions.length, "transition") : "");
+  }
+}

@@ -1,0 +1,116 @@
+/** Which breakers are shown, and in which order. It stands in the address, so that a reload and a link keep it. */
+
+import { find, make } from "./dom.js";
+import { latestRate } from "./history.js";
+import { STATES, icon, urgency, word } from "./states.js";
+import { number } from "./words.js";
+
+/** @typedef {import("./store.js").Breaker} Breaker */
+/** @typedef {import("./store.js").Store} Store */
+
+const byName = (/** @type {Breaker} */ one, /** @type {Breaker} */ other) => (one.name < other.name ? -1 : 1);
+
+export class View {
+  #form = /** @type {HTMLFormElement} */ (find("#view"));
+  #counts = find("#counts");
+  /** @type {Set<string>} */
+  #states = new Set();
+  #changed;
+
+  /** @param {() => void} changed Called when somebody wants to see something else. */
+  constructor(changed) {
+    this.#changed = changed;
+    const wanted = new URLSearchParams(location.hash.slice(1));
+    this.#text.value = wanted.get("text") ?? "";
+    if (wanted.has("sort")) this.#sort.value = wanted.get("sort") ?? "";
+    if (!this.#sort.value) this.#sort.value = "state";
+    this.#states = new Set((wanted.get("states") ?? "").split(",").filter((state) => STATES.includes(/** @type {any} */ (state))));
+    this.#form.addEventListener("input", () => this.#change());
+    this.#form.addEventListener("submit", (event) => event.preventDefault());
+    this.#counts.append(...STATES.map((state) => this.#button(state)));
+    find("#shown button").addEventListener("click", () => this.#showAll());
+  }
+
+  /** @returns {HTMLInputElement} */
+  get #text() {
+    return this.#form.elements.namedItem("text");
+  }
+
+  /** @returns {HTMLSelectElement} */
+  get #sort() {
+    return this.#form.elements.namedItem("sort");
+  }
+
+  /**
+   * The breakers that are to be shown, in their order.
+   * @param {Store} store
+   */
+  choose(store) {
+    const text = this.#text.value.trim().toLowerCase();
+    const chosen = [...store.breakers.values()].filter(({ name, entry }) => {
+      if (this.#states.size && !this.#states.has(entry.state)) return false;
+      return !text || name.toLowerCase().includes(text) || String(entry.explanation ?? "").toLowerCase().includes(text);
+    });
+    this.#showCounts(store, chosen.length);
+    return chosen.sort(this.#order(store));
+  }
+
+  /** @param {Store} store */
+  #order(store) {
+    const sort = this.#sort.value;
+    if (sort === "name") return byName;
+    if (sort === "state") return (/** @type {Breaker} */ one, /** @type {Breaker} */ other) => urgency(one.entry.state) - urgency(other.entry.state) || byName(one, other);
+    const kind = sort === "failures" ? "failures" : "rejections";
+    const until = store.completeUntil();
+    const rates = new Map([...store.breakers.values()].map((breaker) => [breaker, latestRate(breaker.history.until(until)[kind]) ?? -1]));
+    return (/** @type {Breaker} */ one, /** @type {Breaker} */ other) => (rates.get(other) ?? -1) - (rates.get(one) ?? -1) || byName(one, other);
+  }
+
+  /**
+   * @param {Store} store
+   * @param {number} shown
+   */
+  #showCounts(store, shown) {
+    const counts = store.counts();
+    for (const button of this.#counts.querySelectorAll("button")) {
+      const state = button.dataset.state ?? "";
+      find(".number", button).textContent = number(counts.get(state) ?? 0);
+      button.setAttribute("aria-pressed", String(this.#states.has(state)));
+    }
+    const isFiltered = shown < store.breakers.size;
+    find("#shown").hidden = !isFiltered;
+    find("#shown span").textContent = `${number(shown)} of ${number(store.breakers.size)} breakers`;
+    const empty = find("#empty");
+    empty.hidden = shown > 0;
+    if (store.isKnown) empty.textContent = isFiltered ? "No breaker is like that." : "There are no breakers yet.";
+  }
+
+  /** @param {import("./states.js").State} state */
+  #button(state) {
+    const button = make("button", "count");
+    button.setAttribute("type", "button");
+    button.dataset.state = state;
+    button.append(icon(state), make("span", "number", "0"), make("span", "word", word(state)));
+    button.addEventListener("click", () => {
+      if (!this.#states.delete(state)) this.#states.add(state);
+      this.#change();
+    });
+    return button;
+  }
+
+  #showAll() {
+    this.#text.value = "";
+    this.#states.clear();
+    this.#change();
+    this.#text.focus();
+  }
+
+  #change() {
+    const wanted = new URLSearchParams();
+    if (this.#text.value) wanted.set("text", this.#text.value);
+    if (this.#sort.value !== "state") wanted.set("sort", this.#sort.value);
+    if (this.#states.size) wanted.set("states", [...this.#states].join(","));
+    history.replaceState(null, "", wanted.size ? `#${wanted}` : location.pathname + location.search);
+    this.#changed();
+  }
+}

@@ -1,0 +1,27 @@
+"""What the tests of the dashboard share: both backends, on virtual time, so that a wait takes no time."""
+
+from random import Random
+
+import anyio
+import pytest
+import trio.testing
+
+from recloser import BreakerRegistry
+from recloser.testing._loop import ScheduleLoop
+
+
+def _virtual_loop() -> ScheduleLoop:
+    return ScheduleLoop(Random(7), seed=7, max_steps=10_000_000)
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object]]:
+    """Time jumps to the next timer as soon as every task waits; `anyio.current_time` is the clock that tells it."""
+    if request.param == "trio":
+        return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
+    return "asyncio", {"loop_factory": _virtual_loop}
+
+
+@pytest.fixture
+def registry() -> BreakerRegistry:
+    return BreakerRegistry(clock=anyio.current_time, failure_threshold=1, reset_timeout_seconds=60)

@@ -1,0 +1,51 @@
+"""What the dashboard tells of a fleet: whether it is in reach, and who makes a trial call."""
+
+import anyio
+import pytest
+import trio.testing
+
+from recloser.dashboard import app
+from tests.dashboard.kit import ask, connected
+from tests.fleet.breakers.kit import NAME, make_probing, new_server, process, running, settle
+from tests.fleet.breakers.virtual_time import VirtualLoop
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object]]:
+    """Time goes from timer to timer, as the workers of a fleet want it."""
+    if request.param == "trio":
+        return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
+    return "asyncio", {"loop_factory": VirtualLoop}
+
+
+async def test_who_makes_the_trial_call_is_told_to_all() -> None:
+    server = new_server()
+    one, other = process(server, 1), process(server, 2)
+    async with running(one, other):
+        async with connected(app(other.registry)) as client:
+            snapshot = await client.wait_for_event()
+            assert snapshot.data["fleet"] == {
+                "connected": True,
+                "problem": None,
+                "worker": other.fleet.status()["worker"],
+                "probes": {},
+            }
+        permit = await make_probing([one, other])
+        status = (await ask(app(other.registry), "/status.json")).json()
+        assert status["fleet"]["probes"] == {NAME: one.fleet.status()["worker"]}
+        permit.succeed()
+
+
+async def test_a_fleet_that_goes_out_of_reach_is_told_though_no_breaker_changes() -> None:
+    server = new_server()
+    one = process(server)
+    async with running(one), connected(app(one.registry)) as client:
+        assert (await client.wait_for_event()).data["fleet"]["connected"]
+        await settle(2)
+        server.stop()
+        with anyio.fail_after(60):
+            while (update := await client.wait_for_event()).data["fleet"]["connected"]:
+                pass
+        assert update.data["fleet"]["problem"]
