@@ -480,6 +480,7 @@ class CircuitBreaker(Member):
             "time_in_state_seconds": snapshot.time_in_state_seconds,
             "last_transition_cause": None if snapshot.cause is None else str(snapshot.cause),
             "probes_in_flight": snapshot.probes_in_flight,
+            "shadow": self._machine.settings.shadow,
         }
 
     def explain(self) -> str:

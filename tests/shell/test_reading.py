@@ -48,6 +48,7 @@ KEYS = {
     "time_in_state_seconds",
     "last_transition_cause",
     "probes_in_flight",
+    "shadow",
 }
 
 
@@ -82,7 +83,16 @@ async def test_health_of_a_new_breaker(clock: ManualClock) -> None:
         "time_in_state_seconds": 0.0,
         "last_transition_cause": None,
         "probes_in_flight": 0,
+        "shadow": False,
     }
+
+
+async def test_health_says_that_a_breaker_only_watches(clock: ManualClock) -> None:
+    breaker = await make_open(clock, shadow=True)
+    health = breaker.health()
+    assert (health["state"], health["retry_after"], health["shadow"]) == ("open", 60.0, True)
+    await breaker.reconfigure(shadow=False)
+    assert breaker.health()["shadow"] is False
 
 
 async def test_health_of_a_breaker_that_has_opened(clock: ManualClock) -> None:
@@ -113,7 +123,7 @@ async def test_health_has_all_keys_and_is_ready_for_json_in_every_state(clock: M
 async def test_the_values_of_health_are_plain_and_no_enumerations(clock: ManualClock) -> None:
     for breaker in await in_every_state(clock):
         plain = {type(value) for value in breaker.health().values()}
-        assert plain <= {str, int, float, type(None)}
+        assert plain <= {str, int, float, bool, type(None)}
 
 
 async def test_the_health_of_several_breakers_fits_the_requested_shape(clock: ManualClock) -> None:
