@@ -4,6 +4,7 @@ import click
 
 from recloser import __version__
 from recloser.cli.demo_command import demo
+from recloser.cli.watch_commands import status, top
 
 __all__ = ["app"]
 
@@ -14,4 +15,5 @@ def app() -> None:
     """See circuit breakers work."""
 
 
-app.add_command(demo)
+for command in (demo, status, top):
+    app.add_command(command)

@@ -9,8 +9,11 @@ __all__ = ["leaves", "unwrapped"]
 
 
 @contextmanager
-def unwrapped() -> Generator[None]:
+def unwrapped(*kinds: type[Exception]) -> Generator[None]:
     """Unwrap Ctrl-C and a reader that is gone, which task groups wrap, however deep.
+
+    Args:
+        *kinds: What else is unwrapped: the first of these errors comes out.
 
     Yields:
         Nothing.
@@ -20,16 +23,21 @@ def unwrapped() -> Generator[None]:
         BrokenPipeError: Nobody reads the output any more.
     """
     interrupted = unread = False
+    others: list[BaseException] = []
     try:
         yield
     except* KeyboardInterrupt:
         interrupted = True
     except* BrokenPipeError:
         unread = True
+    except* kinds as errors:
+        others += leaves(errors)
     if interrupted:
         raise KeyboardInterrupt
     if unread:
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+    if others:
+        raise others[0]
 
 
 def leaves(errors: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:

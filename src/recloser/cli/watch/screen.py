@@ -1,0 +1,168 @@
+"""`recloser top` on a terminal: a frame that fills it, drawn anew whenever anything changes."""
+
+from typing import Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from recloser.cli.watch.board import Board, Breaker, Transition
+from recloser.cli.watch.sentences import changed, fleet, lasted, next_step, time_of_day, why
+from recloser.cli.watch.words import plural, printable, rate, state_word
+
+__all__ = ["Screen", "frame"]
+
+_STYLES = {"closed": "green", "half_open": "yellow", "disabled": "blue"}
+_OPEN_STYLE = "red"
+_CLOSED = "closed"
+_STATE_WIDTH = 13
+_RATES = {"calls/s": ("calls", ""), "failed/s": ("failures", "red"), "rejected/s": ("rejections", "yellow")}
+_RATE_WIDTH = 12
+_RATES_FROM_WIDTH = 72
+_LEAST_ROWS = 3
+_MOST_TRANSITIONS = 8
+
+
+class Screen:
+    """Shows a board in a terminal's other screen while it is entered.
+
+    Args:
+        console: The terminal.
+        board: What is shown.
+        address: Whose it is.
+        text: Only breakers with this in their name or their explanation.
+        sort: What they are sorted by.
+    """
+
+    refresh_seconds = 0.5
+
+    def __init__(self, console: Console, board: Board, address: str, *, text: str, sort: str) -> None:
+        self._console = console
+        self._board = board
+        self._title = printable(address)
+        self._text = text
+        self._sort = sort
+        self._problem = "connecting"
+        self._live = Live(console=console, auto_refresh=False, screen=True)
+
+    def __enter__(self) -> Self:
+        """Take over the terminal."""
+        self._live.__enter__()
+        self.refresh()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Give the terminal back as it was."""
+        self._live.__exit__(None, None, None)
+
+    def found(self) -> None:
+        """Show that the connection stands."""
+        self._problem = ""
+
+    def lost(self, problem: str) -> None:
+        """Show that the connection is lost, and how old what is shown gets."""
+        self._problem = f"as of {time_of_day(self._board.now)}; trying again: {printable(problem)}"
+        self.refresh()
+
+    def told(self, transitions: list[Transition] | None) -> None:  # noqa: ARG002 - all of the board is drawn
+        """Show what has changed."""
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Draw the board as it is now."""
+        size = self._console.size
+        rows = self._board.ordered(self._text, self._sort)
+        self._live.update(frame(self._board, rows, self._head(), (size.width, size.height)), refresh=True)
+
+    def _head(self) -> Text:
+        state = Text(self._problem, style="bold red") if self._problem else Text("live", style="green")
+        return Text.assemble((self._title, "bold"), "  ", state)
+
+
+def frame(board: Board, breakers: list[Breaker], head: Text, size: tuple[int, int]) -> Group:
+    """Return what fills a terminal.
+
+    Args:
+        board: What is known.
+        breakers: Those to show, in their order.
+        head: The first line.
+        size: The terminal's columns and lines.
+
+    Returns:
+        Something that a rich console prints: no more lines than there are.
+    """
+    width, height = size
+    lines = [head, *_about(board), _titles(width)]
+    space = max(_LEAST_ROWS, height - len(lines))
+    transitions = list(board.transitions)[-min(_MOST_TRANSITIONS, max(1, space // 3)) :][::-1]
+    lines += _rows(board, breakers, width, space - (len(transitions) + 1 if transitions else 0))
+    if transitions:
+        lines += [Text("Latest transitions", style="bold"), *map(_transition, transitions)]
+    for line in lines:
+        line.truncate(width, overflow="ellipsis")
+    return Group(*lines[:height])
+
+
+def _about(board: Board) -> list[Text]:
+    """Return the lines between the first one and the breakers."""
+    counts = [(f"{count:,} {state_word(state)}", _style(state)) for state, count in board.counts.items()]
+    lines = [Text("  ").join(Text(text, style=style) for text, style in counts) if counts else Text("no breakers")]
+    if board.dropped:
+        lines[0].append(f"  {plural(board.dropped, 'update')} missed", style="yellow")
+    told = fleet(board)
+    if told:
+        lines.append(Text(told, style="" if (board.fleet or {}).get("connected") else "yellow"))
+    return lines
+
+
+def _titles(width: int) -> Text:
+    titles = [f"{title:>{_RATE_WIDTH}}" for title in _RATES] if _has_rates(width) else []
+    return _line(Text("state"), Text("breaker"), [Text(title) for title in titles], width, style="bold")
+
+
+def _rows(board: Board, breakers: list[Breaker], width: int, space: int) -> list[Text]:
+    """Return two lines for each breaker that is not closed, one for others, and one for all without space."""
+    rows: list[Text] = []
+    for place, breaker in enumerate(breakers):
+        lines = _breaker(board, breaker, width)
+        hidden = len(breakers) - place
+        if len(rows) + len(lines) + (hidden > 1) > space:
+            return [*rows, Text(f"{'':{_STATE_WIDTH}}and {hidden:,} more", style="dim")]
+        rows += lines
+    return rows
+
+
+def _breaker(board: Board, breaker: Breaker, width: int) -> list[Text]:
+    state, now = breaker.state, board.now
+    name = Text(printable(breaker.name), style="" if state == _CLOSED else "bold")
+    if breaker.entry.get("shadow"):
+        name.append("  shadow: rejects nothing", style="dim not bold")
+    rates: list[Text] = []
+    if _has_rates(width):
+        known = board.rates(breaker)
+        for key, style in _RATES.values():
+            value = None if known is None else getattr(known, key)
+            rates.append(Text(f"{rate(value):>{_RATE_WIDTH}}", style=style if value else "dim"))
+    lines = [_line(Text(state_word(state), style=_style(state)), name, rates, width)]
+    if state != _CLOSED:
+        said = ", ".join(filter(None, [lasted(breaker, now), next_step(breaker, now)]))
+        lines.append(Text.assemble(f"  {said}: ", (why(breaker), "dim")))
+    return lines
+
+
+def _line(state: Text, name: Text, rates: list[Text], width: int, style: str = "") -> Text:
+    state.truncate(_STATE_WIDTH, pad=True)
+    name.truncate(max(1, width - _STATE_WIDTH - _RATE_WIDTH * len(rates)), overflow="ellipsis", pad=True)
+    return Text.assemble(state, name, *rates, style=style)
+
+
+def _has_rates(width: int) -> bool:
+    return width >= _RATES_FROM_WIDTH
+
+
+def _transition(transition: Transition) -> Text:
+    return Text.assemble((time_of_day(transition.at), _style(transition.new)), "  ", changed(transition))
+
+
+def _style(state: str) -> str:
+    return _STYLES.get(state, _OPEN_STYLE)

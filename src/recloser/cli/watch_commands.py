@@ -1,0 +1,126 @@
+"""`recloser top` and `recloser status` on the command line: their options, and what they mean."""
+
+import re
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from recloser.cli.extras import MissingExtraError, extra
+from recloser.cli.watch.errors import AddressError, UnreachableError
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["status", "top"]
+
+_INTERRUPTED = 130
+_TROUBLE = 2
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+class _TroubleError(click.ClickException):
+    """What is neither "all closed" nor "not all closed"."""
+
+    exit_code = _TROUBLE
+
+
+def _headers(_context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for header in given:
+        name, colon, value = (part.strip() for part in header.partition(":"))
+        if not colon:
+            raise click.BadParameter(f"{name!r} is not followed by a colon and a value")
+        if not _NAME.fullmatch(name) or not (value.isascii() and value.isprintable()):
+            raise click.BadParameter(f"{name!r} can't be sent")
+        headers[name] = value
+    return headers
+
+
+def _where(command: Callable[..., None]) -> Callable[..., None]:
+    """Add what tells a dashboard's place to a command."""
+    header = click.option(
+        "-H",
+        "--header",
+        "headers",
+        multiple=True,
+        metavar="NAME:VALUE",
+        callback=_headers,
+        help="Sent along, for the login that the dashboard stands behind; may be given several times.",
+    )
+    timeout = click.option(
+        "--timeout",
+        "timeout_seconds",
+        type=click.FloatRange(0, 3600, min_open=True),
+        default=5.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long an answer may take.",
+    )
+    return click.argument("url")(header(timeout(command)))
+
+
+@click.command(short_help="Tell whether a service's breakers are closed.")
+@_where
+@click.option("--json", "as_json", is_flag=True, help="Print the dashboard's document.")
+def status(url: str, headers: dict[str, str], timeout_seconds: float, *, as_json: bool) -> None:
+    """Print the state of the breakers that the dashboard at URL shows.
+
+    Exits with 0 if all of them are closed, with 1 if any is not, and with 2 if the dashboard can't be reached.
+    """
+    with _reading():
+        from recloser.cli.watch.status import look  # noqa: PLC0415 - what it needs may be missing
+
+        sys.exit(look(_address(url), headers, timeout_seconds=timeout_seconds, as_json=as_json))
+
+
+@click.command(short_help="Watch a service's breakers, live.")
+@_where
+@click.option("--filter", "text", default="", metavar="TEXT", help="Only breakers with this in their name or cause.")
+@click.option(
+    "--sort",
+    type=click.Choice(["state", "name", "failures", "rejections"]),
+    default="state",
+    show_default=True,
+    help="What comes first; state: what is not closed.",
+)
+@click.option("--plain", is_flag=True, help="Write a line for each transition, as into a pipe, instead of a table.")
+def top(url: str, headers: dict[str, str], timeout_seconds: float, *, text: str, sort: str, plain: bool) -> None:
+    """Watch the breakers that the dashboard at URL shows, live, until Ctrl-C.
+
+    A lost connection is taken up again. Exits with 2 if the dashboard can't be reached in the first place.
+    """
+    with _reading():
+        from recloser.cli.watch.top import watch  # noqa: PLC0415 - what it needs may be missing
+
+        watch(_address(url), headers, timeout_seconds=timeout_seconds, plain=plain, text=text, sort=sort)
+
+
+def _address(url: str) -> "httpx.URL":
+    from recloser.cli.watch.address import read_address  # noqa: PLC0415 - as above
+
+    try:
+        return read_address(url)
+    except AddressError as error:
+        raise click.BadParameter(str(error), param_hint="'URL'") from None
+
+
+@contextmanager
+def _reading() -> Generator[None]:
+    """Say what is wrong, and end with 2, when a library is missing or the dashboard can't be reached.
+
+    Yields:
+        Nothing.
+    """
+    try:
+        with extra("cli"):
+            yield
+    except MissingExtraError as error:
+        raise _TroubleError(str(error)) from None
+    except UnreachableError as error:
+        raise _TroubleError(f"the dashboard can't be reached: {error}") from None
+    except KeyboardInterrupt:
+        click.echo(err=True)
+        sys.exit(_INTERRUPTED)

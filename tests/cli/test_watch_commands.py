@@ -1,0 +1,72 @@
+import sys
+
+import pytest
+from click.testing import CliRunner, Result
+
+from recloser.cli.app import app
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments, prog_name="recloser")
+
+
+@pytest.mark.parametrize("command", ["status", "top"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "Missing argument 'URL'."),
+        (["ftp://x"], "Invalid value for 'URL': 'ftp://x' is no HTTP URL; the dashboard's looks like http://"),
+        (["x", "--timeout", "0"], "Invalid value for '--timeout': 0.0 is not in the range 0<x<=3600"),
+        (["x", "-H", "X-Key"], "'X-Key' is not followed by a colon and a value"),
+        (["x", "-H", ": x"], "'' can't be sent"),
+        (["x", "-H", "X Key: x"], "'X Key' can't be sent"),
+        (["x", "-H", "X-Key: a\nb"], "'X-Key' can't be sent"),
+        (["x", "-H", "X-Key: ä"], "'X-Key' can't be sent"),
+    ],
+)
+def test_a_bad_argument_is_named_with_what_would_be_good(command: str, arguments: list[str], message: str) -> None:
+    result = invoke(command, *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in " ".join(result.stderr.split())
+
+
+def test_what_to_sort_by_is_one_of_four() -> None:
+    result = invoke("top", "x", "--sort", "size")
+    assert result.exit_code == 2
+    assert "'size' is not one of 'state', 'name', 'failures', 'rejections'" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["status", "top"])
+@pytest.mark.parametrize(("library", "name"), [("httpx", "httpx"), ("httpx_sse", "httpx_sse")])
+def test_without_a_library_the_message_names_the_extra_and_the_exit_code_is_that_of_trouble(
+    command: str, library: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in list(sys.modules):
+        if module.startswith((f"{library}.", "recloser.cli.watch.")):
+            monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, library, None)
+    result = invoke(command, "http://127.0.0.1:1/")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == f"Error: {name} is not installed; this needs: pip install 'recloser[cli]'\n"
+
+
+@pytest.mark.parametrize("command", ["status", "top"])
+def test_ctrl_c_ends_a_command_with_130(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("recloser.cli.watch.status.look", interrupt)
+    monkeypatch.setattr("recloser.cli.watch.top.watch", interrupt)
+    assert invoke(command, "127.0.0.1:1").exit_code == 130
+
+
+def test_headers_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[object] = []
+
+    def look(url: object, headers: object, **_: object) -> int:
+        sent.append((str(url), headers))
+        return 0
+
+    monkeypatch.setattr("recloser.cli.watch.status.look", look)
+    assert invoke("status", "x/breakers", "-H", "X-Key: a:b", "-H", "Authorization:Bearer  t").exit_code == 0
+    assert sent == [("http://x/breakers/", {"X-Key": "a:b", "Authorization": "Bearer  t"})]

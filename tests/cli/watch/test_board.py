@@ -1,0 +1,184 @@
+import math
+
+import pytest
+
+from recloser.cli.watch.board import Board, Rates, urgency
+from recloser.cli.watch.errors import ForeignError
+from tests.cli.watch.messages import NOON, OPEN_SENTENCE, at, entry, snapshot, transition, update
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def board(clock: Clock) -> Board:
+    return Board(clock)
+
+
+def test_the_whole_state_is_taken_over(board: Board) -> None:
+    board.replace(
+        snapshot({"a": entry(), "b": entry("open")}, transitions=[transition("b")], fleet={"connected": True})
+    )
+    assert board.counts == {"open": 1, "closed": 1}
+    assert [each.breaker for each in board.transitions] == ["b"]
+    assert (board.fleet, board.quiet_seconds) == ({"connected": True}, 15.0)
+    assert (board.breakers["b"].since, board.breakers["b"].probe_at) == (NOON - 2, NOON + 8)
+
+
+def test_the_health_of_a_registry_is_enough(board: Board) -> None:
+    board.replace({"timestamp": at(), "breakers": {"a": {"state": "half_open"}}})
+    assert board.counts == {"half_open": 1}
+    assert (board.breakers["a"].why, board.quiet_seconds, board.fleet) == ("", math.inf, None)
+
+
+def test_what_has_changed_is_merged_into_what_is_known(board: Board) -> None:
+    board.replace(snapshot({"a": entry(), "b": entry(), "c": entry()}))
+    told = board.update(
+        update(
+            {"a": {"state": "open", "retry_after": None}, "d": entry()}, removed=["b"], transitions=[transition("a")]
+        )
+    )
+    assert sorted(board.breakers) == ["a", "c", "d"]
+    assert (board.breakers["a"].state, board.breakers["a"].probe_at) == ("open", None)
+    assert board.breakers["a"].since == NOON - 2
+    assert told == list(board.transitions)
+
+
+def test_the_servers_time_goes_on_by_the_own_clock_and_is_corrected_by_messages_that_were_less_late(
+    board: Board, clock: Clock
+) -> None:
+    board.replace(snapshot({}, seconds=0))
+    clock.now += 5
+    assert board.now == NOON + 5
+    board.update(update({}, seconds=7))
+    assert board.now == NOON + 7
+    clock.now += 1
+    board.update(update({}, seconds=5))  # three seconds late
+    assert board.now == NOON + 8
+    board.update(update({}, seconds=-100))  # the server's clock was put back
+    assert board.now == NOON - 100
+
+
+def test_rates_are_what_totals_grew_by(board: Board, clock: Clock) -> None:
+    board.replace(snapshot({"a": entry(success_total=100)}))
+    assert board.rates(board.breakers["a"]) is None
+    for second in range(1, 31):
+        clock.now += 1
+        changed = {"success_total": 100 + 4 * second, "failure_total": 2 * second, "rejected_total": second}
+        board.update(update({"a": changed}, seconds=second))
+    assert board.rates(board.breakers["a"]) == Rates(6.0, 2.0, 1.0)
+    assert len(board.breakers["a"].growth) == 10
+    clock.now += 5
+    assert board.rates(board.breakers["a"]) == Rates(3.0, 1.0, 0.5)
+    clock.now += 5
+    assert board.rates(board.breakers["a"]) == Rates(0.0, 0.0, 0.0)
+
+
+def test_a_total_that_went_back_counts_from_zero(board: Board, clock: Clock) -> None:
+    board.replace(snapshot({"a": entry(failure_total=100)}))
+    clock.now += 2
+    board.update(update({"a": {"failure_total": 8}}, seconds=2))
+    assert board.rates(board.breakers["a"]) == Rates(4.0, 4.0, 0.0)
+
+
+def test_rates_of_thousands_are_taken_over_the_time_in_which_all_are_read_twice(board: Board, clock: Clock) -> None:
+    board.replace(snapshot({f"b{number}": entry() for number in range(10_000)}))
+    clock.now += 20
+    board.update(update({"b1": {"success_total": 40}}, seconds=20))
+    assert board.rates(board.breakers["b1"]) == Rates(2.0, 0.0, 0.0)
+    clock.now += 15
+    assert board.rates(board.breakers["b1"]) == Rates(2.0, 0.0, 0.0)
+
+
+def test_updates_that_were_missed_are_counted_for_each_run_of_the_server(board: Board) -> None:
+    board.replace(snapshot({}, dropped=0))
+    board.replace(snapshot({}, dropped=3))
+    board.replace(snapshot({}, dropped=2))
+    assert board.dropped == 5
+    board.replace(snapshot({}, dashboard={"version": 1, "run": "b"}))
+    assert board.dropped == 0
+
+
+def test_why_is_said_without_the_name_and_the_state(board: Board) -> None:
+    odd = " is open for 1 s: "
+    sentence = f"Circuit breaker {odd!r} is open for 2.0 s: because: so."
+    board.replace(
+        snapshot(
+            {
+                "payments": entry("open", explanation=OPEN_SENTENCE),
+                odd: entry("open", explanation=sentence),
+                "short": entry(explanation="all is well"),
+            }
+        )
+    )
+    assert board.breakers["payments"].why == "5 consecutive failures: it is: down; all calls fail."
+    assert board.breakers[odd].why == "Because: so."
+    assert board.breakers["short"].why == "All is well"
+
+
+def test_the_most_urgent_come_first_unless_one_asks_otherwise(board: Board, clock: Clock) -> None:
+    states = {"e": "closed", "d": "half_open", "c": "unheard_of", "b": "open", "a": "forced_open", "f": "disabled"}
+    board.replace(snapshot({name: entry(state) for name, state in states.items()}))
+    clock.now += 2
+    board.update(update({"e": {"failure_total": 2}, "c": {"failure_total": 4}}, seconds=2))
+    assert [breaker.name for breaker in board.ordered()] == ["b", "a", "d", "f", "e", "c"]
+    assert [breaker.name for breaker in board.ordered(sort="name")] == ["a", "b", "c", "d", "e", "f"]
+    assert [breaker.name for breaker in board.ordered(sort="failures")][:3] == ["c", "e", "a"]
+    assert urgency("unheard_of") > urgency("closed")
+
+
+def test_breakers_whose_rates_are_not_known_come_last(board: Board, clock: Clock) -> None:
+    board.replace(snapshot({"old": entry()}))
+    clock.now += 2
+    board.update(update({"a new one": entry()}, seconds=2))
+    assert [breaker.name for breaker in board.ordered(sort="rejections")] == ["old", "a new one"]
+
+
+def test_a_text_is_looked_for_in_names_and_explanations(board: Board) -> None:
+    board.replace(snapshot({"Payments": entry(), "b": entry(explanation="last error OSError"), "c": entry()}))
+    assert [breaker.name for breaker in board.ordered("PAY")] == ["Payments"]
+    assert [breaker.name for breaker in board.ordered("oserror")] == ["b"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        {"timestamp": at(), "breakers": []},
+        {"timestamp": at(), "breakers": {"a": {}}},
+        {"timestamp": at(), "breakers": {"a": {"state": 5}}},
+        {"timestamp": at(), "breakers": {"a": 5}},
+        {"timestamp": "yesterday", "breakers": {}},
+        {"timestamp": 5, "breakers": {}},
+        snapshot({"a": entry(retry_after="soon")}),
+        snapshot({"a": entry(retry_after=[])}),
+        snapshot({}, dashboard=[1]),
+        snapshot({}, dashboard={"version": 1, "quiet_seconds": "x"}),
+        snapshot({}, transitions=[{"at": at()}]),
+        snapshot({}, dropped="x"),
+    ],
+)
+def test_what_is_no_state_of_breakers_is_refused(board: Board, data: dict[str, object]) -> None:
+    with pytest.raises(ForeignError, match="it sent what is no state of circuit breakers"):
+        board.replace(data)
+
+
+def test_another_version_is_refused_by_its_number(board: Board) -> None:
+    with pytest.raises(ForeignError, match="it speaks version 2, and this recloser 1: update it"):
+        board.replace(snapshot({}, dashboard={"version": 2}))
+
+
+def test_an_update_that_is_none_is_refused(board: Board) -> None:
+    board.replace(snapshot())
+    with pytest.raises(ForeignError, match=r"\(KeyError: 'removed'\)"):
+        board.update({"timestamp": at()})

@@ -1,0 +1,157 @@
+import io
+
+import pytest
+from rich.console import Console
+from rich.text import Text
+
+from recloser.cli.watch.board import Board
+from recloser.cli.watch.screen import Screen, frame
+from tests.cli.watch.messages import entry, snapshot, transition, update
+
+WHY = "Circuit breaker 'payments' is open for 2.0 s: 5 consecutive failures; last error OSError: no route."
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def board(clock: Clock) -> Board:
+    return Board(clock)
+
+
+def lines_of(board: Board, width: int = 100, height: int = 24) -> list[str]:
+    output = io.StringIO()
+    console = Console(file=output, width=width, height=height)
+    console.print(frame(board, board.ordered(), Text("head"), (width, height)))
+    return [line.rstrip() for line in output.getvalue().splitlines()]
+
+
+def test_a_breaker_that_is_not_closed_says_since_when_what_comes_next_and_why(board: Board, clock: Clock) -> None:
+    board.replace(snapshot({"payments": entry("open", explanation=WHY), "search": entry(shadow=True)}))
+    clock.now += 3.5
+    assert lines_of(board) == [
+        "head",
+        "1 open  1 closed",
+        "state        breaker" + "calls/s    failed/s  rejected/s".rjust(80),
+        "open         payments" + "0           0           0".rjust(79),
+        "  for 5 s, trial call in 5 s: 5 consecutive failures; last error OSError: no route.",
+        "closed       search  shadow: rejects nothing" + "0           0           0".rjust(56),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "retry_after", "said"),
+    [
+        ("open", 0.0, "the next call is a trial call"),
+        ("half_open", 0.0, "a trial call decides"),
+        ("forced_open", None, "rejects all calls until reset"),
+        ("forced_open", 8.0, "trial call in 8 s"),
+        ("disabled", None, "admits all calls until reset"),
+    ],
+)
+def test_what_comes_next_is_said_in_every_state(board: Board, state: str, retry_after: float | None, said: str) -> None:
+    board.replace(snapshot({"x": entry(state, retry_after=retry_after)}))
+    assert lines_of(board)[4] == f"  for 2 s, {said}: No reason."
+
+
+def test_rates_are_shown_once_they_are_known(board: Board, clock: Clock) -> None:
+    board.replace(snapshot({"x": entry()}))
+    assert lines_of(board)[3].split() == ["closed", "x", "-", "-", "-"]
+    clock.now += 2
+    board.update(update({"x": {"success_total": 5, "failure_total": 1, "rejected_total": 3_000}}, seconds=2))
+    assert lines_of(board)[3].split() == ["closed", "x", "3", "0.5", "1.5k"]
+
+
+def test_a_narrow_terminal_goes_without_rates(board: Board) -> None:
+    name = "a-name-that-is-far-too-long-for-this"
+    board.replace(snapshot({name: entry("open", explanation=WHY.replace("payments", name))}))
+    lines = lines_of(board, width=40)
+    assert lines[2:] == [
+        "state        breaker",
+        "open         a-name-that-is-far-too-lon…",
+        "  for 2 s, trial call in 8 s: 5 consecu…",
+    ]
+
+
+def test_what_there_is_no_space_for_is_counted(board: Board) -> None:
+    board.replace(snapshot({f"b{number:04}": entry() for number in range(1_500)}))
+    lines = lines_of(board, height=10)
+    assert len(lines) == 10
+    assert lines[-1].strip() == "and 1,494 more"
+
+
+def test_the_last_breaker_takes_the_last_line(board: Board) -> None:
+    board.replace(snapshot({f"b{number}": entry() for number in range(7)}))
+    assert lines_of(board, height=10)[-1].split()[1] == "b6"
+
+
+@pytest.mark.parametrize("height", [1, 3, 5, 8, 24])
+@pytest.mark.parametrize("width", [1, 12, 71, 72, 200])
+def test_no_frame_is_larger_than_its_terminal(board: Board, width: int, height: int) -> None:
+    breakers = {f"größe-数-{number}": entry("open", explanation=WHY) for number in range(9)}
+    transitions = [transition("数" * 50, seconds=second) for second in range(30)]
+    board.replace(snapshot(breakers, transitions=transitions, fleet={"connected": False}, dropped=3))
+    lines = lines_of(board, width, height)
+    assert 0 < len(lines) <= height
+    assert max(Text(line).cell_len for line in lines) <= width
+
+
+def test_the_latest_transitions_stand_below_the_latest_first(board: Board) -> None:
+    told = [transition(f"b{second}", "half_open", second) for second in range(20)]
+    board.replace(snapshot({"x": entry()}, transitions=told))
+    lines = lines_of(board)
+    start = lines.index("Latest transitions")
+    assert [line[8:].split(":")[0].strip() for line in lines[start + 1 :]] == [f"b{n}" for n in range(19, 12, -1)]
+    assert lines[start + 1].endswith("  b19: closed -> half open: 5 failures")
+
+
+def test_the_fleet_and_updates_that_were_missed_are_told(board: Board) -> None:
+    fleet = {"connected": True, "problem": None, "probes": {"payments": "host-1\x1b"}}
+    board.replace(snapshot({}, fleet=fleet, dropped=1))
+    assert lines_of(board)[1:3] == ["no breakers  1 update missed", "fleet in reach; host-1\\x1b tries payments"]
+    board.update(update(fleet={"connected": False, "problem": "refused"}))
+    assert lines_of(board)[2] == "fleet out of reach: refused"
+    board.update(update(fleet={"connected": False, "problem": None}))
+    assert lines_of(board)[2] == "fleet out of reach: each process decides alone"
+
+
+def test_nothing_that_is_sent_can_drive_the_terminal(board: Board) -> None:
+    evil = "\x1b[2J\x9b31m\u202e[red]"
+    sentence = f"Circuit breaker 'x' is {evil} for 2 s: {evil}"
+    told = {**transition(evil), "old": evil, "new": evil, "cause": evil}
+    fleet = {"connected": False, "problem": evil, "probes": {evil: evil}}
+    board.replace(snapshot({evil: entry(evil, explanation=sentence)}, transitions=[told], fleet=fleet))
+    text = "".join(lines_of(board, width=300))
+    assert text.isprintable()
+    assert text.count("[red]") >= 8
+
+
+def test_a_screen_shows_whether_it_is_live(board: Board) -> None:
+    output = io.StringIO()
+    console = Console(file=output, width=100, height=10, force_terminal=True, color_system=None, legacy_windows=False)
+
+    def shown() -> str:
+        text = output.getvalue()
+        output.seek(0)
+        output.truncate()
+        return text
+
+    board.replace(snapshot({"x": entry()}))
+    with Screen(console, board, "http://shop.example/\x1b", text="", sort="state") as screen:
+        assert "http://shop.example/\\x1b  connecting" in shown()
+        screen.found()
+        screen.told(None)
+        assert "http://shop.example/\\x1b  live" in shown()
+        screen.lost("the server\x1b is gone")
+        assert "; trying again: the server\\x1b is gone" in shown()
+    assert "\x1b[?1049l" in shown()  # the terminal's own screen is back

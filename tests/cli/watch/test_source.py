@@ -1,0 +1,218 @@
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+
+import anyio
+import httpx
+import pytest
+
+from recloser.cli.watch.errors import UnreachableError
+from recloser.cli.watch.source import ask, client, follow
+from tests.cli.watch.messages import event, snapshot, update
+
+pytestmark = pytest.mark.anyio
+
+URL = "http://shop.example/breakers/"
+EVENTS = {"content-type": "text/event-stream; charset=utf-8"}
+JSON = {"content-type": "application/json"}
+ALIVE = b"event: alive\ndata: {}\n\n"
+
+
+class Script(httpx.AsyncByteStream):
+    """A body: bytes are sent, numbers are seconds of silence, exceptions are raised."""
+
+    def __init__(self, *steps: bytes | float | Exception) -> None:
+        self._steps = steps
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for step in self._steps:
+            if isinstance(step, Exception):
+                raise step
+            if isinstance(step, bytes):
+                yield step
+            else:
+                await anyio.sleep(step)
+
+
+class Server:
+    """Answers one request after the other as it is told, and then does not answer at all."""
+
+    def __init__(self, *answers: httpx.Response | Exception) -> None:
+        self._answers = list(answers)
+        self.requests: list[tuple[float, httpx.Request]] = []
+
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append((anyio.current_time(), request))
+        if not self._answers:
+            await anyio.sleep_forever()
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=URL, transport=httpx.MockTransport(self))
+
+
+class Recorder:
+    """A listener that takes everything down."""
+
+    def __init__(self, quiet_seconds: float = 15.0) -> None:
+        self.quiet_seconds = quiet_seconds
+        self.said: list[object] = []
+
+    def snapshot(self, data: dict[str, object]) -> None:
+        self.said.append(("snapshot", data["dropped"]))
+
+    def update(self, data: dict[str, object]) -> None:
+        self.said.append(("update", data["dropped"]))
+
+    def found(self) -> None:
+        self.said.append("found")
+
+    def lost(self, problem: str) -> None:
+        self.said.append(problem)
+
+
+def stream(*steps: bytes | float | Exception) -> httpx.Response:
+    return httpx.Response(200, headers=EVENTS, stream=Script(*steps))
+
+
+async def followed(server: Server, seconds: float, listener: Recorder | None = None) -> list[object]:
+    """Follows a dashboard for some time; returns what was heard."""
+    listener = listener or Recorder()
+    with anyio.move_on_after(seconds):
+        async with server.client() as http:
+            await follow(http, listener, 5.0)
+    return listener.said
+
+
+def whole() -> bytes:
+    return event("snapshot", snapshot(), 7)
+
+
+def change(number: int) -> bytes:
+    return event("update", update(), number)
+
+
+async def test_the_whole_state_and_all_that_changes_is_told() -> None:
+    text = b"retry: 1000\n\n" + whole() + change(8) + ALIVE + b"event: unheard_of\ndata: 5\n\n" + change(9)
+    pieces = [text[start : start + 50] for start in range(0, len(text), 50)]
+    said = await followed(Server(stream(*pieces, 1000.0)), 3.0)
+    assert said == ["found", ("snapshot", 0), ("update", 0), ("update", 0)]
+
+
+async def test_a_stream_that_ends_is_taken_up_again_after_the_last_event_that_was_told() -> None:
+    server = Server(stream(whole(), change(8), ALIVE), stream(change(9), 1000.0))
+    said = await followed(server, 5.0)
+    lost = "the server ended the stream"
+    assert said == ["found", ("snapshot", 0), ("update", 0), lost, "found", ("update", 0)]
+    (_, first), (at, second) = server.requests
+    assert "last-event-id" not in first.headers
+    assert (second.headers["last-event-id"], at) == ("a-8", pytest.approx(server.requests[0][0] + 1))
+
+
+async def test_a_server_that_is_down_is_asked_ever_more_seldom_and_the_wait_begins_anew_once_it_is_back() -> None:
+    refused = httpx.ConnectError("All connection attempts failed")
+    server = Server(stream(whole()), *[refused] * 6, stream(change(8)), refused, stream(change(9), 1000.0))
+    said = await followed(server, 60.0)
+    start = server.requests[0][0]
+    waits = [1, 2, 4, 8, 10, 10, 10, 1, 2]
+    expected = [sum(waits[:count]) for count in range(len(waits) + 1)]
+    assert [at - start for at, _ in server.requests] == pytest.approx(expected)
+    assert said.count("All connection attempts failed") == 7
+    assert said[-2:] == ["found", ("update", 0)]
+
+
+async def test_a_server_that_is_silent_for_too_long_is_asked_anew() -> None:
+    said = await followed(Server(stream(whole(), 37.0, ALIVE, 37.0, change(8), 1000.0)), 200.0)
+    assert said[:3] == ["found", ("snapshot", 0), ("update", 0)]
+    assert said[3] == "nothing came within 37.5 s"
+
+
+async def test_a_connection_that_breaks_is_taken_up_again() -> None:
+    broken = httpx.ReadError("")
+    said = await followed(Server(stream(whole(), broken), stream(change(8), 1000.0)), 5.0)
+    assert said == ["found", ("snapshot", 0), "ReadError", "found", ("update", 0)]
+
+
+async def test_a_message_that_makes_no_sense_is_a_lost_connection() -> None:
+    first = stream(whole(), b"event: update\ndata: {\n\n")
+    second = stream(b"event: update\ndata: []\n\n")
+    said = await followed(Server(first, second, stream(change(8), 1000.0)), 10.0)
+    assert str(said[2]).startswith("it sent what is no JSON: ")
+    assert said[3:] == ["found", "it sent JSON that is no object", "found", ("update", 0)]
+
+
+async def test_an_update_before_the_whole_state_means_nothing() -> None:
+    said = await followed(Server(stream(change(8), whole(), 1000.0)), 2.0)
+    assert said == ["found", ("snapshot", 0)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (httpx.ConnectError("All connection attempts failed"), "All connection attempts failed"),
+        (httpx.ReadTimeout("x"), "nothing came within 5 s"),
+        (httpx.Response(404, headers=JSON), "it answers 404 Not Found"),
+        (httpx.Response(799), "it answers 799"),
+        (httpx.Response(503), "it answers 503 Service Unavailable: all of its streams may be in use"),
+        (
+            httpx.Response(307, headers={"location": "/login"}),
+            "it redirects to '/login': give that address, or the headers of a login",
+        ),
+        (
+            httpx.Response(200, html="<p>Log in"),
+            "it answers with text/html instead of {wanted}: is there a dashboard?",
+        ),
+        (httpx.Response(200), "it answers with what has no type instead of {wanted}: is there a dashboard?"),
+    ],
+)
+async def test_what_is_no_dashboard_in_the_first_place_is_an_error_that_says_why(
+    answer: httpx.Response | Exception, message: str
+) -> None:
+    with pytest.raises(UnreachableError) as following:
+        await followed(Server(answer), 100.0)
+    assert str(following.value) == message.format(wanted="text/event-stream")
+    async with Server(answer).client() as http:
+        with pytest.raises(UnreachableError) as asking:
+            await ask(http, 5.0)
+    assert str(asking.value) == message.format(wanted="application/json")
+
+
+async def test_a_server_that_never_says_anything_is_given_up() -> None:
+    for server in (Server(), Server(stream(b"retry: 1000\n\n", 1000.0))):
+        with pytest.raises(UnreachableError, match="nothing came within 5 s"):
+            await followed(server, 100.0)
+    async with Server().client() as http:
+        with pytest.raises(UnreachableError, match="nothing came within 2 s"):
+            await ask(http, 2.0)
+
+
+async def test_a_body_that_never_ends_is_given_up() -> None:
+    async def drip() -> AsyncGenerator[bytes]:
+        while True:
+            yield b" "
+            await anyio.sleep(1)
+
+    async with aclosing(drip()) as body, Server(httpx.Response(200, headers=JSON, content=body)).client() as http:
+        with pytest.raises(UnreachableError, match="nothing came within 5 s"):
+            await ask(http, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "it sent what is no JSON: "),
+        ("[" * 100_000, "it sent what is no JSON: "),
+        ("[]", "it sent JSON that is no object"),
+    ],
+)
+async def test_an_answer_that_is_no_document_is_an_error(text: str, message: str) -> None:
+    async with Server(httpx.Response(200, headers=JSON, text=text)).client() as http:
+        with pytest.raises(UnreachableError, match=message):
+            await ask(http, 5.0)
+
+
+async def test_headers_go_with_every_request_and_no_redirect_is_followed() -> None:
+    async with client(httpx.URL(URL), {"X-Key": "secret"}, 5.0) as http:
+        assert (http.headers["x-key"], http.follow_redirects, str(http.base_url)) == ("secret", False, URL)

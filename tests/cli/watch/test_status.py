@@ -1,0 +1,99 @@
+import json
+import socket
+
+import anyio
+import pytest
+from click.testing import CliRunner, Result
+
+from recloser import BreakerRegistry, CircuitBreaker
+from recloser.cli.app import app
+from tests.cli.watch.serving import served
+from tests.dashboard.kit import DownError, fail
+
+
+def status(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["status", *arguments], prog_name="recloser")
+
+
+@pytest.fixture
+def registry() -> BreakerRegistry:
+    return BreakerRegistry(failure_threshold=1, reset_timeout_seconds=600)
+
+
+def trip(breaker: CircuitBreaker, message: str = "down") -> None:
+    with pytest.raises(DownError):
+        anyio.run(breaker.call, fail, message)
+
+
+def test_the_exit_code_is_0_while_all_breakers_are_closed(registry: BreakerRegistry) -> None:
+    with served(registry) as url:
+        assert (status(url).exit_code, status(url).output) == (0, "no breakers\n")
+        registry.breaker("payments")
+        registry.breaker("search")
+        assert (status(url).exit_code, status(url).output) == (0, "2 breakers: 2 closed\n")
+
+
+def test_the_exit_code_is_1_if_any_breaker_is_not_closed_and_it_says_which_and_why(registry: BreakerRegistry) -> None:
+    registry.breaker("search")
+    trip(registry.breaker("payments"))
+    anyio.run(registry.breaker("ledger").disable)
+    anyio.run(registry.breaker("mail").force_open, "the provider moves")
+    with served(registry) as url:
+        result = status(url)
+    assert result.exit_code == 1
+    lines = result.output.splitlines()
+    assert lines[0] == "4 breakers: 1 open, 1 forced open, 1 disabled, 1 closed"
+    assert lines[1].startswith("payments: open for ")
+    assert ", trial call in 9 min " in lines[1] or lines[1].endswith("trial call in 10 min")
+    assert lines[2].startswith("    1 consecutive failure (threshold 1); last error DownError: down")
+    assert lines[3].startswith("mail: forced open for ")
+    assert lines[3].endswith(", rejects all calls until reset")
+    assert lines[4].startswith("    Forced open until reset: the provider moves; ")
+    assert lines[5].endswith(", admits all calls until reset")
+    assert len(lines) == 7
+
+
+def test_for_scripts_the_document_is_printed_whole(registry: BreakerRegistry) -> None:
+    trip(registry.breaker("payments"), "größer\x1b[2J")
+    with served(registry) as url:
+        result = status(url, "--json")
+    document = json.loads(result.output)
+    assert result.exit_code == 1
+    assert document["breakers"]["payments"]["state"] == "open"
+    assert document["dashboard"]["version"] == 1
+    assert "\x1b" not in result.output
+
+
+def test_names_and_errors_cannot_drive_the_terminal(registry: BreakerRegistry) -> None:
+    trip(registry.breaker("a\x1b[31m\nb"), "x\x1b]0;title\x07\u202e")
+    with served(registry) as url:
+        output = status(url).output
+    assert "a\\x1b[31m\\nb: open" in output
+    assert output.replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_the_exit_code_is_2_if_nobody_answers_and_nothing_is_printed_but_why(options: tuple[str, ...]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        result = status(f"127.0.0.1:{port}", "--timeout", "0.05", *options)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "Error: the dashboard can't be reached: nothing came within 0.05 s\n"
+    result = status(f"127.0.0.1:{port}", *options)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "Error: the dashboard can't be reached: All connection attempts failed\n"
+
+
+def test_what_a_status_page_of_something_else_says_is_an_error(registry: BreakerRegistry) -> None:
+    with served(registry) as url:
+        result = status(f"{url}elsewhere")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "Error: the dashboard can't be reached: it answers 404 Not Found\n"
+
+
+def test_a_version_that_is_not_known_is_an_error(registry: BreakerRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recloser.dashboard.VERSION", 2)
+    with served(registry) as url:
+        result = status(url)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "it speaks version 2, and this recloser 1: update it" in result.stderr
