@@ -1,4 +1,4 @@
-"""Set up and run recloser from a fresh clone: `python3 dev.py demo | test | lint [arguments]`.
+"""Set up and run recloser from a fresh clone: `python3 dev.py demo | dashboard | test | lint [arguments]`.
 
 Needs Python 3.11 or newer and pip, nothing else. The environment is `.venv` beside this file; it is set up again only
 when pyproject.toml, this Python or the place of the clone has changed, or when a command needs more than is there.
@@ -35,7 +35,7 @@ def main() -> int:
     """Run the command that the first argument names."""
     if sys.version_info < (3, 11):  # noqa: UP036 - this one file may be run by an older Python
         sys.exit(f"recloser needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}.")
-    command = {"demo": demo, "test": test, "lint": lint}.get("".join(sys.argv[1:2]))
+    command = {"demo": demo, "dashboard": dashboard, "test": test, "lint": lint}.get("".join(sys.argv[1:2]))
     try:
         return command(*sys.argv[2:]) if command else sys.exit(__doc__)
     except KeyboardInterrupt:
@@ -48,6 +48,12 @@ def demo(*arguments: str) -> int:
     options = {argument.partition("=")[0] for argument in arguments}
     set_up("demo", *(extra for option, extra in wanted.items() if option in options))
     return run(PYTHON, "-m", "recloser", "demo", *arguments)
+
+
+def dashboard(*arguments: str) -> int:
+    """Serve the live dashboard of a service whose dependencies fall ill and recover."""
+    set_up("demo-dashboard")
+    return run(PYTHON, "-m", "recloser", "dashboard", *arguments)
 
 
 def test(*arguments: str) -> int:

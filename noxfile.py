@@ -51,6 +51,7 @@ def lowest(session: nox.Session) -> None:
         "cache",
         "cli",
         "demo",
+        "demo-dashboard",
         "fastmcp",
         "httpx",
         "httpx2",

@@ -1,0 +1,88 @@
+"""Draws images/top.svg: what `recloser top` shows of the service that `recloser dashboard` runs.
+
+`python docs/top_picture.py` takes a minute, for the service has to fall ill first.
+"""
+
+import re
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+from rich.console import Console
+from rich.text import Text
+
+from recloser.cli.watch.board import Board
+from recloser.cli.watch.screen import frame
+from recloser.cli.watch.source import client, follow
+
+PICTURE = Path(__file__).parent / "images" / "top.svg"
+SIZE = (100, 18)
+ADDRESS = "http://shop.example/breakers/"
+
+
+class Watcher:
+    """Follows a dashboard until its breakers are worth a picture."""
+
+    def __init__(self, scope: anyio.CancelScope) -> None:
+        self.board = Board()
+        self._scope = scope
+
+    @property
+    def quiet_seconds(self) -> float:
+        """As the dashboard says."""
+        return self.board.quiet_seconds
+
+    def snapshot(self, data: dict[str, Any]) -> None:
+        """Take the whole state."""
+        self.board.replace(data)
+
+    def update(self, data: dict[str, Any]) -> None:
+        """Take what has changed; stop when two breakers are open, one of them for some seconds."""
+        self.board.update(data)
+        is_open = [breaker for breaker in self.board.breakers.values() if breaker.state == "open"]
+        lasting = [breaker for breaker in is_open if self.board.now - breaker.since > 2]
+        if len(is_open) > 1 and lasting and len(self.board.transitions) > 8:
+            self._scope.cancel()
+
+    def found(self) -> None:
+        """Go on."""
+
+    def lost(self, problem: str) -> None:
+        """Give up: this server does not come back."""
+        raise ConnectionError(problem)
+
+
+async def watched(url: httpx.URL) -> Board:
+    """Return what is known once it is worth a picture."""
+    with anyio.CancelScope() as scope:
+        watcher = Watcher(scope)
+        async with client(url, {}, 5.0) as http:
+            await follow(http, watcher, 5.0)
+    return watcher.board
+
+
+def main() -> None:
+    """Draw the picture."""
+    command = [sys.executable, "-m", "recloser", "dashboard", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None  # noqa: S101 - of Popen
+        url = httpx.URL(process.stdout.readline().removeprefix("The dashboard is at ").strip())
+        try:
+            board = anyio.run(partial(watched, url))
+        finally:
+            process.kill()
+    head = Text.assemble((ADDRESS, "bold"), "  ", ("live", "green"))
+    with Path("/dev/null").open("w", encoding="utf-8") as nowhere:
+        console = Console(record=True, width=SIZE[0], file=nowhere, force_terminal=True, color_system="truecolor")
+        console.print(frame(board, board.ordered(), head, SIZE))
+    svg = console.export_svg(title=f"recloser top {ADDRESS}", unique_id="top")
+    svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)  # which would be loaded from elsewhere
+    PICTURE.write_text("\n".join(line.rstrip() for line in svg.splitlines()) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
