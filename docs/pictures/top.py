@@ -1,6 +1,6 @@
 """Draws images/top.svg: what `recloser top` shows of the service that `recloser dashboard` runs.
 
-`python docs/top_picture.py` takes a minute, for the service has to fall ill first.
+`python docs/pictures/top.py` takes a minute, for the service has to fall ill first.
 """
 
 import re
@@ -19,7 +19,7 @@ from recloser.cli.watch.board import Board
 from recloser.cli.watch.screen import frame
 from recloser.cli.watch.source import client, follow
 
-PICTURE = Path(__file__).parent / "images" / "top.svg"
+PICTURE = Path(__file__).parents[1] / "images" / "top.svg"
 SIZE = (100, 18)
 ADDRESS = "http://shop.example/breakers/"
 
