@@ -321,19 +321,25 @@ class CircuitBreaker(Member):
             TypeError: `reason` is no string.
             ValueError: `for_seconds` is out of its range.
         """
-        if not isinstance(reason, str):
-            raise TypeError(f"reason must be a string, not {reason!r}")
         if for_seconds is not None:
             for_seconds = checks.seconds("for_seconds", for_seconds)
-        await self._by_hand(Trigger.FORCED_OPEN, reason=" ".join(reason.split()), for_seconds=for_seconds)
+        await self._by_hand(Trigger.FORCED_OPEN, checks.one_line("reason", reason), for_seconds)
 
-    async def disable(self) -> None:
-        """Admit and count all calls and trip on nothing, until `reset()`. Cancelled, it changes nothing."""
-        await self._by_hand(Trigger.DISABLED)
+    async def disable(self, reason: str | None = None) -> None:
+        """Admit and count all calls and trip on nothing, until `reset()`. Cancelled, it changes nothing.
 
-    async def reset(self) -> None:
-        """Close the breaker and forget what it counted. Cancelled, it changes nothing."""
-        await self._by_hand(Trigger.RESET)
+        Args:
+            reason: Why; shown in logs and in health.
+        """
+        await self._by_hand(Trigger.DISABLED, reason)
+
+    async def reset(self, reason: str | None = None) -> None:
+        """Close the breaker and forget what it counted. Cancelled, it changes nothing.
+
+        Args:
+            reason: Why; shown in logs and in health.
+        """
+        await self._by_hand(Trigger.RESET, reason)
 
     async def reconfigure(self, **settings: Any) -> None:  # noqa: ANN401 - as many types as settings
         """Change settings, named as at construction, without losing state, generation, open deadline or window.
@@ -506,10 +512,12 @@ class CircuitBreaker(Member):
 
     # Inner parts
 
-    async def _by_hand(self, trigger: Trigger, **details: Any) -> None:  # noqa: ANN401 - passed on
+    async def _by_hand(self, trigger: Trigger, reason: str | None, for_seconds: float | None = None) -> None:
+        if reason is not None:
+            reason = checks.one_line("reason", reason)
         await anyio.lowlevel.checkpoint_if_cancelled()
         with self._loop_lock().held():
-            transition = self._transition(trigger, self._now(), **details)
+            transition = self._transition(trigger, self._now(), reason=reason, for_seconds=for_seconds)
         self._deliver(self._note(transition))
 
     def _permit_for(self, answer: Ticket | CircuitBreakerOpenError) -> Permit | None:

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
@@ -105,3 +106,13 @@ def test_a_flag_is_a_bool(value: bool) -> None:  # noqa: FBT001 - it is the valu
 def test_nothing_else_is_a_flag(value: object) -> None:
     with pytest.raises(TypeError, match=f"^dose must be True or False, not {value!r}$"):
         checks.flag("dose", value)
+
+
+def test_a_line_has_no_line_ends_and_no_runs_of_white_space() -> None:
+    assert checks.one_line("dose", " two\n\tspoons  of it ") == "two spoons of it"
+
+
+@pytest.mark.parametrize("value", [None, 5, b"two"])
+def test_nothing_else_is_a_line(value: object) -> None:
+    with pytest.raises(TypeError, match=re.escape(f"dose must be a string, not {value!r}")):
+        checks.one_line("dose", value)

@@ -52,6 +52,7 @@ async def test_each_action_does_what_its_name_says(registry: BreakerRegistry, ac
     answer = await order(registry, {"action": action})
     assert (answer.status, answer.json()["state"]) == (200, state)
     assert registry.breaker("orders").get_state() == state
+    assert registry.breaker("orders").health()["last_transition_cause"].endswith(": maintenance (by ann)")
 
 
 @pytest.mark.parametrize(

@@ -212,6 +212,27 @@ async def test_a_reason_that_is_no_string_is_refused(clock: ManualClock, reason:
     assert breaker.state is CircuitState.CLOSED
 
 
+@pytest.mark.parametrize("reason", [42, b"maintenance"])
+async def test_a_reason_to_disable_or_reset_that_is_no_string_is_refused(clock: ManualClock, reason: object) -> None:
+    breaker = await make_open(clock)
+    for control in (breaker.disable, breaker.reset):
+        with pytest.raises(TypeError, match="reason must be a string"):
+            await control(reason)
+    assert breaker.state is CircuitState.OPEN
+
+
+async def test_the_cause_of_what_was_done_by_hand_names_its_reason_if_there_is_one(clock: ManualClock) -> None:
+    breaker = make(clock)
+    await breaker.disable("a load\n test")
+    assert breaker.health()["last_transition_cause"] == "disabled by hand: a load test"
+    assert "disabled by hand: a load test; " in breaker.explain()
+    assert breaker.snapshot().cause.reason == "a load test"
+    await breaker.reset("the test is over")
+    assert breaker.health()["last_transition_cause"] == "reset by hand: the test is over"
+    await breaker.disable()
+    assert breaker.health()["last_transition_cause"] == "disabled by hand"
+
+
 @pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf")])
 async def test_a_forced_time_out_of_range_is_refused(clock: ManualClock, seconds: float) -> None:
     breaker = make(clock)

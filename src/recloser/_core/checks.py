@@ -53,6 +53,13 @@ def count(argument: str, value: object, *, least: int = 1, most: float = math.in
     return number
 
 
+def one_line(argument: str, value: object) -> str:
+    """Return a string with each run of white space, line ends too, as one space."""
+    if not isinstance(value, str):
+        raise TypeError(f"{argument} must be a string, not {value!r}")
+    return " ".join(value.split())
+
+
 def flag(argument: str, value: object) -> bool:
     """Return a bool; nothing else is taken for one."""
     if not isinstance(value, bool):

@@ -107,12 +107,13 @@ def _refuse_other_sites(scope: Scope) -> None:
 
 
 async def _act(breaker: CircuitBreaker, order: Order) -> None:
+    reason = f"{order.reason} (by {order.author})"
     if order.action is Action.FORCE_OPEN:
-        await breaker.force_open(f"{order.reason} (by {order.author})", order.for_seconds)
+        await breaker.force_open(reason, order.for_seconds)
     elif order.action is Action.DISABLE:
-        await breaker.disable()
+        await breaker.disable(reason)
     else:
-        await breaker.reset()
+        await breaker.reset(reason)
 
 
 def _client(scope: Scope) -> str:
