@@ -20,15 +20,17 @@ class Proxy:
         swallow_requests: Whether requests vanish: a black hole.
         swallow_replies: Whether replies vanish; requests are carried out.
         reset_in_reply: Whether the connection is torn after the first byte of the next reply.
+        refuses: Whether new connections are torn at once.
     """
 
-    target: Path
+    target: Path | int
     latency_seconds: float = 0.0
     jitter_seconds: float = 0.0
     one_byte_at_a_time: bool = False
     swallow_requests: bool = False
     swallow_replies: bool = False
     reset_in_reply: bool = False
+    refuses: bool = False
     port: int = 0
     connections: int = 0
     requests: int = 0
@@ -52,7 +54,10 @@ class Proxy:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        upstream_reader, upstream_writer = await asyncio.open_unix_connection(str(self.target))
+        if self.refuses:
+            writer.transport.abort()
+            return
+        upstream_reader, upstream_writer = await self._open_upstream()
         writers = {writer, upstream_writer}
         self._writers |= writers
         try:
@@ -66,6 +71,11 @@ class Proxy:
             self._writers -= writers
             for each in writers:
                 each.transport.abort()
+
+    async def _open_upstream(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if isinstance(self.target, int):
+            return await asyncio.open_connection("127.0.0.1", self.target)
+        return await asyncio.open_unix_connection(str(self.target))
 
     async def _requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65_536):
@@ -99,8 +109,8 @@ class Proxy:
 
 
 @asynccontextmanager
-async def proxy_to(target: Path, tls: ssl.SSLContext | None = None) -> AsyncIterator[Proxy]:
-    """Starts a proxy to a unix socket on a free port."""
+async def proxy_to(target: Path | int, tls: ssl.SSLContext | None = None) -> AsyncIterator[Proxy]:
+    """Starts a proxy on a free port, to a unix socket or to a port of this machine."""
     proxy = Proxy(target)
     server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0, ssl=tls)
     proxy.port = server.sockets[0].getsockname()[1]

@@ -1,0 +1,158 @@
+"""Forcing breakers open, disabling and resetting them from the page."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.dashboard.browser.kit import TOKEN, Server, Watch, card_of, line_to, state_of, transitions
+
+NAME = "payments"
+
+
+@pytest.fixture
+def page(server: Server, open_page: Callable[..., Page]) -> Page:
+    server.set_up(NAME, control_token=TOKEN)
+    return open_page(server.origin)
+
+
+def open_control(page: Page) -> Locator:
+    card_of(page, NAME).get_by_role("button", name=f"Control {NAME}").click()
+    dialog = page.get_by_role("dialog", name=NAME)
+    expect(dialog).to_be_visible()
+    return dialog
+
+
+def apply(page: Page, action: str, *, token: str = TOKEN, minutes: str = "") -> Locator:
+    dialog = open_control(page)
+    dialog.get_by_role("radio", name=action).check()
+    if minutes:
+        dialog.get_by_label("For how many minutes").fill(minutes)
+    dialog.get_by_label("Reason").fill("maintenance")
+    dialog.get_by_label("Your name").fill("Ada")
+    dialog.get_by_label("Control token").fill(token)
+    dialog.get_by_role("button", name="Apply").click()
+    return dialog
+
+
+def test_without_a_token_of_the_server_there_is_no_button(server: Server, open_page: Callable[..., Page]) -> None:
+    server.set_up(NAME)
+    page = open_page(server.origin)
+    expect(state_of(page, NAME)).to_be_visible()
+    expect(page.get_by_role("button", name="Control")).to_have_count(0)
+
+
+def test_a_wrong_token_is_refused_with_words_and_changes_nothing(server: Server, page: Page, watch: Watch) -> None:
+    watch.expect("status of 401")
+    dialog = apply(page, "Force open", token="not-the-token")  # noqa: S106 - that is what it is
+    expect(dialog.get_by_role("alert")).to_contain_text("control token")
+    expect(dialog).to_be_visible()
+    assert server.status_of(NAME)["state"] == "closed"
+
+
+def test_the_right_token_forces_open_with_reason_name_and_expiry(server: Server, page: Page) -> None:
+    dialog = apply(page, "Force open", minutes="2.5")
+    expect(dialog).to_be_hidden()
+    expect(state_of(page, NAME)).to_have_text("forced open")
+    expect(card_of(page, NAME).locator(".why")).to_contain_text("maintenance (by Ada)")
+    expect(card_of(page, NAME).locator(".next .text")).to_have_text(re.compile(r"^Trial call in 2 min (30|2\d) s$"))
+    assert 140 < server.status_of(NAME)["retry_after"] <= 150
+
+
+def test_without_minutes_it_is_forced_open_until_reset(server: Server, page: Page) -> None:
+    apply(page, "Force open")
+    expect(card_of(page, NAME).locator(".next .text")).to_have_text("Rejects all calls until reset")
+    assert server.status_of(NAME)["retry_after"] is None
+
+
+def test_the_timeline_tells_who_has_forced_it_open_and_why(page: Page) -> None:
+    apply(page, "Force open")
+    expect(transitions(page).locator(".cause")).to_contain_text(["maintenance (by Ada)"])
+
+
+def test_reset_closes_a_breaker(server: Server, page: Page) -> None:
+    server.fail(NAME)
+    expect(state_of(page, NAME)).to_have_text("open")
+    apply(page, "Reset")
+    expect(state_of(page, NAME)).to_have_text("closed")
+
+
+def test_disable_admits_all_calls(server: Server, page: Page) -> None:
+    apply(page, "Disable")
+    expect(state_of(page, NAME)).to_have_text("disabled")
+    expect(card_of(page, NAME).locator(".next .text")).to_have_text("Admits all calls until reset")
+    server.fail(NAME)
+    assert server.status_of(NAME)["state"] == "disabled"
+
+
+@pytest.mark.parametrize("action", ["Disable", "Reset"])
+def test_only_what_ends_by_itself_asks_for_minutes(page: Page, action: str) -> None:
+    dialog = open_control(page)
+    expect(dialog.get_by_label("For how many minutes")).to_be_visible()
+    dialog.get_by_role("radio", name=action).check()
+    expect(dialog.get_by_label("For how many minutes")).to_be_hidden()
+
+
+def test_an_order_for_a_state_that_is_over_is_refused(server: Server, page: Page, watch: Watch) -> None:
+    watch.expect("status of 409")
+    dialog = open_control(page)
+    server.fail(NAME)
+    expect(transitions(page)).to_have_count(1)
+    dialog.get_by_label("Reason").fill("maintenance")
+    dialog.get_by_label("Your name").fill("Ada")
+    dialog.get_by_label("Control token").fill(TOKEN)
+    dialog.get_by_role("button", name="Apply").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("is open by now")
+    assert server.status_of(NAME)["state"] == "open"
+
+
+def test_nothing_is_sent_without_a_reason(server: Server, page: Page) -> None:
+    methods: list[str] = []
+    page.on("request", lambda request: methods.append(request.method))
+    dialog = open_control(page)
+    dialog.get_by_label("Your name").fill("Ada")
+    dialog.get_by_label("Control token").fill(TOKEN)
+    dialog.get_by_role("button", name="Apply").click()
+    expect(dialog.get_by_label("Reason")).to_be_focused()
+    assert "POST" not in methods
+    assert server.status_of(NAME)["state"] == "closed"
+
+
+def test_a_server_out_of_reach_is_told_and_the_order_can_be_repeated(
+    server: Server, open_page: Callable[..., Page], watch: Watch
+) -> None:
+    watch.expect("net::ERR_")
+    server.set_up(NAME, control_token=TOKEN)
+    with line_to(server) as line:
+        page = open_page(line.origin)
+        line.cut()
+        dialog = apply(page, "Force open")
+        expect(dialog.get_by_role("alert")).to_contain_text("could not be reached")
+        line.mend()
+        dialog.get_by_role("button", name="Apply").click()
+        expect(state_of(page, NAME)).to_have_text("forced open")
+
+
+def test_what_was_done_is_read_out(server: Server, open_page: Callable[..., Page]) -> None:
+    server.set_up(NAME, control_token=TOKEN, interval_seconds=60)
+    page = open_page(server.origin)
+    apply(page, "Reset")
+    expect(page.get_by_role("status")).to_have_text(f"{NAME}: done")
+
+
+def test_cancel_changes_nothing(server: Server, page: Page) -> None:
+    dialog = open_control(page)
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(dialog).to_be_hidden()
+    assert server.status_of(NAME)["state"] == "closed"
+
+
+def test_the_token_is_in_the_memory_of_the_page_only(page: Page) -> None:
+    apply(page, "Force open")
+    expect(state_of(page, NAME)).to_have_text("forced open")
+    kept = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie, location.href])")
+    assert TOKEN not in kept
+    assert page.context.cookies() == []
+    page.reload()
+    expect(open_control(page).get_by_label("Control token")).to_have_value("")

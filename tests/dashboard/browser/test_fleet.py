@@ -1,0 +1,46 @@
+"""What the page tells of a fleet."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.dashboard.browser.kit import Server, state_of
+
+NAME = "payments"
+
+
+@pytest.fixture
+def page(server: Server, open_page: Callable[..., Page]) -> Page:
+    server.set_up(NAME, quorum=1, defaults={"reset_timeout_seconds": 0.5})
+    return open_page(server.origin)
+
+
+def test_a_fleet_in_reach_is_told(page: Page) -> None:
+    expect(page.locator("#fleet")).to_have_text("fleet in reach")
+    expect(page.locator("#fleet")).to_be_visible()
+
+
+def test_a_fleet_that_goes_out_of_reach_and_comes_back_is_told(server: Server, page: Page) -> None:
+    expect(page.locator("#fleet")).to_have_text("fleet in reach")
+    server.share(runs=False)
+    expect(page.locator("#fleet")).to_have_text(re.compile(r"^fleet out of reach: \w+"))
+    server.share(runs=True)
+    expect(page.locator("#fleet")).to_have_text("fleet in reach")
+
+
+def test_who_makes_the_trial_call_is_told(server: Server, page: Page) -> None:
+    server.fail(NAME)
+    expect(page.get_by_text("The next call is a trial call", exact=True)).to_be_visible()
+    server.hold(NAME)
+    expect(page.locator("#fleet")).to_have_text(re.compile(f"^fleet in reach; .+ tries {NAME}$"))
+    server.release(NAME, "success")
+    expect(page.locator("#fleet")).to_have_text("fleet in reach")
+
+
+def test_without_a_fleet_nothing_is_told_of_one(server: Server, open_page: Callable[..., Page]) -> None:
+    server.set_up(NAME)
+    page = open_page(server.origin)
+    expect(state_of(page, NAME)).to_be_visible()
+    expect(page.locator("#fleet")).to_be_hidden()
