@@ -45,10 +45,11 @@ export class List {
     const top = -this.#element.getBoundingClientRect().top;
     const first = Math.max(0, Math.floor(top / (ROW_HEIGHT + GAP)) - ROWS_BEYOND);
     const last = Math.ceil((top + innerHeight) / (ROW_HEIGHT + GAP)) + ROWS_BEYOND;
-    const near = this.#breakers.slice(first * columns, Math.max(0, last) * columns);
+    const near = this.#placesBetween(first * columns, Math.max(0, last) * columns);
     this.#takeAwayAllBut(near);
     const cardWidth = (width - (columns - 1) * GAP) / columns;
-    near.forEach((breaker, index) => this.#place(breaker, first * columns + index, columns, cardWidth));
+    for (const place of near) this.#place(this.#breakers[place], place, columns, cardWidth);
+    this.#arrange();
   }
 
   /** Draws all cards anew, in the colours of now. */
@@ -57,12 +58,24 @@ export class List {
     this.draw();
   }
 
-  /** @param {Breaker[]} near */
-  #takeAwayAllBut(near) {
-    const names = new Set(near.map((breaker) => breaker.name));
+  /**
+   * The places in the list between two of them, and the one that has the focus, wherever it is.
+   * @param {number} first
+   * @param {number} end
+   */
+  #placesBetween(first, end) {
+    const stop = Math.min(end, this.#breakers.length);
+    const places = Array.from({ length: Math.max(0, stop - first) }, (_, index) => first + index);
+    const focused = [...this.#cards].find(([, card]) => card.element.contains(document.activeElement))?.[0];
+    const place = focused === undefined ? -1 : this.#breakers.findIndex(({ name }) => name === focused);
+    return place < 0 || (place >= first && place < stop) ? places : [...places, place];
+  }
+
+  /** @param {number[]} places */
+  #takeAwayAllBut(places) {
+    const names = new Set(places.map((place) => this.#breakers[place].name));
     for (const [name, card] of this.#cards) {
-      const isFocused = card.element.contains(document.activeElement) && this.#store.breakers.has(name);
-      if (names.has(name) || isFocused) continue;
+      if (names.has(name)) continue;
       card.recolour();
       card.element.remove();
       this.#cards.delete(name);
@@ -89,17 +102,21 @@ export class List {
     element.style.transform = `translate(${x}px, ${y}px)`;
     element.setAttribute("aria-posinset", String(place + 1));
     element.setAttribute("aria-setsize", String(this.#breakers.length));
-    if (!element.isConnected) this.#insert(element, place);
+    if (!element.isConnected) this.#element.append(element);
     card.show(breaker, this.#store);
   }
 
   /**
-   * Keeps the order of the document that of the list, which is the order of the Tab key.
-   * @param {HTMLElement} element
-   * @param {number} place
+   * Keeps the order of the document that of the list, which is the order of the Tab key. What has the focus would lose
+   * it by being moved, so that the others are moved around it.
    */
-  #insert(element, place) {
-    const after = [...this.#element.children].find((other) => Number(other.getAttribute("aria-posinset")) > place + 1);
-    this.#element.insertBefore(element, after ?? null);
+  #arrange() {
+    const place = (/** @type {Element} */ element) => Number(element.getAttribute("aria-posinset"));
+    const wanted = [...this.#element.children].sort((one, other) => place(one) - place(other));
+    let next = this.#element.firstElementChild;
+    for (const element of wanted) {
+      if (element === next || element.contains(document.activeElement)) next = element.nextElementSibling;
+      else this.#element.insertBefore(element, next);
+    }
   }
 }

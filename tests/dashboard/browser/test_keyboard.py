@@ -1,0 +1,97 @@
+"""Everything on the page with nothing but a keyboard."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.dashboard.browser.kit import TOKEN, Server, card_of, state_of
+
+NAMES = [f"host-{number:03}" for number in range(200)]
+
+
+@pytest.fixture
+def page(server: Server, open_page: Callable[..., Page]) -> Page:
+    server.set_up(*NAMES)
+    page = open_page(server.origin)
+    expect(card_of(page, NAMES[0])).to_be_visible()
+    return page
+
+
+def name_of(page: Page, name: str) -> Locator:
+    return card_of(page, name).get_by_role("button", name=name, exact=True)
+
+
+def test_the_first_key_offers_to_skip_to_the_breakers(page: Page) -> None:
+    link = page.get_by_role("link", name="Skip to the breakers")
+    expect(link).not_to_be_in_viewport()
+    page.keyboard.press("Tab")
+    expect(link).to_be_focused()
+    expect(link).to_be_in_viewport(ratio=1)
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(name_of(page, NAMES[0])).to_be_focused()
+
+
+def test_enter_opens_the_details_and_escape_closes_them_where_they_were_opened(page: Page) -> None:
+    name_of(page, NAMES[3]).focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog", name=NAMES[3])).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(name_of(page, NAMES[3])).to_be_focused()
+
+
+def test_a_breaker_is_forced_open_by_the_keyboard_alone(server: Server, open_page: Callable[..., Page]) -> None:
+    server.set_up("payments", control_token=TOKEN)
+    page = open_page(server.origin)
+    name_of(page, "payments").focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("radio", name="Force open")).to_be_focused()
+    for text in ("5", "maintenance", "Ada", TOKEN):
+        page.keyboard.press("Tab")
+        page.keyboard.type(text)
+    page.keyboard.press("Enter")
+    expect(state_of(page, "payments")).to_have_text("forced open")
+    expect(page.get_by_role("button", name="Control payments")).to_be_focused()
+    assert 290 < server.status_of("payments")["retry_after"] <= 300
+
+
+def test_tab_leads_through_all_breakers_in_their_order(page: Page) -> None:
+    name_of(page, NAMES[0]).focus()
+    for name in NAMES[1:60]:
+        page.keyboard.press("Tab")
+        expect(name_of(page, name)).to_be_focused()
+
+
+def test_the_order_of_the_tab_key_is_that_of_the_page_when_breakers_move(server: Server, page: Page) -> None:
+    name_of(page, NAMES[1]).focus()
+    server.fail(NAMES[150])
+    server.fail(NAMES[2])
+    expect(page.locator("#list .card:nth-child(-n+4) .name")).to_have_text([NAMES[2], NAMES[150], NAMES[0], NAMES[1]])
+    expect(name_of(page, NAMES[1])).to_be_focused()
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Shift+Tab")
+    expect(name_of(page, NAMES[150])).to_be_focused()
+
+
+def test_a_breaker_that_moves_away_with_the_focus_is_shown_as_it_is_where_it_is(server: Server, page: Page) -> None:
+    server.fail(NAMES[-1])
+    expect(card_of(page, NAMES[-1])).to_have_attribute("aria-posinset", "1")
+    name_of(page, NAMES[-1]).focus()
+    server.advance(60)
+    server.succeed(NAMES[-1])
+    expect(state_of(page, NAMES[-1])).to_have_text("closed")
+    expect(card_of(page, NAMES[-1])).not_to_be_in_viewport()
+    expect(name_of(page, NAMES[-1])).to_be_focused()
+
+
+def test_a_breaker_that_is_filtered_away_with_the_focus_is_gone(server: Server, page: Page) -> None:
+    server.fail(NAMES[7])
+    page.get_by_role("button", name="1 open", exact=True).click()
+    expect(page.locator("#list .card")).to_have_count(1)
+    name_of(page, NAMES[7]).focus()
+    server.advance(60)
+    server.succeed(NAMES[7])
+    expect(page.locator("#list .card")).to_have_count(0)
