@@ -65,6 +65,30 @@ def test_tab_leads_through_all_breakers_in_their_order(page: Page) -> None:
         expect(name_of(page, name)).to_be_focused()
 
 
+def test_what_gets_the_focus_does_not_stay_behind_the_head_of_the_page(page: Page) -> None:
+    columns = page.locator("#list .card").evaluate_all(
+        "(cards) => cards.filter((one) => one.style.transform.endsWith(' 0px)')).length"
+    )
+    behind, next_to_it = NAMES[3 * columns - 1], NAMES[3 * columns]
+    name_of(page, next_to_it).focus()
+    name_of(page, behind).evaluate(
+        "(one) => scrollBy({ top: one.getBoundingClientRect().top - 5, behavior: 'instant' })"
+    )
+    assert not is_seen(name_of(page, behind))
+    page.keyboard.press("Shift+Tab")
+    expect(name_of(page, behind)).to_be_focused()
+    assert is_seen(name_of(page, behind))
+
+
+def is_seen(element: Locator) -> bool:
+    """Returns whether the middle of an element is covered by nothing."""
+    seen: bool = element.evaluate("""(one) => {
+        const { x, y, width, height } = one.getBoundingClientRect();
+        return one.contains(document.elementFromPoint(x + width / 2, y + height / 2));
+    }""")
+    return seen
+
+
 def test_the_order_of_the_tab_key_is_that_of_the_page_when_breakers_move(server: Server, page: Page) -> None:
     name_of(page, NAMES[1]).focus()
     server.fail(NAMES[150])
