@@ -1,5 +1,6 @@
 """Everything on the page with nothing but a keyboard."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -31,6 +32,14 @@ def test_the_first_key_offers_to_skip_to_the_breakers(page: Page) -> None:
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
     expect(name_of(page, NAMES[0])).to_be_focused()
+
+
+def test_to_skip_leaves_the_filter_in_the_address(page: Page) -> None:
+    page.get_by_label("Filter").fill("host-01")
+    expect(page).to_have_url(re.compile("#text=host-01$"))
+    page.get_by_role("link", name="Skip to the breakers").press("Enter")
+    expect(page.locator("#breakers")).to_be_focused()
+    expect(page).to_have_url(re.compile("#text=host-01$"))
 
 
 def test_enter_opens_the_details_and_escape_closes_them_where_they_were_opened(page: Page) -> None:

@@ -51,6 +51,11 @@ function told(fleet) {
   return [...parts, ...probes].join("; ");
 }
 
+find(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the address is taken: it says what is shown
+  find("#breakers").focus();
+});
+
 new Connection("events", {
   snapshot(data) {
     store.replace(data);

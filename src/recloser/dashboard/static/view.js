@@ -20,11 +20,11 @@ export class View {
   /** @param {() => void} changed Called when somebody wants to see something else. */
   constructor(changed) {
     this.#changed = changed;
-    const wanted = new URLSearchParams(location.hash.slice(1));
-    this.#text.value = wanted.get("text") ?? "";
-    if (wanted.has("sort")) this.#sort.value = wanted.get("sort") ?? "";
-    if (!this.#sort.value) this.#sort.value = "state";
-    this.#states = new Set((wanted.get("states") ?? "").split(",").filter((state) => STATES.includes(/** @type {any} */ (state))));
+    this.#read();
+    addEventListener("hashchange", () => {
+      this.#read();
+      this.#changed();
+    });
     this.#form.addEventListener("input", () => this.#change());
     this.#form.addEventListener("submit", (event) => event.preventDefault());
     this.#counts.append(...STATES.map((state) => this.#button(state)));
@@ -39,6 +39,15 @@ export class View {
   /** @returns {HTMLSelectElement} */
   get #sort() {
     return this.#form.elements.namedItem("sort");
+  }
+
+  /** Takes over what the address says. */
+  #read() {
+    const wanted = new URLSearchParams(location.hash.slice(1));
+    this.#text.value = wanted.get("text") ?? "";
+    this.#sort.value = wanted.get("sort") ?? "state";
+    if (!this.#sort.value) this.#sort.value = "state";
+    this.#states = new Set((wanted.get("states") ?? "").split(",").filter((state) => STATES.includes(/** @type {any} */ (state))));
   }
 
   /**
