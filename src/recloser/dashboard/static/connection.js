@@ -55,6 +55,7 @@ export class Connection {
     });
     source.addEventListener("update", (event) => this.#hear(event, this.#listener.update, JSON.parse(event.data)));
     source.addEventListener("open", () => this.#heard());
+    this.#waitForWord();
   }
 
   /**
@@ -71,6 +72,11 @@ export class Connection {
   #heard() {
     this.#wait = FIRST_WAIT_MS;
     this.#tell("live");
+    this.#waitForWord();
+  }
+
+  /** Has the stream opened anew, again and again, unless something is heard in time. */
+  #waitForWord() {
     clearTimeout(this.#watch);
     if (Number.isFinite(this.#quietMs)) this.#watch = setTimeout(() => this.#reopen(), SILENCES * this.#quietMs);
   }
