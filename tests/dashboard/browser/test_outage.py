@@ -128,3 +128,15 @@ def test_the_details_tell_totals_and_the_breakers_own_transitions(server: Server
     server.advance(30)
     server.succeed(NAME)
     expect(details.locator(".state").first).to_have_text("closed")
+
+
+def test_the_details_of_a_breaker_that_is_gone_say_so(server: Server, open_page: Callable[..., Page]) -> None:
+    server.set_up(NAME, defaults={"max_breakers": 1})
+    page = open_page(server.origin)
+    card_of(page, NAME).get_by_role("button", name=NAME, exact=True).click()
+    details = page.get_by_role("dialog", name=NAME)
+    expect(details.locator(".state").first).to_have_text("closed")
+    server.add("search")
+    expect(details.locator(".why")).to_have_text("There is no such breaker any more.")
+    expect(details.locator(".state").first).to_be_hidden()
+    expect(details.locator(".next")).to_have_text("")

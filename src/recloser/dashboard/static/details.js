@@ -58,8 +58,10 @@ export class Details {
     const dialog = this.#dialog;
     const breaker = this.#store.breakers.get(this.#name);
     setText(find(".name", dialog), this.#name);
+    find(".state", dialog).hidden = !breaker;
     if (!breaker) {
       setText(find(".why", dialog), "There is no such breaker any more.");
+      setText(find(".next", dialog), "");
       return;
     }
     const now = this.#store.clock.now();
