@@ -46,7 +46,7 @@ def test_without_a_token_of_the_server_there_is_no_button(server: Server, open_p
 def test_a_wrong_token_is_refused_with_words_and_changes_nothing(server: Server, page: Page, watch: Watch) -> None:
     watch.expect("status of 401")
     dialog = apply(page, "Force open", token="not-the-token")  # noqa: S106 - that is what it is
-    expect(dialog.get_by_role("alert")).to_contain_text("control token")
+    expect(dialog.get_by_role("alert")).to_have_text("This is not the control token of this server.")
     expect(dialog).to_be_visible()
     assert server.status_of(NAME)["state"] == "closed"
 

@@ -4,6 +4,7 @@ import { find, setText } from "./dom.js";
 import { showState } from "./states.js";
 
 const SECONDS_PER_MINUTE = 60;
+const UNAUTHORIZED = 401;
 
 export class Control {
   #dialog = /** @type {HTMLDialogElement} */ (find("#control"));
@@ -75,6 +76,7 @@ async function send(order, token) {
     const headers = { "Content-Type": "application/json", Authorization: `Bearer ${token}` };
     const answer = await fetch("control", { method: "POST", headers, body: JSON.stringify(order), cache: "no-store" });
     if (answer.ok) return "";
+    if (answer.status === UNAUTHORIZED) return "This is not the control token of this server.";
     const problem = await answer.json().catch(() => ({}));
     return problem.detail ?? `The server answered ${answer.status}.`;
   } catch {
