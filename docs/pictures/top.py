@@ -34,7 +34,7 @@ class Watcher:
     @property
     def quiet_seconds(self) -> float:
         """As the dashboard says."""
-        return self.board.quiet_seconds
+        return self.board.about.quiet_seconds
 
     def snapshot(self, data: dict[str, Any]) -> None:
         """Take the whole state."""
@@ -47,6 +47,9 @@ class Watcher:
         lasting = [breaker for breaker in is_open if self.board.now - breaker.since > 2]
         if len(is_open) > 1 and lasting and len(self.board.transitions) > 8:
             self._scope.cancel()
+
+    def alive(self) -> None:
+        """Go on."""
 
     def found(self) -> None:
         """Go on."""
@@ -78,7 +81,7 @@ def main() -> None:
     head = Text.assemble((ADDRESS, "bold"), "  ", ("live", "green"))
     with Path("/dev/null").open("w", encoding="utf-8") as nowhere:
         console = Console(record=True, width=SIZE[0], file=nowhere, force_terminal=True, color_system="truecolor")
-        console.print(frame(board, board.ordered(), head, SIZE))
+        console.print(frame(board, head, ("", "state"), SIZE))
     svg = console.export_svg(title=f"recloser top {ADDRESS}", unique_id="top")
     svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)  # which would be loaded from elsewhere
     PICTURE.write_text("\n".join(line.rstrip() for line in svg.splitlines()) + "\n", encoding="utf-8")

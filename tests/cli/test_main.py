@@ -28,6 +28,17 @@ def test_the_version_is_the_package_s(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert capsys.readouterr().out == f"recloser, version {__version__}\n"
 
 
+def test_ctrl_c_while_it_starts_ends_it_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupting:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "recloser.cli.app":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "recloser.cli.app", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
+    assert run("--help", monkeypatch=monkeypatch) == 130
+
+
 def test_without_click_the_message_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "click", None)
     for name in ("recloser.cli.app", "recloser.cli.demo_command"):

@@ -4,6 +4,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from recloser.cli.app import app
+from recloser.cli.watch.errors import EndedError, UnreachableError
 
 
 def invoke(*arguments: str) -> Result:
@@ -15,9 +16,10 @@ def invoke(*arguments: str) -> Result:
     ("arguments", "message"),
     [
         ([], "Missing argument 'URL'."),
-        (["ftp://x"], "Invalid value for 'URL': 'ftp://x' is no HTTP URL; the dashboard's looks like http://"),
-        (["x", "--timeout", "0"], "Invalid value for '--timeout': 0.0 is not in the range 0<x<=3600"),
-        (["x", "-H", "X-Key"], "'X-Key' is not followed by a colon and a value"),
+        (["ftp://x"], "Invalid value for 'URL': this is no HTTP URL; the dashboard's looks like http://"),
+        (["x", "--timeout", "0"], "Invalid value for '--timeout': 0 is not in the range 0<x<=3600"),
+        (["x", "--timeout", "nan"], "Invalid value for '--timeout': nan is not in the range 0<x<=3600"),
+        (["x", "-H", "X-Key secret"], "one has no colon between its name and its value"),
         (["x", "-H", ": x"], "'' can't be sent"),
         (["x", "-H", "X Key: x"], "'X Key' can't be sent"),
         (["x", "-H", "X-Key: a\nb"], "'X-Key' can't be sent"),
@@ -63,10 +65,43 @@ def test_ctrl_c_ends_a_command_with_130(command: str, monkeypatch: pytest.Monkey
 def test_headers_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[object] = []
 
-    def look(url: object, headers: object, **_: object) -> int:
+    def look(url: object, headers: object, **_: object) -> tuple[int, str]:
         sent.append((str(url), headers))
-        return 0
+        return 0, "fine"
 
     monkeypatch.setattr("recloser.cli.watch.status.look", look)
-    assert invoke("status", "x/breakers", "-H", "X-Key: a:b", "-H", "Authorization:Bearer  t").exit_code == 0
-    assert sent == [("http://x/breakers/", {"X-Key": "a:b", "Authorization": "Bearer  t"})]
+    headers = ("-H", "Cookie: a:b", "-H", "Authorization:Bearer  t", "-H", "Cookie:c")
+    assert invoke("status", "x/breakers", *headers).output == "fine\n"
+    assert sent == [("http://x/breakers/", [("Cookie", "a:b"), ("Authorization", "Bearer  t"), ("Cookie", "c")])]
+
+
+@pytest.mark.parametrize("command", ["status", "top"])
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (ImportError("no SOCKS\x1b"), "Error: ImportError: no SOCKS\\x1b\n"),
+        (ExceptionGroup("x", [ExceptionGroup("y", [OSError("full")])]), "Error: OSError: full\n"),
+        (
+            UnreachableError("it answers 404 \x1b[2J"),
+            "Error: the dashboard can't be reached: it answers 404 \\x1b[2J\n",
+        ),
+    ],
+)
+def test_whatever_goes_wrong_is_trouble_and_no_state_of_a_breaker(
+    command: str, error: Exception, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("recloser.cli.watch.status.look", fail)
+    monkeypatch.setattr("recloser.cli.watch.top.watch", fail)
+    result = invoke(command, "127.0.0.1:1")
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "", message)
+
+
+def test_a_signal_that_ends_it_is_told_by_the_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    def end(*_: object, **__: object) -> None:
+        raise EndedError(15)
+
+    monkeypatch.setattr("recloser.cli.watch.top.watch", end)
+    assert invoke("top", "127.0.0.1:1").exit_code == 143

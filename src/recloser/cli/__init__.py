@@ -4,6 +4,8 @@ from recloser.cli.extras import MissingExtraError, extra
 
 __all__ = ["main"]
 
+_INTERRUPTED = 130
+
 
 def main() -> None:
     """Run the `recloser` command with the arguments of this process.
@@ -16,4 +18,6 @@ def main() -> None:
             from recloser.cli.app import app  # noqa: PLC0415 - click may be missing, which is a message here
     except MissingExtraError as missing:
         raise SystemExit(f"recloser: {missing}") from None
+    except KeyboardInterrupt:
+        raise SystemExit(_INTERRUPTED) from None
     app(prog_name="recloser")

@@ -1,5 +1,7 @@
 """`recloser top` and `recloser status` on the command line: their options, and what they mean."""
 
+import io
+import os
 import re
 import sys
 from collections.abc import Callable, Generator
@@ -8,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from recloser.cli.endings import leaves
 from recloser.cli.extras import MissingExtraError, extra
-from recloser.cli.watch.errors import AddressError, UnreachableError
+from recloser.cli.watch.errors import AddressError, EndedError, UnreachableError
+from recloser.cli.watch.words import printable
 
 if TYPE_CHECKING:
     import httpx
@@ -17,7 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["status", "top"]
 
 _INTERRUPTED = 130
+_BY_SIGNAL = 128
 _TROUBLE = 2
+_LONGEST_SECONDS = 3600
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -27,16 +33,25 @@ class _TroubleError(click.ClickException):
     exit_code = _TROUBLE
 
 
-def _headers(_context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
-    headers: dict[str, str] = {}
+Headers = list[tuple[str, str]]
+
+
+def _headers(_context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> Headers:
+    headers: Headers = []
     for header in given:
         name, colon, value = (part.strip() for part in header.partition(":"))
         if not colon:
-            raise click.BadParameter(f"{name!r} is not followed by a colon and a value")
+            raise click.BadParameter("one has no colon between its name and its value")  # it may be a secret
         if not _NAME.fullmatch(name) or not (value.isascii() and value.isprintable()):
             raise click.BadParameter(f"{name!r} can't be sent")
-        headers[name] = value
+        headers.append((name, value))
     return headers
+
+
+def _seconds(_context: click.Context, _parameter: click.Parameter, seconds: float) -> float:
+    if not 0 < seconds <= _LONGEST_SECONDS:
+        raise click.BadParameter(f"{seconds:g} is not in the range 0<x<={_LONGEST_SECONDS}.")
+    return seconds
 
 
 def _where(command: Callable[..., None]) -> Callable[..., None]:
@@ -53,7 +68,8 @@ def _where(command: Callable[..., None]) -> Callable[..., None]:
     timeout = click.option(
         "--timeout",
         "timeout_seconds",
-        type=click.FloatRange(0, 3600, min_open=True),
+        type=float,
+        callback=_seconds,
         default=5.0,
         show_default=True,
         metavar="SECONDS",
@@ -65,7 +81,7 @@ def _where(command: Callable[..., None]) -> Callable[..., None]:
 @click.command(short_help="Tell whether a service's breakers are closed.")
 @_where
 @click.option("--json", "as_json", is_flag=True, help="Print the dashboard's document.")
-def status(url: str, headers: dict[str, str], timeout_seconds: float, *, as_json: bool) -> None:
+def status(url: str, headers: Headers, timeout_seconds: float, *, as_json: bool) -> None:
     """Print the state of the breakers that the dashboard at URL shows.
 
     Exits with 0 if all of them are closed, with 1 if any is not, and with 2 if the dashboard can't be reached.
@@ -73,7 +89,16 @@ def status(url: str, headers: dict[str, str], timeout_seconds: float, *, as_json
     with _reading():
         from recloser.cli.watch.status import look  # noqa: PLC0415 - what it needs may be missing
 
-        sys.exit(look(_address(url), headers, timeout_seconds=timeout_seconds, as_json=as_json))
+        code, text = look(_address(url), headers, timeout_seconds=timeout_seconds, as_json=as_json)
+        _print(text)
+    sys.exit(code)
+
+
+def _print(text: str) -> None:
+    try:
+        click.echo(text)
+    except BrokenPipeError:  # nobody reads it; the exit code is no other for that
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @click.command(short_help="Watch a service's breakers, live.")
@@ -87,7 +112,7 @@ def status(url: str, headers: dict[str, str], timeout_seconds: float, *, as_json
     help="What comes first; state: what is not closed.",
 )
 @click.option("--plain", is_flag=True, help="Write a line for each transition, as into a pipe, instead of a table.")
-def top(url: str, headers: dict[str, str], timeout_seconds: float, *, text: str, sort: str, plain: bool) -> None:
+def top(url: str, headers: Headers, timeout_seconds: float, *, text: str, sort: str, plain: bool) -> None:
     """Watch the breakers that the dashboard at URL shows, live, until Ctrl-C.
 
     A lost connection is taken up again. Exits with 2 if the dashboard can't be reached in the first place.
@@ -109,18 +134,27 @@ def _address(url: str) -> "httpx.URL":
 
 @contextmanager
 def _reading() -> Generator[None]:
-    """Say what is wrong, and end with 2, when a library is missing or the dashboard can't be reached.
+    """Say what is wrong, and end with 2, when the dashboard can't be read: 1 means that a breaker is not closed.
 
     Yields:
         Nothing.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with extra("cli"):
             yield
-    except MissingExtraError as error:
-        raise _TroubleError(str(error)) from None
-    except UnreachableError as error:
-        raise _TroubleError(f"the dashboard can't be reached: {error}") from None
     except KeyboardInterrupt:
         click.echo(err=True)
         sys.exit(_INTERRUPTED)
+    except (click.ClickException, BrokenPipeError):
+        raise
+    except UnreachableError as error:
+        raise _TroubleError(f"the dashboard can't be reached: {printable(str(error))}") from None
+    except MissingExtraError as error:
+        raise _TroubleError(str(error)) from None
+    except EndedError as error:
+        sys.exit(_BY_SIGNAL + error.number)
+    except Exception as error:  # whatever a setting of the environment, or a full disk, makes of it
+        first = next(leaves(error)) if isinstance(error, ExceptionGroup) else error
+        raise _TroubleError(printable(f"{type(first).__name__}: {first}")) from error

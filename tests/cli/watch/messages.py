@@ -25,8 +25,8 @@ def entry(state: str = "closed", **members: object) -> dict[str, Any]:
     return whole | members
 
 
-def transition(breaker: str = "payments", new: str = "open", seconds: float = 0.0) -> dict[str, Any]:
-    return {"seq": 1, "at": at(seconds), "breaker": breaker, "old": "closed", "new": new, "cause": "5 failures"}
+def transition(breaker: str = "payments", new: str = "open", seconds: float = 0.0, seq: int = 1) -> dict[str, Any]:
+    return {"seq": seq, "at": at(seconds), "breaker": breaker, "old": "closed", "new": new, "cause": "5 failures"}
 
 
 def snapshot(breakers: dict[str, Any] | None = None, seconds: float = 0.0, **members: object) -> dict[str, Any]:

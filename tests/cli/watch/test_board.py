@@ -2,8 +2,10 @@ import math
 
 import pytest
 
-from recloser.cli.watch.board import Board, Rates, urgency
+from recloser.cli.watch.board import Board
+from recloser.cli.watch.breaker import Rates, urgency
 from recloser.cli.watch.errors import ForeignError
+from recloser.cli.watch.messages import Fleet
 from tests.cli.watch.messages import NOON, OPEN_SENTENCE, at, entry, snapshot, transition, update
 
 
@@ -31,14 +33,14 @@ def test_the_whole_state_is_taken_over(board: Board) -> None:
     )
     assert board.counts == {"open": 1, "closed": 1}
     assert [each.breaker for each in board.transitions] == ["b"]
-    assert (board.fleet, board.quiet_seconds) == ({"connected": True}, 15.0)
+    assert (board.fleet, board.about.quiet_seconds) == (Fleet(connected=True, problem="", probes={}), 15.0)
     assert (board.breakers["b"].since, board.breakers["b"].probe_at) == (NOON - 2, NOON + 8)
 
 
 def test_the_health_of_a_registry_is_enough(board: Board) -> None:
     board.replace({"timestamp": at(), "breakers": {"a": {"state": "half_open"}}})
     assert board.counts == {"half_open": 1}
-    assert (board.breakers["a"].why, board.quiet_seconds, board.fleet) == ("", math.inf, None)
+    assert (board.breakers["a"].why, board.about.quiet_seconds, board.fleet) == ("", math.inf, None)
 
 
 def test_what_has_changed_is_merged_into_what_is_known(board: Board) -> None:
@@ -65,8 +67,20 @@ def test_the_servers_time_goes_on_by_the_own_clock_and_is_corrected_by_messages_
     clock.now += 1
     board.update(update({}, seconds=5))  # three seconds late
     assert board.now == NOON + 8
-    board.update(update({}, seconds=-100))  # the server's clock was put back
-    assert board.now == NOON - 100
+
+
+@pytest.mark.parametrize("step", [-3_600.0, 3_600.0])
+def test_when_the_servers_clock_is_set_what_is_known_goes_on_as_it_was(board: Board, clock: Clock, step: float) -> None:
+    board.replace(snapshot({"a": entry("open"), "b": entry("forced_open", retry_after=None)}))
+    clock.now += 3
+    board.update(update({"a": {"failure_total": 6}}, seconds=3))
+    clock.now += 1
+    board.update(update({"b": {"rejected_total": 1}}, seconds=4 + step))
+    a = board.breakers["a"]
+    assert board.now == NOON + 4 + step
+    assert (board.now - a.since, a.probe_at and a.probe_at - board.now) == (6, 4)
+    assert board.breakers["b"].probe_at is None
+    assert board.rates(a) == Rates(1.5, 1.5, 0.0)
 
 
 def test_rates_are_what_totals_grew_by(board: Board, clock: Clock) -> None:
@@ -157,20 +171,38 @@ def test_a_text_is_looked_for_in_names_and_explanations(board: Board) -> None:
         {"timestamp": at(), "breakers": []},
         {"timestamp": at(), "breakers": {"a": {}}},
         {"timestamp": at(), "breakers": {"a": {"state": 5}}},
+        {"timestamp": at(), "breakers": {"a": {"state": ["open"]}}},
         {"timestamp": at(), "breakers": {"a": 5}},
         {"timestamp": "yesterday", "breakers": {}},
         {"timestamp": 5, "breakers": {}},
         snapshot({"a": entry(retry_after="soon")}),
-        snapshot({"a": entry(retry_after=[])}),
+        snapshot({"a": entry(retry_after=True)}),
+        snapshot({"a": entry(time_in_state_seconds=math.nan)}),
+        snapshot({"a": entry(failure_total=math.inf)}),
+        snapshot({"a": entry(shadow=1)}),
         snapshot({}, dashboard=[1]),
         snapshot({}, dashboard={"version": 1, "quiet_seconds": "x"}),
+        snapshot({}, dashboard={"version": 1, "run": 5}),
         snapshot({}, transitions=[{"at": at()}]),
         snapshot({}, dropped="x"),
+        snapshot({}, fleet="x"),
+        snapshot({}, fleet={"connected": True, "probes": [1, 2]}),
+        snapshot({}, fleet={"connected": True, "probes": {"x": 5}}),
     ],
 )
-def test_what_is_no_state_of_breakers_is_refused(board: Board, data: dict[str, object]) -> None:
+def test_what_is_no_state_of_breakers_is_refused_and_changes_nothing(board: Board, data: dict[str, object]) -> None:
+    board.replace(snapshot({"known": entry()}, fleet={"connected": True}, transitions=[transition()]))
     with pytest.raises(ForeignError, match="it sent what is no state of circuit breakers"):
         board.replace(data)
+    assert (list(board.breakers), len(board.transitions), board.dropped) == (["known"], 1, 0)
+
+
+@pytest.mark.parametrize("about", [{"breakers_per_update": 1e-320}, {"interval_seconds": -5}, {"quiet_seconds": 0}])
+def test_figures_that_are_out_of_all_ranges_do_no_harm(board: Board, clock: Clock, about: dict[str, float]) -> None:
+    board.replace(snapshot({"a": entry()}, dashboard={"version": 1, **about}))
+    clock.now += 20
+    assert board.rates(board.breakers["a"]) == Rates(0.0, 0.0, 0.0)
+    assert board.about.quiet_seconds >= 1
 
 
 def test_another_version_is_refused_by_its_number(board: Board) -> None:
@@ -178,7 +210,18 @@ def test_another_version_is_refused_by_its_number(board: Board) -> None:
         board.replace(snapshot({}, dashboard={"version": 2}))
 
 
-def test_an_update_that_is_none_is_refused(board: Board) -> None:
-    board.replace(snapshot())
-    with pytest.raises(ForeignError, match=r"\(KeyError: 'removed'\)"):
-        board.update({"timestamp": at()})
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        ({"timestamp": at()}, "KeyError: 'changed'"),
+        (update({"new": {"failure_total": 1}}), "KeyError: 'state'"),
+        (update({"known": {"state": ["a"]}}), "TypeError: \\['a'\\] is no text"),
+    ],
+)
+def test_an_update_that_is_none_is_refused_and_leaves_no_breaker_by_halves(
+    board: Board, data: dict[str, object], what: str
+) -> None:
+    board.replace(snapshot({"known": entry()}))
+    with pytest.raises(ForeignError, match=rf"\({what}\)"):
+        board.update(data)
+    assert [breaker.state for breaker in board.ordered()] == ["closed"]

@@ -3,8 +3,9 @@ import httpx
 import pytest
 
 from recloser.cli.watch import top
-from recloser.cli.watch.board import Board, Transition
-from tests.cli.watch.messages import entry, event, snapshot, transition, update
+from recloser.cli.watch.board import Board
+from recloser.cli.watch.messages import Transition
+from tests.cli.watch.messages import NOON, entry, event, snapshot, transition, update
 from tests.cli.watch.test_source import Server, stream
 
 pytestmark = pytest.mark.anyio
@@ -24,11 +25,11 @@ class Recorder:
     def found(self) -> None:
         self.said.append("found")
 
-    def lost(self, problem: str) -> None:
-        self.said.append(problem)
+    def lost(self, problem: str, heard_at: float) -> None:
+        self.said.append((problem, heard_at))
 
-    def told(self, transitions: list[Transition] | None) -> None:
-        self.said.append(transitions and [each.breaker for each in transitions])
+    def told(self, transitions: list[Transition], *, anew: bool) -> None:
+        self.said.append((anew, [each.breaker for each in transitions]))
 
     def refresh(self) -> None:
         self.refreshed += 1
@@ -38,11 +39,14 @@ async def test_what_comes_goes_onto_the_board_and_a_view_is_kept_fresh_while_not
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     changed = update({"search": {"state": "open"}}, transitions=[transition("search")])
-    server = Server(stream(event("snapshot", snapshot({"search": entry()})), event("update", changed), 30.25))
+    first = event("snapshot", snapshot({"search": entry()}))
+    server = Server(stream(first, event("update", changed), 20.0, b"event: alive\ndata: {}\n\n", 10.25))
+    monkeypatch.setattr(top, "_SIGNALS", [])  # as where there are none
     monkeypatch.setattr(top, "client", lambda *_: server.client())
     board, view = Board(anyio.current_time), Recorder()
     with anyio.move_on_after(30.75):
         await top._follow(httpx.URL("http://shop.example/"), {}, 5.0, board, view)
-    assert view.said == ["found", None, ["search"], "the server ended the stream"]
+    lost = ("the server ended the stream", NOON + 21)
+    assert view.said == [(True, []), "found", (False, ["search"]), lost]
     assert 10 < view.refreshed <= 61  # the virtual clock may leap over some
     assert board.counts == {"open": 1}

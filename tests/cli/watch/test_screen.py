@@ -1,4 +1,5 @@
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -6,7 +7,8 @@ from rich.text import Text
 
 from recloser.cli.watch.board import Board
 from recloser.cli.watch.screen import Screen, frame
-from tests.cli.watch.messages import entry, snapshot, transition, update
+from recloser.cli.watch.sentences import time_of_day
+from tests.cli.watch.messages import NOON, entry, snapshot, transition, update
 
 WHY = "Circuit breaker 'payments' is open for 2.0 s: 5 consecutive failures; last error OSError: no route."
 
@@ -32,7 +34,7 @@ def board(clock: Clock) -> Board:
 def lines_of(board: Board, width: int = 100, height: int = 24) -> list[str]:
     output = io.StringIO()
     console = Console(file=output, width=width, height=height)
-    console.print(frame(board, board.ordered(), Text("head"), (width, height)))
+    console.print(frame(board, Text("head"), ("", "state"), (width, height)))
     return [line.rstrip() for line in output.getvalue().splitlines()]
 
 
@@ -115,6 +117,16 @@ def test_the_latest_transitions_stand_below_the_latest_first(board: Board) -> No
     assert lines[start + 1].endswith("  b19: closed -> half open: 5 failures")
 
 
+def test_what_is_not_asked_for_is_not_shown(board: Board) -> None:
+    told = [transition("payments", seq=1), transition("search", seq=2)]
+    board.replace(snapshot({"payments": entry(), "search": entry()}, transitions=told))
+    console = Console(file=io.StringIO(), width=100)
+    console.print(frame(board, Text("head"), ("PAY", "state"), (100, 24)))
+    assert isinstance(console.file, io.StringIO)
+    assert "payments" in console.file.getvalue()
+    assert "search" not in console.file.getvalue()
+
+
 def test_the_fleet_and_updates_that_were_missed_are_told(board: Board) -> None:
     fleet = {"connected": True, "problem": None, "probes": {"payments": "host-1\x1b"}}
     board.replace(snapshot({}, fleet=fleet, dropped=1))
@@ -148,10 +160,21 @@ def test_a_screen_shows_whether_it_is_live(board: Board) -> None:
 
     board.replace(snapshot({"x": entry()}))
     with Screen(console, board, "http://shop.example/\x1b", text="", sort="state") as screen:
-        assert "http://shop.example/\\x1b  connecting" in shown()
+        first = shown()
+        assert "http://shop.example/\\x1b  connecting" in first
+        assert "\x1b[?7l" in first  # no line wraps
         screen.found()
-        screen.told(None)
+        screen.told([], anew=True)
         assert "http://shop.example/\\x1b  live" in shown()
-        screen.lost("the server\x1b is gone")
-        assert "; trying again: the server\\x1b is gone" in shown()
-    assert "\x1b[?1049l" in shown()  # the terminal's own screen is back
+        screen.lost("the server\x1b is gone", board.now - 100)
+        assert f"as of {time_of_day(NOON - 100)}; trying again: the server\\x1b is gone" in shown()
+    assert re.search(r"\x1b\[\?7h.*\x1b\[\?1049l", shown())  # lines wrap, and the terminal's own screen is back
+
+
+def test_an_old_console_of_windows_is_sent_no_sequences_that_it_would_print(board: Board) -> None:
+    output = io.StringIO()
+    console = Console(file=output, width=100, height=10, force_terminal=True)
+    console.legacy_windows = True
+    screen = Screen(console, board, "x", text="", sort="state")
+    screen._control("\x1b[?7l")
+    assert output.getvalue() == ""

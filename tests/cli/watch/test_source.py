@@ -66,6 +66,9 @@ class Recorder:
     def update(self, data: dict[str, object]) -> None:
         self.said.append(("update", data["dropped"]))
 
+    def alive(self) -> None:
+        self.said.append("alive")
+
     def found(self) -> None:
         self.said.append("found")
 
@@ -98,14 +101,14 @@ async def test_the_whole_state_and_all_that_changes_is_told() -> None:
     text = b"retry: 1000\n\n" + whole() + change(8) + ALIVE + b"event: unheard_of\ndata: 5\n\n" + change(9)
     pieces = [text[start : start + 50] for start in range(0, len(text), 50)]
     said = await followed(Server(stream(*pieces, 1000.0)), 3.0)
-    assert said == ["found", ("snapshot", 0), ("update", 0), ("update", 0)]
+    assert said == [("snapshot", 0), "found", ("update", 0), "alive", ("update", 0)]
 
 
 async def test_a_stream_that_ends_is_taken_up_again_after_the_last_event_that_was_told() -> None:
     server = Server(stream(whole(), change(8), ALIVE), stream(change(9), 1000.0))
     said = await followed(server, 5.0)
     lost = "the server ended the stream"
-    assert said == ["found", ("snapshot", 0), ("update", 0), lost, "found", ("update", 0)]
+    assert said == [("snapshot", 0), "found", ("update", 0), "alive", lost, "found", ("update", 0)]
     (_, first), (at, second) = server.requests
     assert "last-event-id" not in first.headers
     assert (second.headers["last-event-id"], at) == ("a-8", pytest.approx(server.requests[0][0] + 1))
@@ -125,14 +128,15 @@ async def test_a_server_that_is_down_is_asked_ever_more_seldom_and_the_wait_begi
 
 async def test_a_server_that_is_silent_for_too_long_is_asked_anew() -> None:
     said = await followed(Server(stream(whole(), 37.0, ALIVE, 37.0, change(8), 1000.0)), 200.0)
-    assert said[:3] == ["found", ("snapshot", 0), ("update", 0)]
-    assert said[3] == "nothing came within 37.5 s"
+    assert said[:4] == [("snapshot", 0), "found", "alive", ("update", 0)]
+    assert said[4] == "it has been silent for 37.5 s"
+    assert said[5] == "no answer within 5 s"
 
 
 async def test_a_connection_that_breaks_is_taken_up_again() -> None:
     broken = httpx.ReadError("")
     said = await followed(Server(stream(whole(), broken), stream(change(8), 1000.0)), 5.0)
-    assert said == ["found", ("snapshot", 0), "ReadError", "found", ("update", 0)]
+    assert said == [("snapshot", 0), "found", "ReadError", "found", ("update", 0)]
 
 
 async def test_a_message_that_makes_no_sense_is_a_lost_connection() -> None:
@@ -145,17 +149,17 @@ async def test_a_message_that_makes_no_sense_is_a_lost_connection() -> None:
 
 async def test_an_update_before_the_whole_state_means_nothing() -> None:
     said = await followed(Server(stream(change(8), whole(), 1000.0)), 2.0)
-    assert said == ["found", ("snapshot", 0)]
+    assert said == [("snapshot", 0), "found"]
 
 
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
         (httpx.ConnectError("All connection attempts failed"), "All connection attempts failed"),
-        (httpx.ReadTimeout("x"), "nothing came within 5 s"),
+        (httpx.ConnectTimeout("x"), "no connection in time"),
         (httpx.Response(404, headers=JSON), "it answers 404 Not Found"),
         (httpx.Response(799), "it answers 799"),
-        (httpx.Response(503), "it answers 503 Service Unavailable: all of its streams may be in use"),
+        (httpx.Response(304), "it answers 304 Not Modified"),
         (
             httpx.Response(307, headers={"location": "/login"}),
             "it redirects to '/login': give that address, or the headers of a login",
@@ -179,13 +183,45 @@ async def test_what_is_no_dashboard_in_the_first_place_is_an_error_that_says_why
     assert str(asking.value) == message.format(wanted="application/json")
 
 
+async def test_a_server_whose_streams_are_all_in_use_is_told_from_one_that_is_down() -> None:
+    with pytest.raises(UnreachableError, match=": all of its streams may be in use$"):
+        await followed(Server(httpx.Response(503)), 100.0)
+    async with Server(httpx.Response(503)).client() as http:
+        with pytest.raises(UnreachableError, match="^it answers 503 Service Unavailable$"):
+            await ask(http, 5.0)
+
+
 async def test_a_server_that_never_says_anything_is_given_up() -> None:
     for server in (Server(), Server(stream(b"retry: 1000\n\n", 1000.0))):
-        with pytest.raises(UnreachableError, match="nothing came within 5 s"):
+        with pytest.raises(UnreachableError, match="no answer within 5 s"):
             await followed(server, 100.0)
     async with Server().client() as http:
-        with pytest.raises(UnreachableError, match="nothing came within 2 s"):
+        with pytest.raises(UnreachableError, match="there was no whole answer within 2 s"):
             await ask(http, 2.0)
+
+
+async def test_a_stream_of_something_else_is_given_up_however_much_it_says() -> None:
+    said = [each for _ in range(50) for each in (ALIVE, 1.0, b"event: price\ndata: 5\n\n", change(5))]
+    with pytest.raises(UnreachableError, match="no answer within 5 s"):
+        await followed(Server(stream(*said)), 100.0)
+
+
+async def test_an_id_that_cannot_be_sent_back_is_forgotten() -> None:
+    odd = event("update", update()).replace(b"id: a-1", "id: é-1".encode())
+    server = Server(stream(whole(), odd), stream(whole(), 1000.0))
+    await followed(server, 5.0)
+    assert "last-event-id" not in server.requests[1][1].headers
+
+
+@pytest.mark.parametrize("charset", ["hex", "undefined", "latin-1"])
+async def test_documents_are_in_utf_8_whatever_the_server_says(charset: str) -> None:
+    kind = {"content-type": f"application/json; charset={charset}"}
+    async with Server(httpx.Response(200, headers=kind, content='{"größe": 1}'.encode())).client() as http:
+        assert await ask(http, 5.0) == {"größe": 1}
+    answer = httpx.Response(
+        200, headers={"content-type": f"text/event-stream; charset={charset}"}, stream=Script(whole(), 9.0)
+    )
+    assert await followed(Server(answer), 5.0) == [("snapshot", 0), "found"]
 
 
 async def test_a_body_that_never_ends_is_given_up() -> None:
@@ -195,7 +231,7 @@ async def test_a_body_that_never_ends_is_given_up() -> None:
             await anyio.sleep(1)
 
     async with aclosing(drip()) as body, Server(httpx.Response(200, headers=JSON, content=body)).client() as http:
-        with pytest.raises(UnreachableError, match="nothing came within 5 s"):
+        with pytest.raises(UnreachableError, match="there was no whole answer within 5 s"):
             await ask(http, 5.0)
 
 
@@ -204,6 +240,7 @@ async def test_a_body_that_never_ends_is_given_up() -> None:
     [
         ("{", "it sent what is no JSON: "),
         ("[" * 100_000, "it sent what is no JSON: "),
+        ('{"a": NaN}', "NaN is no number"),
         ("[]", "it sent JSON that is no object"),
     ],
 )
@@ -214,5 +251,14 @@ async def test_an_answer_that_is_no_document_is_an_error(text: str, message: str
 
 
 async def test_headers_go_with_every_request_and_no_redirect_is_followed() -> None:
-    async with client(httpx.URL(URL), {"X-Key": "secret"}, 5.0) as http:
-        assert (http.headers["x-key"], http.follow_redirects, str(http.base_url)) == ("secret", False, URL)
+    async with client(httpx.URL(URL), [("Cookie", "a=1"), ("Cookie", "b=2")], 5.0) as http:
+        assert http.headers.get_list("cookie") == ["a=1", "b=2"]
+        assert (http.follow_redirects, str(http.base_url)) == (False, URL)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+async def test_this_machine_is_asked_without_a_proxy(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    async with client(httpx.URL(f"http://{host}:8000/"), [], 5.0) as http:
+        direct = http._transport_for_url(httpx.URL("http://shop.example/"))
+        assert http._transport_for_url(http.base_url) is http._transport is not direct

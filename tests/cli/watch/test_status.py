@@ -1,5 +1,10 @@
+import contextlib
+import io
 import json
+import os
 import socket
+import subprocess
+import sys
 
 import anyio
 import pytest
@@ -78,7 +83,7 @@ def test_the_exit_code_is_2_if_nobody_answers_and_nothing_is_printed_but_why(opt
         port = server.getsockname()[1]
         result = status(f"127.0.0.1:{port}", "--timeout", "0.05", *options)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr == "Error: the dashboard can't be reached: nothing came within 0.05 s\n"
+    assert result.stderr == "Error: the dashboard can't be reached: there was no whole answer within 0.05 s\n"
     result = status(f"127.0.0.1:{port}", *options)
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == "Error: the dashboard can't be reached: All connection attempts failed\n"
@@ -97,3 +102,31 @@ def test_a_version_that_is_not_known_is_an_error(registry: BreakerRegistry, monk
         result = status(url)
     assert (result.exit_code, result.stdout) == (2, "")
     assert "it speaks version 2, and this recloser 1: update it" in result.stderr
+
+
+def test_the_exit_code_is_no_other_if_nobody_reads_the_text(registry: BreakerRegistry) -> None:
+    trip(registry.breaker("payments"))
+    with served(registry) as url:
+        command = [sys.executable, "-m", "recloser", "status", url]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            process.stdout.close()
+            assert (process.stderr.read(), process.wait(30)) == (b"", 1)
+
+
+def test_what_the_output_cannot_encode_is_spelled_out(registry: BreakerRegistry) -> None:
+    trip(registry.breaker("größe 数"))
+    with served(registry) as url:
+        environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+        command = [sys.executable, "-m", "recloser", "status", url]
+        result = subprocess.run(command, capture_output=True, env=environment, timeout=30, check=False)
+    assert (result.returncode, result.stderr) == (1, b"")
+    assert "größe \\u6570: open".encode("latin-1") in result.stdout
+
+
+def test_it_prints_to_whatever_stands_for_the_output(registry: BreakerRegistry) -> None:
+    output = io.StringIO()
+    with served(registry) as url, contextlib.redirect_stdout(output), pytest.raises(SystemExit) as ended:
+        app(["status", url], prog_name="recloser")
+    assert (ended.value.code, output.getvalue()) == (0, "no breakers\n")

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import anyio
 import httpx
@@ -44,7 +45,10 @@ class Output:
 
 
 @contextmanager
-def in_a_pipe(*arguments: str, **options: int) -> Generator[tuple[subprocess.Popen[bytes], Output]]:
+def in_a_pipe(
+    *arguments: str,
+    **options: Any,  # noqa: ANN401 - those of Popen
+) -> Generator[tuple[subprocess.Popen[bytes], Output]]:
     command = [sys.executable, "-m", "recloser", "top", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, **options) as process:
         assert process.stdout is not None
@@ -55,9 +59,9 @@ def in_a_pipe(*arguments: str, **options: int) -> Generator[tuple[subprocess.Pop
 
 
 @contextmanager
-def on_a_terminal(*arguments: str) -> Generator[tuple[subprocess.Popen[bytes], Output]]:
+def on_a_terminal(*arguments: str, **variables: str) -> Generator[tuple[subprocess.Popen[bytes], Output]]:
     controller, terminal = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "90", "LINES": "20"}
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "90", "LINES": "20", **variables}
     command = [sys.executable, "-m", "recloser", "top", *arguments]
     with subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal, env=environment) as process:
         os.close(terminal)
@@ -88,18 +92,18 @@ def test_in_a_pipe_each_transition_is_a_line_also_after_the_server_was_started_a
             anyio.run(trip, registry.breaker("search"))
             cause = r"1 consecutive failure \(threshold 1\); last error DownError: down"
             output.wait_for(line(f"search: closed -> open: {cause}"))
-        output.wait_for(line("connection lost, trying again: .+"))
+        output.wait_for(line(r"connection lost, last heard of at [\d:]+, trying again: .+"))
         with served(registry, httpx.URL(url).port or 0):
-            output.wait_for(line(r"search: open for \d+ s, trial call in .+: 1 consecutive failure .+"))
+            shown = output.wait_for(line(r"search: open for \d+ s, trial call in .+: 1 consecutive failure .+"))
+            assert line("connected again")(shown)
             process.send_signal(signal.SIGINT)
             assert process.wait(_PATIENCE_SECONDS) == 130
 
 
 def test_a_terminal_shows_the_breakers_and_is_given_back_by_ctrl_c(registry: BreakerRegistry) -> None:
     with served(registry) as url, on_a_terminal(url) as (process, output):
-        shown = output.wait_for(lambda text: "search" in text)
+        shown = output.wait_for(lambda text: "search" in text and "live" in text)
         assert "\x1b[?1049h" in shown  # the other screen
-        assert "live" in shown
         anyio.run(trip, registry.breaker("search"))
         shown = output.wait_for(lambda text: "closed -> open: 1 consecutive failure" in text)
         assert "Latest transitions" in shown
@@ -108,6 +112,39 @@ def test_a_terminal_shows_the_breakers_and_is_given_back_by_ctrl_c(registry: Bre
         process.send_signal(signal.SIGINT)
         output.wait_for(lambda text: "\x1b[?1049l" in text)
         assert process.wait(_PATIENCE_SECONDS) == 130
+
+
+def test_a_terminal_is_given_back_to_whoever_ends_it_otherwise(registry: BreakerRegistry) -> None:
+    with served(registry) as url, on_a_terminal(url) as (process, output):
+        output.wait_for(lambda text: "live" in text)
+        process.send_signal(signal.SIGTERM)
+        output.wait_for(lambda text: "\x1b[?1049l" in text)
+        assert process.wait(_PATIENCE_SECONDS) == 128 + signal.SIGTERM
+
+
+def test_a_terminal_is_given_back_while_it_is_stopped(registry: BreakerRegistry) -> None:
+    with served(registry) as url, on_a_terminal(url) as (process, output):
+        output.wait_for(lambda text: "live" in text)
+        process.send_signal(signal.SIGTSTP)
+        output.wait_for(lambda text: "\x1b[?1049l" in text)
+        _, status = os.waitpid(process.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+        process.send_signal(signal.SIGCONT)
+        output.wait_for(lambda text: "\x1b[?1049h" in text and "live" in text)
+        process.send_signal(signal.SIGINT)
+        output.wait_for(lambda text: "\x1b[?1049l" in text)
+        assert process.wait(_PATIENCE_SECONDS) == 130
+
+
+def test_a_terminal_that_can_only_write_lines_gets_lines(registry: BreakerRegistry) -> None:
+    with served(registry) as url, on_a_terminal(url, TERM="dumb") as (_, output):
+        assert "\x1b" not in output.wait_for(lambda text: "1 breaker: 1 closed" in text)
+
+
+def test_a_pipe_gets_lines_also_where_colours_are_asked_for(registry: BreakerRegistry) -> None:
+    environment = {**os.environ, "FORCE_COLOR": "1"}
+    with served(registry) as url, in_a_pipe(url, env=environment) as (_, output):
+        assert "\x1b" not in output.wait_for(lambda text: "1 breaker: 1 closed" in text)
 
 
 def test_on_a_terminal_too_lines_can_be_had(registry: BreakerRegistry) -> None:

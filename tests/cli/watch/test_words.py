@@ -16,6 +16,8 @@ from recloser.cli.watch.words import duration, plural, printable, rate, state_wo
         ("\ud800", "\\ud800"),
         ("\x9b31m", "\\x9b31m"),
         ("[bold]x[/bold]", "[bold]x[/bold]"),
+        ("e\u0301" + "a" + "\u0301" * 6, "e\u0301" + "a" + "\u0301" * 4 + "\\u0301" * 2),
+        ("\u0301x", "\\u0301x"),
     ],
 )
 def test_what_could_drive_a_terminal_is_spelled_out(text: str, shown: str) -> None:

@@ -9,6 +9,7 @@ from functools import partial
 from random import Random
 
 import anyio
+import anyio.to_thread
 import click
 import uvicorn
 from anyio.streams.memory import MemoryObjectReceiveStream
@@ -85,9 +86,9 @@ async def _run(
 
 
 async def _tell(lines: MemoryObjectReceiveStream[str]) -> None:
-    """Print lines: here and not in a listener, whose errors would be logged and forgotten."""
+    """Print lines: not in a listener, whose errors would be logged and forgotten, and not in the event loop."""
     async for line in lines:
-        click.echo(line)
+        await anyio.to_thread.run_sync(click.echo, line, abandon_on_cancel=True)  # a pipe may be full
 
 
 def _said(event: StateChanged) -> str:

@@ -1,5 +1,7 @@
 """Where a dashboard is, as users write it."""
 
+from urllib.parse import urlsplit
+
 import httpx
 
 from recloser.cli.watch.errors import AddressError
@@ -17,19 +19,22 @@ def read_address(text: str) -> httpx.URL:
         text: An HTTP URL; without a scheme it is one of http.
 
     Returns:
-        The URL of the page itself, which ends in a slash, without a query and a fragment.
+        The URL of the page itself, which ends in a slash, without a fragment.
 
     Raises:
-        AddressError: It is no HTTP URL; the message says what is wrong with it.
+        AddressError: It is no HTTP URL, or has a query. The message does not repeat it: it may hold a password.
     """
     try:
-        url = httpx.URL(text if "://" in text else f"http://{text}")
+        parts = urlsplit(text if "://" in text else f"http://{text}")
+        path = parts.path
+        for endpoint in _ENDPOINTS:
+            path = path.removesuffix(f"/{endpoint}")
+        url = httpx.URL(parts._replace(path=path.rstrip("/") + "/", fragment="").geturl())
         port_is_good = url.port is None or 0 < url.port <= _HIGHEST_PORT
-    except (httpx.InvalidURL, ValueError) as error:
-        raise AddressError(f"{text!r} is no URL: {error}") from None
+    except (httpx.InvalidURL, ValueError):
+        port_is_good, url = False, httpx.URL()
     if url.scheme not in {"http", "https"} or not url.host or not port_is_good:
-        raise AddressError(f"{text!r} is no HTTP URL; the dashboard's looks like http://127.0.0.1:8000/breakers/")
-    path = url.path
-    for endpoint in _ENDPOINTS:
-        path = path.removesuffix(f"/{endpoint}")
-    return url.copy_with(path=path.rstrip("/") + "/", query=None, fragment=None)
+        raise AddressError("this is no HTTP URL; the dashboard's looks like http://127.0.0.1:8000/breakers/")
+    if url.query:
+        raise AddressError("a query (what begins with ?) is not sent; what a login needs can be sent with --header")
+    return url

@@ -1,10 +1,22 @@
-"""What can go wrong between here and a dashboard."""
+"""What ends a look at a dashboard early."""
 
-__all__ = ["AddressError", "ForeignError", "UnreachableError"]
+__all__ = ["AddressError", "EndedError", "ForeignError", "UnreachableError"]
 
 
 class AddressError(ValueError):
     """What was given is no address of a dashboard."""
+
+
+class EndedError(Exception):
+    """A signal has ended the command.
+
+    Args:
+        number: The signal's.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 class ForeignError(Exception):

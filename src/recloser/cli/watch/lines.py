@@ -2,13 +2,13 @@
 
 from typing import Self, TextIO
 
-from recloser.cli.watch.board import Board, Transition
+from recloser.cli.watch.board import Board
+from recloser.cli.watch.breaker import CLOSED
+from recloser.cli.watch.messages import Transition
 from recloser.cli.watch.sentences import changed, counted, lasted, next_step, time_of_day, why
 from recloser.cli.watch.words import plural, printable, state_word
 
 __all__ = ["Lines"]
-
-_CLOSED = "closed"
 
 
 class Lines:
@@ -26,7 +26,8 @@ class Lines:
         self._stream = stream
         self._board = board
         self._text = text
-        self._dropped = 0
+        self._problem = ""
+        self._missed = (0, 0)
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -36,30 +37,43 @@ class Lines:
         """End."""
 
     def found(self) -> None:
-        """Say nothing: what comes next says that the connection stands."""
+        """Say that the connection stands again."""
+        if self._problem:
+            self._write("connected again")
+        self._problem = ""
 
-    def lost(self, problem: str) -> None:
-        """Say that the connection is lost."""
-        self._write(f"connection lost, trying again: {printable(problem)}")
+    def lost(self, problem: str, heard_at: float) -> None:
+        """Say that the connection is lost, once for each reason."""
+        if problem != self._problem:
+            said = f"connection lost, last heard of at {time_of_day(heard_at)}, trying again: {printable(problem)}"
+            self._write(said)
+        self._problem = problem
 
-    def told(self, transitions: list[Transition] | None) -> None:
-        """Say what has changed; what is, if it is the whole state that has come."""
-        if transitions is None:
-            self._sum_up()
-        for transition in transitions or ():
-            if self._text.casefold() in f"{transition.breaker}\n{transition.cause}".casefold():
+    def told(self, transitions: list[Transition], *, anew: bool) -> None:
+        """Say what has changed, and after that what is, if it is the whole state that has come."""
+        self._say_what_is_missing()
+        for transition in transitions:
+            if transition.is_about(self._text):
                 self._write(changed(transition), transition.at)
+        if anew:
+            self._sum_up()
 
     def refresh(self) -> None:
         """Say nothing: only what happens is worth a line."""
 
+    def _say_what_is_missing(self) -> None:
+        board = self._board
+        now = (board.dropped, board.untold)
+        for before, after, one in zip(self._missed, now, ("update", "transition"), strict=True):
+            if after > before:
+                self._write(f"{plural(after - before, one)} missed")
+        self._missed = now
+
     def _sum_up(self) -> None:
         board, now = self._board, self._board.now
-        missed = board.dropped - self._dropped
-        self._dropped = board.dropped
-        self._write(counted(board) + (f"; {plural(missed, 'update')} missed" if missed > 0 else ""))
+        self._write(counted(board))
         for breaker in board.ordered(self._text):
-            if breaker.state != _CLOSED:
+            if breaker.state != CLOSED:
                 said = f"{state_word(breaker.state)} {lasted(breaker, now)}, {next_step(breaker, now)}"
                 self._write(f"{printable(breaker.name)}: {said}: {why(breaker)}")
 

@@ -6,20 +6,22 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from recloser.cli.watch.board import Board, Breaker, Transition
-from recloser.cli.watch.sentences import changed, fleet, lasted, next_step, time_of_day, why
-from recloser.cli.watch.words import plural, printable, rate, state_word
+from recloser.cli.watch.board import Board
+from recloser.cli.watch.breaker import CLOSED, Breaker
+from recloser.cli.watch.messages import Transition
+from recloser.cli.watch.sentences import changed, fleet, lasted, missed, next_step, time_of_day, why
+from recloser.cli.watch.words import printable, rate, state_word
 
 __all__ = ["Screen", "frame"]
 
 _STYLES = {"closed": "green", "half_open": "yellow", "disabled": "blue"}
 _OPEN_STYLE = "red"
-_CLOSED = "closed"
 _STATE_WIDTH = 13
 _RATES = {"calls/s": ("calls", ""), "failed/s": ("failures", "red"), "rejected/s": ("rejections", "yellow")}
 _RATE_WIDTH = 12
 _RATES_FROM_WIDTH = 72
 _LEAST_ROWS = 3
+_WRAP_OFF, _WRAP_ON = "\x1b[?7l", "\x1b[?7h"  # DECAWM: what goes beyond the last column stays there
 _MOST_TRANSITIONS = 8
 
 
@@ -40,62 +42,69 @@ class Screen:
         self._console = console
         self._board = board
         self._title = printable(address)
-        self._text = text
-        self._sort = sort
+        self._view = (text, sort)
         self._problem = "connecting"
         self._live = Live(console=console, auto_refresh=False, screen=True)
 
     def __enter__(self) -> Self:
-        """Take over the terminal."""
+        """Take over the terminal; a line that it takes for longer than it is would move all others."""
         self._live.__enter__()
+        self._control(_WRAP_OFF)
         self.refresh()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         """Give the terminal back as it was."""
+        self._control(_WRAP_ON)
         self._live.__exit__(None, None, None)
 
     def found(self) -> None:
         """Show that the connection stands."""
         self._problem = ""
-
-    def lost(self, problem: str) -> None:
-        """Show that the connection is lost, and how old what is shown gets."""
-        self._problem = f"as of {time_of_day(self._board.now)}; trying again: {printable(problem)}"
         self.refresh()
 
-    def told(self, transitions: list[Transition] | None) -> None:  # noqa: ARG002 - all of the board is drawn
+    def lost(self, problem: str, heard_at: float) -> None:
+        """Show that the connection is lost, and how old what is shown is."""
+        self._problem = f"as of {time_of_day(heard_at)}; trying again: {printable(problem)}"
+        self.refresh()
+
+    def told(self, transitions: list[Transition], *, anew: bool) -> None:  # noqa: ARG002 - all of the board is drawn
         """Show what has changed."""
         self.refresh()
 
     def refresh(self) -> None:
         """Draw the board as it is now."""
         size = self._console.size
-        rows = self._board.ordered(self._text, self._sort)
-        self._live.update(frame(self._board, rows, self._head(), (size.width, size.height)), refresh=True)
+        self._live.update(frame(self._board, self._head(), self._view, (size.width, size.height)), refresh=True)
 
     def _head(self) -> Text:
         state = Text(self._problem, style="bold red") if self._problem else Text("live", style="green")
         return Text.assemble((self._title, "bold"), "  ", state)
 
+    def _control(self, sequence: str) -> None:
+        if not self._console.legacy_windows:
+            self._console.file.write(sequence)
 
-def frame(board: Board, breakers: list[Breaker], head: Text, size: tuple[int, int]) -> Group:
+
+def frame(board: Board, head: Text, view: tuple[str, str], size: tuple[int, int]) -> Group:
     """Return what fills a terminal.
 
     Args:
         board: What is known.
-        breakers: Those to show, in their order.
         head: The first line.
+        view: What is to be in the name or the cause of what is shown, and what breakers are sorted by.
         size: The terminal's columns and lines.
 
     Returns:
         Something that a rich console prints: no more lines than there are.
     """
+    text, sort = view
     width, height = size
     lines = [head, *_about(board), _titles(width)]
     space = max(_LEAST_ROWS, height - len(lines))
-    transitions = list(board.transitions)[-min(_MOST_TRANSITIONS, max(1, space // 3)) :][::-1]
-    lines += _rows(board, breakers, width, space - (len(transitions) + 1 if transitions else 0))
+    transitions = [each for each in board.transitions if each.is_about(text)]
+    transitions = transitions[-min(_MOST_TRANSITIONS, max(1, space // 3)) :][::-1]
+    lines += _rows(board, board.ordered(text, sort), width, space - (len(transitions) + 1 if transitions else 0))
     if transitions:
         lines += [Text("Latest transitions", style="bold"), *map(_transition, transitions)]
     for line in lines:
@@ -107,11 +116,9 @@ def _about(board: Board) -> list[Text]:
     """Return the lines between the first one and the breakers."""
     counts = [(f"{count:,} {state_word(state)}", _style(state)) for state, count in board.counts.items()]
     lines = [Text("  ").join(Text(text, style=style) for text, style in counts) if counts else Text("no breakers")]
-    if board.dropped:
-        lines[0].append(f"  {plural(board.dropped, 'update')} missed", style="yellow")
-    told = fleet(board)
-    if told:
-        lines.append(Text(told, style="" if (board.fleet or {}).get("connected") else "yellow"))
+    lines[0].append(f"  {missed(board)}", style="yellow")
+    if board.fleet is not None:
+        lines.append(Text(fleet(board), style="" if board.fleet.connected else "yellow"))
     return lines
 
 
@@ -134,8 +141,8 @@ def _rows(board: Board, breakers: list[Breaker], width: int, space: int) -> list
 
 def _breaker(board: Board, breaker: Breaker, width: int) -> list[Text]:
     state, now = breaker.state, board.now
-    name = Text(printable(breaker.name), style="" if state == _CLOSED else "bold")
-    if breaker.entry.get("shadow"):
+    name = Text(printable(breaker.name), style="" if state == CLOSED else "bold")
+    if breaker.entry.get("shadow", False):
         name.append("  shadow: rejects nothing", style="dim not bold")
     rates: list[Text] = []
     if _has_rates(width):
@@ -144,7 +151,7 @@ def _breaker(board: Board, breaker: Breaker, width: int) -> list[Text]:
             value = None if known is None else getattr(known, key)
             rates.append(Text(f"{rate(value):>{_RATE_WIDTH}}", style=style if value else "dim"))
     lines = [_line(Text(state_word(state), style=_style(state)), name, rates, width)]
-    if state != _CLOSED:
+    if state != CLOSED:
         said = ", ".join(filter(None, [lasted(breaker, now), next_step(breaker, now)]))
         lines.append(Text.assemble(f"  {said}: ", (why(breaker), "dim")))
     return lines

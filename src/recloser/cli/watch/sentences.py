@@ -2,10 +2,12 @@
 
 from datetime import datetime
 
-from recloser.cli.watch.board import Board, Breaker, Transition
+from recloser.cli.watch.board import Board
+from recloser.cli.watch.breaker import Breaker
+from recloser.cli.watch.messages import Transition
 from recloser.cli.watch.words import duration, plural, printable, state_word
 
-__all__ = ["changed", "counted", "fleet", "lasted", "next_step", "time_of_day", "why"]
+__all__ = ["changed", "counted", "fleet", "lasted", "missed", "next_step", "time_of_day", "why"]
 
 
 def counted(board: Board) -> str:
@@ -54,10 +56,16 @@ def time_of_day(at: float) -> str:
 def fleet(board: Board) -> str:
     """Say what is known of the fleet; nothing if there is none."""
     told = board.fleet
-    if not told:
+    if told is None:
         return ""
-    problem = printable(str(told.get("problem") or "each process decides alone"))
-    parts = ["fleet in reach" if told.get("connected") else f"fleet out of reach: {problem}"]
-    probes: dict[str, object] = dict(told.get("probes") or {})
-    parts += [f"{printable(str(worker))} tries {printable(name)}" for name, worker in probes.items()]
+    problem = printable(told.problem or "each process decides alone")
+    parts = ["fleet in reach" if told.connected else f"fleet out of reach: {problem}"]
+    parts += [f"{printable(worker)} tries {printable(name)}" for name, worker in told.probes.items()]
     return "; ".join(parts)
+
+
+def missed(board: Board) -> str:
+    """Say what has not been told, because it was too much at once; nothing if all has."""
+    parts = [(board.dropped, "update"), (board.untold, "transition")]
+    said = " and ".join(plural(count, one) for count, one in parts if count)
+    return f"{said} missed" if said else ""

@@ -1,7 +1,6 @@
 """A dashboard, asked over HTTP: once, or for all that changes, for as long as anybody wants to know."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import aclosing
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -11,12 +10,16 @@ import httpx
 from httpx_sse import ServerSentEvent, SSEError, aconnect_sse
 
 from recloser.cli.watch.errors import ForeignError, UnreachableError
+from recloser.cli.watch.messages import parse
 
-__all__ = ["Listener", "ask", "client", "follow"]
+__all__ = ["Header", "Listener", "ask", "client", "follow"]
+
+Header = tuple[str, str]
 
 _FIRST_WAIT_SECONDS = 1.0
 _LONGEST_WAIT_SECONDS = 10.0
 _SILENCES = 2.5
+_LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
 
 
 class Listener(Protocol):
@@ -33,6 +36,9 @@ class Listener(Protocol):
     def update(self, data: dict[str, Any]) -> None:
         """Take what has changed."""
 
+    def alive(self) -> None:
+        """Hear that nothing has changed."""
+
     def found(self) -> None:
         """Hear that the connection stands."""
 
@@ -40,9 +46,17 @@ class Listener(Protocol):
         """Hear that the connection is lost; it is tried again."""
 
 
-def client(url: httpx.URL, headers: Mapping[str, str], timeout_seconds: float) -> httpx.AsyncClient:
-    """Return a client for a dashboard: redirects are not followed, for the headers may hold secrets."""
-    return httpx.AsyncClient(base_url=url, headers=headers, timeout=httpx.Timeout(timeout_seconds, read=None))
+def client(url: httpx.URL, headers: Sequence[Header], timeout_seconds: float) -> httpx.AsyncClient:
+    """Return a client for a dashboard.
+
+    No redirect is followed, for the headers may hold secrets, and this machine itself is asked without a proxy.
+    """
+    return httpx.AsyncClient(
+        base_url=url,
+        headers=list(headers),
+        timeout=httpx.Timeout(timeout_seconds, read=None),
+        mounts=dict.fromkeys(_LOOPBACK),
+    )
 
 
 async def ask(http: httpx.AsyncClient, timeout_seconds: float) -> dict[str, Any]:
@@ -59,9 +73,11 @@ async def ask(http: httpx.AsyncClient, timeout_seconds: float) -> dict[str, Any]
         with anyio.fail_after(timeout_seconds):
             response = await http.get("status.json")
         _check(response, "application/json")
-        return _members(response.text)
-    except (httpx.HTTPError, ForeignError, TimeoutError) as error:
-        raise UnreachableError(_words(error, timeout_seconds)) from error
+        return parse(response.content)
+    except TimeoutError:
+        raise UnreachableError(f"there was no whole answer within {timeout_seconds:g} s") from None
+    except (httpx.HTTPError, ForeignError) as error:
+        raise UnreachableError(_words(error)) from error
 
 
 async def follow(http: httpx.AsyncClient, listener: Listener, timeout_seconds: float) -> None:
@@ -79,11 +95,7 @@ async def follow(http: httpx.AsyncClient, listener: Listener, timeout_seconds: f
     wait = _FIRST_WAIT_SECONDS
     while True:
         heard_before = stream.heard
-        try:
-            await stream.listen()
-            problem = "the server ended the stream"
-        except (httpx.HTTPError, SSEError, ForeignError, TimeoutError) as error:
-            problem = _words(error, stream.patience_seconds)
+        problem = await stream.listen()
         if not stream.heard:
             raise UnreachableError(problem)
         wait = _FIRST_WAIT_SECONDS if stream.heard > heard_before else min(2 * wait, _LONGEST_WAIT_SECONDS)
@@ -92,7 +104,7 @@ async def follow(http: httpx.AsyncClient, listener: Listener, timeout_seconds: f
 
 
 class _Stream:
-    """The events of a dashboard, over one connection after the other; `heard` counts them."""
+    """The events of a dashboard, over one connection after the other; `heard` counts those that told something."""
 
     def __init__(self, http: httpx.AsyncClient, listener: Listener, timeout_seconds: float) -> None:
         self.heard = 0
@@ -101,64 +113,67 @@ class _Stream:
         self._timeout_seconds = timeout_seconds
         self._last_id = ""
 
-    async def listen(self) -> None:
-        """Listen over one connection until it ends."""
-        headers = {"Last-Event-ID": self._last_id} if self._last_id else {}
-        with anyio.fail_after(self._timeout_seconds) as limit:
-            async with aconnect_sse(self._http, "GET", "events", headers=headers) as source:
-                _check(source.response, "text/event-stream")
-                self._listener.found()
-                limit.deadline = anyio.current_time() + self.patience_seconds
-                async with aclosing(source.aiter_sse()) as events:
-                    async for event in events:
-                        self._hear(event)
-                        limit.deadline = anyio.current_time() + self.patience_seconds
-
-    @property
-    def patience_seconds(self) -> float:
-        """How long a silence may be."""
-        if not self.heard:
-            return self._timeout_seconds
-        return max(self._timeout_seconds, _SILENCES * self._listener.quiet_seconds)
+    async def listen(self) -> str:
+        """Listen over one connection; return why that has ended."""
+        patience = self._timeout_seconds
+        connected = False
+        try:
+            with anyio.fail_after(patience) as limit:
+                headers = {"Last-Event-ID": self._last_id} if self._last_id else {}
+                async with aconnect_sse(self._http, "GET", "events", headers=headers) as source:
+                    _check(source.response, "text/event-stream")
+                    source.response.encoding = "utf-8"
+                    async with aclosing(source.aiter_sse()) as events:
+                        if self.heard:
+                            connected = True
+                            self._listener.found()
+                        async for event in events:
+                            self._hear(event)
+                            if not self.heard:
+                                continue  # what is no dashboard may go on for ever
+                            if not connected:
+                                connected = True
+                                self._listener.found()
+                            patience = max(patience, _SILENCES * self._listener.quiet_seconds)
+                            limit.deadline = anyio.current_time() + patience
+        except TimeoutError:
+            return f"it has been silent for {patience:g} s" if connected else f"no answer within {patience:g} s"
+        except (httpx.HTTPError, SSEError, ForeignError) as error:
+            return _words(error)
+        return "the server ended the stream"
 
     def _hear(self, event: ServerSentEvent) -> None:
         if event.event == "snapshot":
-            self._listener.snapshot(_members(event.data))
+            self._listener.snapshot(parse(event.data))
         elif event.event == "update" and self.heard:
-            self._listener.update(_members(event.data))
+            self._listener.update(parse(event.data))
+        elif event.event == "alive" and self.heard:
+            self._listener.alive()
+            return
         else:
             return
         self.heard += 1
-        self._last_id = event.id
+        self._last_id = event.id if event.id.isascii() and event.id.isprintable() else ""
 
 
 def _check(response: httpx.Response, wanted: str) -> None:
     """Refuse what is no answer of a dashboard."""
-    status = response.status_code
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        raise ForeignError("it answers 503 Service Unavailable: all of its streams may be in use")
-    if response.is_redirect:
-        raise ForeignError(
-            f"it redirects to {response.headers['location']!r}: give that address, or the headers of a login"
-        )
+    if response.has_redirect_location:
+        target = response.headers["location"]
+        raise ForeignError(f"it redirects to {target!r}: give that address, or the headers of a login")
     if not response.is_success:
-        raise ForeignError(f"it answers {status} {response.reason_phrase}".rstrip())
+        hint = ": all of its streams may be in use" if _is_full(response, wanted) else ""
+        raise ForeignError(f"it answers {response.status_code} {response.reason_phrase}".rstrip() + hint)
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != wanted:
         raise ForeignError(f"it answers with {kind or 'what has no type'} instead of {wanted}: is there a dashboard?")
 
 
-def _members(text: str) -> dict[str, Any]:
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ForeignError(f"it sent what is no JSON: {error}") from None
-    if not isinstance(data, dict):
-        raise ForeignError("it sent JSON that is no object")
-    return data
+def _is_full(response: httpx.Response, wanted: str) -> bool:
+    return response.status_code == HTTPStatus.SERVICE_UNAVAILABLE and wanted == "text/event-stream"
 
 
-def _words(error: Exception, timeout_seconds: float) -> str:
-    if isinstance(error, TimeoutError | httpx.TimeoutException):
-        return f"nothing came within {timeout_seconds:g} s"
+def _words(error: Exception) -> str:
+    if isinstance(error, httpx.TimeoutException):
+        return "no connection in time"
     return str(error) or type(error).__name__

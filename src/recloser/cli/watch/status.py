@@ -1,42 +1,41 @@
 """`recloser status`: one look at a dashboard, for people and for scripts."""
 
 import json
+from collections.abc import Sequence
 from functools import partial
 
 import anyio
-import click
 import httpx
 
 from recloser.cli.watch.board import Board
+from recloser.cli.watch.breaker import CLOSED
 from recloser.cli.watch.errors import ForeignError, UnreachableError
 from recloser.cli.watch.sentences import counted, fleet, lasted, next_step, why
-from recloser.cli.watch.source import ask, client
+from recloser.cli.watch.source import Header, ask, client
 from recloser.cli.watch.words import printable, state_word
 
 __all__ = ["look"]
 
-_CLOSED = "closed"
 
-
-def look(url: httpx.URL, headers: dict[str, str], *, timeout_seconds: float, as_json: bool) -> int:
-    """Print the state of all breakers.
+def look(url: httpx.URL, headers: Sequence[Header], *, timeout_seconds: float, as_json: bool) -> tuple[int, str]:
+    """Return the state of all breakers, as an exit code and as text.
 
     Args:
         url: The dashboard's.
         headers: Sent along.
         timeout_seconds: How long the answer may take.
-        as_json: Print the dashboard's document.
+        as_json: Let the text be the dashboard's document.
 
     Returns:
-        The exit code: 0 if all breakers are closed, 1 if any is not.
+        The code, 0 if all breakers are closed, 1 if any is not; and the text.
 
     Raises:
-        UnreachableError: There is no answer, or none of a dashboard; nothing is printed.
+        UnreachableError: There is no answer, or none of a dashboard.
     """
     return anyio.run(partial(_look, url, headers, timeout_seconds, as_json=as_json))
 
 
-async def _look(url: httpx.URL, headers: dict[str, str], timeout_seconds: float, *, as_json: bool) -> int:
+async def _look(url: httpx.URL, headers: Sequence[Header], timeout_seconds: float, *, as_json: bool) -> tuple[int, str]:
     async with client(url, headers, timeout_seconds) as http:
         data = await ask(http, timeout_seconds)
     board = Board()
@@ -44,8 +43,8 @@ async def _look(url: httpx.URL, headers: dict[str, str], timeout_seconds: float,
         board.replace(data)
     except ForeignError as error:
         raise UnreachableError(str(error)) from None
-    click.echo(json.dumps(data) if as_json else "\n".join(_lines(board)))
-    return int(any(breaker.state != _CLOSED for breaker in board.breakers.values()))
+    code = int(any(breaker.state != CLOSED for breaker in board.breakers.values()))
+    return code, json.dumps(data) if as_json else "\n".join(_lines(board))
 
 
 def _lines(board: Board) -> list[str]:
@@ -53,7 +52,7 @@ def _lines(board: Board) -> list[str]:
     now = board.now
     lines = [counted(board), *filter(None, [fleet(board)])]
     for breaker in board.ordered():
-        if breaker.state != _CLOSED:
+        if breaker.state != CLOSED:
             said = [f"{state_word(breaker.state)} {lasted(breaker, now)}", next_step(breaker, now)]
             lines.append(f"{printable(breaker.name)}: {', '.join(filter(None, said))}")
             lines.append(f"    {why(breaker)}")

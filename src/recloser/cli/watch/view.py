@@ -3,7 +3,7 @@
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from recloser.cli.watch.board import Transition
+from recloser.cli.watch.messages import Transition
 
 __all__ = ["View"]
 
@@ -20,11 +20,11 @@ class View(AbstractContextManager[object, None], Protocol):
     def found(self) -> None:
         """Hear that the connection stands."""
 
-    def lost(self, problem: str) -> None:
-        """Hear that the connection is lost."""
+    def lost(self, problem: str, heard_at: float) -> None:
+        """Hear that the connection is lost, and when anything was heard the last time, in seconds since 1970."""
 
-    def told(self, transitions: list[Transition] | None) -> None:
-        """Hear what has changed: these transitions, or None if everything has been told anew."""
+    def told(self, transitions: list[Transition], *, anew: bool) -> None:
+        """Hear what has changed: these transitions among other things; `anew` if everything has been told again."""
 
     def refresh(self) -> None:
         """Show times as they are now."""

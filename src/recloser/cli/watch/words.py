@@ -8,11 +8,22 @@ _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 _THOUSAND = 1_000
 # Control characters drive a terminal, formats turn its text around, and the rest has no glyph or breaks lines.
 _HARMFUL = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_MARKS = {"Mn", "Me"}
+_MOST_MARKS = 4
 
 
 def printable(text: str) -> str:
-    """Return a text in one line in which whatever could drive a terminal is spelled out, as in a Python literal."""
-    return "".join(_spelled(each) if unicodedata.category(each) in _HARMFUL else each for each in text)
+    """Return a text in one line in which whatever could drive a terminal is spelled out, as in a Python literal.
+
+    That are also marks above and below a letter, if it has so many of them that they cover others, or none to stand on.
+    """
+    parts: list[str] = []
+    marks = _MOST_MARKS
+    for each in text:
+        category = unicodedata.category(each)
+        marks = marks + 1 if category in _MARKS else 0
+        parts.append(_spelled(each) if category in _HARMFUL or marks > _MOST_MARKS else each)
+    return "".join(parts)
 
 
 def _spelled(character: str) -> str:
