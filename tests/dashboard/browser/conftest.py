@@ -50,18 +50,20 @@ def watch() -> Generator[Watch]:
 
 @pytest.fixture
 def open_page(browser: Browser, watch: Watch) -> Generator[Callable[..., Page]]:
-    """Returns what opens the page in a context of its own."""
+    """Returns what opens the page in a context of its own, and waits until it has been told the state."""
     pages: list[Page] = []
 
-    def open_page(origin: str, path: str = "/breakers/", until: object = "live", **options: object) -> Page:
+    def open_page(origin: str, *, is_told: bool = True, **options: object) -> Page:
         watch.origins.add(origin)
         context = browser.new_context(**{"locale": "en", **options})
         context.set_default_timeout(PATIENCE_MS)
         watch.over(context)
         page = context.new_page()
         pages.append(page)
-        page.goto(origin + path)
-        expect(connection(page)).to_have_text(until)
+        page.goto(f"{origin}/breakers/")
+        if is_told:
+            expect(page.get_by_text("Waiting for the first answer.")).to_have_count(0)
+            expect(connection(page)).to_have_text("live")
         return page
 
     yield open_page

@@ -138,7 +138,8 @@ def test_a_page_that_is_opened_before_the_server_has_room_waits_for_it(
     watch.expect("status of 503")
     server.set_up(NAME, max_streams=1)
     with server.streaming():
-        page = open_page(server.origin, until=RECONNECTING)
+        page = open_page(server.origin, is_told=False)
+        expect(connection(page)).to_have_text(RECONNECTING)
         expect(page.locator("#empty")).to_have_text("Waiting for the first answer.")
     expect(state_of(page, NAME)).to_have_text("closed")
     expect(connection(page)).to_have_text("live")
