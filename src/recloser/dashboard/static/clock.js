@@ -14,10 +14,14 @@ export class ServerClock {
   /**
    * Takes note of the time in a message.
    * @param {number} timestamp Milliseconds since 1970.
+   * @returns {number} By how much the server's clock was put back, in ms; 0 if it was not.
    */
   hear(timestamp) {
     const offset = timestamp - performance.now();
-    if (offset > this.#offset || offset < this.#offset - MOST_LATENESS_MS) this.#offset = offset;
+    const step = offset - this.#offset;
+    if (step <= 0 && step >= -MOST_LATENESS_MS) return 0;
+    this.#offset = offset;
+    return Math.max(0, -step);
   }
 
   /** Milliseconds since 1970. */

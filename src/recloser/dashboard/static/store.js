@@ -87,7 +87,8 @@ export class Store {
   /** @param {Record<string, any>} data */
   #hear(data) {
     const at = Date.parse(data.timestamp);
-    this.clock.hear(at);
+    const back = this.clock.hear(at);
+    if (back) for (const breaker of this.breakers.values()) this.#putBack(breaker, back, at);
     this.dropped += data.dropped;
     this.fleet = data.fleet;
     return at;
@@ -107,6 +108,19 @@ export class Store {
     if ("retry_after" in changed) breaker.probeAt = changed.retry_after === null ? null : at + 1000 * changed.retry_after;
     breaker.entry = entry;
     this.breakers.set(name, breaker);
+  }
+
+  /**
+   * Moves what is known of a breaker with the server's clock; the server only tells anew what did not run on as it should.
+   * @param {Breaker} breaker
+   * @param {number} back In ms.
+   * @param {number} at
+   */
+  #putBack(breaker, back, at) {
+    breaker.since -= back;
+    if (breaker.probeAt !== null) breaker.probeAt -= back;
+    breaker.readAt -= back;
+    breaker.history = this.#newHistory(at);
   }
 
   /** @param {number} at */
