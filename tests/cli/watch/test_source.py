@@ -133,6 +133,12 @@ async def test_a_server_that_is_silent_for_too_long_is_asked_anew() -> None:
     assert said[5] == "no answer within 5 s"
 
 
+async def test_a_stream_that_is_taken_up_again_may_be_as_quiet_as_before() -> None:
+    quiet = [each for _ in range(4) for each in (15.0, ALIVE)]
+    said = await followed(Server(stream(whole()), stream(*quiet, change(8), 1000.0)), 62.0)
+    assert said == [("snapshot", 0), "found", "the server ended the stream", "found", *["alive"] * 4, ("update", 0)]
+
+
 async def test_a_connection_that_breaks_is_taken_up_again() -> None:
     broken = httpx.ReadError("")
     said = await followed(Server(stream(whole(), broken), stream(change(8), 1000.0)), 5.0)

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import anyio
 import httpx
-from httpx_sse import ServerSentEvent, SSEError, aconnect_sse
+from httpx_sse import EventSource, ServerSentEvent, SSEError, aconnect_sse
 
 from recloser.cli.watch.errors import ForeignError, UnreachableError
 from recloser.cli.watch.messages import parse
@@ -112,35 +112,45 @@ class _Stream:
         self._listener = listener
         self._timeout_seconds = timeout_seconds
         self._last_id = ""
+        self._silence = ""
 
     async def listen(self) -> str:
         """Listen over one connection; return why that has ended."""
-        patience = self._timeout_seconds
-        connected = False
+        headers = {"Last-Event-ID": self._last_id} if self._last_id else {}
+        self._silence = f"no answer within {self._timeout_seconds:g} s"
         try:
-            with anyio.fail_after(patience) as limit:
-                headers = {"Last-Event-ID": self._last_id} if self._last_id else {}
+            with anyio.fail_after(self._timeout_seconds) as limit:
                 async with aconnect_sse(self._http, "GET", "events", headers=headers) as source:
-                    _check(source.response, "text/event-stream")
-                    source.response.encoding = "utf-8"
-                    async with aclosing(source.aiter_sse()) as events:
-                        if self.heard:
-                            connected = True
-                            self._listener.found()
-                        async for event in events:
-                            self._hear(event)
-                            if not self.heard:
-                                continue  # what is no dashboard may go on for ever
-                            if not connected:
-                                connected = True
-                                self._listener.found()
-                            patience = max(patience, _SILENCES * self._listener.quiet_seconds)
-                            limit.deadline = anyio.current_time() + patience
+                    await self._take(source, limit)
         except TimeoutError:
-            return f"it has been silent for {patience:g} s" if connected else f"no answer within {patience:g} s"
+            return self._silence
         except (httpx.HTTPError, SSEError, ForeignError) as error:
             return _words(error)
         return "the server ended the stream"
+
+    async def _take(self, source: EventSource, limit: anyio.CancelScope) -> None:
+        """Take events until there are no more. What is no dashboard is not waited for, however much it says."""
+        _check(source.response, "text/event-stream")
+        source.response.encoding = "utf-8"
+        if self.heard:
+            self._find(limit)
+        async with aclosing(source.aiter_sse()) as events:
+            async for event in events:
+                heard_before = self.heard
+                self._hear(event)
+                if self.heard and not heard_before:
+                    self._find(limit)
+                elif self.heard:
+                    self._extend(limit)
+
+    def _find(self, limit: anyio.CancelScope) -> None:
+        self._listener.found()
+        self._extend(limit)
+
+    def _extend(self, limit: anyio.CancelScope) -> None:
+        patience = max(self._timeout_seconds, _SILENCES * self._listener.quiet_seconds)
+        limit.deadline = anyio.current_time() + patience
+        self._silence = f"it has been silent for {patience:g} s"
 
     def _hear(self, event: ServerSentEvent) -> None:
         if event.event == "snapshot":
