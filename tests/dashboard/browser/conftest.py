@@ -53,14 +53,14 @@ def open_page(browser: Browser, watch: Watch) -> Generator[Callable[..., Page]]:
     """Returns what opens the page in a context of its own, and waits until it has been told the state."""
     pages: list[Page] = []
 
-    def open_page(origin: str, *, is_told: bool = True, **options: object) -> Page:
-        watch.origins.add(origin)
+    def open_page(origin: str, path: str = "/breakers/", *, is_told: bool = True, **options: object) -> Page:
+        watch.places.add(origin + path)
         context = browser.new_context(**{"locale": "en", **options})
         context.set_default_timeout(PATIENCE_MS)
         watch.over(context)
         page = context.new_page()
         pages.append(page)
-        page.goto(f"{origin}/breakers/")
+        page.goto(origin + path)
         if is_told:
             expect(page.get_by_text("Waiting for the first answer.")).to_have_count(0)
             expect(connection(page)).to_have_text("live")

@@ -210,12 +210,12 @@ class Watch:
     """Takes down whatever a page does that it must not do.
 
     Attributes:
-        origins: What it may ask.
+        places: What its URLs may begin with.
         complaints: What it did.
         expected: What a test knows to come; patterns.
     """
 
-    origins: set[str] = field(default_factory=set)
+    places: set[str] = field(default_factory=set)
     complaints: list[str] = field(default_factory=list)
     expected: list[str] = field(default_factory=list)
 
@@ -245,7 +245,7 @@ class Watch:
         dialog.dismiss()
 
     def _check(self, request: Request) -> None:
-        if not any(request.url.startswith(f"{origin}/breakers/") for origin in self.origins):
+        if not any(request.url.startswith(place) for place in self.places):
             self._complain(f"asks {request.url}")
 
     def _complain(self, complaint: str) -> None:
