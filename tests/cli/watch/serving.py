@@ -16,7 +16,11 @@ from recloser.dashboard import app
 def served(registry: BreakerRegistry, port: int = 0) -> Generator[str]:
     """Serves a registry's dashboard during a block; gives its URL."""
     config = uvicorn.Config(
-        app(registry, interval_seconds=0.05), lifespan="off", log_level="critical", timeout_graceful_shutdown=0
+        app(registry, interval_seconds=0.05),
+        lifespan="off",
+        ws="none",
+        log_level="critical",
+        timeout_graceful_shutdown=0,
     )
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", port)) as listener:
@@ -24,6 +28,7 @@ def served(registry: BreakerRegistry, port: int = 0) -> Generator[str]:
         thread.start()
         try:
             while not server.started:
+                assert thread.is_alive(), "the server has not started"
                 time.sleep(0.001)
             yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
         finally:

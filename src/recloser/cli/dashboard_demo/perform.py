@@ -50,6 +50,7 @@ def perform(*, port: int, fast: bool, control: bool, seed: int) -> None:
     config = uvicorn.Config(
         app(registry, control_token=token, interval_seconds=interval),
         lifespan="off",
+        ws="none",
         log_level="critical",
         timeout_graceful_shutdown=0,  # streams of events never end by themselves
     )
