@@ -21,16 +21,17 @@ import anyio.lowlevel
 
 from recloser import BreakerRegistry, CircuitBreaker
 from recloser.dashboard._fleet import read_fleet
-from recloser.dashboard._http import to_json
+from recloser.dashboard._http import logger, to_json
 from recloser.dashboard._ring import Ring, Update
 from recloser.dashboard._sample import EXPLANATION, Entry, Known, is_news, read, read_whole
 from recloser.dashboard._timeline import Timeline
 
 READ_PER_ROUND = 1_000
 READ_PER_STEP = 100
-_EXPLAINED_PER_ROUND = 50
+_EXPLAINED_PER_ROUND = 100
 _EXPLAINED_EVERY_SECONDS = 10.0
 _ABSENCE_SECONDS = 10.0
+_FAR = 2.0  # in intervals; more than one, for sums are rounded
 
 
 class Feed:
@@ -63,6 +64,7 @@ class Feed:
         self._changed: dict[str, Entry] = {}
         self._removed: dict[str, None] = {}
         self._explanations_left = 0
+        self._unreadable: set[str] = set()
 
     @contextmanager
     def reading(self) -> Generator[None]:
@@ -79,28 +81,26 @@ class Feed:
     async def advance(self) -> None:
         """Make the update that is due, if one is; a checkpoint after each step. Cancelled, it leaves a round begun."""
         now = anyio.current_time()
-        if self._round is None and now >= self.due_at:
+        if self._round is None and not self._is_waiting(now):
             self._begin(now)
         while self._round is not None:
             self._step(self._round, anyio.current_time())
             await anyio.lowlevel.checkpoint()
 
-    def names(self) -> list[str]:
-        """Return the names of all breakers that clients have been told of."""
-        return list(self._known)
-
-    def entries(self, names: list[str], now: float) -> Iterator[tuple[str, Entry]]:
-        """Iterate over what is known of breakers, as it is at a time; those that are gone meanwhile are passed over."""
-        for name in names:
-            known = self._known.get(name)
-            if known is not None:
-                yield name, known.entry_at(now)
+    def entries(self, now: float) -> Iterator[tuple[str, Entry]]:
+        """Return what is known of all breakers now, whatever comes about while one iterates over it."""
+        known = list(self._known.items())
+        return ((name, each.entry_at(now)) for name, each in known)
 
     # Rounds
 
+    def _is_waiting(self, now: float) -> bool:
+        """Return whether no update is due; a time that is too far ahead is of the clock of another event loop."""
+        return 0 < self.due_at - now <= _FAR * self.interval_seconds
+
     def _begin(self, now: float) -> None:
         """Choose what to read; all, and nobody is told what has changed, if there was no client for a while."""
-        self._is_fresh = now - self.due_at > _ABSENCE_SECONDS
+        self._is_fresh = not -_ABSENCE_SECONDS <= self.due_at - now <= _FAR * self.interval_seconds
         self.due_at = now + self.interval_seconds
         self._explanations_left = _EXPLAINED_PER_ROUND
         generations = {breaker.name: breaker.generation for breaker in self._registry}
@@ -124,13 +124,23 @@ class Feed:
         for _ in range(min(READ_PER_STEP, len(names))):
             name = names.popleft()
             breaker = self._registry.get(name)
-            if breaker is None:
+            if breaker is None or not self._can_read(breaker, now):
                 self._forget(name)
-            else:
-                self._read(breaker, now)
         if not names:
             self._round = None
             self._publish()
+
+    def _can_read(self, breaker: CircuitBreaker, now: float) -> bool:
+        """Read a breaker; one that raises, because its clock does, is logged once and left out."""
+        try:
+            self._read(breaker, now)
+        except Exception:  # noqa: BLE001 - of its clock; it is logged
+            if breaker.name not in self._unreadable:
+                self._unreadable.add(breaker.name)
+                logger.exception("Circuit breaker %r can't be shown", breaker.name)
+            return False
+        self._unreadable.discard(breaker.name)
+        return True
 
     def _read(self, breaker: CircuitBreaker, now: float) -> None:
         name = breaker.name
@@ -143,7 +153,7 @@ class Feed:
             entry = read(breaker)
             changed = old.changes(entry, now)
             explained_at = old.explained_at
-            if is_news(changed, entry["state"]) or self._may_explain_again(old, now):
+            if is_news(changed) or self._may_explain_again(old, now):
                 changed[EXPLANATION] = breaker.explain()
                 explained_at = now
             entry[EXPLANATION] = changed.get(EXPLANATION, old.entry[EXPLANATION])
@@ -154,7 +164,8 @@ class Feed:
 
     def _may_explain_again(self, old: Known, now: float) -> bool:
         """Return whether to renew a sentence of which nothing but the time has changed."""
-        if now - old.explained_at < _EXPLAINED_EVERY_SECONDS or not self._explanations_left:
+        pause = 0.0 if old.entry["retry_after"] else _EXPLAINED_EVERY_SECONDS  # which counts down in the sentence
+        if now - old.explained_at < pause or not self._explanations_left:
             return False
         self._explanations_left -= 1
         return True
@@ -165,21 +176,21 @@ class Feed:
             self._removed[name] = None
 
     def _publish(self) -> None:
+        changed, self._changed = self._changed, {}
+        removed, self._removed = list(self._removed), {}
         transitions = self.timeline.take()
         fleet_before, self.fleet = self.fleet, read_fleet(self._registry)
         if self._is_fresh:
             self.ring.restart()
-        elif self._changed or self._removed or transitions or self.fleet != fleet_before:
+        elif changed or removed or transitions or self.fleet != fleet_before:
             seq = self.ring.seq + 1
             data = {
                 "timestamp": datetime.now(UTC).isoformat(),
-                "changed": self._changed,
-                "removed": list(self._removed),
+                "changed": changed,
+                "removed": removed,
                 "transitions": transitions,
                 "fleet": self.fleet,
                 "dropped": 0,
             }
             message = f"event: update\nid: {self.run}-{seq}\ndata: {to_json(data)}\n\n"
             self.ring.append(Update(seq, message.encode("ascii")))
-        self._changed.clear()
-        self._removed.clear()

@@ -1,6 +1,7 @@
 """Answers over HTTP: the headers that all of them have, small bodies, and problem documents (RFC 9457)."""
 
 import json
+import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import suppress
 from http import HTTPStatus
@@ -8,6 +9,8 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 
 import anyio
 import anyio.lowlevel
+
+logger = logging.getLogger("recloser.dashboard")
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]

@@ -12,6 +12,8 @@ from typing import NoReturn
 from recloser.dashboard._http import RefusedError
 
 LONGEST_TEXT = 500
+LONGEST_SECONDS = 10 * 366 * 24 * 3600
+_TURNING = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # text after them reads elsewhere
 
 
 class Action(StrEnum):
@@ -108,7 +110,8 @@ def _text(data: Mapping[str, object], member: str) -> str:
     """Return a text in one line."""
     value = data.get(member)
     text = " ".join(value.split()) if isinstance(value, str) else ""
-    if not text or len(text) > LONGEST_TEXT or any(unicodedata.category(each) in {"Cc", "Cs"} for each in text):
+    harmful = any(unicodedata.category(each) in {"Cc", "Cs"} or each in _TURNING for each in text)
+    if not text or len(text) > LONGEST_TEXT or harmful:
         _refuse(f"{member} must be a text of 1 to {LONGEST_TEXT} characters, none of them a control character.")
     return text
 
@@ -125,8 +128,8 @@ def _for_seconds(data: Mapping[str, object], action: Action) -> float | None:
         seconds = float(value)
     except OverflowError:
         seconds = math.inf
-    if not 0 < seconds < math.inf:
-        _refuse("for_seconds must be null or a finite number of seconds > 0.")
+    if not 0 < seconds <= LONGEST_SECONDS:
+        _refuse(f"for_seconds must be null or a number of seconds > 0 and <= {LONGEST_SECONDS:_} (ten years).")
     return seconds
 
 

@@ -59,9 +59,9 @@ def read_whole(breaker: CircuitBreaker) -> Entry:
     return read(breaker) | {EXPLANATION: breaker.explain()}
 
 
-def is_news(changed: Entry, state: str) -> bool:
-    """Return whether the explanation reads differently now: totals are not in it, and only open states count down."""
-    return state != "closed" or any(not key.endswith("_total") for key in changed)
+def is_news(changed: Entry) -> bool:
+    """Return whether the explanation reads differently now, but for times in it: totals are not in it."""
+    return any(not key.endswith("_total") for key in changed)
 
 
 def _run(value: float | None, seconds: float) -> float | None:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from recloser import BreakerRegistry
 from recloser.dashboard._document import pieces
 from recloser.dashboard._fleet import read_fleet
-from recloser.dashboard._http import LIVE, Body, Receive, Scope, Send
+from recloser.dashboard._http import LIVE, Body, Receive, Scope, Send, logger
 from recloser.dashboard._sample import Entry, read_whole
 
 
@@ -38,5 +38,11 @@ class Status:
     def _entries(self) -> Iterator[tuple[str, Entry]]:
         for name in [breaker.name for breaker in self._registry]:
             breaker = self._registry.get(name)
-            if breaker is not None:
-                yield name, read_whole(breaker)
+            if breaker is None:
+                continue
+            try:
+                entry = read_whole(breaker)
+            except Exception:  # noqa: BLE001 - of its clock; it is logged, and the others are shown
+                logger.exception("Circuit breaker %r can't be shown", name)
+            else:
+                yield name, entry

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
+from itertools import chain
 from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
@@ -82,12 +83,12 @@ class Events:
             await body.write("event: alive\ndata: {}\n\n")
 
     def _snapshot(self, dropped: int) -> Iterator[str]:
-        """Iterate over the pieces of an event with the whole state, as of the latest update or a little later."""
-        feed, now = self._feed, anyio.current_time()
+        """Return the pieces of an event with the whole state as it is now, however long they take to be written."""
+        feed = self._feed
         rest = {"dashboard": self._about, "fleet": feed.fleet, "transitions": feed.timeline.told, "dropped": dropped}
-        yield f"event: snapshot\nid: {feed.run}-{feed.ring.seq}\ndata: "
-        yield from pieces(datetime.now(UTC).isoformat(), feed.entries(feed.names(), now), rest)
-        yield "\n\n"
+        head = f"event: snapshot\nid: {feed.run}-{feed.ring.seq}\ndata: "
+        whole = pieces(datetime.now(UTC).isoformat(), feed.entries(anyio.current_time()), rest)
+        return chain([head], whole, ["\n\n"])
 
     def _last_known(self, scope: Scope) -> int | None:
         """Return the number of the update that a client says it knows; None unless there was one."""

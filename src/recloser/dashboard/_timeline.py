@@ -1,8 +1,9 @@
 """The latest transitions of all breakers, and those of them that clients have not been told."""
 
+import weakref
 from collections import deque
-from collections.abc import Iterator
 from itertools import count
+from threading import Lock
 from typing import Any, TypeAlias
 
 from recloser import BreakerRegistry, StateChanged
@@ -20,10 +21,9 @@ class Timeline:
     """
 
     def __init__(self, registry: BreakerRegistry) -> None:
-        self._numbers = count(1)
-        self._new: deque[Told] = deque(maxlen=MOST_TRANSITIONS)
+        self._notes = _Notes()
         self._told: deque[Told] = deque(maxlen=MOST_TRANSITIONS)
-        registry.subscribe(self._note, kinds=StateChanged)
+        weakref.finalize(self, registry.subscribe(self._notes, kinds=StateChanged))
 
     @property
     def told(self) -> list[Told]:
@@ -32,26 +32,38 @@ class Timeline:
 
     def take(self) -> list[Told]:
         """Return the new ones, the oldest first; from now on they count as told."""
-        taken = list(self._drain())
+        taken = self._notes.take()
         self._told.extend(taken)
         return taken
 
-    def _note(self, event: StateChanged) -> None:
-        """Take a transition down; whatever thread it happens in."""
-        self._new.append(
-            {
-                "seq": next(self._numbers),
-                "at": event.at.isoformat(),
-                "breaker": event.breaker,
-                "old": event.old.value,
-                "new": event.new.value,
-                "cause": str(event.cause),
-            }
-        )
 
-    def _drain(self) -> Iterator[Told]:
-        while True:
-            try:
-                yield self._new.popleft()
-            except IndexError:
-                return
+class _Notes:
+    """The listener. It does not know the timeline, which therefore goes, and ends the listening, when nobody has it.
+
+    Transitions happen in whatever thread; their numbers are in the order in which they are told, and those that are
+    dropped because there are too many leave a gap.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._numbers = count(1)
+        self._new: deque[Told] = deque(maxlen=MOST_TRANSITIONS)
+
+    def __call__(self, event: StateChanged) -> None:
+        """Take a transition down."""
+        told: Told = {
+            "at": event.at.isoformat(),
+            "breaker": event.breaker,
+            "old": event.old.value,
+            "new": event.new.value,
+            "cause": str(event.cause),
+        }
+        with self._lock:
+            self._new.append({"seq": next(self._numbers), **told})
+
+    def take(self) -> list[Told]:
+        """Return the transitions since the last time, the oldest first."""
+        with self._lock:
+            taken = list(self._new)
+            self._new.clear()
+        return taken

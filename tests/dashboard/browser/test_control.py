@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.dashboard.browser.kit import TOKEN, Server, Watch, card_of, line_to, state_of, transitions
 
@@ -94,11 +94,68 @@ def test_only_what_ends_by_itself_asks_for_minutes(page: Page, action: str) -> N
     expect(dialog.get_by_label("For how many minutes")).to_be_hidden()
 
 
-def test_an_order_for_a_state_that_is_over_is_refused(server: Server, page: Page, watch: Watch) -> None:
+def test_an_order_is_about_the_state_that_is_shown_when_it_is_given(server: Server, page: Page) -> None:
+    dialog = open_control(page)
+    expect(dialog.locator(".state")).to_have_text("closed")
+    server.fail(NAME)
+    expect(dialog.locator(".state")).to_have_text("open")
+    dialog.get_by_label("Reason").fill("maintenance")
+    dialog.get_by_label("Your name").fill("Ada")
+    dialog.get_by_label("Control token").fill(TOKEN)
+    dialog.get_by_role("button", name="Apply").click()
+    expect(state_of(page, NAME)).to_have_text("forced open")
+
+
+def test_minutes_that_are_out_of_sight_do_not_stand_in_the_way(server: Server, page: Page) -> None:
+    apply(page, "Force open", minutes="1")
+    expect(state_of(page, NAME)).to_have_text("forced open")
+    dialog = open_control(page)
+    dialog.get_by_label("For how many minutes").fill("0")
+    dialog.get_by_role("radio", name="Reset").check()
+    dialog.get_by_label("Reason").fill("over")
+    dialog.get_by_role("button", name="Apply").click()
+    expect(state_of(page, NAME)).to_have_text("closed")
+    assert server.status_of(NAME)["last_transition_cause"] == "reset by hand: over (by Ada)"
+
+
+def test_what_was_chosen_for_one_breaker_is_not_chosen_for_the_next(server: Server, page: Page) -> None:
+    server.add("search")
+    dialog = open_control(page)
+    dialog.get_by_label("For how many minutes").fill("5")
+    dialog.get_by_role("radio", name="Disable").check()
+    dialog.get_by_label("Reason").fill("for payments")
+    dialog.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Control search").click()
+    other = page.get_by_role("dialog", name="search")
+    expect(other.get_by_role("radio", name="Force open")).to_be_checked()
+    expect(other.get_by_label("For how many minutes")).to_have_value("")
+    expect(other.get_by_label("Reason")).to_have_value("")
+
+
+def test_a_late_answer_leaves_the_dialog_of_another_breaker_alone(server: Server, page: Page) -> None:
+    held: list[Route] = []
+    page.route("**/control", lambda route: held.append(route))  # noqa: PLW0108 - Playwright wants a function
+    server.add("search")
+    dialog = apply(page, "Reset")
+    expect(dialog.get_by_role("button", name="Apply")).to_be_disabled()
+    dialog.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Control search").click()
+    other = page.get_by_role("dialog", name="search")
+    other.get_by_label("Reason").fill("for search")
+    held[0].continue_()
+    expect(page.locator("#announcer")).to_have_text(f"{NAME}: done")
+    expect(other.get_by_label("Reason")).to_have_value("for search")
+    expect(other.get_by_role("alert")).to_have_text("")
+
+
+def test_an_order_for_a_state_that_is_over_is_refused(
+    server: Server, open_page: Callable[..., Page], watch: Watch
+) -> None:
     watch.expect("status of 409")
+    server.set_up(NAME, control_token=TOKEN, interval_seconds=60)  # the page is not told in time
+    page = open_page(server.origin)
     dialog = open_control(page)
     server.fail(NAME)
-    expect(transitions(page)).to_have_count(1)
     dialog.get_by_label("Reason").fill("maintenance")
     dialog.get_by_label("Your name").fill("Ada")
     dialog.get_by_label("Control token").fill(TOKEN)

@@ -12,6 +12,8 @@ export class Control {
   #store;
   #announce;
   #name = "";
+  /** How often the dialog has been opened. */
+  #opened = 0;
   /** @type {number | undefined} */
   #generation;
 
@@ -35,16 +37,38 @@ export class Control {
     const breaker = this.#store.breakers.get(name);
     if (!breaker) return;
     this.#name = name;
-    this.#generation = breaker.entry.generation;
+    this.#opened += 1;
+    for (const field of ["action", "minutes", "reason"]) this.#restore(field);
     setText(find(".name", this.#dialog), name);
-    showState(find(".state", this.#dialog), breaker.entry.state);
     setText(find(".error", this.#dialog), "");
+    this.show();
     this.#showExpiry();
     this.#dialog.showModal();
   }
 
+  /** Shows the state as it is now: an order is about what is seen when it is given. */
+  show() {
+    const breaker = this.#store.breakers.get(this.#name);
+    if (!breaker) return;
+    this.#generation = breaker.entry.generation;
+    showState(find(".state", this.#dialog), breaker.entry.state);
+  }
+
+  /**
+   * What was chosen for one breaker is not meant for the next one.
+   * @param {string} field
+   */
+  #restore(field) {
+    for (const input of /** @type {NodeListOf<HTMLInputElement>} */ (this.#form.querySelectorAll(`[name=${field}]`))) {
+      input.checked = input.defaultChecked;
+      if (input.type !== "radio") input.value = "";
+    }
+  }
+
   #showExpiry() {
-    find(".expiry", this.#form).hidden = new FormData(this.#form).get("action") !== "force_open";
+    const isHidden = new FormData(this.#form).get("action") !== "force_open";
+    find(".expiry", this.#form).hidden = isHidden;
+    find(".expiry input", this.#form).disabled = isHidden;
   }
 
   async #apply() {
@@ -58,11 +82,16 @@ export class Control {
       for_seconds: minutes ? SECONDS_PER_MINUTE * Number(minutes) : null,
       generation: this.#generation,
     };
+    const opened = this.#opened;
+    const submit = find("[type=submit]", this.#form);
+    submit.disabled = true;
     const problem = await send(order, String(given.get("token")));
+    submit.disabled = false;
+    const isOpen = opened === this.#opened && this.#dialog.open;
+    if (!problem || !isOpen) this.#announce(`${order.breaker}: ${problem || "done"}`);
+    if (!isOpen) return; // it may be about another breaker by now
     setText(find(".error", this.#dialog), problem);
-    if (problem) return;
-    this.#announce(`${this.#name}: done`);
-    this.#dialog.close();
+    if (!problem) this.#dialog.close();
   }
 }
 

@@ -76,6 +76,7 @@ export class List {
     const names = new Set(places.map((place) => this.#breakers[place].name));
     for (const [name, card] of this.#cards) {
       if (names.has(name)) continue;
+      if (card.element.contains(document.activeElement)) find("#breakers").focus({ preventScroll: true });
       card.recolour();
       card.element.remove();
       this.#cards.delete(name);

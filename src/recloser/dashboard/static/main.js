@@ -9,9 +9,10 @@ import { Store } from "./store.js";
 import { Timeline } from "./timeline.js";
 import { View } from "./view.js";
 import { word } from "./states.js";
-import { plural, timeOfDay } from "./words.js";
+import { number, plural, timeOfDay } from "./words.js";
 
 const TICK_MS = 250;
+const MOST_PROBES = 3;
 
 const store = new Store();
 const announce = (/** @type {string} */ text) => setText(find("#announcer"), text);
@@ -25,17 +26,20 @@ const view = new View(() => show());
 function show() {
   list.show(view.choose(store));
   details.show();
+  control.show();
   timeline.show(store, showDetails);
   showServer();
 }
 
 function showServer() {
   const dropped = find("#dropped");
-  dropped.hidden = store.dropped === 0;
-  setText(dropped, `${plural(store.dropped, "update")} missed`);
+  const missed = [[store.dropped, "update"], [store.untold, "transition"]].filter(([count]) => count);
+  dropped.hidden = missed.length === 0;
+  setText(dropped, `${missed.map(([count, one]) => plural(Number(count), String(one))).join(" and ")} missed`);
   const fleet = find("#fleet");
   fleet.hidden = store.fleet === null;
   if (store.fleet) setText(fleet, told(store.fleet));
+  fleet.title = fleet.textContent ?? "";
   const open = [...store.breakers.values()].filter(({ entry }) => entry.state !== "closed").length;
   document.title = open ? `(${open}) Circuit breakers` : "Circuit breakers";
 }
@@ -46,9 +50,9 @@ function showServer() {
  */
 function told(fleet) {
   const parts = [fleet.connected === false ? `fleet out of reach: ${fleet.problem ?? "each process decides alone"}` : "fleet in reach"];
-  if (fleet.degraded?.length) parts.push(`${plural(fleet.degraded.length, "worker")} on their own: ${fleet.degraded.join(", ")}`);
   const probes = Object.entries(fleet.probes ?? {}).map(([name, worker]) => `${worker} tries ${name}`);
-  return [...parts, ...probes].join("; ");
+  const more = probes.length - MOST_PROBES;
+  return [...parts, ...probes.slice(0, MOST_PROBES), ...(more > 0 ? [`${number(more)} more trial calls`] : [])].join("; ");
 }
 
 find(".skip").addEventListener("click", (event) => {

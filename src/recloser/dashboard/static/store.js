@@ -34,6 +34,10 @@ export class Store {
   fleet = null;
   /** How many updates this page has missed. */
   dropped = 0;
+  /** How many transitions were too many at once to be told. */
+  untold = 0;
+  /** @type {number | null} The number of the latest transition that is known. */
+  #lastSeq = null;
   /** Whether anything has been told. */
   isKnown = false;
   clock = new ServerClock();
@@ -43,10 +47,14 @@ export class Store {
    * @param {Record<string, any>} data
    */
   replace(data) {
-    if (data.dashboard.run !== this.about.run) this.dropped = 0;
+    if (data.dashboard.run !== this.about.run) {
+      this.dropped = this.untold = 0;
+      this.#lastSeq = null;
+    }
     this.about = data.dashboard;
     this.clock = new ServerClock();
     this.breakers.clear();
+    this.#countUntold(data.transitions);
     this.transitions = data.transitions.slice(-MOST_TRANSITIONS);
     this.isKnown = true;
     const at = this.#hear(data);
@@ -62,6 +70,7 @@ export class Store {
     const at = this.#hear(data);
     for (const name of data.removed) this.breakers.delete(name);
     for (const [name, entry] of Object.entries(data.changed)) this.#merge(name, entry, at);
+    this.#countUntold(data.transitions);
     this.transitions = this.transitions.concat(data.transitions).slice(-MOST_TRANSITIONS);
     return data.transitions;
   }
@@ -101,6 +110,7 @@ export class Store {
    */
   #merge(name, changed, at) {
     const old = this.breakers.get(name);
+    if (!old && !("state" in changed)) return; // its removal is on the way
     const breaker = old ?? { name, entry: {}, since: at, probeAt: null, history: this.#newHistory(at), readAt: at };
     const entry = { ...breaker.entry, ...changed };
     if (old) breaker.history.add(at, Math.min(this.#readingSpan(), at - old.readAt) || 1, growth(old.entry, entry));
@@ -108,6 +118,16 @@ export class Store {
     if ("retry_after" in changed) breaker.probeAt = changed.retry_after === null ? null : at + 1000 * changed.retry_after;
     breaker.entry = entry;
     this.breakers.set(name, breaker);
+  }
+
+  /**
+   * Counts the transitions whose numbers are left out; what was before the page was opened is not missed.
+   * @param {Transition[]} transitions
+   */
+  #countUntold(transitions) {
+    const last = this.#lastSeq;
+    this.#lastSeq = transitions.at(-1)?.seq ?? last ?? 0;
+    if (last !== null) this.untold += Math.max(0, this.#lastSeq - last - transitions.filter(({ seq }) => seq > last).length);
   }
 
   /**

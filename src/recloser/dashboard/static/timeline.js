@@ -51,8 +51,15 @@ export class Timeline {
       this.#newest = transition.seq;
       this.#list.prepend(item(transition, showDetails));
     }
-    while (this.#list.children.length > MOST_SHOWN) this.#list.lastElementChild?.remove();
+    while (this.#list.children.length > MOST_SHOWN) this.#takeAwayLast();
     find("#timeline .empty").hidden = transitions.length > 0;
     setText(find("#timeline .count"), transitions.length ? plural(transitions.length, "transition") : "");
+  }
+
+  /** What has the focus passes it on to what it stands in. */
+  #takeAwayLast() {
+    const last = this.#list.lastElementChild;
+    if (last?.contains(document.activeElement)) find("#timeline .scroller").focus();
+    last?.remove();
   }
 }
