@@ -1,0 +1,53 @@
+"""What the page makes of messages that are rare: its own store, told by hand."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.dashboard.browser.kit import Server
+
+_TOLD = """
+async (messages) => {
+  const { Store } = await import("/breakers/static/store.js");
+  const store = new Store();
+  const timestamp = new Date().toISOString();
+  const said = { timestamp, fleet: null, dropped: 0, transitions: [], removed: [], changed: {} };
+  const dashboard = { version: 1, control: false, interval_seconds: 1, run: "a" };
+  const transition = (seq) => ({ seq, at: timestamp, breaker: "x", old: "closed", new: "open", cause: "failures" });
+  for (const { run, seqs = [], changed = {} } of messages) {
+    const transitions = seqs.map(transition);
+    if (run) store.replace({ ...said, transitions, dashboard: { ...dashboard, run }, breakers: {} });
+    else store.update({ ...said, transitions, changed });
+  }
+  return [store.untold, [...store.breakers.keys()]];
+}
+"""
+
+
+@pytest.fixture
+def page(server: Server, open_page: Callable[..., Page]) -> Page:
+    server.set_up("payments")
+    return open_page(server.origin)
+
+
+@pytest.mark.parametrize(
+    ("messages", "untold"),
+    [
+        ([{"run": "a", "seqs": [7, 8]}, {"seqs": [9, 10]}], 0),
+        ([{"run": "a", "seqs": [7, 8]}, {"seqs": [12, 13]}, {"seqs": [15]}], 4),
+        ([{"run": "a"}, {"seqs": [1]}], 0),
+        ([{"run": "a", "seqs": [7, 8]}, {"run": "a", "seqs": [7, 8, 9]}], 0),
+        ([{"run": "a", "seqs": [7, 8]}, {"run": "a", "seqs": [11, 12]}], 2),
+        ([{"run": "a", "seqs": [7, 8]}, {"seqs": [12]}, {"run": "b", "seqs": [3]}, {"seqs": [4]}], 0),
+    ],
+)
+def test_transitions_that_were_too_many_at_once_are_counted(
+    page: Page, messages: list[dict[str, object]], untold: int
+) -> None:
+    assert page.evaluate(_TOLD, messages)[0] == untold
+
+
+def test_a_change_of_a_breaker_that_was_never_told_of_is_passed_over(page: Page) -> None:
+    changed = {"gone": {"success_total": 1}, "new": {"state": "closed", "time_in_state_seconds": 0, "retry_after": 0}}
+    assert page.evaluate(_TOLD, [{"run": "a"}, {"changed": changed}])[1] == ["new"]
