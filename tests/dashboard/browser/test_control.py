@@ -132,10 +132,13 @@ def test_what_was_chosen_for_one_breaker_is_not_chosen_for_the_next(server: Serv
     expect(other.get_by_label("Reason")).to_have_value("")
 
 
-def test_a_late_answer_leaves_the_dialog_of_another_breaker_alone(server: Server, page: Page) -> None:
+def test_a_late_answer_leaves_the_dialog_of_another_breaker_alone(
+    server: Server, open_page: Callable[..., Page]
+) -> None:
+    server.set_up(NAME, "search", control_token=TOKEN, interval_seconds=60)  # no transition is read out meanwhile
+    page = open_page(server.origin)
     held: list[Route] = []
     page.route("**/control", lambda route: held.append(route))  # noqa: PLW0108 - Playwright wants a function
-    server.add("search")
     dialog = apply(page, "Reset")
     expect(dialog.get_by_role("button", name="Apply")).to_be_disabled()
     dialog.get_by_role("button", name="Cancel").click()

@@ -12,6 +12,7 @@ from tests.fleet.server import RedisServer
 
 pytestmark = pytest.mark.anyio
 WORKERS = 3
+PATIENCE_SECONDS = 10.0
 
 
 def url(proxy: Proxy) -> str:
@@ -26,7 +27,9 @@ async def test_a_slow_way_is_still_a_way(redis_server: RedisServer, latency_seco
         async with crew_of(WORKERS, url(proxy)) as crew:
             await crew.until_called()
             await check_as_before(crew)
-            assert all(report["connected"] for report in await crew.reports())
+            with anyio.fail_after(PATIENCE_SECONDS):  # a busy machine may hold up a reply for too long now and then
+                while not all(report["connected"] for report in await crew.reports()):  # noqa: ASYNC110 - nobody tells
+                    await anyio.sleep(0.05)
 
 
 async def test_a_way_slower_than_the_time_limit_is_none(redis_server: RedisServer, admin: object) -> None:
