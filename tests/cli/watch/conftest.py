@@ -4,6 +4,7 @@ from random import Random
 
 import pytest
 
+from recloser.testing import ManualClock
 from recloser.testing._loop import ScheduleLoop
 
 
@@ -15,3 +16,8 @@ def _virtual_loop() -> ScheduleLoop:
 def anyio_backend() -> tuple[str, dict[str, object]]:
     """Time jumps to the next timer as soon as every task waits."""
     return "asyncio", {"loop_factory": _virtual_loop}
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()

@@ -6,24 +6,12 @@ from recloser.cli.watch.board import Board
 from recloser.cli.watch.breaker import Rates, urgency
 from recloser.cli.watch.errors import ForeignError
 from recloser.cli.watch.messages import Fleet
+from recloser.testing import ManualClock
 from tests.cli.watch.messages import NOON, OPEN_SENTENCE, at, entry, snapshot, transition, update
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def board(clock: Clock) -> Board:
+def board(clock: ManualClock) -> Board:
     return Board(clock)
 
 
@@ -57,24 +45,26 @@ def test_what_has_changed_is_merged_into_what_is_known(board: Board) -> None:
 
 
 def test_the_servers_time_goes_on_by_the_own_clock_and_is_corrected_by_messages_that_were_less_late(
-    board: Board, clock: Clock
+    board: Board, clock: ManualClock
 ) -> None:
     board.replace(snapshot({}, seconds=0))
-    clock.now += 5
+    clock.advance(5)
     assert board.now == NOON + 5
     board.update(update({}, seconds=7))
     assert board.now == NOON + 7
-    clock.now += 1
+    clock.advance(1)
     board.update(update({}, seconds=5))  # three seconds late
     assert board.now == NOON + 8
 
 
 @pytest.mark.parametrize("step", [-3_600.0, 3_600.0])
-def test_when_the_servers_clock_is_set_what_is_known_goes_on_as_it_was(board: Board, clock: Clock, step: float) -> None:
+def test_when_the_servers_clock_is_set_what_is_known_goes_on_as_it_was(
+    board: Board, clock: ManualClock, step: float
+) -> None:
     board.replace(snapshot({"a": entry("open"), "b": entry("forced_open", retry_after=None)}))
-    clock.now += 3
+    clock.advance(3)
     board.update(update({"a": {"failure_total": 6}}, seconds=3))
-    clock.now += 1
+    clock.advance(1)
     board.update(update({"b": {"rejected_total": 1}}, seconds=4 + step))
     a = board.breakers["a"]
     assert board.now == NOON + 4 + step
@@ -83,34 +73,36 @@ def test_when_the_servers_clock_is_set_what_is_known_goes_on_as_it_was(board: Bo
     assert board.rates(a) == Rates(1.5, 1.5, 0.0)
 
 
-def test_rates_are_what_totals_grew_by(board: Board, clock: Clock) -> None:
+def test_rates_are_what_totals_grew_by(board: Board, clock: ManualClock) -> None:
     board.replace(snapshot({"a": entry(success_total=100)}))
     assert board.rates(board.breakers["a"]) is None
     for second in range(1, 31):
-        clock.now += 1
+        clock.advance(1)
         changed = {"success_total": 100 + 4 * second, "failure_total": 2 * second, "rejected_total": second}
         board.update(update({"a": changed}, seconds=second))
     assert board.rates(board.breakers["a"]) == Rates(6.0, 2.0, 1.0)
     assert len(board.breakers["a"].growth) == 10
-    clock.now += 5
+    clock.advance(5)
     assert board.rates(board.breakers["a"]) == Rates(3.0, 1.0, 0.5)
-    clock.now += 5
+    clock.advance(5)
     assert board.rates(board.breakers["a"]) == Rates(0.0, 0.0, 0.0)
 
 
-def test_a_total_that_went_back_counts_from_zero(board: Board, clock: Clock) -> None:
+def test_a_total_that_went_back_counts_from_zero(board: Board, clock: ManualClock) -> None:
     board.replace(snapshot({"a": entry(failure_total=100)}))
-    clock.now += 2
+    clock.advance(2)
     board.update(update({"a": {"failure_total": 8}}, seconds=2))
     assert board.rates(board.breakers["a"]) == Rates(4.0, 4.0, 0.0)
 
 
-def test_rates_of_thousands_are_taken_over_the_time_in_which_all_are_read_twice(board: Board, clock: Clock) -> None:
+def test_rates_of_thousands_are_taken_over_the_time_in_which_all_are_read_twice(
+    board: Board, clock: ManualClock
+) -> None:
     board.replace(snapshot({f"b{number}": entry() for number in range(10_000)}))
-    clock.now += 20
+    clock.advance(20)
     board.update(update({"b1": {"success_total": 40}}, seconds=20))
     assert board.rates(board.breakers["b1"]) == Rates(2.0, 0.0, 0.0)
-    clock.now += 15
+    clock.advance(15)
     assert board.rates(board.breakers["b1"]) == Rates(2.0, 0.0, 0.0)
 
 
@@ -140,10 +132,10 @@ def test_why_is_said_without_the_name_and_the_state(board: Board) -> None:
     assert board.breakers["short"].why == "All is well"
 
 
-def test_the_most_urgent_come_first_unless_one_asks_otherwise(board: Board, clock: Clock) -> None:
+def test_the_most_urgent_come_first_unless_one_asks_otherwise(board: Board, clock: ManualClock) -> None:
     states = {"e": "closed", "d": "half_open", "c": "unheard_of", "b": "open", "a": "forced_open", "f": "disabled"}
     board.replace(snapshot({name: entry(state) for name, state in states.items()}))
-    clock.now += 2
+    clock.advance(2)
     board.update(update({"e": {"failure_total": 2}, "c": {"failure_total": 4}}, seconds=2))
     assert [breaker.name for breaker in board.ordered()] == ["b", "a", "d", "f", "e", "c"]
     assert [breaker.name for breaker in board.ordered(sort="name")] == ["a", "b", "c", "d", "e", "f"]
@@ -151,9 +143,9 @@ def test_the_most_urgent_come_first_unless_one_asks_otherwise(board: Board, cloc
     assert urgency("unheard_of") > urgency("closed")
 
 
-def test_breakers_whose_rates_are_not_known_come_last(board: Board, clock: Clock) -> None:
+def test_breakers_whose_rates_are_not_known_come_last(board: Board, clock: ManualClock) -> None:
     board.replace(snapshot({"old": entry()}))
-    clock.now += 2
+    clock.advance(2)
     board.update(update({"a new one": entry()}, seconds=2))
     assert [breaker.name for breaker in board.ordered(sort="rejections")] == ["old", "a new one"]
 
@@ -198,9 +190,11 @@ def test_what_is_no_state_of_breakers_is_refused_and_changes_nothing(board: Boar
 
 
 @pytest.mark.parametrize("about", [{"breakers_per_update": 1e-320}, {"interval_seconds": -5}, {"quiet_seconds": 0}])
-def test_figures_that_are_out_of_all_ranges_do_no_harm(board: Board, clock: Clock, about: dict[str, float]) -> None:
+def test_figures_that_are_out_of_all_ranges_do_no_harm(
+    board: Board, clock: ManualClock, about: dict[str, float]
+) -> None:
     board.replace(snapshot({"a": entry()}, dashboard={"version": 1, **about}))
-    clock.now += 20
+    clock.advance(20)
     assert board.rates(board.breakers["a"]) == Rates(0.0, 0.0, 0.0)
     assert board.about.quiet_seconds >= 1
 

@@ -8,26 +8,14 @@ from rich.text import Text
 from recloser.cli.watch.board import Board
 from recloser.cli.watch.screen import Screen, frame
 from recloser.cli.watch.sentences import time_of_day
+from recloser.testing import ManualClock
 from tests.cli.watch.messages import NOON, entry, snapshot, transition, update
 
 WHY = "Circuit breaker 'payments' is open for 2.0 s: 5 consecutive failures; last error OSError: no route."
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def board(clock: Clock) -> Board:
+def board(clock: ManualClock) -> Board:
     return Board(clock)
 
 
@@ -38,9 +26,9 @@ def lines_of(board: Board, width: int = 100, height: int = 24) -> list[str]:
     return [line.rstrip() for line in output.getvalue().splitlines()]
 
 
-def test_a_breaker_that_is_not_closed_says_since_when_what_comes_next_and_why(board: Board, clock: Clock) -> None:
+def test_a_breaker_that_is_not_closed_says_since_when_what_comes_next_and_why(board: Board, clock: ManualClock) -> None:
     board.replace(snapshot({"payments": entry("open", explanation=WHY), "search": entry(shadow=True)}))
-    clock.now += 3.5
+    clock.advance(3.5)
     assert lines_of(board) == [
         "head",
         "1 open  1 closed",
@@ -66,10 +54,10 @@ def test_what_comes_next_is_said_in_every_state(board: Board, state: str, retry_
     assert lines_of(board)[4] == f"  for 2 s, {said}: No reason."
 
 
-def test_rates_are_shown_once_they_are_known(board: Board, clock: Clock) -> None:
+def test_rates_are_shown_once_they_are_known(board: Board, clock: ManualClock) -> None:
     board.replace(snapshot({"x": entry()}))
     assert lines_of(board)[3].split() == ["closed", "x", "-", "-", "-"]
-    clock.now += 2
+    clock.advance(2)
     board.update(update({"x": {"success_total": 5, "failure_total": 1, "rejected_total": 3_000}}, seconds=2))
     assert lines_of(board)[3].split() == ["closed", "x", "3", "0.5", "1.5k"]
 
