@@ -1,10 +1,9 @@
 """The `recloser` command: `main` runs it, and says which extra to install when one is missing."""
 
+from recloser.cli.endings import INTERRUPTED
 from recloser.cli.extras import MissingExtraError, extra
 
 __all__ = ["main"]
-
-_INTERRUPTED = 130
 
 
 def main() -> None:
@@ -19,5 +18,5 @@ def main() -> None:
     except MissingExtraError as missing:
         raise SystemExit(f"recloser: {missing}") from None
     except KeyboardInterrupt:
-        raise SystemExit(_INTERRUPTED) from None
+        raise SystemExit(INTERRUPTED) from None
     app(prog_name="recloser")

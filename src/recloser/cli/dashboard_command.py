@@ -1,14 +1,11 @@
 """`recloser dashboard` on the command line: its options, and what they mean."""
 
-import sys
-
 import click
 
-from recloser.cli.extras import MissingExtraError, extra
+from recloser.cli.conclusion import concluded
+from recloser.cli.extras import extra
 
 __all__ = ["dashboard"]
-
-_INTERRUPTED = 130
 
 
 @click.command(short_help="Look at a live dashboard in the browser.")
@@ -22,14 +19,7 @@ def dashboard(*, port: int, fast: bool, control: bool, seed: int) -> None:
     The service and the HTTP servers that it calls run on loopback in this process. In your own application it is
     `recloser.dashboard.app(registry)` that you mount.
     """
-    try:
+    with concluded():
         with extra("demo-dashboard"):
             from recloser.cli.dashboard_demo.perform import perform  # noqa: PLC0415 - what it needs may be missing
         perform(port=port, fast=fast, control=control, seed=seed)
-    except KeyboardInterrupt:
-        click.echo("Interrupted.", err=True)
-        sys.exit(_INTERRUPTED)
-    except BrokenPipeError:
-        raise  # click ends quietly, as a command does when the next one in the pipe has had enough
-    except (MissingExtraError, OSError) as error:
-        raise click.ClickException(str(error)) from None

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import click
 
+from recloser.cli.conclusion import concluded
 from recloser.cli.demo.plan import DEFAULT, FAST, Plan
 from recloser.cli.extras import MissingExtraError, extra
 
 __all__ = ["demo"]
 
 _CALLS_PER_SECOND = 150
-_INTERRUPTED = 130
 _FOR_MCP = {"mcp", "plain"}
 _FOR_FLEETS = {"fleet", "fast"}
 _FORMATS = (".svg", ".png")
@@ -101,7 +101,7 @@ def demo(
     """
     plan = _scaled(FAST if fast else DEFAULT, callers)
     picture = None if no_timeline else timeline
-    try:
+    with concluded():
         if mcp:
             _refuse_other_options(context, "--mcp", _FOR_MCP)
             sys.exit(_perform_mcp(plain=plain))
@@ -112,13 +112,6 @@ def demo(
             importlib.import_module("cachetools")  # the memory would miss it only when it is made
             from recloser.cli.demo.perform import perform  # noqa: PLC0415 - what it needs may be missing
         sys.exit(perform(plan, seed=seed, port=port, backend=backend, plain=plain, picture=picture))
-    except KeyboardInterrupt:
-        click.echo("Interrupted.", err=True)
-        sys.exit(_INTERRUPTED)
-    except BrokenPipeError:
-        raise  # click ends quietly, as a command does when the next one in the pipe has had enough
-    except (MissingExtraError, OSError) as error:
-        raise click.ClickException(str(error)) from None
 
 
 def _scaled(plan: Plan, callers: int) -> Plan:

@@ -5,7 +5,10 @@ import os
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
-__all__ = ["leaves", "unwrapped"]
+__all__ = ["INTERRUPTED", "leaves", "unwrapped"]
+
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as shells have it: 128 and the number of the signal."""
 
 
 @contextmanager

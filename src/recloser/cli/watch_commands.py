@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from recloser.cli.endings import leaves
+from recloser.cli.endings import INTERRUPTED, leaves
 from recloser.cli.extras import MissingExtraError, extra
 from recloser.cli.watch.errors import AddressError, EndedError, UnreachableError
 from recloser.cli.watch.words import printable
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["status", "top"]
 
-_INTERRUPTED = 130
 _BY_SIGNAL = 128
 _TROUBLE = 2
 _LONGEST_SECONDS = 3600
@@ -146,7 +145,7 @@ def _reading() -> Generator[None]:
             yield
     except KeyboardInterrupt:
         click.echo(err=True)
-        sys.exit(_INTERRUPTED)
+        sys.exit(INTERRUPTED)
     except (click.ClickException, BrokenPipeError):
         raise
     except UnreachableError as error:
