@@ -1,6 +1,6 @@
 """The ten rules of the state machine that others get wrong, on asyncio and on trio.
 
-Each test names its rule by number; the details are beside the parts that they belong to, in `tests/shell`.
+Each test names its rule by number; the details are beside the parts that they belong to, in `tests/breaker`.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ from recloser import (
     TimeWindow,
 )
 from recloser.testing import ManualClock
-from tests.shell.kit import (
+from tests.breaker.kit import (
     BACKENDS,
     RESET_SECONDS,
     Dependency,

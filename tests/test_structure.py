@@ -87,7 +87,7 @@ def test_the_core_was_found() -> None:
         "from recloser.errors import RejectedError",
         "from .. import errors",
         "from ..errors import RejectedError",
-        "import recloser._breaker",
+        "import recloser._breaker.breaker",
         "datetime.now(UTC)",
         "print(state)",
     ],

@@ -1,6 +1,8 @@
 """Resilience for asyncio: a circuit breaker that lets exactly one trial call through."""
 
-from recloser._breaker import CircuitBreaker
+from recloser._breaker.breaker import CircuitBreaker
+from recloser._breaker.dispatch import EventStream
+from recloser._breaker.permits import Permit
 from recloser._core.backoff import ConstantBackoff, ExponentialBackoff
 from recloser._core.events import (
     CallFailed,
@@ -19,9 +21,7 @@ from recloser._core.outcomes import Outcome
 from recloser._core.states import CircuitState, Trigger
 from recloser._core.trip import ConsecutiveFailures, FailureCount, FailureRate, SlowCallRate
 from recloser._core.windows import CountWindow, TimeWindow
-from recloser._delivery import EventStream
 from recloser._fallback import Answer, Constant, Fallback, LastKnownGood, fallback
-from recloser._permit import Permit
 from recloser._registry import BreakerRegistry
 from recloser.errors import (
     BulkheadFullError,

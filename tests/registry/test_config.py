@@ -37,7 +37,7 @@ ignored_exception = ["KeyError", "json.JSONDecodeError"]
 [breakers.payments]
 trip_when = { failure_rate = 0.5, window = { count = 50 }, minimum_calls = 10 }
 reset_timeout_seconds = { initial_seconds = 2, multiplier = 3, maximum_seconds = 120, jitter = 0.2 }
-expected_exception = ["OSError", "tests.shell.kit.DependencyError"]
+expected_exception = ["OSError", "tests.breaker.kit.DependencyError"]
 
 [breakers."api.example.com"]
 trip_when = [

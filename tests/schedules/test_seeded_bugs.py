@@ -7,12 +7,12 @@ import anyio.lowlevel
 import pytest
 
 from recloser import CircuitBreaker, Permit
+from recloser._breaker.dispatch import Dispatcher
+from recloser._breaker.engine import Gatekeeper
+from recloser._breaker.loop_bound import SemaphoreGate
+from recloser._breaker.permits import Guard
 from recloser._core.machine import BreakerMachine, Probe
 from recloser._core.outcomes import Outcome
-from recloser._delivery import Dispatcher
-from recloser._gate import SemaphoreGate
-from recloser._gatekeeper import Gatekeeper
-from recloser._permit import Guard
 from recloser.testing import Schedule, ScheduleError, explore
 from tests.schedules.scenarios import calls, control_by_hand, streams
 

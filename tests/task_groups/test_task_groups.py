@@ -5,7 +5,7 @@ import pytest
 
 from recloser import CircuitBreaker, CircuitBreakerOpenError, CircuitState
 from recloser.testing import ManualClock
-from tests.shell.kit import Dependency, DependencyError, answer, fail, make, make_open, totals
+from tests.breaker.kit import Dependency, DependencyError, answer, fail, make, make_open, totals
 
 pytestmark = pytest.mark.anyio
 

@@ -18,9 +18,9 @@ from typing import (
     overload,
 )
 
+from recloser._breaker.decorate import is_kind, name_after
 from recloser._fallback.chain import Chain
 from recloser._fallback.links import Constant, ConstantLink, FunctionLink, Link, link_at
-from recloser._protect import is_kind, name_after
 from recloser.errors import MisuseError, RejectedError
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from types import AsyncGeneratorType, CoroutineType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, Protocol, TypeVar
 
-from recloser._breaker import CircuitBreaker
+from recloser._breaker.breaker import CircuitBreaker
+from recloser._breaker.decorate import is_kind
 from recloser._fallback.memory import LastKnownGood
-from recloser._protect import is_kind
 from recloser.errors import MisuseError
 
 if TYPE_CHECKING:

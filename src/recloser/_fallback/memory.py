@@ -18,9 +18,9 @@ import math
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from recloser._breaker.decorate import is_kind
+from recloser._breaker.dispatch import log
 from recloser._core import checks
-from recloser._delivery import log
-from recloser._protect import is_kind
 from recloser.errors import MisuseError, NoAnswer
 
 if TYPE_CHECKING:

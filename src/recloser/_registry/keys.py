@@ -6,13 +6,13 @@ import inspect
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from recloser._protect import is_kind, misfit, name_after, protect_generator
+from recloser._breaker.decorate import is_kind, misfit, name_after, protect_generator
 from recloser.errors import MisuseError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from recloser._breaker import CircuitBreaker
+    from recloser._breaker.breaker import CircuitBreaker
 
 LONGEST_KEY = 100
 EXCERPT = 60

@@ -24,7 +24,7 @@ from weakref import ref
 from recloser._core import checks
 
 if TYPE_CHECKING:
-    from recloser._breaker import CircuitBreaker
+    from recloser._breaker.breaker import CircuitBreaker
     from recloser._core.events import Snapshot
     from recloser._registry.registry import BreakerRegistry
 

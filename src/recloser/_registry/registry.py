@@ -13,10 +13,10 @@ from weakref import WeakSet
 
 import anyio.lowlevel
 
-from recloser._breaker import CircuitBreaker, listen
+from recloser._breaker.breaker import CircuitBreaker, listen
+from recloser._breaker.dispatch import EventStream, kinds_of
 from recloser._core import checks
 from recloser._core.events import Event
-from recloser._delivery import EventStream, kinds_of
 from recloser._registry.config import read_configuration
 from recloser._registry.definitions import Definition, Definitions, conflict
 from recloser._registry.keys import ANY_KEY, Keyring, group_of
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
     from typing import Self, Unpack
 
+    from recloser._breaker.dispatch import Kinds
     from recloser._core.settings import Settings
-    from recloser._delivery import Kinds
     from recloser._registry.config import Configuration
     from recloser._registry.definitions import Options
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 from threading import RLock
 from typing import TYPE_CHECKING
 
-from recloser._delivery import NO_KINDS, Dispatcher, Subscription
+from recloser._breaker.dispatch import NO_KINDS, Dispatcher, Subscription
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from recloser._breaker import CircuitBreaker
+    from recloser._breaker.breaker import CircuitBreaker
     from recloser._core.events import Event
 
 

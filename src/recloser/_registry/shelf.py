@@ -36,15 +36,15 @@ from threading import RLock
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakValueDictionary
 
+from recloser._breaker.dispatch import log
 from recloser._core.machine import CLOSED, HALF_OPEN, OPEN
 from recloser._core.meters import AnyMeter
 from recloser._core.windows import ALWAYS
-from recloser._delivery import log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from recloser._breaker import CircuitBreaker
+    from recloser._breaker.breaker import CircuitBreaker
 
 PINNED_ASKED = 2
 STALE_TOLERATED = 16

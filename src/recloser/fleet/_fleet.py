@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from recloser._breaker import CircuitBreaker
+from recloser._breaker.breaker import CircuitBreaker
 from recloser._core import checks
 from recloser.errors import FleetError, FleetStoreError
 from recloser.fleet._membership import Membership, check_settings

@@ -23,10 +23,10 @@ from weakref import ref
 
 import anyio
 
+from recloser._breaker.dispatch import log
 from recloser._core.fleet import FleetState, Grant
 from recloser._core.machine import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, OPEN
 from recloser._core.states import Trigger
-from recloser._delivery import log
 from recloser.fleet._errand import Errand, nothing
 from recloser.fleet._operations import Acquire, Renew, Report, Result, Sync, Vote
 from recloser.fleet._policies import policy_of
@@ -35,9 +35,9 @@ from recloser.fleet._reporting import Reporting
 from recloser.fleet._values import MANUAL, Code, SharedState, TrialResult
 
 if TYPE_CHECKING:
+    from recloser._breaker.fleet_port import Member
     from recloser._core.events import Transition
     from recloser._core.settings import Settings
-    from recloser._member import Member
     from recloser.fleet._errand import Office
     from recloser.fleet._reporting import Pending
     from recloser.fleet._values import FleetPolicy, Reply

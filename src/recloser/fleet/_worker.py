@@ -25,9 +25,9 @@ from weakref import WeakValueDictionary
 import anyio
 from anyio import TASK_STATUS_IGNORED
 
+from recloser._breaker.dispatch import log
+from recloser._breaker.loop_bound import Bell, running_token
 from recloser._core.outcomes import leaves
-from recloser._delivery import log
-from recloser._gate import Bell, running_token
 from recloser.errors import FleetError, FleetStoreError
 from recloser.fleet._values import new_worker_id
 

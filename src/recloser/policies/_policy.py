@@ -15,8 +15,8 @@ from abc import ABC, abstractmethod
 from types import AsyncGeneratorType
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, TypeVar, overload
 
+from recloser._breaker.decorate import is_kind, name_after
 from recloser._core.outcomes import leaves
-from recloser._protect import is_kind, name_after
 from recloser.errors import MisuseError, RejectedError
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from recloser._cancellation import is_cancellation
+from recloser._breaker.cancellation import is_cancellation
 from recloser._core import checks
 from recloser._core.outcomes import leaves
 from recloser._core.wording import plural

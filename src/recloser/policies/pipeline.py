@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from recloser._breaker import CircuitBreaker
+from recloser._breaker.breaker import CircuitBreaker
 from recloser.errors import ConfigurationWarning
 from recloser.policies._order import TWICE, objections
 from recloser.policies._policy import StreamPolicy

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from recloser._cancellation import is_cancellation
+from recloser._breaker.cancellation import is_cancellation
+from recloser._breaker.dispatch import describe, log
 from recloser._core import checks
 from recloser._core.backoff import ConstantBackoff, ExponentialBackoff
 from recloser._core.outcomes import Classifier, Outcome
 from recloser._core.settings import check_exceptions
 from recloser._core.wording import plural
-from recloser._delivery import describe, log
 from recloser.errors import MisuseError, RejectedError
 from recloser.policies._budget import budget_of
 from recloser.policies._policy import Policy, is_awaitable, rejections

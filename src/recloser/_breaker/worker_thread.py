@@ -1,0 +1,87 @@
+"""Calls of blocking functions in worker threads: the thread's end settles the call, whatever became of its caller.
+
+A thread can't be cancelled. anyio shields the wait for it from cancel scopes, but asyncio's own `task.cancel()` goes
+through the shield. The caller is gone then, and the call goes on; so the thread itself posts the settlement to the
+event loop when it ends.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from recloser._breaker.loop_bound import poster
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from recloser._breaker.permits import Permit
+
+
+class Errand:
+    """One call in a worker thread, and who settles its permit: the caller, or the thread if the caller has left.
+
+    Args:
+        permit: Settled by how the function ends.
+        fn: The blocking function.
+    """
+
+    __slots__ = ("_ended", "_error", "_fn", "_left", "_lock", "_permit", "_post", "_result", "_started")
+
+    def __init__(self, permit: Permit, fn: Callable[[], Any]) -> None:
+        self._permit = permit
+        self._fn = fn
+        self._lock = threading.Lock()
+        self._started = self._ended = self._left = False
+        self._result: Any = None
+        self._error: BaseException | None = None
+        self._post = poster()
+
+    async def run(self) -> Any:  # noqa: ANN401 - what the function returns
+        """Run the function in a worker thread; return what it returns, raise what it raises."""
+        try:
+            result = await anyio.to_thread.run_sync(self._work)
+        except BaseException as exc:
+            self._leave(exc)
+            raise
+        self._settle()
+        return result
+
+    def _work(self) -> Any:  # noqa: ANN401 - what the function returns
+        with self._lock:
+            if self._left:
+                return None
+            self._started = True
+        try:
+            self._result = self._fn()
+        except BaseException as exc:
+            self._error = exc
+            raise
+        finally:
+            with self._lock:
+                self._ended = True
+            if self._left:
+                with suppress(RuntimeError):
+                    self._post(self._settle)
+        return self._result
+
+    def _leave(self, exc: BaseException) -> None:
+        """Settle the permit if the thread has ended or never began; else leave that to the thread."""
+        with self._lock:
+            self._left = not self._ended
+            if self._left and self._started:
+                return
+        if self._ended:
+            self._settle()
+        else:
+            self._permit.__exit__(type(exc), exc, None)
+
+    def _settle(self) -> None:
+        error, self._error = self._error, None
+        if error is None:
+            self._permit._returned(self._result)
+        else:
+            self._permit.__exit__(type(error), error, None)

@@ -1,0 +1,117 @@
+"""The anyio primitives behind a breaker, each bound to its event loop."""
+
+import asyncio
+
+import anyio
+import pytest
+
+from recloser._breaker.loop_bound import Bell, LoopLock, SemaphoreGate
+from tests.breaker.kit import BACKENDS
+
+
+@pytest.mark.anyio
+async def test_a_gate_lets_as_many_through_as_it_has_permits() -> None:
+    gate = SemaphoreGate(2)
+    assert [gate.take() for _ in range(3)] == [True, True, False]
+
+
+@pytest.mark.anyio
+async def test_a_permit_given_back_can_be_taken_again() -> None:
+    gate = SemaphoreGate(1)
+    assert gate.take()
+    gate.give()
+    assert [gate.take() for _ in range(2)] == [True, False]
+
+
+@pytest.mark.anyio
+async def test_a_gate_takes_no_more_back_than_it_has_given() -> None:
+    with pytest.raises(ValueError, match="released too many times"):
+        SemaphoreGate(1).give()
+
+
+def test_a_gate_needs_an_event_loop() -> None:
+    with pytest.raises(RuntimeError):
+        SemaphoreGate(1)
+
+
+@pytest.mark.anyio
+async def test_a_lock_is_taken_without_waiting_or_not_at_all() -> None:
+    lock = LoopLock()
+    taken = lock.take()
+    assert taken is lock.current()
+    assert lock.take() is None
+    taken.release()
+    again = lock.take()
+    assert again is not None
+    again.release()
+    assert lock.take() is again
+
+
+@pytest.mark.anyio
+async def test_a_lock_that_was_never_released_is_replaced_once_somebody_has_found_it_held() -> None:
+    lock = LoopLock()
+    lost = lock.take()
+    assert lock.take() is None
+    assert lock.take() is not lost
+    with lock.held():
+        assert lock.current().locked()
+    assert not lock.current().locked()
+
+
+@pytest.mark.anyio
+async def test_a_lock_that_another_task_holds_is_not_taken() -> None:
+    lock, seen = LoopLock(), []
+
+    async def other() -> None:
+        seen.append(lock.take())
+
+    async with lock.current(), anyio.create_task_group() as tasks:
+        tasks.start_soon(other)
+        await anyio.wait_all_tasks_blocked()
+        assert seen == [None]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_each_loop_has_a_lock_of_its_own(backend: str) -> None:
+    lock = LoopLock()
+
+    async def current() -> anyio.Lock:
+        assert lock.current() is lock.current()
+        return lock.current()
+
+    locks = [anyio.run(current, backend=which) for which in ("asyncio", backend, "asyncio")]
+    assert len({id(one) for one in locks}) == 3
+
+
+@pytest.mark.anyio
+async def test_a_bell_wakes_all_who_wait() -> None:
+    bell, woken = Bell(), []
+
+    async def wait(number: int) -> None:
+        await bell.event.wait()
+        woken.append(number)
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(3):
+            tasks.start_soon(wait, number)
+        await anyio.wait_all_tasks_blocked()
+        bell.ring()
+    assert sorted(woken) == [0, 1, 2]
+
+
+def test_a_bell_of_a_loop_that_was_closed_can_be_rung_in_vain() -> None:
+    left: list[object] = []
+
+    async def leave_a_waiter() -> None:
+        bell = Bell()
+        coroutine = bell.event.wait()
+        task = asyncio.ensure_future(coroutine)
+        task._log_destroy_pending = False
+        left.extend([bell, coroutine, task])
+        await anyio.wait_all_tasks_blocked()
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(leave_a_waiter())
+    loop.close()
+    left[0].ring()
+    left[1].close()

@@ -1,0 +1,249 @@
+"""`subscribe(listener, kinds=...)` and `events(kinds=...)`: a listener pays, and makes calls pay, for what it wants."""
+
+import dataclasses
+
+import pytest
+
+from recloser import (
+    CallFailed,
+    CallIgnored,
+    CallRejected,
+    CallSucceeded,
+    CircuitBreaker,
+    CircuitState,
+    Event,
+    EventsDropped,
+    LateOutcome,
+    ProbeAdmitted,
+    StateChanged,
+)
+from recloser.testing import ManualClock, RecordingListener
+from tests.breaker.kit import DependencyError, answer, fail, fail_once, make, make_open, make_probing, totals
+
+pytestmark = pytest.mark.anyio
+
+PER_CALL = (CallSucceeded, CallFailed, CallIgnored)
+OTHERS = (StateChanged, CallRejected, ProbeAdmitted, LateOutcome)
+
+
+def is_on_closed_path(breaker: CircuitBreaker) -> bool:
+    return breaker._live is breaker._machine.epoch
+
+
+async def live_through_everything(breaker: CircuitBreaker, clock: ManualClock) -> None:
+    """Makes at least one event of every kind."""
+    late = await breaker.acquire()
+    await breaker.call(answer)
+    (await breaker.acquire()).ignore()
+    await fail_once(breaker)
+    assert await breaker.try_acquire() is None
+    late.succeed()
+    clock.advance(60)
+    await fail_once(breaker)
+    clock.advance(60)
+    await breaker.call(answer)
+
+
+@pytest.mark.parametrize("kind", [*PER_CALL, *OTHERS], ids=lambda kind: kind.__name__)
+async def test_a_listener_of_one_kind_is_told_what_a_listener_of_all_is_told_of_it(kind: type[Event]) -> None:
+    everything, alone = RecordingListener(), RecordingListener()
+    clocks = [ManualClock(1_000.0), ManualClock(1_000.0)]
+    both, single = map(make, clocks)
+    both.subscribe(everything)
+    single.subscribe(alone, kinds=kind)
+    for breaker, clock in zip((both, single), clocks, strict=True):
+        await live_through_everything(breaker, clock)
+    assert [repr(event)[:20] for event in alone.events] == [repr(event)[:20] for event in everything.of(kind)] != []
+    assert [event.monotonic for event in alone.events] == [event.monotonic for event in everything.of(kind)]
+    assert totals(single) == totals(both)
+
+
+async def test_a_base_class_stands_for_all_that_is_derived_from_it(clock: ManualClock) -> None:
+    breaker, told = make(clock), RecordingListener()
+    breaker.subscribe(told, kinds=Event)
+    await live_through_everything(breaker, clock)
+    assert {type(event) for event in told.events} == {*PER_CALL, *OTHERS}
+
+
+async def test_two_listeners_are_each_told_their_own_kinds(clock: ManualClock) -> None:
+    breaker, changes, calls = make(clock), RecordingListener(), RecordingListener()
+    breaker.subscribe(changes, kinds=StateChanged)
+    breaker.subscribe(calls, kinds=(CallSucceeded, CallFailed))
+    await fail_once(breaker)
+    assert [type(event) for event in changes.events] == [StateChanged]
+    assert [type(event) for event in calls.events] == [CallFailed]
+
+
+@pytest.mark.parametrize("kind", OTHERS, ids=lambda kind: kind.__name__)
+async def test_who_wants_no_single_calls_leaves_the_closed_path_alone(clock: ManualClock, kind: type[Event]) -> None:
+    breaker = make(clock)
+    breaker.subscribe(print, kinds=kind)
+    assert is_on_closed_path(breaker)
+
+
+@pytest.mark.parametrize("kind", PER_CALL, ids=lambda kind: kind.__name__)
+async def test_the_closed_path_comes_back_when_the_last_has_gone_who_wants_single_calls(
+    clock: ManualClock, kind: type[Event]
+) -> None:
+    breaker = make(clock)
+    breaker.subscribe(print, kinds=StateChanged)
+    leave = [breaker.subscribe(print, kinds=kind) for _ in range(2)]
+    assert not is_on_closed_path(breaker)
+    leave[0]()
+    assert not is_on_closed_path(breaker)
+    leave[1]()
+    assert is_on_closed_path(breaker)
+
+
+async def test_the_closed_path_comes_back_after_recovery_under_a_listener_of_transitions(clock: ManualClock) -> None:
+    breaker = make(clock)
+    breaker.subscribe(print, kinds=StateChanged)
+    await fail_once(breaker)
+    clock.advance(60)
+    await breaker.call(answer)
+    assert is_on_closed_path(breaker)
+
+
+async def test_a_listener_of_transitions_has_no_clock_read_for_a_call(clock: ManualClock) -> None:
+    readings: list[None] = []
+    breaker = CircuitBreaker(clock=lambda: readings.append(None) or clock(), failure_threshold=3)
+    breaker.subscribe(lambda _: None, kinds=StateChanged)
+    readings.clear()
+    await breaker.call(answer)
+    await breaker(answer)()
+    async with breaker.guard():
+        pass
+    await fail_once(breaker)
+    assert readings == []
+
+
+async def test_rejections_are_cheap_unless_somebody_wants_them(clock: ManualClock) -> None:
+    breaker = await make_open(clock)
+    breaker.subscribe(print, kinds=StateChanged)
+    assert breaker._shut_until == breaker._machine.reopen_at
+    breaker.subscribe(print, kinds=CallRejected)
+    assert breaker._shut_until < 0
+
+
+@pytest.mark.parametrize("way", ["call", "guard", "decorator", "acquire"])
+@pytest.mark.parametrize("kinds", [StateChanged, PER_CALL], ids=["transitions", "calls"])
+@pytest.mark.parametrize("comes", [True, False], ids=["comes", "goes"])
+async def test_a_listener_that_comes_or_goes_during_a_call_changes_no_count(
+    clock: ManualClock, way: str, kinds: type[Event] | tuple[type[Event], ...], *, comes: bool
+) -> None:
+    breaker, told = make(clock), RecordingListener()
+    leave = None if comes else breaker.subscribe(told, kinds=kinds)
+
+    async def work() -> None:
+        clock.advance(1)
+        if leave is None:
+            breaker.subscribe(told, kinds=kinds)
+        else:
+            leave()
+
+    if way == "call":
+        await breaker.call(work)
+    elif way == "decorator":
+        await breaker(work)()
+    elif way == "guard":
+        async with breaker.guard():
+            await work()
+    else:
+        permit = await breaker.acquire()
+        await work()
+        permit.succeed()
+    assert totals(breaker) == {"success": 1}
+    is_told = comes and kinds is PER_CALL
+    assert [(type(event), event.duration_seconds) for event in told.events] == [(CallSucceeded, None)] * is_told
+
+
+async def test_a_failure_that_trips_during_a_subscription_to_transitions_is_told_and_counted_once(
+    clock: ManualClock,
+) -> None:
+    breaker, told = make(clock), RecordingListener()
+
+    async def subscribe_and_fail() -> None:
+        breaker.subscribe(told, kinds=StateChanged)
+        await fail()
+
+    with pytest.raises(DependencyError):
+        await breaker(subscribe_and_fail)()
+    assert (breaker.state, totals(breaker), told.transitions) == (
+        CircuitState.OPEN,
+        {"failure": 1},
+        [("closed", "open")],
+    )
+
+
+@pytest.mark.parametrize("kind", [CallFailed, StateChanged], ids=lambda kind: kind.__name__)
+async def test_a_trial_call_that_times_out_is_told_to_who_wants_its_failure_or_what_it_led_to_alone(
+    clock: ManualClock, kind: type[Event]
+) -> None:
+    breaker, permit = await make_probing(clock)
+    told = RecordingListener()
+    breaker.subscribe(told, kinds=kind)
+    clock.advance(60)
+    assert await breaker.try_acquire() is None
+    permit.ignore()
+    assert [type(event) for event in told.events] == [kind]
+
+
+async def test_a_state_change_tells_how_long_the_new_state_keeps_calls_out(clock: ManualClock) -> None:
+    breaker, told = make(clock), RecordingListener()
+    breaker.subscribe(told, kinds=StateChanged)
+    await live_through_everything(breaker, clock)
+    await breaker.force_open("maintenance")
+    assert [(event.new.value, event.retry_after) for event in told.of(StateChanged)] == [
+        ("open", 60.0),
+        ("half_open", None),
+        ("open", 60.0),
+        ("half_open", None),
+        ("closed", 0.0),
+        ("forced_open", None),
+    ]
+
+
+async def test_a_stream_of_some_kinds_yields_nothing_else(clock: ManualClock) -> None:
+    breaker = make(clock)
+    async with breaker.events(kinds=(StateChanged, CallRejected)) as stream:
+        assert is_on_closed_path(breaker)
+        await live_through_everything(breaker, clock)
+        kinds = [type(await anext(stream)).__name__ for _ in range(6)]
+    assert kinds == ["StateChanged", "CallRejected", *["StateChanged"] * 4]
+
+
+async def test_a_stream_of_one_kind_still_tells_of_its_losses(clock: ManualClock) -> None:
+    breaker = make(clock)
+    async with breaker.events(max_buffer=1, kinds=StateChanged) as stream:
+        await breaker.reset()
+        await breaker.reset()
+        assert isinstance(await anext(stream), EventsDropped)
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [None, "StateChanged", int, StateChanged.__init__, (StateChanged, int), [StateChanged]],
+    ids=lambda value: getattr(value, "__name__", repr(value)),
+)
+def test_what_are_no_types_of_events_is_refused(clock: ManualClock, kinds: object) -> None:
+    breaker = make(clock)
+    for listen in (lambda: breaker.subscribe(print, kinds=kinds), lambda: breaker.events(kinds=kinds)):
+        with pytest.raises(TypeError, match="kinds must be a type of events or a tuple of them, such as StateChanged"):
+            listen()
+    assert is_on_closed_path(breaker)
+
+
+@pytest.mark.parametrize("kinds", [(), EventsDropped], ids=repr)
+def test_kinds_that_no_breaker_reports_are_refused(clock: ManualClock, kinds: object) -> None:
+    with pytest.raises(ValueError, match="kinds must name events that a breaker reports, not"):
+        make(clock).subscribe(print, kinds=kinds)
+
+
+async def test_a_success_is_told_by_an_event_like_any_that_its_constructor_makes(clock: ManualClock) -> None:
+    breaker, told = make(clock), RecordingListener()
+    breaker.subscribe(told)
+    await breaker.call(answer)
+    [event] = told.of(CallSucceeded)
+    fields = {field.name: getattr(event, field.name) for field in dataclasses.fields(CallSucceeded)}
+    assert event == CallSucceeded(**fields)
+    assert (event.breaker, event.generation, event.duration_seconds, event.is_probe) == ("payments", 1, 0.0, False)

@@ -1,0 +1,533 @@
+"""`breaker.subscribe(listener)`: told of every event, in order, after the state is settled."""
+
+import dataclasses
+import functools
+import logging
+from datetime import UTC
+from unittest.mock import AsyncMock
+
+import anyio
+import pytest
+
+from recloser import (
+    CallFailed,
+    CallIgnored,
+    CallRejected,
+    CallSucceeded,
+    CircuitBreaker,
+    CircuitBreakerOpenError,
+    CircuitState,
+    CountWindow,
+    Event,
+    FailureRate,
+    LateOutcome,
+    Outcome,
+    ProbeAdmitted,
+    StateChanged,
+    Trigger,
+)
+from recloser.testing import ManualClock
+from tests.breaker.kit import (
+    DependencyError,
+    admits_a_trial_call,
+    answer,
+    fail,
+    fail_once,
+    make,
+    make_open,
+    make_probing,
+    make_ready,
+    totals,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+def names(events: list[Event]) -> list[str]:
+    return [f"{e.old} -> {e.new}" if isinstance(e, StateChanged) else type(e).__name__ for e in events]
+
+
+async def live_through_everything(breaker: CircuitBreaker, clock: ManualClock) -> None:
+    """Fails, is rejected, tries, fails, tries, succeeds."""
+    await breaker.call(answer)
+    await fail_once(breaker)
+    with pytest.raises(CircuitBreakerOpenError):
+        await breaker.call(answer)
+    clock.advance(60)
+    await fail_once(breaker)
+    clock.advance(60)
+    await breaker.call(answer)
+
+
+EVERYTHING = [
+    "CallSucceeded",
+    "CallFailed",
+    "closed -> open",
+    "CallRejected",
+    "open -> half_open",
+    "ProbeAdmitted",
+    "CallFailed",
+    "half_open -> open",
+    "open -> half_open",
+    "ProbeAdmitted",
+    "CallSucceeded",
+    "half_open -> closed",
+]
+
+
+async def test_a_listener_is_told_of_everything_in_order(clock: ManualClock) -> None:
+    breaker, events = make(clock), []
+    breaker.subscribe(events.append)
+    await live_through_everything(breaker, clock)
+    assert names(events) == EVERYTHING
+
+
+async def test_every_event_carries_the_name_the_time_and_the_reading_of_the_clock(clock: ManualClock) -> None:
+    breaker, events = make(clock), []
+    breaker.subscribe(events.append)
+    await live_through_everything(breaker, clock)
+    assert {event.breaker for event in events} == {"payments"}
+    assert {event.at.tzinfo for event in events} == {UTC}
+    assert sorted(event.monotonic for event in events) == [event.monotonic for event in events]
+
+
+async def test_events_are_frozen(clock: ManualClock) -> None:
+    breaker, events = make(clock), []
+    breaker.subscribe(events.append)
+    await live_through_everything(breaker, clock)
+    for event in events:
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            event.breaker = "other"
+
+
+async def test_a_failed_call_is_told_with_the_type_and_the_text_of_its_error(clock: ManualClock) -> None:
+    breaker, events = make(clock), []
+    breaker.subscribe(events.append)
+    await fail_once(breaker)
+    failed = events[0]
+    assert isinstance(failed, CallFailed)
+    assert (failed.error_type, failed.error_message) == ("DependencyError", "down")
+    assert (failed.generation, failed.duration_seconds, failed.is_probe) == (1, 0, False)
+
+
+async def test_a_result_that_counts_as_a_failure_is_told_without_an_error(clock: ManualClock) -> None:
+    breaker, events = make(clock, failed_result=bool), []
+    breaker.subscribe(events.append)
+    await breaker.call(answer)
+    assert (events[0].error_type, events[0].error_message) == (None, None)
+
+
+async def test_a_succeeded_call_is_told_with_its_duration(clock: ManualClock) -> None:
+    breaker, events = make(clock), []
+    breaker.subscribe(events.append)
+    async with breaker.guard():
+        clock.advance(1.5)
+    [event] = events
+    assert isinstance(event, CallSucceeded)
+    assert event.duration_seconds == 1.5
+
+
+async def test_a_call_that_began_before_anybody_listened_is_told_without_a_duration(clock: ManualClock) -> None:
+    breaker, events = make(clock), []
+    async with breaker.guard():
+        breaker.subscribe(events.append)
+        clock.advance(1)
+    assert [event.duration_seconds for event in events] == [None]
+
+
+async def test_an_ignored_call_is_told_and_whether_it_was_cancelled(clock: ManualClock) -> None:
+    breaker, events = make(clock, ignored_exception=DependencyError), []
+    breaker.subscribe(events.append)
+    await fail_once(breaker)
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await breaker.call(anyio.sleep_forever)
+    assert [(type(event), event.cancelled) for event in events] == [(CallIgnored, False), (CallIgnored, True)]
+
+
+async def test_a_rejection_is_told_with_the_state_and_the_time_left(clock: ManualClock) -> None:
+    breaker, events = await make_open(clock), []
+    breaker.subscribe(events.append)
+    clock.advance(20)
+    assert await breaker.try_acquire() is None
+    [event] = events
+    assert isinstance(event, CallRejected)
+    assert (event.state, event.retry_after, event.shadow) == (CircuitState.OPEN, 40, False)
+
+
+async def test_a_late_outcome_is_told_with_what_it_would_have_counted_as(clock: ManualClock) -> None:
+    breaker, events = make(clock), []
+    permits = [await breaker.acquire() for _ in range(3)]
+    await breaker.reset()
+    breaker.subscribe(events.append)
+    permits[0].succeed()
+    permits[1].fail()
+    permits[2].ignore()
+    assert [(type(e), e.outcome, e.generation) for e in events] == [
+        (LateOutcome, Outcome.SUCCESS, 1),
+        (LateOutcome, Outcome.FAILURE, 1),
+        (LateOutcome, Outcome.IGNORED, 1),
+    ]
+
+
+async def test_the_end_of_a_trial_call_that_has_timed_out_is_told_as_late(clock: ManualClock) -> None:
+    breaker, permit = await make_probing(clock)
+    events = []
+    breaker.subscribe(events.append)
+    clock.advance(60)
+    assert await breaker.try_acquire() is None
+    permit.succeed()
+    assert names(events) == ["CallFailed", "half_open -> open", "CallRejected", "LateOutcome"]
+    failed = events[0]
+    assert (failed.is_probe, failed.generation, failed.duration_seconds) == (True, permit.generation, 60)
+    assert (failed.error_type, failed.error_message) == (None, "trial call still running after 60 s")
+
+
+async def test_a_trial_stream_that_has_delivered_is_told_as_a_success_when_its_time_is_over(clock: ManualClock) -> None:
+    breaker, permit = await make_probing(clock, success_threshold=2)
+    permit.progress()
+    events = []
+    breaker.subscribe(events.append)
+    clock.advance(60)
+    following = await breaker.acquire()
+    assert names(events) == ["CallSucceeded", "ProbeAdmitted"]
+    following.ignore()
+    permit.ignore()
+
+
+async def test_a_trial_call_is_told_with_the_generation_of_its_episode(clock: ManualClock) -> None:
+    breaker, events = await make_ready(clock), []
+    breaker.subscribe(events.append)
+    permit = await breaker.acquire()
+    assert isinstance(events[-1], ProbeAdmitted)
+    assert events[-1].generation == permit.generation == breaker.generation
+    permit.ignore()
+
+
+async def test_the_snapshot_of_a_state_change_holds_the_counts_before_it(clock: ManualClock) -> None:
+    breaker, events = make(clock, failure_threshold=2), []
+    breaker.subscribe(events.append)
+    await fail_once(breaker)
+    await fail_once(breaker)
+    snapshot = events[-1].snapshot
+    assert (snapshot.state, snapshot.failure_count, snapshot.generation) == (CircuitState.CLOSED, 2, 1)
+
+
+async def test_the_cause_of_an_opening_says_in_numbers_why(clock: ManualClock) -> None:
+    breaker, events = make(clock, trip_when=FailureRate(0.5, window=CountWindow(4), minimum_calls=2)), []
+    breaker.subscribe(events.append)
+    await breaker.call(answer)
+    await fail_once(breaker)
+    cause = events[-1].cause
+    assert (cause.trigger, cause.observed, cause.threshold) == (Trigger.TRIPPED, 0.5, 0.5)
+    assert (cause.rule, cause.last_error) == (breaker.health()["rule"], "DependencyError: down")
+
+
+async def test_a_listener_sees_the_state_as_it_is_after_the_event(clock: ManualClock) -> None:
+    breaker, seen = make(clock), []
+
+    def listener(event: Event) -> None:
+        seen.append((names([event])[0], breaker.state.value, breaker.health()["probes_in_flight"]))
+
+    breaker.subscribe(listener)
+    await live_through_everything(breaker, clock)
+    assert seen == [
+        ("CallSucceeded", "closed", 0),
+        ("CallFailed", "open", 0),
+        ("closed -> open", "open", 0),
+        ("CallRejected", "open", 0),
+        ("open -> half_open", "half_open", 1),
+        ("ProbeAdmitted", "half_open", 1),
+        ("CallFailed", "open", 0),
+        ("half_open -> open", "open", 0),
+        ("open -> half_open", "half_open", 1),
+        ("ProbeAdmitted", "half_open", 1),
+        ("CallSucceeded", "closed", 0),
+        ("half_open -> closed", "closed", 0),
+    ]
+
+
+async def test_all_listeners_are_told_of_one_event_before_the_next(clock: ManualClock) -> None:
+    breaker, told = make(clock), []
+    for number in (1, 2):
+        breaker.subscribe(lambda event, number=number: told.append((number, names([event])[0])))
+    await fail_once(breaker)
+    assert told == [(1, "CallFailed"), (2, "CallFailed"), (1, "closed -> open"), (2, "closed -> open")]
+
+
+async def test_the_same_listener_subscribed_twice_is_told_twice(clock: ManualClock) -> None:
+    breaker, events = make(clock), []
+    breaker.subscribe(events.append)
+    breaker.subscribe(events.append)
+    await breaker.reset()
+    assert len(events) == 2
+
+
+async def test_the_same_listener_subscribed_twice_and_unsubscribed_once_is_told_once(clock: ManualClock) -> None:
+    breaker, events = make(clock), []
+    listener = events.append
+    unsubscribe = breaker.subscribe(listener)
+    breaker.subscribe(listener)
+    unsubscribe()
+    unsubscribe()
+    await breaker.reset()
+    assert len(events) == 1
+
+
+async def test_an_unsubscribed_listener_is_told_nothing_more(clock: ManualClock) -> None:
+    breaker, events = make(clock), []
+    unsubscribe = breaker.subscribe(events.append)
+    await breaker.reset()
+    unsubscribe()
+    await breaker.reset()
+    assert len(events) == 1
+
+
+async def test_a_listener_may_unsubscribe_itself_while_it_is_told(clock: ManualClock) -> None:
+    breaker, events = make(clock), []
+
+    def once(event: Event) -> None:
+        events.append(event)
+        unsubscribe()
+
+    unsubscribe = breaker.subscribe(once)
+    await breaker.reset()
+    await breaker.reset()
+    assert len(events) == 1
+
+
+async def test_a_listener_that_unsubscribes_itself_keeps_nobody_else_from_being_told(clock: ManualClock) -> None:
+    breaker, events = make(clock), []
+    unsubscribe = breaker.subscribe(lambda _: unsubscribe())
+    breaker.subscribe(events.append)
+    await breaker.reset()
+    assert len(events) == 1
+
+
+async def test_a_listener_subscribed_while_an_event_is_told_hears_of_later_ones_only(clock: ManualClock) -> None:
+    breaker, events, more = make(clock), [], []
+
+    def listener(event: Event) -> None:
+        events.append(event)
+        if len(events) == 1:
+            breaker.subscribe(more.append)
+
+    breaker.subscribe(listener)
+    await breaker.reset()
+    await breaker.reset()
+    assert (len(events), len(more)) == (2, 1)
+
+
+async def test_what_a_listener_gives_rise_to_is_told_after_what_is_being_told(clock: ManualClock) -> None:
+    breaker, told = make(clock, reset_timeout_seconds=0), []
+
+    def busybody(event: Event) -> None:
+        if isinstance(event, CallFailed):
+            breaker.try_acquire_nowait().succeed()
+
+    breaker.subscribe(busybody)
+    breaker.subscribe(lambda event: told.append(names([event])[0]))
+    await fail_once(breaker)
+    assert told == [
+        "CallFailed",
+        "closed -> open",
+        "open -> half_open",
+        "ProbeAdmitted",
+        "CallSucceeded",
+        "half_open -> closed",
+    ]
+
+
+async def test_a_listener_that_calls_its_own_breaker_at_every_rejection_ends(clock: ManualClock) -> None:
+    breaker, rejections = await make_open(clock), []
+
+    def again(event: Event) -> None:
+        rejections.append(event)
+        if len(rejections) < 100:
+            assert breaker.try_acquire_nowait() is None
+
+    breaker.subscribe(again)
+    assert await breaker.try_acquire() is None
+    assert len(rejections) == 100
+
+
+@pytest.mark.parametrize("kind", [CallFailed, StateChanged, CallRejected, ProbeAdmitted, CallSucceeded])
+@pytest.mark.parametrize("error", [ValueError, ExceptionGroup, GeneratorExit], ids=lambda kind: kind.__name__)
+async def test_a_listener_that_raises_changes_nothing_for_anybody(
+    clock: ManualClock, caplog: pytest.LogCaptureFixture, kind: type[Event], error: type[BaseException]
+) -> None:
+    breaker, events = make(clock), []
+
+    def clumsy(event: Event) -> None:
+        if isinstance(event, kind):
+            raise error("clumsy", [ValueError()]) if error is ExceptionGroup else error("clumsy")
+
+    breaker.subscribe(clumsy)
+    breaker.subscribe(events.append)
+    await live_through_everything(breaker, clock)
+    assert names(events) == EVERYTHING
+    assert f"A listener of circuit breaker 'payments' raised on {kind.__name__}" in caplog.text
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("kind", [CallFailed, StateChanged])
+async def test_an_interrupt_in_a_listener_goes_through_after_the_state_is_settled(
+    clock: ManualClock, kind: type[Event], error: type[BaseException]
+) -> None:
+    breaker = make(clock)
+
+    def interrupt(event: Event) -> None:
+        if isinstance(event, kind):
+            raise error
+
+    breaker.subscribe(interrupt)
+    with pytest.raises(error):
+        await breaker.call(fail)
+    assert (breaker.state, totals(breaker)) == (CircuitState.OPEN, {"failure": 1})
+
+
+async def test_an_interrupt_in_a_listener_keeps_nobody_else_from_being_told(clock: ManualClock) -> None:
+    breaker, events = make(clock), []
+    breaker.subscribe(functools.partial(interrupt_on, CallFailed))
+    breaker.subscribe(events.append)
+    with pytest.raises(KeyboardInterrupt):
+        await breaker.call(fail)
+    assert names(events) == ["CallFailed", "closed -> open"]
+
+
+async def test_an_interrupt_in_a_listener_does_not_silence_the_breaker(clock: ManualClock) -> None:
+    breaker, events = make(clock), []
+    breaker.subscribe(events.append)
+    unsubscribe = breaker.subscribe(functools.partial(interrupt_on, StateChanged))
+    with pytest.raises(KeyboardInterrupt):
+        await breaker.reset()
+    unsubscribe()
+    await breaker.reset()
+    assert len(events) == 2
+
+
+async def test_the_first_of_two_interrupts_goes_through(clock: ManualClock) -> None:
+    breaker = make(clock)
+    breaker.subscribe(functools.partial(interrupt_on, StateChanged))
+
+    def leave(_: Event) -> None:
+        raise SystemExit
+
+    breaker.subscribe(leave)
+    with pytest.raises(KeyboardInterrupt):
+        await breaker.reset()
+
+
+@pytest.mark.parametrize("kind", [StateChanged, ProbeAdmitted])
+async def test_an_interrupt_on_the_way_into_a_trial_call_gives_the_permit_back(
+    clock: ManualClock, kind: type[Event]
+) -> None:
+    breaker = await make_ready(clock)
+    unsubscribe = breaker.subscribe(functools.partial(interrupt_on, kind))
+    with pytest.raises(KeyboardInterrupt):
+        await breaker.acquire()
+    unsubscribe()
+    assert breaker.health()["probes_in_flight"] == 0
+    assert admits_a_trial_call(breaker)
+
+
+async def test_an_interrupt_on_every_event_of_a_trial_call_that_is_given_back_goes_through(clock: ManualClock) -> None:
+    breaker = await make_ready(clock)
+    unsubscribe = breaker.subscribe(functools.partial(interrupt_on, Event))
+    with pytest.raises(KeyboardInterrupt):
+        await breaker.acquire()
+    unsubscribe()
+    assert admits_a_trial_call(breaker)
+
+
+async def test_an_interrupt_while_a_rejection_is_told_goes_through_and_it_is_counted(clock: ManualClock) -> None:
+    breaker = await make_open(clock)
+    breaker.subscribe(functools.partial(interrupt_on, CallRejected))
+    with pytest.raises(KeyboardInterrupt):
+        await breaker.call(answer)
+    assert breaker.health()["rejected_total"] == 1
+
+
+async def test_an_interrupt_while_a_timed_out_trial_call_is_told_goes_through(clock: ManualClock) -> None:
+    breaker, permit = await make_probing(clock)
+    breaker.subscribe(functools.partial(interrupt_on, StateChanged))
+    clock.advance(60)
+    with pytest.raises(KeyboardInterrupt):
+        await breaker.acquire()
+    assert breaker.state is CircuitState.OPEN
+    permit.ignore()
+
+
+def interrupt_on(kind: type[Event], event: Event) -> None:
+    if isinstance(event, kind):
+        raise KeyboardInterrupt
+
+
+class AsyncListener:
+    async def __call__(self, event: Event) -> None:
+        pass
+
+
+async def listen(event: Event) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    "listener",
+    [None, 42, "print", listen, functools.partial(listen), AsyncMock(), AsyncListener()],
+    ids=["None", "number", "string", "function", "partial", "mock", "object"],
+)
+def test_a_listener_that_is_no_synchronous_function_is_refused(clock: ManualClock, listener: object) -> None:
+    with pytest.raises(TypeError, match="a listener is a synchronous callable"):
+        make(clock).subscribe(listener)
+
+
+async def test_without_a_listener_no_clock_is_read_on_the_closed_path(clock: ManualClock) -> None:
+    readings = []
+    breaker = CircuitBreaker(clock=lambda: readings.append(None) or clock(), failure_threshold=3)
+    unsubscribe = breaker.subscribe(lambda _: None)
+    await breaker.call(answer)
+    unsubscribe()
+    readings.clear()
+    await breaker.call(answer)
+    await breaker(answer)()
+    await fail_once(breaker)
+    async with breaker.guard():
+        pass
+    assert readings == []
+
+
+async def test_a_state_change_is_told_to_a_listener_that_subscribed_during_the_call(clock: ManualClock) -> None:
+    breaker, events = make(clock), []
+
+    async def subscribe_and_fail() -> None:
+        breaker.subscribe(events.append)
+        await fail()
+
+    with pytest.raises(DependencyError):
+        await breaker.call(subscribe_and_fail)
+    assert names(events) == ["CallFailed", "closed -> open"]
+
+
+async def test_a_listener_of_one_breaker_hears_nothing_of_another(clock: ManualClock) -> None:
+    one, other, events = make(clock), make(clock), []
+    one.subscribe(events.append)
+    await other.reset()
+    assert events == []
+
+
+async def test_a_call_in_shadow_mode_that_would_be_rejected_is_told_as_such_and_not_again(clock: ManualClock) -> None:
+    breaker, events = await make_open(clock, shadow=True), []
+    breaker.subscribe(events.append)
+    await breaker.call(answer)
+    assert [(type(event), event.shadow) for event in events] == [(CallRejected, True)]
+
+
+async def test_a_listener_that_logs_while_logging_is_off_is_told_all_the_same(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("recloser"), "disabled", True)
+    breaker, events = make(clock), []
+    breaker.subscribe(events.append)
+    await breaker.reset()
+    assert len(events) == 1

@@ -1,0 +1,274 @@
+"""`force_open`, `disable` and `reset`: a breaker in a person's hands."""
+
+from collections.abc import Awaitable, Callable
+
+import anyio
+import pytest
+
+from recloser import CircuitBreaker, CircuitBreakerOpenError, CircuitState, StateChanged
+from recloser.testing import ManualClock
+from tests.breaker.kit import answer, fail_once, make, make_open, make_probing, make_ready, totals
+
+pytestmark = pytest.mark.anyio
+
+CONTROLS: dict[str, Callable[[CircuitBreaker], Awaitable[None]]] = {
+    "force_open": lambda breaker: breaker.force_open("maintenance"),
+    "disable": lambda breaker: breaker.disable(),
+    "reset": lambda breaker: breaker.reset(),
+    "reconfigure": lambda breaker: breaker.reconfigure(failure_threshold=7),
+}
+STATES = {"force_open": CircuitState.FORCED_OPEN, "disable": CircuitState.DISABLED, "reset": CircuitState.CLOSED}
+
+
+async def make_in(state: CircuitState, clock: ManualClock) -> CircuitBreaker:
+    """Makes a breaker that is in the given state."""
+    if state is CircuitState.HALF_OPEN:
+        breaker, permit = await make_probing(clock)
+        permit.ignore()
+        return breaker
+    if state is CircuitState.OPEN:
+        return await make_open(clock)
+    breaker = make(clock)
+    if state is CircuitState.FORCED_OPEN:
+        await breaker.force_open("before")
+    elif state is CircuitState.DISABLED:
+        await breaker.disable()
+    return breaker
+
+
+@pytest.mark.parametrize("control", STATES)
+@pytest.mark.parametrize("state", CircuitState)
+async def test_each_control_works_in_each_state(clock: ManualClock, state: CircuitState, control: str) -> None:
+    breaker = await make_in(state, clock)
+    assert breaker.state is state
+    generation = breaker.generation
+    await CONTROLS[control](breaker)
+    assert (breaker.state, breaker.generation) == (STATES[control], generation + 1)
+
+
+async def test_a_breaker_forced_open_rejects_until_it_is_reset(clock: ManualClock) -> None:
+    breaker = make(clock)
+    await breaker.force_open("maintenance")
+    clock.advance(1e9)
+    with pytest.raises(CircuitBreakerOpenError) as caught:
+        await breaker.call(answer)
+    rejection = caught.value
+    assert (rejection.state, rejection.retry_after, rejection.reason) == (CircuitState.FORCED_OPEN, None, "maintenance")
+    await breaker.reset()
+    assert await breaker.call(answer) == "answer"
+
+
+async def test_a_breaker_forced_open_for_a_time_rejects_until_it_is_over(clock: ManualClock) -> None:
+    breaker = make(clock)
+    await breaker.force_open("deployment", for_seconds=10)
+    clock.advance(4)
+    with pytest.raises(CircuitBreakerOpenError) as caught:
+        await breaker.call(answer)
+    assert caught.value.retry_after == 6
+
+
+async def test_after_a_forced_opening_for_a_time_the_next_call_is_a_trial_call(clock: ManualClock) -> None:
+    breaker = make(clock)
+    await breaker.force_open("deployment", for_seconds=10)
+    clock.advance(10)
+    permit = await breaker.acquire()
+    assert permit.is_probe
+    permit.succeed()
+    assert breaker.state is CircuitState.CLOSED
+
+
+async def test_a_trial_call_that_fails_after_a_forced_opening_opens_for_the_reset_timeout(clock: ManualClock) -> None:
+    breaker = make(clock)
+    await breaker.force_open("deployment", for_seconds=10)
+    clock.advance(10)
+    (await breaker.acquire()).fail()
+    assert (breaker.state, breaker.retry_after) == (CircuitState.OPEN, 60)
+
+
+async def test_a_rejection_after_a_forced_opening_no_longer_names_its_reason(clock: ManualClock) -> None:
+    breaker = make(clock)
+    await breaker.force_open("deployment", for_seconds=10)
+    clock.advance(10)
+    permit = await breaker.acquire()
+    with pytest.raises(CircuitBreakerOpenError) as caught:
+        await breaker.acquire()
+    assert (caught.value.state, caught.value.reason) == (CircuitState.HALF_OPEN, None)
+    permit.ignore()
+
+
+async def test_a_disabled_breaker_admits_and_counts_and_never_trips(clock: ManualClock) -> None:
+    breaker = make(clock)
+    await breaker.disable()
+    for _ in range(5):
+        await fail_once(breaker)
+    assert (breaker.state, totals(breaker)) == (CircuitState.DISABLED, {"failure": 5})
+
+
+async def test_a_disabled_breaker_admits_what_an_open_one_would_reject(clock: ManualClock) -> None:
+    breaker = await make_open(clock)
+    await breaker.disable()
+    assert await breaker.call(answer) == "answer"
+
+
+async def test_reset_closes_an_open_breaker_and_forgets_its_failures(clock: ManualClock) -> None:
+    breaker = await make_open(clock)
+    await breaker.reset()
+    assert (breaker.state, breaker.failure_count, breaker.retry_after) == (CircuitState.CLOSED, 0, 0)
+
+
+async def test_reset_of_a_closed_breaker_forgets_its_failures(clock: ManualClock) -> None:
+    breaker = make(clock, failure_threshold=2)
+    await fail_once(breaker)
+    await breaker.reset()
+    await fail_once(breaker)
+    assert breaker.state is CircuitState.CLOSED
+
+
+async def test_a_trial_call_that_ends_after_a_reset_is_late(clock: ManualClock) -> None:
+    breaker, permit = await make_probing(clock)
+    await breaker.reset()
+    permit.fail()
+    assert (breaker.state, breaker.health()["late_total"]) == (CircuitState.CLOSED, 1)
+
+
+async def test_calls_under_way_when_the_breaker_is_forced_open_are_late(clock: ManualClock) -> None:
+    breaker = make(clock)
+    permit = await breaker.acquire()
+    await breaker.force_open("maintenance")
+    permit.fail()
+    assert (breaker.state, totals(breaker)) == (CircuitState.FORCED_OPEN, {"late": 1})
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+async def test_a_control_that_was_cancelled_before_it_began_changes_nothing(clock: ManualClock, control: str) -> None:
+    breaker = await make_ready(clock)
+    before, settings = breaker.snapshot(), breaker.failure_threshold
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await CONTROLS[control](breaker)
+        pytest.fail("it was not cancelled")
+    assert (breaker.snapshot(), breaker.failure_threshold) == (before, settings)
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+async def test_a_control_is_not_held_up_by_a_lock_that_was_lost(clock: ManualClock, control: str) -> None:
+    breaker = make(clock)
+    breaker._loop_lock().take()  # never released: an exception from outside came in between
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(CONTROLS[control], breaker)
+        await anyio.wait_all_tasks_blocked()
+        await CONTROLS[control](breaker)
+
+
+@pytest.mark.parametrize("held_by_itself", [True, False], ids=["this task", "another task"])
+async def test_a_call_that_finds_the_lock_held_fails_fast_and_is_no_trial_call(
+    clock: ManualClock, *, held_by_itself: bool
+) -> None:
+    breaker = await make_ready(clock)
+    rejections = []
+
+    async def call() -> None:
+        with pytest.raises(CircuitBreakerOpenError) as caught:
+            await breaker.call(answer)
+        rejections.append(caught.value.retry_after)
+
+    async with breaker._loop_lock().current(), anyio.create_task_group() as tasks:
+        if held_by_itself:
+            await call()
+        else:
+            tasks.start_soon(call)
+            await anyio.wait_all_tasks_blocked()
+        assert rejections == [0]
+        assert breaker.state is CircuitState.OPEN
+    assert await breaker.call(answer) == "answer"
+
+
+async def test_the_lock_is_free_again_after_a_trial_call_was_let_through(clock: ManualClock) -> None:
+    breaker, permit = await make_probing(clock)
+    assert not breaker._loop_lock().current().locked()
+    permit.ignore()
+
+
+@pytest.mark.parametrize("control", STATES)
+async def test_listeners_are_told_of_a_control_when_the_lock_is_free(clock: ManualClock, control: str) -> None:
+    breaker, locked = make(clock), []
+    breaker.subscribe(lambda _: locked.append(breaker._loop_lock().current().locked()))
+    await CONTROLS[control](breaker)
+    assert locked == [False]
+
+
+async def test_listeners_are_told_of_a_trial_call_when_the_lock_is_free(clock: ManualClock) -> None:
+    breaker, locked = await make_ready(clock), []
+    breaker.subscribe(lambda _: locked.append(breaker._loop_lock().current().locked()))
+    (await breaker.acquire()).ignore()
+    assert set(locked) == {False}
+
+
+@pytest.mark.parametrize("reason", [None, 42, b"maintenance"])
+async def test_a_reason_that_is_no_string_is_refused(clock: ManualClock, reason: object) -> None:
+    breaker = make(clock)
+    with pytest.raises(TypeError, match="reason must be a string"):
+        await breaker.force_open(reason)
+    assert breaker.state is CircuitState.CLOSED
+
+
+@pytest.mark.parametrize("reason", [42, b"maintenance"])
+async def test_a_reason_to_disable_or_reset_that_is_no_string_is_refused(clock: ManualClock, reason: object) -> None:
+    breaker = await make_open(clock)
+    for control in (breaker.disable, breaker.reset):
+        with pytest.raises(TypeError, match="reason must be a string"):
+            await control(reason)
+    assert breaker.state is CircuitState.OPEN
+
+
+async def test_the_cause_of_what_was_done_by_hand_names_its_reason_if_there_is_one(clock: ManualClock) -> None:
+    breaker = make(clock)
+    await breaker.disable("a load\n test")
+    assert breaker.health()["last_transition_cause"] == "disabled by hand: a load test"
+    assert "disabled by hand: a load test; " in breaker.explain()
+    assert breaker.snapshot().cause.reason == "a load test"
+    await breaker.reset("the test is over")
+    assert breaker.health()["last_transition_cause"] == "reset by hand: the test is over"
+    await breaker.disable()
+    assert breaker.health()["last_transition_cause"] == "disabled by hand"
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf")])
+async def test_a_forced_time_out_of_range_is_refused(clock: ManualClock, seconds: float) -> None:
+    breaker = make(clock)
+    with pytest.raises(ValueError, match="for_seconds must be a finite number of seconds > 0"):
+        await breaker.force_open("maintenance", seconds)
+    assert breaker.state is CircuitState.CLOSED
+
+
+async def test_the_cause_of_a_forced_opening_names_its_reason(clock: ManualClock) -> None:
+    breaker, events = make(clock), []
+    breaker.subscribe(events.append)
+    await breaker.force_open("maintenance", for_seconds=90)
+    [event] = events
+    assert isinstance(event, StateChanged)
+    assert (event.cause.reason, str(event.cause)) == ("maintenance", "forced open for 90 s: maintenance")
+
+
+async def test_the_failure_count_is_frozen_while_a_breaker_is_forced_open(clock: ManualClock) -> None:
+    breaker = make(clock, failure_threshold=5)
+    await fail_once(breaker)
+    await breaker.force_open("maintenance")
+    assert breaker.failure_count == 1
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+def test_a_control_outside_a_loop_cannot_even_begin(clock: ManualClock, control: str) -> None:
+    breaker = make(clock)
+    coroutine = CONTROLS[control](breaker)
+    with pytest.raises(RuntimeError):
+        coroutine.send(None)
+    assert breaker.generation == 1
+
+
+async def test_a_reason_of_several_lines_is_shown_on_one(clock: ManualClock) -> None:
+    breaker = make(clock)
+    await breaker.force_open("maintenance\n  until\tnoon\r\n")
+    with pytest.raises(CircuitBreakerOpenError) as caught:
+        await breaker.call(answer)
+    assert caught.value.reason == "maintenance until noon"

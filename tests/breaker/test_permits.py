@@ -1,0 +1,472 @@
+"""Permits: an admission in the hand."""
+
+import asyncio
+import functools
+from collections.abc import Callable
+
+import anyio
+import pytest
+
+from recloser import (
+    CallIgnored,
+    CallRejected,
+    CircuitBreaker,
+    CircuitBreakerOpenError,
+    CircuitState,
+    ExponentialBackoff,
+    Permit,
+    SlowCallRate,
+)
+from recloser.testing import ManualClock
+from tests.breaker.kit import (
+    BACKENDS,
+    RESET_SECONDS,
+    DependencyError,
+    admits_a_trial_call,
+    drop_in_threads,
+    fail,
+    make,
+    make_open,
+    make_probing,
+    make_ready,
+    totals,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_acquire_hands_out_a_permit(clock: ManualClock) -> None:
+    permit = await make(clock).acquire()
+    assert isinstance(permit, Permit)
+    permit.succeed()
+
+
+async def test_acquire_raises_when_the_call_is_rejected(clock: ManualClock) -> None:
+    breaker = await make_open(clock)
+    with pytest.raises(CircuitBreakerOpenError):
+        await breaker.acquire()
+
+
+async def test_try_acquire_returns_none_when_the_call_is_rejected(clock: ManualClock) -> None:
+    breaker = await make_open(clock)
+    assert await breaker.try_acquire() is None
+    assert breaker.health()["rejected_total"] == 1
+
+
+@pytest.mark.parametrize(
+    ("settle", "total"),
+    [
+        (lambda permit: permit.succeed(), "success"),
+        (lambda permit: permit.fail(), "failure"),
+        (lambda permit: permit.fail(DependencyError()), "failure"),
+        (lambda permit: permit.ignore(), "ignored"),
+    ],
+    ids=["succeed", "fail", "fail with an error", "ignore"],
+)
+async def test_a_permit_counts_as_what_it_is_settled_as(
+    clock: ManualClock, settle: Callable[[Permit], None], total: str
+) -> None:
+    breaker = make(clock)
+    settle(await breaker.acquire())
+    assert totals(breaker) == {total: 1}
+
+
+async def test_fail_keeps_the_error_as_text(clock: ManualClock) -> None:
+    breaker = make(clock)
+    (await breaker.acquire()).fail(DependencyError("gone"))
+    with pytest.raises(CircuitBreakerOpenError) as caught:
+        await breaker.acquire()
+    assert caught.value.last_failure == "DependencyError: gone"
+
+
+async def test_fail_counts_whatever_expected_exception_says(clock: ManualClock) -> None:
+    breaker = make(clock, expected_exception=OSError, ignored_exception=DependencyError)
+    (await breaker.acquire()).fail(DependencyError())
+    assert breaker.state is CircuitState.OPEN
+
+
+async def test_a_failure_may_say_how_long_the_breaker_that_it_opens_stays_open(clock: ManualClock) -> None:
+    breaker = make(clock)
+    (await breaker.acquire()).fail(DependencyError("down"), open_seconds=7)
+    assert breaker.retry_after == 7
+    assert breaker.health()["last_transition_cause"].endswith("last error DependencyError: down")
+    clock.advance(7)
+    probe = await breaker.acquire()
+    probe.fail(open_seconds=200)
+    assert breaker.retry_after == 200
+
+
+async def test_the_next_opening_has_its_own_time_again(clock: ManualClock) -> None:
+    breaker = make(clock, reset_timeout_seconds=ExponentialBackoff(initial_seconds=10, jitter=0))
+    (await breaker.acquire()).fail(open_seconds=7)
+    clock.advance(7)
+    (await breaker.acquire()).fail()
+    assert breaker.retry_after == 20
+
+
+async def test_the_open_time_of_a_failure_that_opens_nothing_means_nothing(clock: ManualClock) -> None:
+    breaker = make(clock, failure_threshold=2)
+    (await breaker.acquire()).fail(open_seconds=7)
+    assert breaker.state is CircuitState.CLOSED
+    (await breaker.acquire()).fail()
+    assert breaker.retry_after == RESET_SECONDS
+
+
+async def test_the_open_time_of_a_late_failure_means_nothing(clock: ManualClock) -> None:
+    breaker = make(clock)
+    late = await breaker.acquire()
+    (await breaker.acquire()).fail()
+    late.fail(open_seconds=7)
+    assert breaker.retry_after == RESET_SECONDS
+
+
+async def test_the_open_time_holds_when_the_error_s_text_is_interrupted(clock: ManualClock) -> None:
+    class InterruptingError(Exception):
+        def __str__(self) -> str:
+            raise KeyboardInterrupt
+
+    breaker = make(clock)
+    permit = await breaker.acquire()
+    with pytest.raises(KeyboardInterrupt):
+        permit.fail(InterruptingError(), open_seconds=7)
+    assert breaker.retry_after == 7
+
+
+@pytest.mark.parametrize(
+    ("seconds", "error"), [(0, ValueError), (-1, ValueError), (float("inf"), ValueError), ("7", TypeError)]
+)
+async def test_a_bad_open_time_is_refused_and_leaves_the_permit_unsettled(
+    clock: ManualClock, seconds: object, error: type[Exception]
+) -> None:
+    breaker = make(clock)
+    permit = await breaker.acquire()
+    with pytest.raises(error, match="open_seconds must be a finite number of seconds > 0"):
+        permit.fail(open_seconds=seconds)
+    permit.succeed()
+    assert totals(breaker) == {"success": 1}
+
+
+async def test_a_pause_is_no_part_of_a_call_s_duration(clock: ManualClock) -> None:
+    rule = SlowCallRate(1.0, slow_call_seconds=2, minimum_calls=1)
+    breaker = make(clock, trip_when=rule)
+    permit = await breaker.acquire()
+    clock.advance(1)
+    paused_at = permit.pause()
+    clock.advance(100)
+    permit.resume(paused_at)
+    clock.advance(1)
+    permit.succeed()
+    assert breaker.snapshot().slow_call_rate == 0.0
+
+
+async def test_a_pause_costs_nothing_where_nobody_wants_the_duration(clock: ManualClock) -> None:
+    permit = await make(clock).acquire()
+    assert permit.pause() is None
+    assert permit.resume(None) is None
+    permit.succeed()
+
+
+async def test_progress_of_a_call_that_is_no_trial_call_changes_nothing(clock: ManualClock) -> None:
+    breaker = make(clock)
+    permit = await breaker.acquire()
+    permit.progress()
+    permit.fail()
+    assert breaker.state is CircuitState.OPEN
+
+
+async def test_a_with_block_settles_its_permit_as_a_success(clock: ManualClock) -> None:
+    breaker = make(clock)
+    with await breaker.acquire() as permit:
+        assert isinstance(permit, Permit)
+    assert totals(breaker) == {"success": 1}
+
+
+@pytest.mark.parametrize(
+    ("error", "total"),
+    [(DependencyError(), "failure"), (LookupError(), "ignored"), (ValueError(), "success"), (SystemExit(), "ignored")],
+    ids=repr,
+)
+async def test_a_with_block_that_raises_is_judged_like_a_call(
+    clock: ManualClock, error: BaseException, total: str
+) -> None:
+    breaker = make(clock, expected_exception=DependencyError, ignored_exception=LookupError)
+    with pytest.raises(type(error)) as caught, await breaker.acquire():
+        raise error
+    assert caught.value is error
+    assert totals(breaker) == {total: 1}
+
+
+async def test_a_with_block_leaves_alone_a_permit_that_was_settled_inside(clock: ManualClock) -> None:
+    breaker = make(clock)
+    with await breaker.acquire() as permit:
+        permit.ignore()
+    assert totals(breaker) == {"ignored": 1}
+
+
+async def test_a_with_block_that_raises_after_it_settled_counts_nothing_more(clock: ManualClock) -> None:
+    breaker = make(clock)
+    permit = await breaker.acquire()
+
+    async def settle_and_fail() -> None:
+        with permit:
+            permit.ignore()
+            await fail()
+
+    with pytest.raises(DependencyError):
+        await settle_and_fail()
+    assert totals(breaker) == {"ignored": 1}
+
+
+async def test_a_with_block_that_is_cancelled_is_neutral(clock: ManualClock) -> None:
+    breaker = make(clock)
+    with anyio.CancelScope() as scope, await breaker.acquire():
+        scope.cancel()
+        await anyio.sleep_forever()
+    assert totals(breaker) == {"cancelled": 1}
+
+
+async def test_a_permit_knows_its_generation(clock: ManualClock) -> None:
+    breaker, probe = await make_probing(clock)
+    assert (probe.generation, probe.is_probe) == (breaker.generation, True) == (3, True)
+    probe.succeed()
+    permit = await breaker.acquire()
+    assert (permit.generation, permit.is_probe) == (4, False)
+    permit.succeed()
+
+
+async def test_a_permit_keeps_its_generation_when_the_breaker_goes_on(clock: ManualClock) -> None:
+    breaker = make(clock)
+    permit = await breaker.acquire()
+    await breaker.reset()
+    assert (permit.generation, breaker.generation) == (1, 2)
+    permit.succeed()
+
+
+async def test_a_permit_can_be_settled_in_another_task(clock: ManualClock) -> None:
+    breaker, permit = await make_probing(clock)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(anyio.to_thread.run_sync, lambda: None)
+        permit.succeed()
+    assert breaker.state is CircuitState.CLOSED
+
+
+async def test_a_permit_that_shadow_mode_hands_out_instead_of_a_rejection_counts_nothing(clock: ManualClock) -> None:
+    breaker = await make_open(clock, shadow=True)
+    permit = await breaker.acquire()
+    assert (permit.generation, permit.is_probe) == (0, False)
+    permit.fail()
+    assert totals(breaker) == {"failure": 1, "rejected": 1}
+
+
+async def test_a_permit_that_shadow_mode_hands_out_instead_of_a_rejection_may_be_dropped(clock: ManualClock) -> None:
+    breaker = await make_open(clock, shadow=True)
+    permit = await breaker.try_acquire()
+    del permit
+    assert totals(breaker) == {"failure": 1, "rejected": 1}
+
+
+async def test_as_many_trial_calls_as_max_probes_run_at_once(clock: ManualClock) -> None:
+    breaker = await make_ready(clock, max_probes=3)
+    permits = [await breaker.try_acquire() for _ in range(5)]
+    assert [permit is not None and permit.is_probe for permit in permits] == [True, True, True, False, False]
+    for permit in permits[:3]:
+        permit.ignore()
+
+
+async def test_a_permit_given_back_lets_the_next_trial_call_through(clock: ManualClock) -> None:
+    breaker, permit = await make_probing(clock)
+    permit.ignore()
+    assert admits_a_trial_call(breaker)
+
+
+async def test_acquiring_does_not_yield_to_the_event_loop(clock: ManualClock) -> None:
+    breaker, order = make(clock), []
+
+    async def other() -> None:
+        order.append("other")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(other)
+        (await breaker.acquire()).succeed()
+        (await breaker.try_acquire()).succeed()
+        order.append("permits")
+    assert order == ["permits", "other"]
+
+
+async def test_acquiring_works_in_a_cancelled_scope(clock: ManualClock) -> None:
+    breaker = make(clock)
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        (await breaker.acquire()).succeed()
+    assert totals(breaker) == {"success": 1}
+
+
+# try_acquire_nowait, for synchronous hooks
+
+
+async def test_try_acquire_nowait_in_a_task_takes_a_trial_call(clock: ManualClock) -> None:
+    breaker = await make_ready(clock)
+    permit = breaker.try_acquire_nowait()
+    assert permit.is_probe
+    permit.succeed()
+    assert breaker.state is CircuitState.CLOSED
+
+
+def test_try_acquire_nowait_outside_a_loop_hands_out_a_permit_of_a_closed_breaker(clock: ManualClock) -> None:
+    breaker = make(clock)
+    breaker.try_acquire_nowait().fail()
+    assert breaker.state is CircuitState.OPEN
+
+
+@pytest.mark.parametrize("seconds", [0, 60, 100])
+def test_try_acquire_nowait_outside_a_loop_takes_no_trial_call_and_counts_the_rejection(
+    clock: ManualClock, seconds: float
+) -> None:
+    breaker = make(clock)
+    breaker.try_acquire_nowait().fail()
+    clock.advance(seconds)
+    assert breaker.try_acquire_nowait() is None
+    assert (breaker.state, totals(breaker)) == (CircuitState.OPEN, {"failure": 1, "rejected": 1})
+
+
+def test_try_acquire_nowait_outside_a_loop_reports_the_rejection(clock: ManualClock) -> None:
+    breaker, events = make(clock), []
+    breaker.try_acquire_nowait().fail()
+    breaker.subscribe(events.append)
+    clock.advance(60)
+    assert breaker.try_acquire_nowait() is None
+    assert [type(event) for event in events] == [CallRejected]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_try_acquire_nowait_outside_a_loop_takes_no_trial_call_of_a_half_open_breaker(
+    clock: ManualClock, backend: str
+) -> None:
+    breaker, permit = anyio.run(make_probing, clock, backend=backend)
+    permit.ignore()
+    assert breaker.try_acquire_nowait() is None
+    assert breaker.state is CircuitState.HALF_OPEN
+
+
+@pytest.mark.parametrize("seconds", [0, 60])
+def test_try_acquire_nowait_outside_a_loop_rejects_nothing_in_shadow_mode(clock: ManualClock, seconds: float) -> None:
+    breaker = make(clock, shadow=True)
+    breaker.try_acquire_nowait().fail()
+    clock.advance(seconds)
+    assert breaker.try_acquire_nowait() is not None
+
+
+def test_try_acquire_nowait_in_a_callback_of_asyncio_takes_no_trial_call_because_there_is_no_task(
+    clock: ManualClock,
+) -> None:
+    async def main() -> None:
+        breaker = await make_ready(clock)
+        taken = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(lambda: taken.set_result(breaker.try_acquire_nowait()))
+        assert await taken is None
+        assert breaker.state is CircuitState.OPEN
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_try_acquire_nowait_in_a_synchronous_hook_of_a_task_takes_a_trial_call(
+    clock: ManualClock, backend: str
+) -> None:
+    class Hook:
+        def __init__(self, breaker: CircuitBreaker) -> None:
+            self.permit = breaker.try_acquire_nowait()
+
+    async def main() -> CircuitState:
+        breaker = await make_ready(clock)
+        Hook(breaker).permit.succeed()
+        return breaker.state
+
+    assert anyio.run(main, backend=backend) is CircuitState.CLOSED
+
+
+def test_a_permit_can_be_settled_in_a_callback_of_asyncio(clock: ManualClock) -> None:
+    async def main() -> CircuitState:
+        breaker, permit = await make_probing(clock)
+        done = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(permit.succeed)
+        asyncio.get_running_loop().call_soon(functools.partial(done.set_result, None))
+        await done
+        return breaker.state
+
+    assert asyncio.run(main()) is CircuitState.CLOSED
+
+
+# Leaks
+
+
+async def test_health_knows_of_a_leaked_trial_permit_before_any_call_arrives(clock: ManualClock) -> None:
+    breaker, permit = await make_probing(clock)
+    with pytest.warns(ResourceWarning):
+        del permit
+    assert (breaker.health()["leaked_total"], breaker.health()["probes_in_flight"]) == (1, 0)
+
+
+async def test_reading_health_does_not_count_a_leak_twice(clock: ManualClock) -> None:
+    breaker, permit = await make_probing(clock)
+    with pytest.warns(ResourceWarning):
+        del permit
+    breaker.health()
+    assert admits_a_trial_call(breaker)
+    assert breaker.health()["leaked_total"] == 1
+
+
+async def test_a_leaked_permit_of_a_closed_breaker_is_counted(clock: ManualClock) -> None:
+    breaker = make(clock)
+    with pytest.warns(ResourceWarning, match=r"'payments' was dropped without succeed\(\), fail\(\) or ignore\(\)"):
+        await breaker.acquire()
+    assert totals(breaker) == {"leaked": 1}
+
+
+async def test_a_leaked_trial_permit_of_an_earlier_episode_does_not_make_the_count_in_flight_negative(
+    clock: ManualClock,
+) -> None:
+    breaker, permit = await make_probing(clock)
+    await breaker.reset()
+    with pytest.warns(ResourceWarning):
+        del permit
+    assert breaker.health()["probes_in_flight"] == 0
+    assert breaker.health()["leaked_total"] == 1
+
+
+async def test_a_leaked_trial_permit_that_had_timed_out_is_no_leak_any_more(clock: ManualClock) -> None:
+    breaker, permit = await make_probing(clock)
+    clock.advance(60)
+    assert await breaker.try_acquire() is None
+    with pytest.warns(ResourceWarning):
+        del permit
+    assert "leaked" not in totals(breaker)
+    clock.advance(60)
+    assert admits_a_trial_call(breaker)
+    assert "leaked" not in totals(breaker)
+
+
+async def test_a_leaked_trial_permit_tells_listeners_nothing_until_it_is_released(clock: ManualClock) -> None:
+    breaker, permit = await make_probing(clock)
+    events = []
+    breaker.subscribe(events.append)
+    with pytest.warns(ResourceWarning):
+        del permit
+    assert [event for event in events if isinstance(event, CallIgnored)] == []
+
+
+async def test_many_permits_dropped_in_many_threads_are_all_counted(clock: ManualClock) -> None:
+    breaker = make(clock)
+    boxes = [[await breaker.acquire() for _ in range(5)] for _ in range(4)]
+    with pytest.warns(ResourceWarning):
+        drop_in_threads(*boxes)
+    assert totals(breaker) == {"leaked": 20}
+    (await breaker.acquire()).succeed()
+    assert totals(breaker) == {"leaked": 20, "success": 1}
+
+
+async def test_a_settled_permit_that_is_dropped_warns_of_nothing(clock: ManualClock) -> None:
+    breaker, permit = await make_probing(clock)
+    permit.succeed()
+    del permit
+    assert "leaked" not in totals(breaker)
