@@ -15,9 +15,9 @@ from recloser.testing import ManualClock
 from tests.breaker.kit import answer, fail_once, make, totals
 
 WHAT_TO_DO = (
-    "{} no longer says why it cancels in the way that recloser._breaker.cancellation reads it, so deadlines around calls "
-    "would count as nothing and a dependency that hangs would trip no breaker. Look at the exception shown here, teach "
-    "deadline_of() the new form beside the old one, and note the version in the module's docstring."
+    "{} no longer says why it cancels in the way that recloser._breaker.cancellation reads it, so deadlines around "
+    "calls would count as nothing and a dependency that hangs would trip no breaker. Look at the exception shown "
+    "here, teach deadline_of() the new form beside the old one, and note the version in the module's docstring."
 )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from recloser.fleet import FleetStoreError
-from recloser.fleet._link import Endpoint, Feed, Link
+from recloser.fleet.store.connection import Endpoint, Feed, Link
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-import recloser.fleet
+import recloser.fleet.store
 from recloser.fleet import Code, RedisStore, Sync
 from tests.fleet.proxy import proxy_to
 from tests.fleet.server import RedisServer
@@ -90,8 +90,8 @@ def test_no_answer_is_waited_for_longer_than_a_tenth_of_a_second_by_default() ->
 
 
 def test_without_redis_py_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(recloser.fleet, "_link", raising=False)
-    monkeypatch.setitem(sys.modules, "recloser.fleet._link", None)
+    monkeypatch.delattr(recloser.fleet.store, "connection", raising=False)
+    monkeypatch.setitem(sys.modules, "recloser.fleet.store.connection", None)
     with pytest.raises(ImportError, match=r"pip install 'recloser\[redis\]'"):
         RedisStore("redis://localhost")
 

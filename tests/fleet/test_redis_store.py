@@ -12,7 +12,7 @@ from redis.crc import key_slot
 
 from recloser import CircuitState
 from recloser.fleet import Acquire, Code, FleetPolicy, FleetStoreError, RedisStore, SharedState, Sync, Vote
-from recloser.fleet._wire import Namespace
+from recloser.fleet.store.wire import Namespace
 from tests.fleet.proxy import Proxy, proxy_to
 from tests.fleet.server import RedisServer
 

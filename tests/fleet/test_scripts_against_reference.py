@@ -32,11 +32,11 @@ from recloser.fleet import (
     TrialResult,
     Vote,
 )
-from recloser.fleet._evidence import Damage
-from recloser.fleet._keyspace import Keyspace
-from recloser.fleet._record import Record
-from recloser.fleet._reference import Script
-from recloser.fleet._wire import Namespace, arguments, read_reply, write_message
+from recloser.fleet.store.evidence import Damage
+from recloser.fleet.store.keyspace import Keyspace
+from recloser.fleet.store.record import Record
+from recloser.fleet.store.reference import Script
+from recloser.fleet.store.wire import Namespace, arguments, read_reply, write_message
 from tests.fleet.contract.worlds import START_US, TOLD, let_pass, scripts_on, set_clock
 
 EXAMPLES = int(os.environ.get("RECLOSER_FLEET_EXAMPLES", "25"))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recloser import BreakerRegistry, CircuitBreaker, CircuitBreakerOpenError, CircuitState
-from recloser._registry.keys import LONGEST_KEY, label
+from recloser._registry.keyed import LONGEST_KEY, label
 from recloser.errors import MisuseError
 from tests.registry.kit import names
 

@@ -19,7 +19,7 @@ from recloser._core.backoff import ConstantBackoff, ExponentialBackoff
 from recloser._core.settings import Settings
 from recloser._core.trip import ConsecutiveFailures, FailureCount, FailureRate, SlowCallRate, TripRule
 from recloser._core.windows import CountWindow, TimeWindow
-from recloser._registry.keys import check_group
+from recloser._registry.keyed import check_group
 from recloser._registry.tables import (
     Reader,
     as_table,

@@ -19,11 +19,11 @@ from recloser._core import checks
 from recloser._core.events import Event
 from recloser._registry.config import read_configuration
 from recloser._registry.definitions import Definition, Definitions, conflict
-from recloser._registry.keys import ANY_KEY, Keyring, group_of
+from recloser._registry.eviction import Shelf
+from recloser._registry.fan_in import Relay
+from recloser._registry.keyed import ANY_KEY, Keyring, group_of
 from recloser._registry.lint import Finding, lint
 from recloser._registry.origin import told
-from recloser._registry.relay import Relay
-from recloser._registry.shelf import Shelf
 from recloser._registry.tables import join
 from recloser.errors import ConfigurationWarning
 

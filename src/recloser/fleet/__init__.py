@@ -5,8 +5,9 @@
 
 from recloser.errors import FleetError, FleetStoreError
 from recloser.fleet._fleet import Fleet, RedisFleet
-from recloser.fleet._memory import InMemoryStore
-from recloser.fleet._operations import (
+from recloser.fleet.store import FleetStore
+from recloser.fleet.store.memory import InMemoryStore
+from recloser.fleet.store.operations import (
     Acquire,
     AnyOperation,
     Control,
@@ -16,9 +17,9 @@ from recloser.fleet._operations import (
     Sync,
     Vote,
 )
-from recloser.fleet._redis import RedisStore
-from recloser.fleet._server import InMemoryServer
-from recloser.fleet._values import (
+from recloser.fleet.store.redis import RedisStore
+from recloser.fleet.store.server import InMemoryServer
+from recloser.fleet.store.values import (
     OBSERVER,
     Action,
     Code,
@@ -32,7 +33,6 @@ from recloser.fleet._values import (
     microseconds,
     new_worker_id,
 )
-from recloser.fleet.store import FleetStore
 
 __all__ = [
     "OBSERVER",

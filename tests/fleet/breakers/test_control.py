@@ -7,7 +7,7 @@ import pytest
 
 from recloser import CircuitBreakerOpenError
 from recloser.fleet import Fleet, FleetError, InMemoryStore
-from recloser.fleet._wire import Namespace
+from recloser.fleet.store.wire import Namespace
 from tests.fleet.breakers.kit import (
     NAME,
     OPEN_SECONDS,

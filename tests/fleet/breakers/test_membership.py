@@ -10,9 +10,9 @@ import pytest
 
 from recloser import CircuitBreaker, CircuitState, FailureCount, TimeWindow
 from recloser.fleet import Acquire, Code, FleetStoreError, Reply, Report, Result, SharedState, Sync, Vote
-from recloser.fleet._errand import Client, Errand
-from recloser.fleet._membership import Membership
 from recloser.fleet._worker import Worker
+from recloser.fleet.membership import Membership
+from recloser.fleet.requests import Client, Errand
 from recloser.testing import ManualClock
 from tests.fleet.breakers.kit import NAME, DownError, answer, fail
 

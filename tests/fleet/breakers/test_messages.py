@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from recloser.fleet import Acquire, AnyOperation, Reply, SharedState
-from recloser.fleet._wire import write_message
+from recloser.fleet.store.wire import write_message
 from tests.fleet.breakers.kit import (
     NAME,
     OPEN_SECONDS,

@@ -6,7 +6,7 @@ import pytest
 
 from recloser import CircuitState
 from recloser.fleet import Action, Control, FleetStore, FleetStoreError, Message, Result, Sync, TrialResult, Vote
-from recloser.fleet._wire import Namespace
+from recloser.fleet.store.wire import Namespace
 from tests.fleet.contract.kit import (
     ALONE,
     NAME,

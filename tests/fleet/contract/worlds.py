@@ -5,8 +5,8 @@ from typing import Protocol
 import redis
 
 from recloser.fleet import FleetStore, InMemoryServer, InMemoryStore, RedisStore
-from recloser.fleet._scripts import LuaScript, lua_scripts
-from recloser.fleet._wire import Namespace
+from recloser.fleet.store.scripts import LuaScript, lua_scripts
+from recloser.fleet.store.wire import Namespace
 from recloser.testing import ManualClock
 
 PATIENT_SECONDS = 20.0

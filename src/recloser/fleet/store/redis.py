@@ -11,9 +11,9 @@ import anyio.lowlevel
 
 from recloser._core import checks
 from recloser.errors import FleetStoreError
-from recloser.fleet._operations import check_batch
-from recloser.fleet._scripts import lua_scripts
-from recloser.fleet._wire import Namespace, arguments, read_reply
+from recloser.fleet.store.operations import check_batch
+from recloser.fleet.store.scripts import lua_scripts
+from recloser.fleet.store.wire import Namespace, arguments, read_reply
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from redis.asyncio.connection import AbstractConnection
 
-    from recloser.fleet._link import Link
-    from recloser.fleet._operations import AnyOperation
-    from recloser.fleet._values import Message, Reply
+    from recloser.fleet.store.connection import Link
+    from recloser.fleet.store.operations import AnyOperation
+    from recloser.fleet.store.values import Message, Reply
 
 
 class RedisStore:
@@ -57,16 +57,16 @@ class RedisStore:
         ping_interval_seconds: float = 5.0,
     ) -> None:
         try:
-            from recloser.fleet import _link  # noqa: PLC0415 - an optional dependency
+            from recloser.fleet.store import connection  # noqa: PLC0415 - an optional dependency
         except ImportError as error:
             raise ImportError("RedisStore needs redis-py: pip install 'recloser[redis]'") from error
         self._op_timeout = checks.seconds("op_timeout_seconds", op_timeout_seconds)
         connect_timeout = checks.seconds("connect_timeout_seconds", connect_timeout_seconds)
         self._ping_interval = checks.seconds("ping_interval_seconds", ping_interval_seconds)
         self._namespace = Namespace(namespace)
-        self._endpoint = _link.Endpoint(url, self._op_timeout, connect_timeout)
+        self._endpoint = connection.Endpoint(url, self._op_timeout, connect_timeout)
         self._label = f"RedisStore({self._endpoint.label!r}, namespace={namespace!r})"
-        self._make_link, self._make_feed, self._abort = _link.Link, _link.Feed, _link.abort
+        self._make_link, self._make_feed, self._abort = connection.Link, connection.Feed, connection.abort
         self._scripts = lua_scripts()
         self._connecting = asyncio.Lock()
         self._link: Link | None = None

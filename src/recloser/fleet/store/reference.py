@@ -1,7 +1,7 @@
 """What the Lua scripts do, in Python: the engine of the in-memory store, and the model that the scripts are tested by.
 
 It works on hashes of strings, as they lie in Redis, so that both can be compared field by field after every step. The
-rules are in `fleet/store.py`.
+rules are in `fleet/store/__init__.py`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from recloser._core.states import CircuitState
-from recloser.fleet._evidence import Damage, Window, joined, latest, with_worker
-from recloser.fleet._keyspace import milliseconds_up
-from recloser.fleet._operations import Acquire, Control, Evidence, Renew, Report, Result, Timely, Vote
-from recloser.fleet._record import DAY_US, LINGER_MS, OtherVersion, Record, longest
-from recloser.fleet._values import (
+from recloser.fleet.store.evidence import Damage, Window, joined, latest, with_worker
+from recloser.fleet.store.keyspace import milliseconds_up
+from recloser.fleet.store.operations import Acquire, Control, Evidence, Renew, Report, Result, Timely, Vote
+from recloser.fleet.store.record import DAY_US, LINGER_MS, OtherVersion, Record, longest
+from recloser.fleet.store.values import (
     MOST_CALLS,
     MOST_TRIPS,
     Code,
@@ -28,8 +28,8 @@ from recloser.fleet._values import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from recloser.fleet._keyspace import Keyspace
-    from recloser.fleet._operations import AnyOperation
+    from recloser.fleet.store.keyspace import Keyspace
+    from recloser.fleet.store.operations import AnyOperation
 
 SHORTEST_VOTE_US: Final = 1_000_000
 """With hardly any open time, votes would never meet."""

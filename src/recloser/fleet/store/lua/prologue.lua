@@ -1,5 +1,5 @@
 -- What every script begins with: read the clock and the record, heal them by what the caller knows, and the words that
--- the scripts are written in. `KEYS[1]` holds the record, `KEYS[2]` the evidence for opening. `fleet/store.py` has the
+-- the scripts are written in. `KEYS[1]` holds the record, `KEYS[2]` the evidence for opening. `fleet/store/__init__.py` has the
 -- rules; `fleet/_reference.py` is the same in Python, and a test drives both side by side.
 
 local REFUSED, DONE, DUPLICATE, TOO_LATE, DAMAGED, IMPLAUSIBLE = 0, 1, 2, 3, 4, 5

@@ -27,20 +27,20 @@ from recloser._breaker.dispatch import log
 from recloser._core.fleet import FleetState, Grant
 from recloser._core.machine import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, OPEN
 from recloser._core.states import Trigger
-from recloser.fleet._errand import Errand, nothing
-from recloser.fleet._operations import Acquire, Renew, Report, Result, Sync, Vote
 from recloser.fleet._policies import policy_of
-from recloser.fleet._reference import OTHER_VERSION
 from recloser.fleet._reporting import Reporting
-from recloser.fleet._values import MANUAL, Code, SharedState, TrialResult
+from recloser.fleet.requests import Errand, nothing
+from recloser.fleet.store.operations import Acquire, Renew, Report, Result, Sync, Vote
+from recloser.fleet.store.reference import OTHER_VERSION
+from recloser.fleet.store.values import MANUAL, Code, SharedState, TrialResult
 
 if TYPE_CHECKING:
     from recloser._breaker.fleet_port import Member
     from recloser._core.events import Transition
     from recloser._core.settings import Settings
-    from recloser.fleet._errand import Office
     from recloser.fleet._reporting import Pending
-    from recloser.fleet._values import FleetPolicy, Reply
+    from recloser.fleet.requests import Office
+    from recloser.fleet.store.values import FleetPolicy, Reply
 
 
 UNKNOWN = SharedState()

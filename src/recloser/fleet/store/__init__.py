@@ -66,8 +66,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from contextlib import AbstractAsyncContextManager
 
-    from recloser.fleet._operations import AnyOperation
-    from recloser.fleet._values import Message, Reply
+    from recloser.fleet.store.operations import AnyOperation
+    from recloser.fleet.store.values import Message, Reply
 
 
 @runtime_checkable

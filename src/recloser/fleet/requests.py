@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from recloser.fleet._operations import AnyOperation
-    from recloser.fleet._values import Reply
+    from recloser.fleet.store.operations import AnyOperation
+    from recloser.fleet.store.values import Reply
 
 
 class Errand(NamedTuple):

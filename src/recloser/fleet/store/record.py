@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote
 
 from recloser._core.states import CircuitState
-from recloser.fleet._evidence import Damage, whole
-from recloser.fleet._values import (
+from recloser.fleet.store.evidence import Damage, whole
+from recloser.fleet.store.values import (
     MANUAL,
     MOST_CALLS,
     MOST_DURATION_US,

@@ -11,9 +11,9 @@ import anyio.lowlevel
 
 from recloser._core import checks
 from recloser.errors import FleetStoreError
-from recloser.fleet._operations import check_batch
-from recloser.fleet._server import InMemoryServer
-from recloser.fleet._wire import Namespace, read_message
+from recloser.fleet.store.operations import check_batch
+from recloser.fleet.store.server import InMemoryServer
+from recloser.fleet.store.wire import Namespace, read_message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-    from recloser.fleet._operations import AnyOperation
-    from recloser.fleet._values import Message, Reply
+    from recloser.fleet.store.operations import AnyOperation
+    from recloser.fleet.store.values import Message, Reply
 
 
 class InMemoryStore:

@@ -19,14 +19,14 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 
 from recloser.errors import FleetStoreError
-from recloser.fleet._wire import read_message
+from recloser.fleet.store.wire import read_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from redis.asyncio.connection import AbstractConnection
 
-    from recloser.fleet._values import Message
+    from recloser.fleet.store.values import Message
 
 _SCHEMES: Final = ("redis", "rediss", "unix")
 _OF_POOLS: Final = ("connection_class", "max_connections", "timeout")
