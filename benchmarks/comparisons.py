@@ -63,7 +63,7 @@ async def build_subjects(
     for key, build in builds.items():
         try:
             run = await build()
-            await run(TRIAL_CALLS)
+            await run(PROBES)
         except Exception as error:  # noqa: BLE001 - any library may fail in any way, and the table says how
             errors[key] = error
         else:
@@ -71,7 +71,7 @@ async def build_subjects(
     return subjects, errors
 
 
-TRIAL_CALLS = 40
+PROBES = 40
 
 
 def contender_comparisons(contender: Contender, bars: Mapping[str, float] | None = None) -> list[Comparison]:

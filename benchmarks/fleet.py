@@ -128,13 +128,13 @@ async def timed(breaker: CircuitBreaker) -> float:
     return (time.thread_time_ns() - begun) / BATCH
 
 
-async def trial_calls(server: RedisServer) -> list[Line]:
-    """B3: one trial call per open time, counted at the downstream."""
+async def probes(server: RedisServer) -> list[Line]:
+    """B3: one probe per reset timeout, counted at the downstream."""
     periods, open_seconds = 200, 0.1
     async with crew_of(8, server.url, callers=50, pause_seconds=0.2, open_seconds=open_seconds) as crew:
         await crew.open_all()
         begun = time.monotonic() + 0.2
-        await until(lambda: len(crew.downstream.probes(begun)) >= periods, "trial calls", 120)
+        await until(lambda: len(crew.downstream.probes(begun)) >= periods, "probes", 120)
         probes = crew.downstream.probes(begun)
         shortest = min(later.at - earlier.at for earlier, later in pairwise(probes))
         others = crew.downstream.calls(begun) - len(probes)
@@ -142,7 +142,7 @@ async def trial_calls(server: RedisServer) -> list[Line]:
         figure = f"{len(probes)} in as many, {crew.downstream.most_probes} at once, {others} other requests"
         await crew.check_callers()
     return [
-        Line("B3", f"trial calls in {periods} open times of {open_seconds} s, 8 x 50 callers", "1 each", figure, is_met)
+        Line("B3", f"probes in {periods} reset timeouts of {open_seconds} s, 8 x 50 callers", "1 each", figure, is_met)
     ]
 
 
@@ -217,7 +217,7 @@ async def outage(server: RedisServer) -> list[Line]:
         lines.append(
             Line(
                 "B12",
-                f"trial calls per worker alone in {periods:.1f} open times",
+                f"probes per worker alone in {periods:.1f} reset timeouts",
                 "<= 1 each",
                 f"{per_worker}",
                 max(per_worker) <= periods + 1,
@@ -252,12 +252,12 @@ async def leases(server: RedisServer) -> list[Line]:
         begun = time.monotonic()
         crew.downstream.hold_seconds = 0
         crew.hands.remove(killed)
-        await until(lambda: bool(crew.downstream.probes(begun)), "the next trial call")
+        await until(lambda: bool(crew.downstream.probes(begun)), "the next probe")
         took = crew.downstream.probes(begun)[0].at - begun
     lines = [
         Line(
             "B8",
-            f"prober killed to next trial call, lease {lease} s",
+            f"prober killed to next probe, lease {lease} s",
             f"{lease + 0.05} s",
             f"{took:.2f} s",
             took <= lease + 0.05,
@@ -275,8 +275,8 @@ async def leases(server: RedisServer) -> list[Line]:
             await crew.until_reported("connected", value=True)
             if not crew.downstream.probes(thawed):
                 back = time.monotonic()
-                await until(lambda since=back: bool(crew.downstream.probes(since)), "a trial call", 10)
-                orphans += time.monotonic() - back > lease / 2  # all are back, and nobody knows of a trial call
+                await until(lambda since=back: bool(crew.downstream.probes(since)), "a probe", 10)
+                orphans += time.monotonic() - back > lease / 2  # all are back, and nobody knows of a probe
     return [
         *lines,
         Line(
@@ -373,7 +373,7 @@ async def measure(names: list[str]) -> list[Line]:
 
         parts: dict[str, Callable[[], Awaitable[list[Line]]]] = {
             "untouched": lambda: untouched(server),
-            "trial_calls": lambda: trial_calls(server),
+            "probes": lambda: probes(server),
             "near": near,
             "far": far,
             "outage": lambda: outage(server),

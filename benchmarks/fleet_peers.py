@@ -4,7 +4,7 @@ Four processes of four callers each call one downstream, which fails and stays d
 
 - what a closed call takes, and how many commands it sends;
 - the time from the request that fulfils the rule to the last one that is let through: then all are open;
-- how many requests reach the downstream per open time after that.
+- how many requests reach the downstream per reset timeout after that.
 
 Each library does as its documentation says: five failures open it. recloser asks for the quorum of two workers.
 """
@@ -126,7 +126,7 @@ async def commands_per_call(library: str, server: RedisServer) -> float:
 
 
 async def outage(library: str, url: str) -> tuple[float, list[int]]:
-    """Return the milliseconds from the failure that fulfils the rule to all open, and the requests per open time."""
+    """Return the milliseconds from the failure that fulfils the rule to all open, and requests per reset timeout."""
     downstream = Downstream()
     async with downstream.serving():
         command = [sys.executable, "-m", "benchmarks.fleet_peers", library, url, str(downstream.port)]
@@ -152,7 +152,9 @@ async def outage(library: str, url: str) -> tuple[float, list[int]]:
 
 async def main() -> None:
     """Measure, and print one row per library."""
-    print("| library | closed call | ratio | commands per call | 5th failure to all open | requests per open time |")
+    print(
+        "| library | closed call | ratio | commands per call | 5th failure to all open | requests per reset timeout |"
+    )
     print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder, RedisServer(Path(folder)) as server:
         times: dict[str, list[float]] = {library: [] for library in LIBRARIES}

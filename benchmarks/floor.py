@@ -1,7 +1,7 @@
 """The floor: the smallest breakers that a good engineer would write by hand, for a decorator and for a block.
 
 They count consecutive failures, open, fail fast with a message that names them, and let calls through again when the
-time is over. They do nothing else: no totals, no events, no late outcomes, no limit on trial calls. What a breaker
+time is over. They do nothing else: no totals, no events, no late outcomes, no limit on probes. What a breaker
 costs is measured against them.
 """
 

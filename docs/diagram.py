@@ -15,15 +15,15 @@ BEGIN, END = "<!-- generated from the transition table: begin -->", "<!-- genera
 
 ON = {
     Trigger.TRIPPED: "a trip rule is met",
-    Trigger.WAIT_ELAPSED: "a call arrives after the open time",
-    Trigger.PROBES_PASSED: "enough trial calls succeeded",
-    Trigger.PROBE_FAILED: "a trial call failed",
-    Trigger.PROBE_TIMED_OUT: "a trial call took too long",
+    Trigger.WAIT_ELAPSED: "a call arrives after the reset timeout",
+    Trigger.PROBES_PASSED: "enough probes succeeded",
+    Trigger.PROBE_FAILED: "a probe failed",
+    Trigger.PROBE_TIMED_OUT: "a probe took too long",
     Trigger.FORCED_OPEN: "force_open()",
     Trigger.DISABLED: "disable()",
     Trigger.RESET: "reset()",
     Trigger.FLEET_OPENED: "the fleet opened",
-    Trigger.FLEET_PROBING: "another process makes the trial call",
+    Trigger.FLEET_PROBING: "another process makes the probe",
     Trigger.FLEET_CLOSED: "the fleet closed",
 }
 BY_HAND = (Trigger.FORCED_OPEN, Trigger.DISABLED, Trigger.RESET)

@@ -148,7 +148,7 @@ async def test_calls_from_an_old_generation_that_fail_change_nothing(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("error_type", [KeyboardInterrupt, SystemExit, GeneratorExit])
-async def test_an_interrupted_trial_call_closes_nothing_and_frees_its_permit(
+async def test_an_interrupted_probe_closes_nothing_and_frees_its_permit(
     breaker: CircuitBreaker, clock: ManualClock, error_type: type[BaseException]
 ) -> None:
     error = error_type()
@@ -169,7 +169,7 @@ async def test_an_interrupted_trial_call_closes_nothing_and_frees_its_permit(
 
 
 @pytest.mark.anyio
-async def test_a_cancelled_trial_call_closes_nothing_and_frees_its_permit(
+async def test_a_cancelled_probe_closes_nothing_and_frees_its_permit(
     breaker: CircuitBreaker, clock: ManualClock
 ) -> None:
     await trip(breaker)
@@ -211,7 +211,7 @@ async def test_a_million_rejections_retain_no_memory(breaker: CircuitBreaker) ->
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_a_loop_that_died_in_the_middle_of_a_trial_call_does_not_stick_the_breaker(
+def test_a_loop_that_died_in_the_middle_of_a_probe_does_not_stick_the_breaker(
     breaker: CircuitBreaker, clock: ManualClock, backend: str
 ) -> None:
     anyio.run(trip, breaker)

@@ -39,7 +39,7 @@ from tests.breaker.kit import (
     RESET_SECONDS,
     Dependency,
     DependencyError,
-    admits_a_trial_call,
+    admits_a_probe,
     answer,
     drop,
     drop_in_threads,
@@ -148,7 +148,7 @@ async def test_rule_1_a_late_outcome_mints_no_permit_in_a_later_half_open_episod
     getattr(late, end)()
     assert await breaker.try_acquire() is None
     current.ignore()
-    assert admits_a_trial_call(breaker)
+    assert admits_a_probe(breaker)
 
 
 async def test_rule_1_a_late_failure_does_not_reopen_a_breaker_that_has_closed(clock: ManualClock) -> None:
@@ -170,7 +170,7 @@ async def test_rule_1_a_late_success_does_not_end_a_run_of_failures(clock: Manua
     assert breaker.failure_count == 1
 
 
-async def test_rule_1_a_late_failure_does_not_lengthen_the_open_time_or_add_an_attempt(clock: ManualClock) -> None:
+async def test_rule_1_a_late_failure_does_not_lengthen_the_reset_timeout_or_add_an_attempt(clock: ManualClock) -> None:
     breaker = make(clock)
     late = await breaker.acquire()
     await fail_once(breaker)
@@ -215,7 +215,7 @@ async def test_rule_2_a_permit_settled_twice_raises_nothing_and_changes_nothing_
 
 
 @pytest.mark.parametrize("second", ["succeed", "fail", "ignore"])
-async def test_rule_2_a_trial_permit_settled_twice_frees_one_permit(clock: ManualClock, second: str) -> None:
+async def test_rule_2_a_probe_permit_settled_twice_frees_one_permit(clock: ManualClock, second: str) -> None:
     breaker, first = await make_probing(clock, max_probes=2, success_threshold=9)
     other = await breaker.acquire()
     first.succeed()
@@ -233,7 +233,7 @@ async def test_rule_2_a_permit_dropped_unsettled_is_released_and_counted_as_leak
     breaker, permit = await make_probing(clock)
     with pytest.warns(ResourceWarning, match="'payments' was dropped"):
         del permit
-    assert admits_a_trial_call(breaker)
+    assert admits_a_probe(breaker)
     assert totals(breaker) == {"failure": 1, "leaked": 1, "probe": 2, "ignored": 1}
 
 
@@ -243,7 +243,7 @@ async def test_rule_2_a_permit_dropped_in_another_thread_is_released(clock: Manu
     del permit
     with pytest.warns(ResourceWarning):
         drop_in_threads(box)
-    assert admits_a_trial_call(breaker)
+    assert admits_a_probe(breaker)
 
 
 async def test_rule_2_a_permit_dropped_in_the_middle_of_a_step_is_released(clock: ManualClock) -> None:
@@ -272,10 +272,10 @@ async def test_rule_2_a_permit_in_a_reference_cycle_is_released_when_the_cycle_i
     del permit, cycle
     with pytest.warns(ResourceWarning):
         drop(box)
-    assert admits_a_trial_call(breaker)
+    assert admits_a_probe(breaker)
 
 
-async def test_rule_2_a_trial_call_whose_coroutine_is_dropped_gives_its_permit_back(clock: ManualClock) -> None:
+async def test_rule_2_a_probe_whose_coroutine_is_dropped_gives_its_permit_back(clock: ManualClock) -> None:
     breaker = await make_ready(clock)
     for style in (by_call, by_decorator, by_guard):
         coroutine = style(breaker, Dependency().call)
@@ -286,14 +286,14 @@ async def test_rule_2_a_trial_call_whose_coroutine_is_dropped_gives_its_permit_b
     assert breaker.health()["ignored_total"] == 3
 
 
-# 3. A trial call always gives its permit back
+# 3. A probe always gives its permit back
 
 ENDINGS = [None, DependencyError(), LookupError(), KeyboardInterrupt(), SystemExit(), GeneratorExit()]
 
 
 @each_style
 @pytest.mark.parametrize("error", ENDINGS, ids=lambda error: type(error).__name__)
-async def test_rule_3_a_trial_call_gives_its_permit_back_however_it_ends(
+async def test_rule_3_a_probe_gives_its_permit_back_however_it_ends(
     clock: ManualClock, style: Style, error: BaseException | None
 ) -> None:
     breaker = await make_ready(clock, ignored_exception=LookupError)
@@ -310,7 +310,7 @@ async def test_rule_3_a_trial_call_gives_its_permit_back_however_it_ends(
 
 
 @each_style
-async def test_rule_3_a_trial_call_that_is_cancelled_gives_its_permit_back(clock: ManualClock, style: Style) -> None:
+async def test_rule_3_a_probe_that_is_cancelled_gives_its_permit_back(clock: ManualClock, style: Style) -> None:
     breaker, dependency = await make_ready(clock), Dependency()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(style, breaker, dependency.call)
@@ -322,7 +322,7 @@ async def test_rule_3_a_trial_call_that_is_cancelled_gives_its_permit_back(clock
 
 
 @each_style
-async def test_rule_3_a_trial_call_in_a_scope_that_was_cancelled_before_gives_its_permit_back(
+async def test_rule_3_a_probe_in_a_scope_that_was_cancelled_before_gives_its_permit_back(
     clock: ManualClock, style: Style
 ) -> None:
     breaker = await make_ready(clock)
@@ -335,7 +335,7 @@ async def test_rule_3_a_trial_call_in_a_scope_that_was_cancelled_before_gives_it
 @each_style
 @pytest.mark.parametrize("error", [AttributeError, KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize("argument", ["expected_exception", "ignored_exception"])
-async def test_rule_3_a_predicate_that_raises_about_a_trial_call_gives_its_permit_back(
+async def test_rule_3_a_predicate_that_raises_about_a_probe_gives_its_permit_back(
     clock: ManualClock, style: Style, argument: str, error: type[BaseException]
 ) -> None:
     def predicate(exc: BaseException) -> bool:
@@ -351,7 +351,7 @@ async def test_rule_3_a_predicate_that_raises_about_a_trial_call_gives_its_permi
 
 @pytest.mark.parametrize("style", [by_call, by_decorator], ids=lambda style: style.__name__)
 @pytest.mark.parametrize("error", [AttributeError, KeyboardInterrupt, SystemExit])
-async def test_rule_3_a_failed_result_that_raises_about_a_trial_call_gives_its_permit_back(
+async def test_rule_3_a_failed_result_that_raises_about_a_probe_gives_its_permit_back(
     clock: ManualClock, style: Style, error: type[BaseException]
 ) -> None:
     def predicate(result: object) -> bool:
@@ -370,7 +370,7 @@ async def test_rule_3_a_failed_result_that_raises_about_a_trial_call_gives_its_p
 @each_style
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize("kind", [StateChanged, ProbeAdmitted, CallSucceeded])
-async def test_rule_3_a_listener_that_raises_about_a_trial_call_gives_its_permit_back(
+async def test_rule_3_a_listener_that_raises_about_a_probe_gives_its_permit_back(
     clock: ManualClock, style: Style, kind: type[Event], error: type[BaseException]
 ) -> None:
     def listener(event: Event) -> None:
@@ -391,7 +391,7 @@ async def test_rule_3_a_listener_that_raises_about_a_trial_call_gives_its_permit
 
 @each_style
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
-async def test_rule_3_a_clock_that_raises_while_a_trial_call_runs_gives_its_permit_back(
+async def test_rule_3_a_clock_that_raises_while_a_probe_runs_gives_its_permit_back(
     clock: ManualClock, style: Style, error: type[BaseException]
 ) -> None:
     raising: list[type[BaseException]] = []
@@ -440,7 +440,7 @@ class UnspeakableError(Exception):
     [StubbornGroupError("down", [DependencyError()]), UnspeakableError(), BaseExceptionGroup("", [SystemExit()])],
     ids=lambda error: type(error).__name__,
 )
-async def test_rule_3_an_odd_exception_of_a_trial_call_comes_through_and_the_permit_is_given_back(
+async def test_rule_3_an_odd_exception_of_a_probe_comes_through_and_the_permit_is_given_back(
     clock: ManualClock, style: Style, error: BaseException
 ) -> None:
     breaker = await make_ready(clock)
@@ -450,7 +450,7 @@ async def test_rule_3_an_odd_exception_of_a_trial_call_comes_through_and_the_per
     assert breaker.health()["probes_in_flight"] == 0
 
 
-# 4. Cancellation is neutral, deadlines are not
+# 4. Cancellation is ignored, deadlines are not
 
 
 @each_style
@@ -465,7 +465,7 @@ async def test_rule_4_a_cancelled_call_is_neither_a_success_nor_a_failure(clock:
 
 
 @each_style
-async def test_rule_4_a_cancelled_trial_call_neither_closes_nor_opens(clock: ManualClock, style: Style) -> None:
+async def test_rule_4_a_cancelled_probe_neither_closes_nor_opens(clock: ManualClock, style: Style) -> None:
     breaker = await make_ready(clock)
     with anyio.CancelScope() as scope:
         scope.cancel()
@@ -492,7 +492,7 @@ async def test_rule_4_the_deadline_of_fail_after_around_a_call_is_a_failure(cloc
 
 
 @each_style
-async def test_rule_4_a_deadline_fails_a_trial_call(clock: ManualClock, style: Style) -> None:
+async def test_rule_4_a_deadline_fails_a_probe(clock: ManualClock, style: Style) -> None:
     breaker = await make_ready(clock)
     with anyio.move_on_after(0):
         await style(breaker, anyio.sleep_forever)
@@ -506,7 +506,7 @@ async def test_rule_4_a_deadline_counts_whatever_expected_exception_names(clock:
     assert breaker.state is OPEN
 
 
-async def test_rule_4_a_scope_cancelled_by_hand_is_neutral_although_it_has_a_deadline(clock: ManualClock) -> None:
+async def test_rule_4_a_scope_cancelled_by_hand_is_ignored_although_it_has_a_deadline(clock: ManualClock) -> None:
     breaker = make(clock)
     with anyio.move_on_after(1_000) as scope:
         scope.cancel()
@@ -555,7 +555,7 @@ def test_rule_4_one_deadline_that_ends_five_calls_is_one_failure(clock: ManualCl
     anyio.run(main, backend=backend, backend_options=on_virtual_time(backend))
 
 
-async def test_rule_4_a_sibling_that_fails_cancels_neutrally(clock: ManualClock) -> None:
+async def test_rule_4_a_sibling_that_fails_cancels_ignoredly(clock: ManualClock) -> None:
     breaker = make(clock, failure_threshold=2)
 
     async def fail_beside_a_call() -> None:
@@ -650,7 +650,7 @@ def test_rule_4_a_deadline_around_a_call_with_a_nursery_of_trio_is_a_failure(clo
     trio.run(main)
 
 
-async def test_rule_4_a_group_of_cancellations_is_neutral(clock: ManualClock) -> None:
+async def test_rule_4_a_group_of_cancellations_is_ignored(clock: ManualClock) -> None:
     async def gather() -> None:
         cancelled = anyio.get_cancelled_exc_class()
         leaf = trio.Cancelled._create(source="explicit") if cancelled is trio.Cancelled else cancelled()
@@ -692,7 +692,7 @@ async def asyncio_wait_for(breaker: CircuitBreaker, seconds: float, clock: Manua
 
 
 @pytest.mark.parametrize("cancel", [bare_cancel, asyncio_timeout, asyncio_wait_for], ids=lambda fn: fn.__name__)
-def test_rule_4_what_asyncio_sends_without_a_cause_is_neutral(
+def test_rule_4_what_asyncio_sends_without_a_cause_is_ignored(
     clock: ManualClock, cancel: Callable[..., Awaitable[None]]
 ) -> None:
     breaker = make(clock)
@@ -725,7 +725,7 @@ async def test_rule_4_the_setting_holds_for_cancelled_scopes_too(
     assert totals(breaker) == {total: 1}
 
 
-async def test_rule_4_a_cancelled_trial_call_that_had_run_long_enough_fails(clock: ManualClock) -> None:
+async def test_rule_4_a_cancelled_probe_that_had_run_long_enough_fails(clock: ManualClock) -> None:
     async def hang(scope: anyio.CancelScope) -> None:
         clock.advance(30)
         scope.cancel()
@@ -1177,7 +1177,7 @@ async def test_rule_7_a_clock_that_goes_back_while_closed_breaks_no_rule(clock: 
     assert totals(breaker) == {"success": 5, "failure": 5}
 
 
-async def test_rule_7_a_clock_that_goes_back_while_a_trial_call_runs_does_not_time_it_out(clock: ManualClock) -> None:
+async def test_rule_7_a_clock_that_goes_back_while_a_probe_runs_does_not_time_it_out(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock)
     clock.set(0)
     assert await breaker.try_acquire() is None
@@ -1192,11 +1192,11 @@ async def test_rule_7_a_clock_that_goes_back_while_a_trial_call_runs_does_not_ti
 async def test_rule_8_a_wait_ends_at_its_instant(clock: ManualClock, seconds: float, *, is_probe: bool) -> None:
     breaker = await make_open(clock)
     clock.advance(seconds)
-    assert admits_a_trial_call(breaker) is is_probe
+    assert admits_a_probe(breaker) is is_probe
 
 
 @pytest.mark.parametrize(("seconds", "state"), [(59.999, HALF_OPEN), (60, OPEN)])
-async def test_rule_8_the_time_of_a_trial_call_ends_at_its_instant(
+async def test_rule_8_the_time_of_a_probe_ends_at_its_instant(
     clock: ManualClock, seconds: float, state: CircuitState
 ) -> None:
     breaker, permit = await make_probing(clock)
@@ -1206,7 +1206,7 @@ async def test_rule_8_the_time_of_a_trial_call_ends_at_its_instant(
     permit.ignore()
 
 
-async def test_rule_8_the_open_time_after_a_trial_call_timed_out_counts_from_the_instant_it_ran_out(
+async def test_rule_8_the_reset_timeout_after_a_probe_timed_out_counts_from_the_instant_it_ran_out(
     clock: ManualClock,
 ) -> None:
     breaker, permit = await make_probing(clock)
@@ -1216,7 +1216,7 @@ async def test_rule_8_the_open_time_after_a_trial_call_timed_out_counts_from_the
     permit.ignore()
 
 
-async def test_rule_8_the_call_that_notices_a_time_out_may_itself_be_the_next_trial_call(clock: ManualClock) -> None:
+async def test_rule_8_the_call_that_notices_a_time_out_may_itself_be_the_next_probe(clock: ManualClock) -> None:
     breaker, late = await make_probing(clock)
     clock.advance(RESET_SECONDS * 2)
     permit = await breaker.acquire()
@@ -1281,7 +1281,7 @@ async def test_rule_8_a_call_that_fails_slowly_is_slow_too(clock: ManualClock) -
     assert breaker.state is OPEN
 
 
-async def test_rule_8_a_slow_trial_call_fails_where_slow_calls_count(clock: ManualClock) -> None:
+async def test_rule_8_a_slow_probe_fails_where_slow_calls_count(clock: ManualClock) -> None:
     rule = ConsecutiveFailures(1) | SlowCallRate(1.0, slow_call_seconds=2.0)
     breaker, permit = await make_probing(clock, trip_when=rule)
     clock.advance(3)
@@ -1289,7 +1289,7 @@ async def test_rule_8_a_slow_trial_call_fails_where_slow_calls_count(clock: Manu
     assert breaker.state is OPEN
     with pytest.raises(CircuitBreakerOpenError) as caught:
         await breaker.acquire()
-    assert caught.value.last_failure == "slow trial call, 3 s"
+    assert caught.value.last_failure == "slow probe, 3 s"
 
 
 @each_style
@@ -1448,7 +1448,7 @@ async def test_rule_10_nothing_is_rejected_in_shadow_mode_in_any_state(clock: Ma
     permits[0].ignore()
 
 
-async def test_rule_10_a_call_without_a_permit_in_shadow_mode_settles_no_trial_call(clock: ManualClock) -> None:
+async def test_rule_10_a_call_without_a_permit_in_shadow_mode_settles_no_probe(clock: ManualClock) -> None:
     breaker = await make_ready(clock, shadow=True)
     probe, extra = await breaker.acquire(), await breaker.acquire()
     extra.fail()

@@ -1,4 +1,4 @@
-"""Resilience for asyncio: a circuit breaker that lets exactly one trial call through."""
+"""Resilience for asyncio: a circuit breaker that lets exactly one probe through."""
 
 from recloser._breaker.breaker import CircuitBreaker
 from recloser._breaker.dispatch import EventStream

@@ -78,7 +78,7 @@ class CircuitBreakerOpenError(RejectedError):
 
     Args:
         name: Name of the breaker.
-        retry_after: Seconds until a trial call may go through, >= 0; None if unknown (a trial call is running, or the
+        retry_after: Seconds until a probe may go through, >= 0; None if unknown (a probe is running, or the
             breaker was forced open without an end).
         state: The state that rejected the call.
         failure_count: Failures counted when the breaker opened.
@@ -127,7 +127,7 @@ class CircuitBreakerOpenError(RejectedError):
         """Say which breaker rejected the call, why, and when to come back."""
         start = f"Circuit breaker {self.name!r} is {self.state.upper()}"
         if self.state is CircuitState.HALF_OPEN:
-            return f"{start}. Service unavailable; a trial call is running"
+            return f"{start}. Service unavailable; a probe is running"
         because = f" ({self.reason})" if self.state is CircuitState.FORCED_OPEN else ""
         return f"{start}{because}. Service unavailable; {_when(self.retry_after)}"
 

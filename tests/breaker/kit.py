@@ -60,14 +60,14 @@ async def make_open(clock: ManualClock, **options: object) -> CircuitBreaker:
 
 
 async def make_ready(clock: ManualClock, **options: object) -> CircuitBreaker:
-    """Makes an open breaker whose next call is a trial call."""
+    """Makes an open breaker whose next call is a probe."""
     breaker = await make_open(clock, **options)
     clock.advance(RESET_SECONDS)
     return breaker
 
 
 async def make_probing(clock: ManualClock, **options: object) -> tuple[CircuitBreaker, Permit]:
-    """Makes a half-open breaker whose first trial call is under way."""
+    """Makes a half-open breaker whose first probe is under way."""
     breaker = await make_ready(clock, **options)
     return breaker, await breaker.acquire()
 
@@ -78,8 +78,8 @@ def totals(breaker: CircuitBreaker) -> dict[str, int]:
     return {key.removesuffix("_total"): value for key, value in health.items() if key.endswith("_total") and value}
 
 
-def admits_a_trial_call(breaker: CircuitBreaker) -> bool:
-    """Returns whether a call that arrives now is a trial call; the call is given up at once."""
+def admits_a_probe(breaker: CircuitBreaker) -> bool:
+    """Returns whether a call that arrives now is a probe; the call is given up at once."""
     permit = breaker.try_acquire_nowait()
     if permit is None:
         return False

@@ -78,7 +78,7 @@ async def test_an_error_before_the_first_item_is_a_failure(clock: ManualClock) -
     assert totals(breaker) == {"failure": 1}
 
 
-async def test_an_ignored_error_midway_is_neutral(clock: ManualClock) -> None:
+async def test_an_ignored_error_midway_is_ignored(clock: ManualClock) -> None:
     breaker = make(clock, ignored_exception=DependencyError)
     stream = breaker(numbers)(1, DependencyError())
     assert await anext(stream) == 0
@@ -117,7 +117,7 @@ async def test_breaking_out_of_the_loop_is_a_success_when_the_generator_is_close
     assert totals(breaker) == {"success": 1}
 
 
-async def test_given_up_before_the_first_item_is_neutral(clock: ManualClock) -> None:
+async def test_given_up_before_the_first_item_is_ignored(clock: ManualClock) -> None:
     breaker = make(clock)
     stream = breaker(hanging)(0)
     with anyio.CancelScope() as scope:
@@ -126,7 +126,7 @@ async def test_given_up_before_the_first_item_is_neutral(clock: ManualClock) -> 
     assert totals(breaker) == {"cancelled": 1}
 
 
-async def test_a_generator_function_that_raises_generator_exit_before_the_first_item_is_neutral(
+async def test_a_generator_function_that_raises_generator_exit_before_the_first_item_is_ignored(
     clock: ManualClock,
 ) -> None:
     breaker = make(clock)
@@ -148,7 +148,7 @@ def cancelled() -> anyio.CancelScope:
     return scope
 
 
-async def test_cancelled_before_the_first_item_is_neutral(clock: ManualClock) -> None:
+async def test_cancelled_before_the_first_item_is_ignored(clock: ManualClock) -> None:
     breaker = make(clock)
     await cut_off(breaker(hanging)(0), cancelled())
     assert totals(breaker) == {"cancelled": 1}
@@ -347,7 +347,7 @@ async def test_a_function_that_goes_on_after_it_was_closed_is_a_failure_like_wit
     assert totals(breaker) == {"failure": 1}
 
 
-async def test_a_generator_that_is_a_trial_call_holds_its_permit_until_it_ends(clock: ManualClock) -> None:
+async def test_a_generator_that_is_a_probe_holds_its_permit_until_it_ends(clock: ManualClock) -> None:
     breaker = await make_ready(clock)
     async with aclosing(breaker(numbers)()) as stream:
         await anext(stream)
@@ -356,7 +356,7 @@ async def test_a_generator_that_is_a_trial_call_holds_its_permit_until_it_ends(c
         assert breaker.state is CircuitState.CLOSED
 
 
-async def test_a_trial_stream_that_has_delivered_an_item_is_a_success_when_its_time_is_over(
+async def test_a_probe_stream_that_has_delivered_an_item_is_a_success_when_its_time_is_over(
     clock: ManualClock,
 ) -> None:
     breaker = await make_ready(clock)
@@ -368,7 +368,7 @@ async def test_a_trial_stream_that_has_delivered_an_item_is_a_success_when_its_t
     assert totals(breaker) == {"success": 2, "failure": 1, "late": 1, "probe": 1}
 
 
-async def test_a_trial_stream_that_has_delivered_nothing_is_a_failure_when_its_time_is_over(
+async def test_a_probe_stream_that_has_delivered_nothing_is_a_failure_when_its_time_is_over(
     clock: ManualClock,
 ) -> None:
     breaker = await make_ready(clock)
@@ -448,7 +448,7 @@ def test_an_unfinished_generator_that_is_garbage_after_its_loop_is_counted_as_le
 
 
 @pytest.mark.parametrize("items", [0, 1])
-async def test_a_trial_generator_whose_task_is_cancelled_gives_its_permit_back(clock: ManualClock, items: int) -> None:
+async def test_a_probe_generator_whose_task_is_cancelled_gives_its_permit_back(clock: ManualClock, items: int) -> None:
     breaker = await make_ready(clock)
 
     async def consume() -> None:

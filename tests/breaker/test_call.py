@@ -121,7 +121,7 @@ async def test_call_refuses_what_cannot_be_called(clock: ManualClock, thing: obj
     assert totals(breaker) == {"ignored": 1}
 
 
-async def test_a_misuse_that_would_have_been_a_trial_call_gives_its_permit_back(clock: ManualClock) -> None:
+async def test_a_misuse_that_would_have_been_a_probe_gives_its_permit_back(clock: ManualClock) -> None:
     breaker = await make_ready(clock)
     with pytest.raises(TypeError):
         await breaker.call(None)
@@ -231,7 +231,7 @@ class InterruptingError(DependencyError):
 
 
 @pytest.mark.parametrize("observed", [True, False], ids=["observed", "unobserved"])
-@pytest.mark.parametrize("ready", [True, False], ids=["trial call", "closed"])
+@pytest.mark.parametrize("ready", [True, False], ids=["probe", "closed"])
 async def test_an_interrupt_in_an_errors_text_leaves_the_breaker_in_order(
     clock: ManualClock, *, ready: bool, observed: bool
 ) -> None:

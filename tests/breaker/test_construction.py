@@ -170,7 +170,7 @@ async def test_a_rule_shared_by_two_breakers_counts_for_each_alone(clock: Manual
 
 
 @pytest.mark.anyio
-async def test_a_reset_timeout_of_0_makes_the_next_call_a_trial_call(clock: ManualClock) -> None:
+async def test_a_reset_timeout_of_0_makes_the_next_call_a_probe(clock: ManualClock) -> None:
     breaker = CircuitBreaker(failure_threshold=1, reset_timeout_seconds=0, clock=clock)
     await fail_once(breaker)
     permit = await breaker.acquire()

@@ -47,7 +47,7 @@ def test_the_message_of_an_open_breaker() -> None:
 
 def test_the_message_of_a_half_open_breaker() -> None:
     error = CircuitBreakerOpenError("payments", None, CircuitState.HALF_OPEN)
-    assert str(error) == "Circuit breaker 'payments' is HALF_OPEN. Service unavailable; a trial call is running"
+    assert str(error) == "Circuit breaker 'payments' is HALF_OPEN. Service unavailable; a probe is running"
 
 
 def test_the_message_of_a_breaker_forced_open_without_an_end() -> None:
@@ -193,8 +193,8 @@ async def test_a_failed_result_is_named_as_such(clock: ManualClock) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_trial_call_that_outlived_its_time_is_named_as_the_last_failure(clock: ManualClock) -> None:
+async def test_a_probe_that_outlived_its_time_is_named_as_the_last_failure(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock)
     clock.advance(60)
-    assert (await rejection(breaker)).last_failure == "trial call still running after 60 s"
+    assert (await rejection(breaker)).last_failure == "probe still running after 60 s"
     permit.ignore()

@@ -11,7 +11,7 @@ from recloser.testing import ManualClock
 from tests.breaker.kit import (
     BACKENDS,
     RESET_SECONDS,
-    admits_a_trial_call,
+    admits_a_probe,
     answer,
     fail_once,
     make,
@@ -50,7 +50,7 @@ def test_the_state_goes_on_from_one_loop_to_the_next(clock: ManualClock) -> None
 
 
 @pytest.mark.parametrize(("first", "second"), ONE_AFTER_ANOTHER)
-def test_a_trial_permit_held_when_its_loop_ended_does_not_stick_the_breaker(
+def test_a_probe_permit_held_when_its_loop_ended_does_not_stick_the_breaker(
     clock: ManualClock, first: str, second: str
 ) -> None:
     breaker, permit = anyio.run(make_probing, clock, backend=first)
@@ -61,13 +61,13 @@ def test_a_trial_permit_held_when_its_loop_ended_does_not_stick_the_breaker(
 
 
 @pytest.mark.parametrize(("first", "second"), ONE_AFTER_ANOTHER)
-def test_a_trial_call_of_a_loop_that_ended_is_counted_as_leaked_and_late_when_it_is_settled_after_all(
+def test_a_probe_of_a_loop_that_ended_is_counted_as_leaked_and_late_when_it_is_settled_after_all(
     clock: ManualClock, first: str, second: str
 ) -> None:
     breaker, permit = anyio.run(make_probing, clock, backend=first)
 
     async def look() -> bool:
-        return admits_a_trial_call(breaker)
+        return admits_a_probe(breaker)
 
     assert anyio.run(look, backend=second)
     permit.fail()
@@ -76,7 +76,7 @@ def test_a_trial_call_of_a_loop_that_ended_is_counted_as_leaked_and_late_when_it
 
 
 @pytest.mark.parametrize(("first", "second"), ONE_AFTER_ANOTHER)
-def test_the_next_loop_has_as_many_trial_permits_as_max_probes(clock: ManualClock, first: str, second: str) -> None:
+def test_the_next_loop_has_as_many_probe_permits_as_max_probes(clock: ManualClock, first: str, second: str) -> None:
     breaker, permit = anyio.run(lambda: make_probing(clock, max_probes=2), backend=first)
 
     async def take_all() -> list[Permit | None]:
@@ -89,7 +89,7 @@ def test_the_next_loop_has_as_many_trial_permits_as_max_probes(clock: ManualCloc
 
 
 @pytest.mark.parametrize("second", BACKENDS)
-def test_a_trial_permit_given_back_after_its_loop_ended_mints_no_permit_in_the_next(
+def test_a_probe_permit_given_back_after_its_loop_ended_mints_no_permit_in_the_next(
     clock: ManualClock, second: str
 ) -> None:
     breaker, permit = anyio.run(make_probing, clock)
@@ -105,7 +105,7 @@ def test_a_trial_permit_given_back_after_its_loop_ended_mints_no_permit_in_the_n
 
 
 @pytest.mark.parametrize("second", BACKENDS)
-def test_those_who_wait_in_the_next_loop_see_that_the_trial_call_is_gone(clock: ManualClock, second: str) -> None:
+def test_those_who_wait_in_the_next_loop_see_that_the_probe_is_gone(clock: ManualClock, second: str) -> None:
     breaker, permit = anyio.run(make_probing, clock)
     assert anyio.run(breaker.wait_until_ready, 0, backend=second)
     permit.ignore()

@@ -7,7 +7,7 @@ import pytest
 
 from recloser import CallSucceeded, CircuitBreakerOpenError, CircuitState, Permit
 from recloser.testing import ManualClock
-from tests.breaker.kit import DependencyError, admits_a_trial_call, drop, fail, make, make_open, make_ready, totals
+from tests.breaker.kit import DependencyError, admits_a_probe, drop, fail, make, make_open, make_ready, totals
 
 pytestmark = pytest.mark.anyio
 
@@ -135,13 +135,13 @@ async def test_a_guard_is_no_synchronous_context_manager(clock: ManualClock) -> 
         pytest.fail("the block ran without protection")
 
 
-async def test_a_guard_knows_its_generation_and_whether_it_is_a_trial_call(clock: ManualClock) -> None:
+async def test_a_guard_knows_its_generation_and_whether_it_is_a_probe(clock: ManualClock) -> None:
     breaker = make(clock)
     async with breaker.guard() as permit:
         assert (permit.generation, permit.is_probe) == (1, False)
 
 
-async def test_a_trial_block_holds_the_permit_until_it_ends(clock: ManualClock) -> None:
+async def test_a_probe_block_holds_the_permit_until_it_ends(clock: ManualClock) -> None:
     breaker = await make_ready(clock)
     async with breaker.guard() as permit:
         assert permit.is_probe
@@ -170,7 +170,7 @@ async def test_failed_result_is_not_asked_about_a_block(clock: ManualClock) -> N
     assert totals(breaker) == {"success": 1}
 
 
-async def test_a_cancelled_block_is_neutral(clock: ManualClock) -> None:
+async def test_a_cancelled_block_is_ignored(clock: ManualClock) -> None:
     breaker = make(clock)
     with anyio.CancelScope() as scope:
         async with breaker.guard():
@@ -215,7 +215,7 @@ async def test_a_guard_in_an_exit_stack_is_settled_when_the_stack_is(clock: Manu
     assert breaker.state is CircuitState.CLOSED
 
 
-async def test_a_trial_block_in_an_exit_stack_that_is_dropped_is_released_and_counted_as_leaked(
+async def test_a_probe_block_in_an_exit_stack_that_is_dropped_is_released_and_counted_as_leaked(
     clock: ManualClock,
 ) -> None:
     breaker = await make_ready(clock)
@@ -223,5 +223,5 @@ async def test_a_trial_block_in_an_exit_stack_that_is_dropped_is_released_and_co
     await stacks[0].enter_async_context(breaker.guard())
     with pytest.warns(ResourceWarning, match="payments"):
         drop(stacks)
-    assert admits_a_trial_call(breaker)
+    assert admits_a_probe(breaker)
     assert breaker.health()["leaked_total"] == 1

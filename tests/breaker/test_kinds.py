@@ -176,7 +176,7 @@ async def test_a_failure_that_trips_during_a_subscription_to_transitions_is_told
 
 
 @pytest.mark.parametrize("kind", [CallFailed, StateChanged], ids=lambda kind: kind.__name__)
-async def test_a_trial_call_that_times_out_is_told_to_who_wants_its_failure_or_what_it_led_to_alone(
+async def test_a_probe_that_times_out_is_told_to_who_wants_its_failure_or_what_it_led_to_alone(
     clock: ManualClock, kind: type[Event]
 ) -> None:
     breaker, permit = await make_probing(clock)

@@ -29,7 +29,7 @@ from recloser import (
 from recloser.testing import ManualClock
 from tests.breaker.kit import (
     DependencyError,
-    admits_a_trial_call,
+    admits_a_probe,
     answer,
     fail,
     fail_once,
@@ -170,7 +170,7 @@ async def test_a_late_outcome_is_told_with_what_it_would_have_counted_as(clock: 
     ]
 
 
-async def test_the_end_of_a_trial_call_that_has_timed_out_is_told_as_late(clock: ManualClock) -> None:
+async def test_the_end_of_a_probe_that_has_timed_out_is_told_as_late(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock)
     events = []
     breaker.subscribe(events.append)
@@ -180,10 +180,10 @@ async def test_the_end_of_a_trial_call_that_has_timed_out_is_told_as_late(clock:
     assert names(events) == ["CallFailed", "half_open -> open", "CallRejected", "LateOutcome"]
     failed = events[0]
     assert (failed.is_probe, failed.generation, failed.duration_seconds) == (True, permit.generation, 60)
-    assert (failed.error_type, failed.error_message) == (None, "trial call still running after 60 s")
+    assert (failed.error_type, failed.error_message) == (None, "probe still running after 60 s")
 
 
-async def test_a_trial_stream_that_has_delivered_is_told_as_a_success_when_its_time_is_over(clock: ManualClock) -> None:
+async def test_a_probe_stream_that_has_delivered_is_told_as_a_success_when_its_time_is_over(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock, success_threshold=2)
     permit.progress()
     events = []
@@ -195,7 +195,7 @@ async def test_a_trial_stream_that_has_delivered_is_told_as_a_success_when_its_t
     permit.ignore()
 
 
-async def test_a_trial_call_is_told_with_the_generation_of_its_episode(clock: ManualClock) -> None:
+async def test_a_probe_is_told_with_the_generation_of_its_episode(clock: ManualClock) -> None:
     breaker, events = await make_ready(clock), []
     breaker.subscribe(events.append)
     permit = await breaker.acquire()
@@ -419,7 +419,7 @@ async def test_the_first_of_two_interrupts_goes_through(clock: ManualClock) -> N
 
 
 @pytest.mark.parametrize("kind", [StateChanged, ProbeAdmitted])
-async def test_an_interrupt_on_the_way_into_a_trial_call_gives_the_permit_back(
+async def test_an_interrupt_on_the_way_into_a_probe_gives_the_permit_back(
     clock: ManualClock, kind: type[Event]
 ) -> None:
     breaker = await make_ready(clock)
@@ -428,16 +428,16 @@ async def test_an_interrupt_on_the_way_into_a_trial_call_gives_the_permit_back(
         await breaker.acquire()
     unsubscribe()
     assert breaker.health()["probes_in_flight"] == 0
-    assert admits_a_trial_call(breaker)
+    assert admits_a_probe(breaker)
 
 
-async def test_an_interrupt_on_every_event_of_a_trial_call_that_is_given_back_goes_through(clock: ManualClock) -> None:
+async def test_an_interrupt_on_every_event_of_a_probe_that_is_given_back_goes_through(clock: ManualClock) -> None:
     breaker = await make_ready(clock)
     unsubscribe = breaker.subscribe(functools.partial(interrupt_on, Event))
     with pytest.raises(KeyboardInterrupt):
         await breaker.acquire()
     unsubscribe()
-    assert admits_a_trial_call(breaker)
+    assert admits_a_probe(breaker)
 
 
 async def test_an_interrupt_while_a_rejection_is_told_goes_through_and_it_is_counted(clock: ManualClock) -> None:
@@ -448,7 +448,7 @@ async def test_an_interrupt_while_a_rejection_is_told_goes_through_and_it_is_cou
     assert breaker.health()["rejected_total"] == 1
 
 
-async def test_an_interrupt_while_a_timed_out_trial_call_is_told_goes_through(clock: ManualClock) -> None:
+async def test_an_interrupt_while_a_timed_out_probe_is_told_goes_through(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock)
     breaker.subscribe(functools.partial(interrupt_on, StateChanged))
     clock.advance(60)

@@ -88,19 +88,19 @@ async def test_half_open_and_closed_are_logged_as_information(
     assert lines(log) == [
         (
             "INFO",
-            "Circuit breaker 'payments' went from open to half_open: the open time was over and a call arrived",
+            "Circuit breaker 'payments' went from open to half_open: the reset timeout has elapsed and a call arrived",
         ),
-        ("INFO", "Circuit breaker 'payments' went from half_open to closed: 1 of 1 trial call succeeded"),
+        ("INFO", "Circuit breaker 'payments' went from half_open to closed: 1 of 1 probe succeeded"),
     ]
 
 
-async def test_a_trial_call_that_fails_is_logged_as_an_error(clock: ManualClock, log: pytest.LogCaptureFixture) -> None:
+async def test_a_probe_that_fails_is_logged_as_an_error(clock: ManualClock, log: pytest.LogCaptureFixture) -> None:
     breaker = await make_ready(clock)
     log.clear()
     await fail_once(breaker)
     assert lines(log)[-1] == (
         "ERROR",
-        "Circuit breaker 'payments' went from half_open to open: a trial call failed; last error DependencyError: down",
+        "Circuit breaker 'payments' went from half_open to open: a probe failed; last error DependencyError: down",
     )
 
 
@@ -175,7 +175,7 @@ async def test_logging_that_raises_does_not_reach_the_caller_of_the_call_that_tr
 
 
 @pytest.mark.usefixtures("rude")
-async def test_logging_that_raises_keeps_no_trial_call_from_closing_the_breaker(clock: ManualClock) -> None:
+async def test_logging_that_raises_keeps_no_probe_from_closing_the_breaker(clock: ManualClock) -> None:
     breaker = await make_ready(clock)
     assert await breaker.call(answer) == "answer"
     assert breaker.state is CircuitState.CLOSED
@@ -191,7 +191,7 @@ async def test_logging_that_raises_does_not_reach_who_controls_the_breaker(clock
 
 @pytest.mark.usefixtures("rude")
 @pytest.mark.parametrize("argument", ["expected_exception", "ignored_exception"])
-async def test_logging_that_raises_about_a_predicate_that_raises_gives_the_trial_permit_back(
+async def test_logging_that_raises_about_a_predicate_that_raises_gives_the_probe_permit_back(
     clock: ManualClock, argument: str
 ) -> None:
     breaker, error = await make_ready(clock), DependencyError()
@@ -203,7 +203,7 @@ async def test_logging_that_raises_about_a_predicate_that_raises_gives_the_trial
 
 
 @pytest.mark.usefixtures("rude")
-async def test_logging_that_raises_about_a_failed_result_that_raises_gives_the_trial_permit_back(
+async def test_logging_that_raises_about_a_failed_result_that_raises_gives_the_probe_permit_back(
     clock: ManualClock,
 ) -> None:
     breaker = await make_ready(clock)
@@ -250,7 +250,7 @@ def test_logging_that_raises_about_many_cancellations_does_not_make_failures_of_
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize("where", ["handler", "filter"])
-async def test_an_interrupt_in_logging_on_the_way_into_a_trial_call_gives_the_permit_back(
+async def test_an_interrupt_in_logging_on_the_way_into_a_probe_gives_the_permit_back(
     clock: ManualClock, where: str, error: type[BaseException]
 ) -> None:
     breaker = await make_ready(clock)
@@ -274,7 +274,7 @@ async def test_an_interrupt_in_logging_on_the_way_into_a_trial_call_gives_the_pe
     ],
     ids=lambda settings: next(iter(settings)),
 )
-async def test_an_interrupt_in_logging_about_a_predicate_that_raises_gives_the_trial_permit_back(
+async def test_an_interrupt_in_logging_about_a_predicate_that_raises_gives_the_probe_permit_back(
     clock: ManualClock, settings: dict[str, object]
 ) -> None:
     breaker, permit = await make_probing(clock, max_probes=2, **settings)

@@ -67,7 +67,7 @@ async def test_a_breaker_forced_open_for_a_time_rejects_until_it_is_over(clock: 
     assert caught.value.retry_after == 6
 
 
-async def test_after_a_forced_opening_for_a_time_the_next_call_is_a_trial_call(clock: ManualClock) -> None:
+async def test_after_a_forced_opening_for_a_time_the_next_call_is_a_probe(clock: ManualClock) -> None:
     breaker = make(clock)
     await breaker.force_open("deployment", for_seconds=10)
     clock.advance(10)
@@ -77,7 +77,7 @@ async def test_after_a_forced_opening_for_a_time_the_next_call_is_a_trial_call(c
     assert breaker.state is CircuitState.CLOSED
 
 
-async def test_a_trial_call_that_fails_after_a_forced_opening_opens_for_the_reset_timeout(clock: ManualClock) -> None:
+async def test_a_probe_that_fails_after_a_forced_opening_opens_for_the_reset_timeout(clock: ManualClock) -> None:
     breaker = make(clock)
     await breaker.force_open("deployment", for_seconds=10)
     clock.advance(10)
@@ -124,7 +124,7 @@ async def test_reset_of_a_closed_breaker_forgets_its_failures(clock: ManualClock
     assert breaker.state is CircuitState.CLOSED
 
 
-async def test_a_trial_call_that_ends_after_a_reset_is_late(clock: ManualClock) -> None:
+async def test_a_probe_that_ends_after_a_reset_is_late(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock)
     await breaker.reset()
     permit.fail()
@@ -161,7 +161,7 @@ async def test_a_control_is_not_held_up_by_a_lock_that_was_lost(clock: ManualClo
 
 
 @pytest.mark.parametrize("held_by_itself", [True, False], ids=["this task", "another task"])
-async def test_a_call_that_finds_the_lock_held_fails_fast_and_is_no_trial_call(
+async def test_a_call_that_finds_the_lock_held_fails_fast_and_is_no_probe(
     clock: ManualClock, *, held_by_itself: bool
 ) -> None:
     breaker = await make_ready(clock)
@@ -183,7 +183,7 @@ async def test_a_call_that_finds_the_lock_held_fails_fast_and_is_no_trial_call(
     assert await breaker.call(answer) == "answer"
 
 
-async def test_the_lock_is_free_again_after_a_trial_call_was_let_through(clock: ManualClock) -> None:
+async def test_the_lock_is_free_again_after_a_probe_was_let_through(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock)
     assert not breaker._loop_lock().current().locked()
     permit.ignore()
@@ -197,7 +197,7 @@ async def test_listeners_are_told_of_a_control_when_the_lock_is_free(clock: Manu
     assert locked == [False]
 
 
-async def test_listeners_are_told_of_a_trial_call_when_the_lock_is_free(clock: ManualClock) -> None:
+async def test_listeners_are_told_of_a_probe_when_the_lock_is_free(clock: ManualClock) -> None:
     breaker, locked = await make_ready(clock), []
     breaker.subscribe(lambda _: locked.append(breaker._loop_lock().current().locked()))
     (await breaker.acquire()).ignore()

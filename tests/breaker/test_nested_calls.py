@@ -1,4 +1,4 @@
-"""A protected function that calls another one of the same breaker: the inner call is a part of the trial call."""
+"""A protected function that calls another one of the same breaker: the inner call is a part of the probe."""
 
 import asyncio
 import contextvars
@@ -12,7 +12,7 @@ import anyio.from_thread
 import pytest
 
 from recloser import CircuitBreaker, CircuitBreakerOpenError, CircuitState
-from recloser._breaker.probe_context import entered_trials, trial_step
+from recloser._breaker.probe_context import entered_probes, probe_step
 from recloser.testing import ManualClock
 from tests.breaker.kit import (
     RESET_SECONDS,
@@ -107,7 +107,7 @@ OUTER = [outer_call, outer_decorated, outer_guard, outer_stream, outer_thread]
 
 @pytest.mark.parametrize("inner", WAYS)
 @pytest.mark.parametrize("outer", OUTER)
-async def test_a_call_from_inside_a_trial_call_goes_through_and_the_breaker_recovers(
+async def test_a_call_from_inside_a_probe_goes_through_and_the_breaker_recovers(
     clock: ManualClock, outer: Callable[[CircuitBreaker, Inner], Awaitable[object]], inner: Inner
 ) -> None:
     breaker = await make_ready(clock)
@@ -115,19 +115,19 @@ async def test_a_call_from_inside_a_trial_call_goes_through_and_the_breaker_reco
     assert breaker.state is CircuitState.CLOSED
 
 
-async def test_a_call_from_inside_a_trial_call_counts_for_nothing(clock: ManualClock) -> None:
+async def test_a_call_from_inside_a_probe_counts_for_nothing(clock: ManualClock) -> None:
     breaker = await make_ready(clock, success_threshold=2)
     await outer_call(breaker, by_call)
     assert breaker.state is CircuitState.HALF_OPEN
     assert totals(breaker) == {"failure": 1, "success": 1, "probe": 1}
 
 
-async def test_a_trial_call_does_not_wait_for_itself(clock: ManualClock) -> None:
+async def test_a_probe_does_not_wait_for_itself(clock: ManualClock) -> None:
     breaker = await make_ready(clock)
     assert await breaker.call(breaker.wait_until_ready, 0)
 
 
-async def test_a_free_permit_is_left_to_others_by_a_call_from_inside_a_trial_call(clock: ManualClock) -> None:
+async def test_a_free_permit_is_left_to_others_by_a_call_from_inside_a_probe(clock: ManualClock) -> None:
     breaker = await make_ready(clock, max_probes=2, success_threshold=2)
 
     async def outer() -> int:
@@ -137,7 +137,7 @@ async def test_a_free_permit_is_left_to_others_by_a_call_from_inside_a_trial_cal
     assert await breaker.call(outer) == 1
 
 
-async def test_a_failure_inside_a_trial_call_is_counted_where_it_ends_the_trial_call(clock: ManualClock) -> None:
+async def test_a_failure_inside_a_probe_is_counted_where_it_ends_the_probe(clock: ManualClock) -> None:
     breaker = await make_ready(clock)
     with pytest.raises(DependencyError):
         await breaker.call(breaker.call, fail)
@@ -145,7 +145,7 @@ async def test_a_failure_inside_a_trial_call_is_counted_where_it_ends_the_trial_
     assert totals(breaker) == {"failure": 2, "probe": 1}
 
 
-async def test_a_call_from_a_trial_call_that_has_timed_out_is_judged_like_any_other(clock: ManualClock) -> None:
+async def test_a_call_from_a_probe_that_has_timed_out_is_judged_like_any_other(clock: ManualClock) -> None:
     breaker = await make_ready(clock)
 
     async def outer() -> None:
@@ -157,7 +157,7 @@ async def test_a_call_from_a_trial_call_that_has_timed_out_is_judged_like_any_ot
     assert breaker.state is CircuitState.OPEN
 
 
-async def test_a_task_that_outlives_its_trial_call_is_judged_like_any_other(clock: ManualClock) -> None:
+async def test_a_task_that_outlives_its_probe_is_judged_like_any_other(clock: ManualClock) -> None:
     breaker = await make_ready(clock)
     ended = anyio.Event()
     rejected = []
@@ -180,7 +180,7 @@ async def test_a_task_that_outlives_its_trial_call_is_judged_like_any_other(cloc
     assert rejected == [CircuitState.OPEN]
 
 
-async def test_the_reader_of_a_trial_stream_is_not_a_part_of_it(clock: ManualClock) -> None:
+async def test_the_reader_of_a_probe_stream_is_not_a_part_of_it(clock: ManualClock) -> None:
     breaker = await make_ready(clock)
 
     @breaker
@@ -192,7 +192,7 @@ async def test_the_reader_of_a_trial_stream_is_not_a_part_of_it(clock: ManualClo
             await breaker.call(answer)
 
 
-async def test_a_trial_call_of_one_breaker_is_none_of_another(clock: ManualClock) -> None:
+async def test_a_probe_of_one_breaker_is_none_of_another(clock: ManualClock) -> None:
     breaker, other = await make_ready(clock), await make_open(clock)
     with pytest.raises(CircuitBreakerOpenError):
         await breaker.call(other.call, answer)
@@ -208,24 +208,24 @@ async def test_breakers_nested_crosswise_recover_together(clock: ManualClock) ->
     assert (first.state, second.state) == (CircuitState.CLOSED, CircuitState.CLOSED)
 
 
-async def test_many_trial_calls_of_one_task_leave_nothing_behind(clock: ManualClock) -> None:
+async def test_many_probes_of_one_task_leave_nothing_behind(clock: ManualClock) -> None:
     breaker = make(clock)
     for _ in range(3):
         await breaker.force_open("drill", for_seconds=1)
         clock.advance(1)
         await breaker.call(answer)
 
-    assert len(entered_trials()) == 1
+    assert len(entered_probes()) == 1
 
 
-async def test_a_block_of_a_permit_is_a_trial_call_like_any_other(clock: ManualClock) -> None:
+async def test_a_block_of_a_permit_is_a_probe_like_any_other(clock: ManualClock) -> None:
     breaker = await make_ready(clock)
     with await breaker.acquire():
         assert await breaker.call(answer) == "answer"
     assert breaker.state is CircuitState.CLOSED
 
 
-async def test_what_cleans_up_a_trial_stream_is_a_part_of_it(clock: ManualClock) -> None:
+async def test_what_cleans_up_a_probe_stream_is_a_part_of_it(clock: ManualClock) -> None:
     breaker = await make_ready(clock)
 
     @breaker
@@ -240,7 +240,7 @@ async def test_what_cleans_up_a_trial_stream_is_a_part_of_it(clock: ManualClock)
     assert breaker.state is CircuitState.CLOSED
 
 
-async def test_a_worker_thread_of_a_trial_call_takes_permits_that_count_for_nothing(clock: ManualClock) -> None:
+async def test_a_worker_thread_of_a_probe_takes_permits_that_count_for_nothing(clock: ManualClock) -> None:
     breaker = await make_ready(clock)
     permit = await breaker.call_in_thread(breaker.try_acquire_nowait)
     assert (permit.generation, permit.is_probe) == (0, False)
@@ -248,14 +248,14 @@ async def test_a_worker_thread_of_a_trial_call_takes_permits_that_count_for_noth
 
 async def test_a_step_that_ends_in_another_context_changes_nothing_there(clock: ManualClock) -> None:
     (_, elsewhere), (_, here) = await make_probing(clock), await make_probing(clock)
-    step = trial_step(elsewhere._ticket)
+    step = probe_step(elsewhere._ticket)
     contextvars.copy_context().run(step.__enter__)
     with elsewhere, here:
         step.__exit__(None, None, None)
-        assert here._ticket in entered_trials()
+        assert here._ticket in entered_probes()
 
 
-def test_a_caller_that_left_its_thread_is_no_longer_a_part_of_the_trial_call(clock: ManualClock) -> None:
+def test_a_caller_that_left_its_thread_is_no_longer_a_part_of_the_probe(clock: ManualClock) -> None:
     async def main() -> None:
         breaker = await make_ready(clock)
         may_end = threading.Event()

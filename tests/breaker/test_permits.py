@@ -22,7 +22,7 @@ from tests.breaker.kit import (
     BACKENDS,
     RESET_SECONDS,
     DependencyError,
-    admits_a_trial_call,
+    admits_a_probe,
     drop_in_threads,
     fail,
     make,
@@ -104,7 +104,7 @@ async def test_the_next_opening_has_its_own_time_again(clock: ManualClock) -> No
     assert breaker.retry_after == 20
 
 
-async def test_the_open_time_of_a_failure_that_opens_nothing_means_nothing(clock: ManualClock) -> None:
+async def test_the_reset_timeout_of_a_failure_that_opens_nothing_means_nothing(clock: ManualClock) -> None:
     breaker = make(clock, failure_threshold=2)
     (await breaker.acquire()).fail(open_seconds=7)
     assert breaker.state is CircuitState.CLOSED
@@ -112,7 +112,7 @@ async def test_the_open_time_of_a_failure_that_opens_nothing_means_nothing(clock
     assert breaker.retry_after == RESET_SECONDS
 
 
-async def test_the_open_time_of_a_late_failure_means_nothing(clock: ManualClock) -> None:
+async def test_the_reset_timeout_of_a_late_failure_means_nothing(clock: ManualClock) -> None:
     breaker = make(clock)
     late = await breaker.acquire()
     (await breaker.acquire()).fail()
@@ -120,7 +120,7 @@ async def test_the_open_time_of_a_late_failure_means_nothing(clock: ManualClock)
     assert breaker.retry_after == RESET_SECONDS
 
 
-async def test_the_open_time_holds_when_the_error_s_text_is_interrupted(clock: ManualClock) -> None:
+async def test_the_reset_timeout_holds_when_the_error_s_text_is_interrupted(clock: ManualClock) -> None:
     class InterruptingError(Exception):
         def __str__(self) -> str:
             raise KeyboardInterrupt
@@ -135,7 +135,7 @@ async def test_the_open_time_holds_when_the_error_s_text_is_interrupted(clock: M
 @pytest.mark.parametrize(
     ("seconds", "error"), [(0, ValueError), (-1, ValueError), (float("inf"), ValueError), ("7", TypeError)]
 )
-async def test_a_bad_open_time_is_refused_and_leaves_the_permit_unsettled(
+async def test_a_bad_reset_timeout_is_refused_and_leaves_the_permit_unsettled(
     clock: ManualClock, seconds: object, error: type[Exception]
 ) -> None:
     breaker = make(clock)
@@ -166,7 +166,7 @@ async def test_a_pause_costs_nothing_where_nobody_wants_the_duration(clock: Manu
     permit.succeed()
 
 
-async def test_progress_of_a_call_that_is_no_trial_call_changes_nothing(clock: ManualClock) -> None:
+async def test_progress_of_a_call_that_is_no_probe_changes_nothing(clock: ManualClock) -> None:
     breaker = make(clock)
     permit = await breaker.acquire()
     permit.progress()
@@ -217,7 +217,7 @@ async def test_a_with_block_that_raises_after_it_settled_counts_nothing_more(clo
     assert totals(breaker) == {"ignored": 1}
 
 
-async def test_a_with_block_that_is_cancelled_is_neutral(clock: ManualClock) -> None:
+async def test_a_with_block_that_is_cancelled_is_ignored(clock: ManualClock) -> None:
     breaker = make(clock)
     with anyio.CancelScope() as scope, await breaker.acquire():
         scope.cancel()
@@ -265,7 +265,7 @@ async def test_a_permit_that_shadow_mode_hands_out_instead_of_a_rejection_may_be
     assert totals(breaker) == {"failure": 1, "rejected": 1}
 
 
-async def test_as_many_trial_calls_as_max_probes_run_at_once(clock: ManualClock) -> None:
+async def test_as_many_probes_as_max_probes_run_at_once(clock: ManualClock) -> None:
     breaker = await make_ready(clock, max_probes=3)
     permits = [await breaker.try_acquire() for _ in range(5)]
     assert [permit is not None and permit.is_probe for permit in permits] == [True, True, True, False, False]
@@ -273,10 +273,10 @@ async def test_as_many_trial_calls_as_max_probes_run_at_once(clock: ManualClock)
         permit.ignore()
 
 
-async def test_a_permit_given_back_lets_the_next_trial_call_through(clock: ManualClock) -> None:
+async def test_a_permit_given_back_lets_the_next_probe_through(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock)
     permit.ignore()
-    assert admits_a_trial_call(breaker)
+    assert admits_a_probe(breaker)
 
 
 async def test_acquiring_does_not_yield_to_the_event_loop(clock: ManualClock) -> None:
@@ -304,7 +304,7 @@ async def test_acquiring_works_in_a_cancelled_scope(clock: ManualClock) -> None:
 # try_acquire_nowait, for synchronous hooks
 
 
-async def test_try_acquire_nowait_in_a_task_takes_a_trial_call(clock: ManualClock) -> None:
+async def test_try_acquire_nowait_in_a_task_takes_a_probe(clock: ManualClock) -> None:
     breaker = await make_ready(clock)
     permit = breaker.try_acquire_nowait()
     assert permit.is_probe
@@ -319,7 +319,7 @@ def test_try_acquire_nowait_outside_a_loop_hands_out_a_permit_of_a_closed_breake
 
 
 @pytest.mark.parametrize("seconds", [0, 60, 100])
-def test_try_acquire_nowait_outside_a_loop_takes_no_trial_call_and_counts_the_rejection(
+def test_try_acquire_nowait_outside_a_loop_takes_no_probe_and_counts_the_rejection(
     clock: ManualClock, seconds: float
 ) -> None:
     breaker = make(clock)
@@ -339,7 +339,7 @@ def test_try_acquire_nowait_outside_a_loop_reports_the_rejection(clock: ManualCl
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_try_acquire_nowait_outside_a_loop_takes_no_trial_call_of_a_half_open_breaker(
+def test_try_acquire_nowait_outside_a_loop_takes_no_probe_of_a_half_open_breaker(
     clock: ManualClock, backend: str
 ) -> None:
     breaker, permit = anyio.run(make_probing, clock, backend=backend)
@@ -356,7 +356,7 @@ def test_try_acquire_nowait_outside_a_loop_rejects_nothing_in_shadow_mode(clock:
     assert breaker.try_acquire_nowait() is not None
 
 
-def test_try_acquire_nowait_in_a_callback_of_asyncio_takes_no_trial_call_because_there_is_no_task(
+def test_try_acquire_nowait_in_a_callback_of_asyncio_takes_no_probe_because_there_is_no_task(
     clock: ManualClock,
 ) -> None:
     async def main() -> None:
@@ -370,9 +370,7 @@ def test_try_acquire_nowait_in_a_callback_of_asyncio_takes_no_trial_call_because
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_try_acquire_nowait_in_a_synchronous_hook_of_a_task_takes_a_trial_call(
-    clock: ManualClock, backend: str
-) -> None:
+def test_try_acquire_nowait_in_a_synchronous_hook_of_a_task_takes_a_probe(clock: ManualClock, backend: str) -> None:
     class Hook:
         def __init__(self, breaker: CircuitBreaker) -> None:
             self.permit = breaker.try_acquire_nowait()
@@ -400,7 +398,7 @@ def test_a_permit_can_be_settled_in_a_callback_of_asyncio(clock: ManualClock) ->
 # Leaks
 
 
-async def test_health_knows_of_a_leaked_trial_permit_before_any_call_arrives(clock: ManualClock) -> None:
+async def test_health_knows_of_a_leaked_probe_permit_before_any_call_arrives(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock)
     with pytest.warns(ResourceWarning):
         del permit
@@ -412,7 +410,7 @@ async def test_reading_health_does_not_count_a_leak_twice(clock: ManualClock) ->
     with pytest.warns(ResourceWarning):
         del permit
     breaker.health()
-    assert admits_a_trial_call(breaker)
+    assert admits_a_probe(breaker)
     assert breaker.health()["leaked_total"] == 1
 
 
@@ -423,7 +421,7 @@ async def test_a_leaked_permit_of_a_closed_breaker_is_counted(clock: ManualClock
     assert totals(breaker) == {"leaked": 1}
 
 
-async def test_a_leaked_trial_permit_of_an_earlier_episode_does_not_make_the_count_in_flight_negative(
+async def test_a_leaked_probe_permit_of_an_earlier_episode_does_not_make_the_count_in_flight_negative(
     clock: ManualClock,
 ) -> None:
     breaker, permit = await make_probing(clock)
@@ -434,7 +432,7 @@ async def test_a_leaked_trial_permit_of_an_earlier_episode_does_not_make_the_cou
     assert breaker.health()["leaked_total"] == 1
 
 
-async def test_a_leaked_trial_permit_that_had_timed_out_is_no_leak_any_more(clock: ManualClock) -> None:
+async def test_a_leaked_probe_permit_that_had_timed_out_is_no_leak_any_more(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock)
     clock.advance(60)
     assert await breaker.try_acquire() is None
@@ -442,11 +440,11 @@ async def test_a_leaked_trial_permit_that_had_timed_out_is_no_leak_any_more(cloc
         del permit
     assert "leaked" not in totals(breaker)
     clock.advance(60)
-    assert admits_a_trial_call(breaker)
+    assert admits_a_probe(breaker)
     assert "leaked" not in totals(breaker)
 
 
-async def test_a_leaked_trial_permit_tells_listeners_nothing_until_it_is_released(clock: ManualClock) -> None:
+async def test_a_leaked_probe_permit_tells_listeners_nothing_until_it_is_released(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock)
     events = []
     breaker.subscribe(events.append)

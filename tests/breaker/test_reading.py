@@ -191,15 +191,15 @@ async def test_the_time_until_a_call_has_a_chance(clock: ManualClock) -> None:
     assert times[:1] + times[3:] == [0, None, 0]
 
 
-async def test_reading_changes_nothing_when_the_open_time_is_over(clock: ManualClock) -> None:
+async def test_reading_changes_nothing_when_the_reset_timeout_has_elapsed(clock: ManualClock) -> None:
     breaker = await make_ready(clock)
     for _ in range(2):
         readings = (breaker.state, breaker.retry_after, breaker.health()["state"], breaker.generation)
         assert readings == (CircuitState.OPEN, 0, "open", 2)
-        assert "the next call is a trial call" in breaker.explain()
+        assert "the next call is a probe" in breaker.explain()
 
 
-async def test_reading_changes_nothing_when_a_trial_call_has_outlived_its_time(clock: ManualClock) -> None:
+async def test_reading_changes_nothing_when_a_probe_has_outlived_its_time(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock)
     clock.advance(1_000)
     assert (breaker.state, breaker.health()["probes_in_flight"]) == (CircuitState.HALF_OPEN, 1)
@@ -228,7 +228,7 @@ async def test_explain_says_why_a_breaker_is_open_and_until_when(clock: ManualCl
     clock.advance(9.5)
     assert breaker.explain() == (
         "Circuit breaker 'payments' is open for 9.5 s: 1 consecutive failure (threshold 1); "
-        "last error DependencyError: down; a trial call may go through in 50.5 s."
+        "last error DependencyError: down; a probe may go through in 50.5 s."
     )
 
 
@@ -250,21 +250,21 @@ async def test_explain_says_that_a_disabled_breaker_admits_everything(clock: Man
     )
 
 
-async def test_explain_says_how_many_trial_calls_run(clock: ManualClock) -> None:
+async def test_explain_says_how_many_probes_run(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock, success_threshold=2)
     assert breaker.explain() == (
-        "Circuit breaker 'payments' is half open for 0.0 s: the open time was over and a call arrived; "
-        "last error DependencyError: down; 1 trial call running, 0 of 2 succeeded; "
+        "Circuit breaker 'payments' is half open for 0.0 s: the reset timeout has elapsed and a call arrived; "
+        "last error DependencyError: down; 1 probe running, 0 of 2 succeeded; "
         "it closes at 2 and opens again on a failure."
     )
     permit.ignore()
 
 
-async def test_explain_does_not_count_a_trial_call_whose_permit_was_dropped(clock: ManualClock) -> None:
+async def test_explain_does_not_count_a_probe_whose_permit_was_dropped(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock)
     with pytest.warns(ResourceWarning):
         del permit
-    assert "0 trial calls running" in breaker.explain()
+    assert "0 probes running" in breaker.explain()
 
 
 async def test_the_representation_names_the_breaker_and_its_state(clock: ManualClock) -> None:
@@ -292,7 +292,7 @@ async def test_the_last_failure_time_survives_closing(clock: ManualClock) -> Non
     assert breaker.last_failure_time == failed is not None
 
 
-async def test_a_failed_trial_call_sets_the_last_failure_time(clock: ManualClock) -> None:
+async def test_a_failed_probe_sets_the_last_failure_time(clock: ManualClock) -> None:
     breaker = await make_ready(clock)
     with time_machine.travel(datetime(2030, 1, 1, tzinfo=UTC), tick=False):
         await fail_once(breaker)
@@ -359,7 +359,7 @@ async def test_a_breaker_that_was_dropped_does_not_stay_in_memory(clock: ManualC
     assert gone() is None
 
 
-async def test_a_trial_call_that_timed_out_is_the_latest_failure(clock: ManualClock) -> None:
+async def test_a_probe_that_timed_out_is_the_latest_failure(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock)
     before = breaker.last_failure_time
     clock.advance(60)

@@ -88,7 +88,7 @@ async def test_a_rule_of_another_kind_starts_empty(clock: ManualClock) -> None:
     assert breaker.state is CircuitState.CLOSED
 
 
-async def test_a_running_half_open_episode_keeps_its_number_of_trial_calls(clock: ManualClock) -> None:
+async def test_a_running_half_open_episode_keeps_its_number_of_probes(clock: ManualClock) -> None:
     breaker, first = await make_probing(clock)
     await breaker.reconfigure(max_probes=3)
     assert await breaker.try_acquire() is None
@@ -223,7 +223,7 @@ async def test_a_backoff_can_be_given_instead_of_a_number(clock: ManualClock) ->
     assert breaker.retry_after == 2
 
 
-async def test_a_running_trial_call_is_judged_by_the_exceptions_that_its_episode_began_with(clock: ManualClock) -> None:
+async def test_a_running_probe_is_judged_by_the_exceptions_that_its_episode_began_with(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock)
     await breaker.reconfigure(expected_exception=OSError)
     with pytest.raises(DependencyError), permit:
@@ -231,7 +231,7 @@ async def test_a_running_trial_call_is_judged_by_the_exceptions_that_its_episode
     assert breaker.state is CircuitState.OPEN
 
 
-async def test_a_running_trial_call_is_judged_by_the_results_that_its_episode_began_with(clock: ManualClock) -> None:
+async def test_a_running_probe_is_judged_by_the_results_that_its_episode_began_with(clock: ManualClock) -> None:
     breaker = await make_ready(clock)
 
     async def reconfigure() -> str:
@@ -243,7 +243,7 @@ async def test_a_running_trial_call_is_judged_by_the_results_that_its_episode_be
 
 
 @pytest.mark.parametrize(("before", "after"), [(5, None), (5, 500), (None, 5), (500, 5)])
-async def test_a_cancelled_trial_call_is_judged_by_the_limit_that_its_episode_began_with(
+async def test_a_cancelled_probe_is_judged_by_the_limit_that_its_episode_began_with(
     clock: ManualClock, before: float | None, after: float | None
 ) -> None:
     breaker, permit = await make_probing(clock, count_cancelled_after_seconds=before)

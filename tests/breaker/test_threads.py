@@ -91,7 +91,7 @@ async def test_a_rejected_call_starts_no_thread(clock: ManualClock) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_trial_call_in_a_thread_closes_the_breaker(clock: ManualClock) -> None:
+async def test_a_probe_in_a_thread_closes_the_breaker(clock: ManualClock) -> None:
     breaker = await make_ready(clock)
     await breaker.call_in_thread(int)
     assert breaker.state is CircuitState.CLOSED
@@ -140,7 +140,7 @@ async def test_a_deadline_does_not_fail_a_call_whose_thread_succeeds_in_the_end(
 
 
 @pytest.mark.anyio
-async def test_cancelled_before_the_thread_began_is_neutral_and_the_function_is_not_called(clock: ManualClock) -> None:
+async def test_cancelled_before_the_thread_began_is_ignored_and_the_function_is_not_called(clock: ManualClock) -> None:
     breaker, calls = await make_ready(clock), []
     with anyio.CancelScope() as scope:
         scope.cancel()
@@ -150,7 +150,7 @@ async def test_cancelled_before_the_thread_began_is_neutral_and_the_function_is_
 
 
 @pytest.mark.anyio
-async def test_cancelled_while_waiting_for_a_free_thread_gives_the_trial_permit_back(clock: ManualClock) -> None:
+async def test_cancelled_while_waiting_for_a_free_thread_gives_the_probe_permit_back(clock: ManualClock) -> None:
     breaker, calls = await make_ready(clock), []
     limiter = anyio.to_thread.current_default_thread_limiter()
     borrowed = [object() for _ in range(int(limiter.total_tokens))]
@@ -206,7 +206,7 @@ def test_a_bare_cancellation_ends_the_wait_and_the_threads_end_still_counts(
     asyncio.run(main())
 
 
-def test_a_trial_call_whose_caller_has_left_holds_its_permit_until_the_thread_ends(clock: ManualClock) -> None:
+def test_a_probe_whose_caller_has_left_holds_its_permit_until_the_thread_ends(clock: ManualClock) -> None:
     async def main() -> None:
         breaker, work, counted = await make_ready(clock), Work(), asyncio.Event()
         await leave(breaker, work)
@@ -296,7 +296,7 @@ async def test_a_coroutine_function_is_refused_because_nobody_would_await_it(clo
 
 
 @pytest.mark.anyio
-async def test_keyboard_interrupt_in_a_thread_gives_the_trial_permit_back(clock: ManualClock) -> None:
+async def test_keyboard_interrupt_in_a_thread_gives_the_probe_permit_back(clock: ManualClock) -> None:
     breaker, work = await make_ready(clock), Work(KeyboardInterrupt())
     work.may_end.set()
     with pytest.raises(KeyboardInterrupt):

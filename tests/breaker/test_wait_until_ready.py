@@ -63,7 +63,7 @@ async def test_an_open_breaker_is_ready_when_its_time_is_over_and_stays_open(clo
     assert breaker.state is CircuitState.OPEN
 
 
-async def test_a_half_open_breaker_is_not_ready_while_its_trial_call_runs(clock: ManualClock) -> None:
+async def test_a_half_open_breaker_is_not_ready_while_its_probe_runs(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock)
     assert not await is_ready_now(breaker)
     permit.ignore()
@@ -75,33 +75,33 @@ async def test_a_half_open_breaker_is_ready_when_a_permit_is_free(clock: ManualC
     permit.ignore()
 
 
-async def test_a_half_open_breaker_is_ready_when_the_time_of_its_trial_call_is_over(clock: ManualClock) -> None:
+async def test_a_half_open_breaker_is_ready_when_the_time_of_its_probe_is_over(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock)
     clock.advance(60)
     assert await is_ready_now(breaker)
     permit.ignore()
 
 
-async def test_a_half_open_breaker_is_ready_when_its_trial_permit_was_dropped(clock: ManualClock) -> None:
+async def test_a_half_open_breaker_is_ready_when_its_probe_permit_was_dropped(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock)
     with pytest.warns(ResourceWarning):
         del permit
     assert await is_ready_now(breaker)
 
 
-async def test_a_trial_permit_that_is_dropped_wakes_those_who_wait(clock: ManualClock) -> None:
+async def test_a_probe_permit_that_is_dropped_wakes_those_who_wait(clock: ManualClock) -> None:
     breaker, *box = await make_probing(clock)
     with pytest.warns(ResourceWarning):
         assert await ready_after(breaker, box.clear)
 
 
-async def test_a_trial_permit_that_another_thread_drops_wakes_those_who_wait(clock: ManualClock) -> None:
+async def test_a_probe_permit_that_another_thread_drops_wakes_those_who_wait(clock: ManualClock) -> None:
     breaker, *box = await make_probing(clock)
     with pytest.warns(ResourceWarning):
         assert await ready_after(breaker, lambda: drop_in_threads(box))
 
 
-async def test_a_trial_call_that_another_thread_collects_wakes_those_who_wait_and_is_leaked(clock: ManualClock) -> None:
+async def test_a_probe_that_another_thread_collects_wakes_those_who_wait_and_is_leaked(clock: ManualClock) -> None:
     breaker, events = await make_ready(clock), []
 
     class Suspended:
@@ -191,7 +191,7 @@ async def test_disable_wakes_those_who_wait(clock: ManualClock) -> None:
 
 
 @pytest.mark.parametrize("how", ["succeed", "ignore"])
-async def test_the_end_of_a_trial_call_wakes_those_who_wait(clock: ManualClock, how: str) -> None:
+async def test_the_end_of_a_probe_wakes_those_who_wait(clock: ManualClock, how: str) -> None:
     breaker, permit = await make_probing(clock)
     assert await ready_after(breaker, getattr(permit, how))
 
@@ -224,7 +224,7 @@ async def test_a_forced_opening_with_a_shorter_end_is_noticed_by_those_who_wait(
     assert await ready_after(breaker, shorten)
 
 
-async def test_a_trial_call_that_fails_makes_those_who_wait_wait_for_the_new_open_time(clock: ManualClock) -> None:
+async def test_a_probe_that_fails_makes_those_who_wait_wait_for_the_new_open_time(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock)
 
     async def fail_and_reset() -> None:
@@ -235,7 +235,7 @@ async def test_a_trial_call_that_fails_makes_those_who_wait_wait_for_the_new_ope
     assert await ready_after(breaker, fail_and_reset)
 
 
-async def test_only_as_many_as_there_are_trial_calls_get_through_and_the_others_wait_on(clock: ManualClock) -> None:
+async def test_only_as_many_as_there_are_probes_get_through_and_the_others_wait_on(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock, success_threshold=2)
     admitted = []
 
@@ -295,7 +295,7 @@ async def test_a_timeout_that_is_no_number_is_refused(clock: ManualClock, second
         await make(clock).wait_until_ready(seconds)
 
 
-def test_on_trio_it_waits_until_the_open_time_is_over() -> None:
+def test_on_trio_it_waits_until_the_reset_timeout_has_elapsed() -> None:
     async def main() -> None:
         breaker = make(trio.current_time)
         await fail_once(breaker)
@@ -320,7 +320,7 @@ def test_on_trio_it_waits_no_longer_than_the_timeout() -> None:
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
-def test_on_trio_it_waits_until_a_trial_call_has_outlived_its_limit() -> None:
+def test_on_trio_it_waits_until_a_probe_has_outlived_its_limit() -> None:
     async def main() -> None:
         breaker = make(trio.current_time, probe_timeout_seconds=7)
         await fail_once(breaker)

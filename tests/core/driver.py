@@ -116,16 +116,16 @@ class Driver:
         self.go(Trigger.TRIPPED)
 
     def wait_out(self) -> None:
-        """Moves the clock to the instant at which an open machine takes a trial call."""
+        """Moves the clock to the instant at which an open machine takes a probe."""
         self.now = max(self.now, self.machine.reopen_at)
 
     def half_open(self) -> None:
-        """Opens a closed machine, lets its open time pass and gives the first trial call's permit back."""
+        """Opens a closed machine, lets its reset timeout pass and gives the first probe's permit back."""
         self.open()
         self.wait_out()
         self.settle(self.admit(), I)
 
 
 def metered(rule: TripRule) -> Driver:
-    """Returns a driver with the given rule and an open time of ten seconds."""
+    """Returns a driver with the given rule and a reset timeout of ten seconds."""
     return Driver(trip_when=rule, reset_timeout_seconds=10)

@@ -104,7 +104,7 @@ def test_without_jitter_no_random_number_is_drawn() -> None:
 
 @given(attempts=st.integers(2, 50))
 @settings(deadline=None)
-def test_open_times_never_shrink_from_one_attempt_to_the_next(attempts: int) -> None:
+def test_reset_timeouts_never_shrink_from_one_attempt_to_the_next(attempts: int) -> None:
     backoff = ExponentialBackoff(initial_seconds=0.1, multiplier=1.7, maximum_seconds=1e5, jitter=0)
     seconds = [backoff.open_seconds(attempt, Random(0)) for attempt in range(1, attempts + 1)]
     assert all(earlier <= later for earlier, later in pairwise(seconds))

@@ -36,42 +36,42 @@ def test_a_trip_whose_evidence_is_gone_is_told_without_numbers() -> None:
     assert last_cause(driver) == Cause(Trigger.TRIPPED, "the trip rule was met", last_error="OSError")
 
 
-def test_closing_is_told_with_the_number_of_trial_calls() -> None:
+def test_closing_is_told_with_the_number_of_probes() -> None:
     driver = Driver(success_threshold=2)
     driver.half_open()
     driver.call(S, S)
     assert driver.state is CircuitState.CLOSED
-    assert last_cause(driver) == Cause(Trigger.PROBES_PASSED, "2 of 2 trial calls succeeded", observed=2, threshold=2)
+    assert last_cause(driver) == Cause(Trigger.PROBES_PASSED, "2 of 2 probes succeeded", observed=2, threshold=2)
 
 
-def test_closing_after_one_trial_call_is_told_in_the_singular() -> None:
+def test_closing_after_one_probe_is_told_in_the_singular() -> None:
     driver = Driver()
     driver.half_open()
     driver.call(S)
-    assert last_cause(driver).text == "1 of 1 trial call succeeded"
+    assert last_cause(driver).text == "1 of 1 probe succeeded"
 
 
-def test_a_failed_trial_call_is_told_with_its_error() -> None:
+def test_a_failed_probe_is_told_with_its_error() -> None:
     driver = Driver()
     driver.half_open()
     driver.call(F)
-    assert last_cause(driver) == Cause(Trigger.PROBE_FAILED, "a trial call failed", last_error="ConnectionError: down")
+    assert last_cause(driver) == Cause(Trigger.PROBE_FAILED, "a probe failed", last_error="ConnectionError: down")
 
 
-def test_a_trial_call_that_outlived_its_limit_is_told_with_the_limit() -> None:
+def test_a_probe_that_outlived_its_limit_is_told_with_the_limit() -> None:
     driver = Driver(reset_timeout_seconds=10, probe_timeout_seconds=2.5)
     driver.half_open()
     driver.admit()
     driver.advance(2.5)
     assert driver.try_admit() is None
-    error = "trial call still running after 2.5 s"
-    assert last_cause(driver) == Cause(Trigger.PROBE_TIMED_OUT, "a trial call did not end in time", last_error=error)
+    error = "probe still running after 2.5 s"
+    assert last_cause(driver) == Cause(Trigger.PROBE_TIMED_OUT, "a probe did not end in time", last_error=error)
 
 
-def test_the_end_of_the_open_time_is_a_cause() -> None:
+def test_the_end_of_the_reset_timeout_is_a_cause() -> None:
     driver = Driver()
     driver.half_open()
-    assert last_cause(driver) == Cause(Trigger.WAIT_ELAPSED, "the open time was over and a call arrived")
+    assert last_cause(driver) == Cause(Trigger.WAIT_ELAPSED, "the reset timeout has elapsed and a call arrived")
 
 
 @pytest.mark.parametrize(

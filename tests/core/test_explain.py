@@ -23,7 +23,7 @@ def test_closed_again_tells_why() -> None:
     driver.half_open()
     driver.call(S)
     assert said(driver) == (
-        "Circuit breaker 'payments' is closed for 0.0 s: 1 of 1 trial call succeeded; "
+        "Circuit breaker 'payments' is closed for 0.0 s: 1 of 1 probe succeeded; "
         "0 failures counted; it opens at 5 consecutive failures."
     )
 
@@ -33,7 +33,7 @@ def test_half_open_after_a_forced_opening_tells_of_no_error() -> None:
     driver.go(Trigger.FORCED_OPEN, reason="moving house", for_seconds=90.0)
     driver.advance(90)
     driver.admit()
-    assert "a call arrived; 1 trial call running" in said(driver)
+    assert "a call arrived; 1 probe running" in said(driver)
 
 
 def test_closed_tells_the_rates_that_are_defined() -> None:
@@ -46,21 +46,21 @@ def test_closed_tells_the_rates_that_are_defined() -> None:
     assert "2 failures counted, failure rate 50 %, slow call rate 75 %; it opens at " in said(driver)
 
 
-def test_open_tells_why_and_when_a_trial_call_may_go_through() -> None:
+def test_open_tells_why_and_when_a_probe_may_go_through() -> None:
     driver = Driver(failure_threshold=2, reset_timeout_seconds=60)
     driver.call(F, F)
     driver.advance(18.7)
     assert said(driver) == (
         "Circuit breaker 'payments' is open for 18.7 s: 2 consecutive failures (threshold 2); "
-        "last error ConnectionError: down; a trial call may go through in 41.3 s."
+        "last error ConnectionError: down; a probe may go through in 41.3 s."
     )
 
 
-def test_open_with_its_time_over_tells_that_the_next_call_is_a_trial_call() -> None:
+def test_open_with_its_time_over_tells_that_the_next_call_is_a_probe() -> None:
     driver = Driver(failure_threshold=1, reset_timeout_seconds=60)
     driver.call(F)
     driver.advance(60)
-    assert said(driver).endswith("; the next call is a trial call.")
+    assert said(driver).endswith("; the next call is a probe.")
     assert driver.state == "open"
 
 
@@ -70,23 +70,23 @@ def test_open_again_tells_the_attempt() -> None:
     driver.wait_out()
     driver.call(F)
     assert said(driver) == (
-        "Circuit breaker 'payments' is open for 0.0 s: a trial call failed; "
-        "last error ConnectionError: down (attempt 2); a trial call may go through in 60.0 s."
+        "Circuit breaker 'payments' is open for 0.0 s: a probe failed; "
+        "last error ConnectionError: down (attempt 2); a probe may go through in 60.0 s."
     )
 
 
-def test_half_open_tells_the_trial_calls() -> None:
+def test_half_open_tells_the_probes() -> None:
     driver = Driver(success_threshold=3, max_probes=2)
     driver.half_open()
     driver.call(S)
     driver.admit()
     assert said(driver) == (
-        "Circuit breaker 'payments' is half open for 0.0 s: the open time was over and a call arrived; "
-        "1 trial call running, 1 of 3 succeeded; "
+        "Circuit breaker 'payments' is half open for 0.0 s: the reset timeout has elapsed and a call arrived; "
+        "1 probe running, 1 of 3 succeeded; "
         "it closes at 3 and opens again on a failure."
     )
     driver.admit()
-    assert "2 trial calls running, 1 of 3 succeeded" in said(driver)
+    assert "2 probes running, 1 of 3 succeeded" in said(driver)
 
 
 def test_forced_open_tells_the_reason_and_that_it_stays() -> None:
@@ -104,10 +104,10 @@ def test_forced_open_for_a_time_tells_how_long_it_still_lasts() -> None:
     driver.advance(30)
     assert said(driver) == (
         "Circuit breaker 'payments' is forced open for 30.0 s: forced open for 90 s: moving house; "
-        "a trial call may go through in 60.0 s."
+        "a probe may go through in 60.0 s."
     )
     driver.advance(60)
-    assert said(driver).endswith("moving house; the next call is a trial call.")
+    assert said(driver).endswith("moving house; the next call is a probe.")
 
 
 def test_disabled_tells_the_counts_and_that_nothing_trips() -> None:

@@ -87,7 +87,7 @@ class TestOpen:
         assert (driver.snapshot.state, driver.snapshot.retry_after) == (OPEN, 0.0)
         assert not driver.gates
 
-    def test_a_call_at_the_very_instant_is_a_trial_call(self) -> None:
+    def test_a_call_at_the_very_instant_is_a_probe(self) -> None:
         driver = Driver(failure_threshold=1, reset_timeout_seconds=30)
         driver.call(F)
         driver.advance(30)
@@ -110,7 +110,7 @@ class TestOpen:
         assert driver.snapshot == before
         driver.admit()
 
-    def test_does_not_measure_trial_calls(self) -> None:
+    def test_does_not_measure_probes(self) -> None:
         driver = Driver(trip_when=FailureRate(0.5, window=CountWindow(10), minimum_calls=2), success_threshold=3)
         driver.call(F, F)
         driver.wait_out()
@@ -119,7 +119,7 @@ class TestOpen:
 
 
 class TestHalfOpen:
-    def test_admits_as_many_trial_calls_at_once_as_it_may(self) -> None:
+    def test_admits_as_many_probes_at_once_as_it_may(self) -> None:
         driver = Driver(max_probes=3)
         driver.half_open()
         probes = [driver.admit() for _ in range(3)]
@@ -148,7 +148,7 @@ class TestHalfOpen:
         assert driver.machine.last_error is None
         assert driver.call(F) is CLOSED
 
-    def test_ignored_trial_calls_do_not_count(self) -> None:
+    def test_ignored_probes_do_not_count(self) -> None:
         driver = Driver(success_threshold=2)
         driver.half_open()
         driver.call(S, I, I)
@@ -164,7 +164,7 @@ class TestHalfOpen:
         assert driver.call(S) is HALF_OPEN
         assert driver.snapshot.probes_passed == 1
 
-    def test_every_failure_in_a_row_makes_the_open_time_longer_until_it_closes(self) -> None:
+    def test_every_failure_in_a_row_makes_the_reset_timeout_longer_until_it_closes(self) -> None:
         backoff = ExponentialBackoff(initial_seconds=1, multiplier=2, maximum_seconds=5, jitter=0)
         driver = Driver(failure_threshold=1, reset_timeout_seconds=backoff)
         driver.call(F)
@@ -180,24 +180,24 @@ class TestHalfOpen:
         driver.call(F)
         assert (driver.snapshot.retry_after, driver.snapshot.attempt) == (1.0, 1)
 
-    def test_a_slow_trial_call_counts_as_failed_although_it_succeeded(self) -> None:
+    def test_a_slow_probe_counts_as_failed_although_it_succeeded(self) -> None:
         driver = Driver(trip_when=ConsecutiveFailures(5) | SlowCallRate(0.5, slow_call_seconds=1))
         driver.half_open()
         assert driver.call(S, duration=1.0000001) is OPEN
         assert driver.transitions[-1].cause.trigger is Trigger.PROBE_FAILED
         assert (driver.snapshot.success_total, driver.snapshot.failure_total) == (1, 0)
 
-    def test_a_trial_call_of_exactly_the_limit_is_not_slow(self) -> None:
+    def test_a_probe_of_exactly_the_limit_is_not_slow(self) -> None:
         driver = Driver(trip_when=SlowCallRate(0.5, slow_call_seconds=1))
         driver.half_open()
         assert driver.call(S, duration=1.0) is CLOSED
 
-    def test_without_a_rule_about_slow_calls_no_trial_call_is_slow(self) -> None:
+    def test_without_a_rule_about_slow_calls_no_probe_is_slow(self) -> None:
         driver = Driver()
         driver.half_open()
         assert driver.call(S, duration=1e9) is CLOSED
 
-    def test_trial_calls_count_in_the_totals(self) -> None:
+    def test_probes_count_in_the_totals(self) -> None:
         driver = Driver(failure_threshold=1)
         driver.call(F)
         driver.wait_out()
@@ -224,7 +224,7 @@ class TestProbeTimeout:
         assert (driver.state, driver.snapshot.failure_total) == (OPEN, 1)
         assert driver.transitions[-1].cause.trigger is Trigger.PROBE_TIMED_OUT
 
-    def test_the_new_open_time_counts_from_the_instant_the_limit_ran_out(self) -> None:
+    def test_the_new_reset_timeout_counts_from_the_instant_the_limit_ran_out(self) -> None:
         driver = Driver(reset_timeout_seconds=10, probe_timeout_seconds=5)
         driver.half_open()
         driver.admit()
@@ -234,7 +234,7 @@ class TestProbeTimeout:
         assert (snapshot.opened_at, snapshot.changed_at, snapshot.retry_after) == (15.0, 15.0, 3.0)
         assert driver.transitions[-1].monotonic == 22.0
 
-    def test_the_call_that_notices_may_itself_be_the_next_trial_call(self) -> None:
+    def test_the_call_that_notices_may_itself_be_the_next_probe(self) -> None:
         driver = Driver(reset_timeout_seconds=10, probe_timeout_seconds=5)
         driver.half_open()
         hanging = driver.admit()
@@ -244,7 +244,7 @@ class TestProbeTimeout:
         assert [step.new for step in driver.transitions[-2:]] == [OPEN, HALF_OPEN]
         assert driver.snapshot.attempt == 2
 
-    def test_a_timed_out_trial_call_counts_as_failed_and_once_more_as_late_when_it_ends(self) -> None:
+    def test_a_timed_out_probe_counts_as_failed_and_once_more_as_late_when_it_ends(self) -> None:
         driver = Driver(reset_timeout_seconds=10, probe_timeout_seconds=5)
         driver.half_open()
         probe = driver.admit()
@@ -291,7 +291,7 @@ class TestProbeTimeout:
         driver.settle(young, F)
         assert (driver.snapshot.failure_total, driver.snapshot.late_total) == (1, 1)
 
-    def test_by_default_is_the_open_time_and_at_least_a_minute(self) -> None:
+    def test_by_default_is_the_reset_timeout_and_at_least_a_minute(self) -> None:
         for open_seconds, limit in ((10, 60), (300, 300)):
             driver = Driver(reset_timeout_seconds=open_seconds)
             driver.half_open()
@@ -323,7 +323,7 @@ class TestByHand:
         driver.go(Trigger.RESET)
         assert driver.call(S) is CLOSED
 
-    def test_forced_open_for_a_time_lets_a_trial_call_through_when_it_is_over(self) -> None:
+    def test_forced_open_for_a_time_lets_a_probe_through_when_it_is_over(self) -> None:
         driver = Driver()
         driver.go(Trigger.FORCED_OPEN, reason="because", for_seconds=20.0)
         driver.advance(19)
@@ -332,7 +332,7 @@ class TestByHand:
         driver.advance(1)
         assert isinstance(driver.admit(), Probe)
 
-    def test_a_trial_call_that_fails_after_forcing_opens_at_the_first_attempt(self) -> None:
+    def test_a_probe_that_fails_after_forcing_opens_at_the_first_attempt(self) -> None:
         driver = Driver(reset_timeout_seconds=ExponentialBackoff(initial_seconds=3, jitter=0))
         driver.go(Trigger.FORCED_OPEN, reason="because", for_seconds=20.0)
         driver.wait_out()
@@ -384,7 +384,7 @@ class TestByHand:
 
 
 class TestDeadLoop:
-    def test_the_trial_calls_of_a_loop_that_is_gone_are_given_up(self) -> None:
+    def test_the_probes_of_a_loop_that_is_gone_are_given_up(self) -> None:
         driver = Driver()
         driver.half_open()
         lost = driver.admit()

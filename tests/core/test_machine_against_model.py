@@ -180,7 +180,7 @@ class Comparison(RuleBasedStateMachine):
         assert observed == model.observed
 
     @invariant()
-    def trial_calls_agree(self) -> None:
+    def probes_agree(self) -> None:
         snapshot, episode = self.driver.snapshot, self.model.episode
         if episode is None:
             assert (snapshot.probes_in_flight, snapshot.probes_passed) == (0, 0)

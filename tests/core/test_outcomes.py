@@ -96,7 +96,7 @@ def test_a_predicate_for_failures_is_not_asked_about_what_is_ignored() -> None:
 
 
 @pytest.mark.parametrize("expected", [Exception, BaseException, RefusedError, lambda _: True])
-def test_a_rejection_by_another_breaker_is_neutral_even_if_it_is_expected(
+def test_a_rejection_by_another_breaker_is_ignored_even_if_it_is_expected(
     expected: Any,  # noqa: ANN401 - types, tuples and predicates
 ) -> None:
     assert classifier(expected, MissingError).judge(RefusedError()) is I
@@ -104,7 +104,7 @@ def test_a_rejection_by_another_breaker_is_neutral_even_if_it_is_expected(
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
-def test_a_base_exception_is_neutral_unless_a_type_names_it(kind: type[BaseException]) -> None:
+def test_a_base_exception_is_ignored_unless_a_type_names_it(kind: type[BaseException]) -> None:
     assert classifier(Exception).judge(kind()) is I
     assert classifier(()).judge(kind()) is I
     assert classifier(kind).judge(kind()) is F
@@ -145,7 +145,7 @@ def test_predicates_are_not_asked_about_base_exceptions(kind: type[BaseException
         ([group(asyncio.CancelledError(), group(asyncio.CancelledError()))], I),
     ],
 )
-def test_a_group_fails_if_any_leaf_does_and_is_neutral_if_all_are(
+def test_a_group_fails_if_any_leaf_does_and_is_ignored_if_all_are(
     leaves: list[BaseException], outcome: Outcome
 ) -> None:
     assert classifier(DownError, MissingError).judge(group(*leaves)) is outcome
@@ -239,5 +239,5 @@ def test_what_is_never_expected_says_nothing_beside_others() -> None:
     assert classifier(DownError).judge(group(MissError(), ValueError())) is S
 
 
-def test_what_is_never_expected_is_neutral_if_it_is_ignored() -> None:
+def test_what_is_never_expected_is_ignored_if_it_is_ignored() -> None:
     assert classifier(Exception, MissError).judge(MissError()) is I

@@ -37,7 +37,7 @@ def test_settings_change_although_the_rule_stays() -> None:
     assert (driver.machine.settings.max_probes, driver.machine.settings.success_threshold) == (3, 2)
 
 
-def test_the_new_open_time_holds_from_the_next_opening_on() -> None:
+def test_the_new_reset_timeout_holds_from_the_next_opening_on() -> None:
     driver = Driver(failure_threshold=1, reset_timeout_seconds=30)
     driver.call(F)
     driver.reconfigure(reset_timeout_seconds=5)

@@ -38,7 +38,7 @@ class TestRule1Generations:
         assert (after.success_total, after.failure_total, after.ignored_total) == (0, 0, 0)
         assert after.retry_after == before.retry_after
 
-    def test_a_late_failure_does_not_make_the_open_time_longer(self) -> None:
+    def test_a_late_failure_does_not_make_the_reset_timeout_longer(self) -> None:
         driver = Driver(failure_threshold=1, reset_timeout_seconds=10)
         late = driver.admit()
         driver.call(F)
@@ -208,7 +208,7 @@ class TestRule3AProbeAlwaysGivesItsPermitBack:
         assert gate.free == 1
 
     @pytest.mark.parametrize("count", [1, 2, 50])
-    def test_no_number_of_ignored_trial_calls_leaves_it_stuck(self, count: int) -> None:
+    def test_no_number_of_ignored_probes_leaves_it_stuck(self, count: int) -> None:
         driver = opened()
         driver.wait_out()
         for _ in range(count):

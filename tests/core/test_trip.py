@@ -125,7 +125,7 @@ def test_rules_cannot_be_changed(rule: TripRule) -> None:
         (SLOW | SlowCallRate(0.9, slow_call_seconds=7), 2.0),
     ],
 )
-def test_a_trial_call_is_slow_above_the_lowest_limit(rule: TripRule, limit: float) -> None:
+def test_a_probe_is_slow_above_the_lowest_limit(rule: TripRule, limit: float) -> None:
     assert slow_call_limit(rule) == limit
 
 

@@ -33,7 +33,7 @@ class Figures:
     breakers: int
     opened_within: float = 0.0
     closed_within: float = 0.0
-    trial_calls: list[int] = field(default_factory=list)
+    probes: list[int] = field(default_factory=list)
     operations_per_second_idle: float = 0.0
     operations_of_an_outage: int = 0
     bytes_per_breaker: float = 0.0
@@ -44,8 +44,8 @@ class Figures:
             (
                 f"{self.workers} workers with {self.breakers} breakers each:",
                 f"from the evidence of a quorum to all breakers open: {self.opened_within * 1000:.0f} ms",
-                f"from the end of the trial call to all breakers closed: {self.closed_within * 1000:.0f} ms",
-                f"trial calls per breaker in the whole fleet: {min(self.trial_calls)} to {max(self.trial_calls)}",
+                f"from the end of the probe to all breakers closed: {self.closed_within * 1000:.0f} ms",
+                f"probes per breaker in the whole fleet: {min(self.probes)} to {max(self.probes)}",
                 f"operations at the store per second while nothing happens: {self.operations_per_second_idle:.0f}",
                 f"operations of the outage: {self.operations_of_an_outage}",
                 f"memory of a breaker with its place in the fleet: {self.bytes_per_breaker:.0f} bytes",
@@ -120,7 +120,7 @@ class Simulation:
         )
 
     async def _recovery(self) -> None:
-        """After the open time every worker calls every dependency at once."""
+        """After the reset timeout every worker calls every dependency at once."""
         await anyio.sleep(OPEN_SECONDS)
         self.is_down = False
         self.reached = dict.fromkeys(self.names, 0)
@@ -128,7 +128,7 @@ class Simulation:
             for registry in self.registries:
                 for name in self.names:
                     tasks.start_soon(self._call, registry, name)
-        self.figures.trial_calls = list(self.reached.values())
+        self.figures.probes = list(self.reached.values())
         self.figures.closed_within = await self._until(lambda breaker: breaker.get_state() == "closed")
 
     async def _call(self, registry: BreakerRegistry, name: str) -> None:

@@ -23,13 +23,13 @@ from recloser.fleet import (
     FleetPolicy,
     FleetRule,
     Marks,
+    ProbeResult,
     Renew,
     Reply,
     Report,
     Result,
     SharedState,
     Sync,
-    TrialResult,
     Vote,
 )
 from recloser.fleet.store.evidence import Damage
@@ -251,8 +251,8 @@ class History(RuleBasedStateMachine):
             self.leases[token] = self.side.now + policy.lease_us
 
     @precondition(lambda self: self.leases)
-    @rule(data=st.data(), policy=st.sampled_from(POLICIES), result=st.sampled_from(TrialResult))
-    def settle(self, data: st.DataObject, policy: FleetPolicy, result: TrialResult) -> None:
+    @rule(data=st.data(), policy=st.sampled_from(POLICIES), result=st.sampled_from(ProbeResult))
+    def settle(self, data: st.DataObject, policy: FleetPolicy, result: ProbeResult) -> None:
         token = data.draw(st.sampled_from(sorted(self.leases)))
         reply = self.run(Result(name=NAME, known=self.known(data), policy=policy, token=token, result=result))
         if reply.code is Code.DONE:
@@ -364,7 +364,7 @@ def test_a_broken_script_would_be_noticed(admin: Redis, right: str) -> None:
         Vote(**evidence, policy=POLICIES[1]),
         SECOND,
         Acquire(name=NAME, policy=POLICIES[1]),
-        Result(name=NAME, policy=POLICIES[1], token=5, result=TrialResult.FAILED),
+        Result(name=NAME, policy=POLICIES[1], token=5, result=ProbeResult.FAILED),
     ]
     with pytest.raises(AssertionError):
         play(side, history)

@@ -16,11 +16,11 @@ def test_a_thousand_workers_open_within_a_round_trip_of_the_evidence(figures: Fi
     assert figures.opened_within <= 3 * ROUND_TRIP_SECONDS
 
 
-def test_a_thousand_workers_make_one_trial_call_together(figures: Figures) -> None:
-    assert figures.trial_calls == [1] * BREAKERS
+def test_a_thousand_workers_make_one_probe_together(figures: Figures) -> None:
+    assert figures.probes == [1] * BREAKERS
 
 
-def test_a_thousand_workers_close_within_a_round_trip_of_the_trial_calls_end(figures: Figures) -> None:
+def test_a_thousand_workers_close_within_a_round_trip_of_the_probes_end(figures: Figures) -> None:
     assert figures.closed_within <= 3 * ROUND_TRIP_SECONDS
 
 

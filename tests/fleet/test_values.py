@@ -15,12 +15,12 @@ from recloser.fleet import (
     FleetPolicy,
     FleetRule,
     FleetStoreError,
+    ProbeResult,
     Renew,
     Report,
     Result,
     SharedState,
     Sync,
-    TrialResult,
     Vote,
     microseconds,
     new_worker_id,
@@ -72,7 +72,7 @@ YEARS = 10 * 366 * 24 * 3_600 * 1_000_000
         (Report, {**REPORT, "marked": 3}, "marked must be an integer from 0 to 2"),
         (Renew, {**NAMED, "token": 0}, "token must be an integer from 1 to"),
         (Result, {**NAMED, "token": 0, "result": "ok"}, "token must be an integer from 1 to"),
-        (Result, {**NAMED, "token": 1, "result": "?"}, "'?' is not a valid TrialResult"),
+        (Result, {**NAMED, "token": 1, "result": "?"}, "'?' is not a valid ProbeResult"),
         (Control, {"name": "x", "action": "?"}, "'?' is not a valid Action"),
         (Control, {"name": "x", "action": "disabled", "for_us": 0}, "for_us must be an integer from 1 to"),
         (Control, {"name": "x", "action": "closed", "for_us": 1}, "for_us must be None for a reset"),
@@ -105,7 +105,7 @@ def test_a_value_of_the_wrong_type_is_refused(kind: type, fields: dict[str, obje
 
 def test_texts_may_stand_for_the_words_of_the_protocol() -> None:
     assert SharedState("open").state is CircuitState.OPEN
-    assert Result(**NAMED, token=1, result="ok").result is TrialResult.SUCCEEDED
+    assert Result(**NAMED, token=1, result="ok").result is ProbeResult.SUCCEEDED
     assert Control(name="x", action="closed").action is Action.RESET
 
 

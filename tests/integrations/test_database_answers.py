@@ -123,7 +123,7 @@ async def test_serialization_failures_never_open_a_breaker(client: Client) -> No
 
 
 @pytest.mark.parametrize(("failures", "total"), [((), "ignored"), (("57014",), "failure"), (("57",), "failure")])
-async def test_a_statement_timeout_is_neutral_unless_it_is_asked_for(
+async def test_a_statement_timeout_is_ignored_unless_it_is_asked_for(
     client: Client, failures: tuple[str, ...], total: str
 ) -> None:
     breaker = one()
@@ -132,7 +132,7 @@ async def test_a_statement_timeout_is_neutral_unless_it_is_asked_for(
     assert totals(breaker) == {total: 1}
 
 
-async def test_an_error_of_the_block_itself_is_neutral(client: Client) -> None:
+async def test_an_error_of_the_block_itself_is_ignored(client: Client) -> None:
     breaker = one()
     for error in (ValueError("no such user"), FileNotFoundError(2, "no such file"), ConnectionRefusedError("mail")):
         with pytest.raises(type(error)):  # noqa: PT012 - the block is what is tested
@@ -142,7 +142,7 @@ async def test_an_error_of_the_block_itself_is_neutral(client: Client) -> None:
     assert totals(breaker) == {"ignored": 3}
 
 
-async def test_a_deadline_in_the_block_that_another_service_missed_is_neutral(client: Client) -> None:
+async def test_a_deadline_in_the_block_that_another_service_missed_is_ignored(client: Client) -> None:
     breaker = one()
     with pytest.raises(TimeoutError):  # noqa: PT012 - the block is what is tested
         async with client.block(breaker) as connection:
@@ -209,7 +209,7 @@ async def test_a_session_that_was_idle_for_too_long_is_an_answer_where_the_drive
     assert totals(breaker) == {"success": 1}
 
 
-async def test_misuse_of_asyncpg_is_neutral(postgres: PostgreSQL) -> None:
+async def test_misuse_of_asyncpg_is_ignored(postgres: PostgreSQL) -> None:
     breaker = one()
     async with asyncpg.create_pool(postgres.dsn(), min_size=1, max_size=2) as pool:
         guarded = BreakerPool(pool, breaker=breaker)

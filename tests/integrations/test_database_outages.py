@@ -182,7 +182,7 @@ async def test_a_backend_that_an_administrator_ends_is_a_failure(client: Client)
     assert breaker.state is CircuitState.OPEN
 
 
-async def test_after_a_restart_one_trial_call_closes_the_breaker(postgres: PostgreSQL, client: Client) -> None:
+async def test_after_a_restart_one_probe_closes_the_breaker(postgres: PostgreSQL, client: Client) -> None:
     clock = ManualClock()
     breaker = one(clock=clock)
     postgres.kill()
@@ -207,7 +207,7 @@ async def test_after_a_restart_one_trial_call_closes_the_breaker(postgres: Postg
     assert totals(breaker) == {"failure": 1, "success": 1, "probe": 1, "rejected": 9}
 
 
-async def test_a_trial_call_that_is_cancelled_gives_its_permit_back(postgres: PostgreSQL, client: Client) -> None:
+async def test_a_probe_that_is_cancelled_gives_its_permit_back(postgres: PostgreSQL, client: Client) -> None:
     clock = ManualClock()
     breaker = one(clock=clock)
     postgres.kill()

@@ -84,7 +84,7 @@ async def pool(request: pytest.FixtureRequest, postgres: PostgreSQL, breaker: Ci
         yield opened
 
 
-async def test_a_wait_for_a_pool_that_has_lent_all_is_neutral(breaker: CircuitBreaker, pool: Pool) -> None:
+async def test_a_wait_for_a_pool_that_has_lent_all_is_ignored(breaker: CircuitBreaker, pool: Pool) -> None:
     async with pool.block(SOON_SECONDS):
         with pytest.raises(pool.timeouts):
             await enter(pool.block(SOON_SECONDS))
@@ -92,7 +92,7 @@ async def test_a_wait_for_a_pool_that_has_lent_all_is_neutral(breaker: CircuitBr
     assert totals(breaker) == {"success": 1, "ignored": 1}
 
 
-async def test_a_deadline_that_ends_a_wait_for_a_pool_that_has_lent_all_is_neutral(
+async def test_a_deadline_that_ends_a_wait_for_a_pool_that_has_lent_all_is_ignored(
     breaker: CircuitBreaker, pool: Pool
 ) -> None:
     async with pool.block(SOON_ENOUGH_SECONDS):
@@ -101,7 +101,7 @@ async def test_a_deadline_that_ends_a_wait_for_a_pool_that_has_lent_all_is_neutr
     assert totals(breaker) == {"success": 1, "ignored": 1}
 
 
-async def test_a_block_that_waits_for_its_own_connection_is_neutral(breaker: CircuitBreaker, pool: Pool) -> None:
+async def test_a_block_that_waits_for_its_own_connection_is_ignored(breaker: CircuitBreaker, pool: Pool) -> None:
     with pytest.raises(pool.timeouts):
         async with pool.block(SOON_SECONDS):
             await enter(pool.block(SOON_SECONDS))
@@ -113,7 +113,7 @@ async def enter(block: Any) -> None:  # noqa: ANN401 - as of the integration
         pass
 
 
-async def test_a_session_that_waits_for_a_connection_within_its_block_is_neutral(postgres: PostgreSQL) -> None:
+async def test_a_session_that_waits_for_a_connection_within_its_block_is_ignored(postgres: PostgreSQL) -> None:
     breaker = one()
     engine = create_async_engine(postgres.dsn(scheme="postgresql+asyncpg"), pool_size=1, max_overflow=0)
     async with engine.connect():
@@ -135,7 +135,7 @@ async def test_a_session_that_can_not_connect_within_its_block_is_a_failure(post
     assert totals(breaker) == {"failure": 1}
 
 
-async def test_too_many_requests_of_a_pool_of_psycopg_are_neutral(postgres: PostgreSQL) -> None:
+async def test_too_many_requests_of_a_pool_of_psycopg_are_ignored(postgres: PostgreSQL) -> None:
     breaker = one()
     async with psycopg_pool.AsyncConnectionPool(
         postgres.dsn(), min_size=0, max_size=1, max_waiting=1, open=False
@@ -200,7 +200,7 @@ async def test_a_wait_for_a_connection_that_is_being_set_up_is_a_failure(postgre
             tasks.cancel_scope.cancel()
 
 
-async def test_a_closed_pool_is_neutral(postgres: PostgreSQL) -> None:
+async def test_a_closed_pool_is_ignored(postgres: PostgreSQL) -> None:
     breaker = one()
     lazy = psycopg_pool.AsyncConnectionPool(postgres.dsn(), open=False)
     with pytest.raises(psycopg_pool.PoolClosed):
@@ -247,7 +247,7 @@ SLOW_COMMIT = """
 """
 
 
-async def test_a_wait_for_a_pool_of_psycopg_whose_connection_is_in_its_commit_is_neutral(postgres: PostgreSQL) -> None:
+async def test_a_wait_for_a_pool_of_psycopg_whose_connection_is_in_its_commit_is_ignored(postgres: PostgreSQL) -> None:
     breaker = one()
     async with psycopg_pool.AsyncConnectionPool(postgres.dsn(), min_size=0, max_size=1, open=False) as pool:
         guarded = for_psycopg.BreakerPool(pool, breaker=breaker)

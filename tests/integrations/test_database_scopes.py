@@ -205,7 +205,7 @@ async def test_an_open_breaker_does_not_let_the_scope_be_entered() -> None:
             pass
 
 
-async def test_a_rejection_within_a_block_is_neutral() -> None:
+async def test_a_rejection_within_a_block_is_ignored() -> None:
     breaker, other = one(), one()
     await other.force_open("maintenance")
     with pytest.raises(CircuitBreakerOpenError):
@@ -214,7 +214,7 @@ async def test_a_rejection_within_a_block_is_neutral() -> None:
     assert totals(breaker) == {"ignored": 1}
 
 
-async def test_a_cancelled_block_is_neutral() -> None:
+async def test_a_cancelled_block_is_ignored() -> None:
     breaker = one()
     with anyio.CancelScope() as scope:
         async with GuardedScope(breaker, Scope(), RULES):
@@ -260,7 +260,7 @@ async def test_a_deadline_that_ends_entering_is_a_failure_unless_it_was_a_wait_f
         assert totals(breaker) == total
 
 
-async def test_what_a_trial_block_calls_by_the_same_breaker_is_a_part_of_it() -> None:
+async def test_what_a_probe_block_calls_by_the_same_breaker_is_a_part_of_it() -> None:
     clock = ManualClock()
     breaker = one(clock=clock)
     assert await counted_on(breaker, DownError()) == {"failure": 1}

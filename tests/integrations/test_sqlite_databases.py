@@ -163,7 +163,7 @@ async def test_a_thousand_wrong_statements_never_open_a_breaker(client_of: Clien
     assert totals(breaker) == {"success": MANY}
 
 
-async def test_an_error_of_another_database_that_the_block_uses_is_neutral(
+async def test_an_error_of_another_database_that_the_block_uses_is_ignored(
     client_of: ClientOf, locked: Path, tmp_path: Path
 ) -> None:
     breaker = one()
@@ -267,7 +267,7 @@ def test_a_code_of_an_answer_is_none(code: int) -> None:
     assert not for_sqlalchemy.is_failure(DBAPIError("select 1", None, sqlite_error(code)))
 
 
-def test_an_error_that_never_got_as_far_as_sqlite_is_neutral() -> None:
+def test_an_error_that_never_got_as_far_as_sqlite_is_ignored() -> None:
     assert judge_sqlite(sqlite3.ProgrammingError("Incorrect number of bindings supplied")) is Outcome.IGNORED
 
 

@@ -56,7 +56,7 @@ async def test_exchanges_on_one_connection_are_judged_apart(library: Library) ->
     assert totals(breaker) == {"success": 2, "failure": 1}
 
 
-async def test_a_trial_call_that_is_cancelled_in_its_body_gives_its_permit_back(library: Library) -> None:
+async def test_a_probe_that_is_cancelled_in_its_body_gives_its_permit_back(library: Library) -> None:
     clock = ManualClock()
     breaker = one(clock=clock)
     await half_open_breaker(breaker, clock)

@@ -45,7 +45,7 @@ async def test_each_hop_of_a_redirect_is_an_exchange_with_its_own_origin(library
         assert breaker.health()["success_total"] == 1
 
 
-async def test_a_redirect_to_the_same_origin_passes_a_trial_call(library: Library, upstream: Upstream) -> None:
+async def test_a_redirect_to_the_same_origin_passes_a_probe(library: Library, upstream: Upstream) -> None:
     breaker = one(reset_timeout_seconds=0, success_threshold=2)
     upstream.scripts |= {
         "/bad": answer("503 Service Unavailable"),
@@ -134,7 +134,7 @@ async def test_no_secret_of_a_request_or_a_response_gets_out(
 
 
 @pytest.mark.parametrize(("field", "expected"), [("7", 7.0), ("86400", 300.0), ("0", 60.0), ("nonsense", 60.0)])
-async def test_retry_after_sets_the_open_time_within_its_bound(
+async def test_retry_after_sets_the_reset_timeout_within_its_bound(
     library: Library, upstream: Upstream, field: str, expected: float
 ) -> None:
     clock = ManualClock()
@@ -166,7 +166,7 @@ async def test_retry_after_of_a_success_means_nothing(library: Library, upstream
     assert breaker.state is CircuitState.CLOSED
 
 
-async def test_many_requests_at_once_make_one_trial_call(library: Library, upstream: Upstream) -> None:
+async def test_many_requests_at_once_make_one_probe(library: Library, upstream: Upstream) -> None:
     breaker = one(reset_timeout_seconds=0.0, failure_threshold=1)
     upstream.scripts["/bad"] = answer("503 Service Unavailable")
     rejected = []

@@ -185,7 +185,7 @@ async def test_reading_a_response_synchronously_fails_as_ever(library: Library, 
     assert totals(breaker) == {"success": 1}
 
 
-async def test_a_full_pool_is_neutral(library: Library, upstream: Upstream) -> None:
+async def test_a_full_pool_is_ignored(library: Library, upstream: Upstream) -> None:
     breaker = one()
     upstream.scripts["/"] = hang(HEAD_OF_TEN)
     inner = library.web.AsyncHTTPTransport(limits=library.web.Limits(max_connections=1))
@@ -195,7 +195,7 @@ async def test_a_full_pool_is_neutral(library: Library, upstream: Upstream) -> N
         assert totals(breaker) == {"ignored": 1}
 
 
-async def test_requests_that_are_wrong_are_neutral(library: Library, upstream: Upstream) -> None:
+async def test_requests_that_are_wrong_are_ignored(library: Library, upstream: Upstream) -> None:
     breaker = one()
     async with client_of(library, breaker) as client:
         with pytest.raises(library.web.LocalProtocolError):
@@ -205,7 +205,7 @@ async def test_requests_that_are_wrong_are_neutral(library: Library, upstream: U
     assert totals(breaker) == {"ignored": 2}
 
 
-async def test_an_error_of_the_request_s_own_body_is_neutral(library: Library, upstream: Upstream) -> None:
+async def test_an_error_of_the_request_s_own_body_is_ignored(library: Library, upstream: Upstream) -> None:
     async def upload():  # noqa: ANN202 - an async generator
         yield b"begin"
         raise OSError("the file is gone")
@@ -217,7 +217,7 @@ async def test_an_error_of_the_request_s_own_body_is_neutral(library: Library, u
     assert totals(breaker) == {"ignored": 1}
 
 
-async def test_a_transport_error_of_another_origin_that_comes_with_the_request_is_neutral(
+async def test_a_transport_error_of_another_origin_that_comes_with_the_request_is_ignored(
     library: Library, upstream: Upstream
 ) -> None:
     breaker = one()
@@ -287,7 +287,7 @@ async def test_a_group_of_errors_is_judged_by_its_leaves(
     assert totals(breaker) == expected
 
 
-async def test_a_rejection_by_something_further_inside_is_neutral(library: Library) -> None:
+async def test_a_rejection_by_something_further_inside_is_ignored(library: Library) -> None:
     def reject(_: object) -> None:
         raise BulkheadFullError("connections")
 
@@ -298,7 +298,7 @@ async def test_a_rejection_by_something_further_inside_is_neutral(library: Libra
     assert totals(breaker) == {"ignored": 1}
 
 
-async def test_further_exceptions_can_be_neutral(library: Library, upstream: Upstream) -> None:
+async def test_further_exceptions_can_be_ignored(library: Library, upstream: Upstream) -> None:
     breaker = one()
     upstream.scripts["/"] = hang()
     async with client_of(library, breaker, ignored_exception=library.web.ReadTimeout) as client:

@@ -50,7 +50,7 @@ def breaker(**options: object) -> CircuitBreaker:
 
 
 def totals(*breakers: CircuitBreaker) -> Sequence[tuple[int, int, int]]:
-    """Returns of each breaker the failures, the neutral ends and the cancellations."""
+    """Returns of each breaker the failures, the ignored ends and the cancellations."""
     return [
         (health["failure_total"], health["ignored_total"], health["cancelled_total"])
         for health in (each.health() for each in breakers)

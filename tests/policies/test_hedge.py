@@ -108,7 +108,7 @@ async def test_a_group_of_rejections_and_misuse_start_no_further_attempts(error:
     assert dependency.calls == 1
 
 
-async def test_the_losers_cancellation_is_neutral_for_a_breaker_inside() -> None:
+async def test_the_losers_cancellation_is_ignored_for_a_breaker_inside() -> None:
     circuit, attempts = breaker(), Attempts((60, "first"), (1, "second"))
     assert await Hedge(2).call(circuit.call, attempts.ask) == "second"
     assert totals(circuit) == [(0, 0, 1)]

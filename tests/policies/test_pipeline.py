@@ -91,7 +91,7 @@ async def test_each_attempt_and_each_timeout_is_an_outcome_of_its_own() -> None:
     assert totals(circuit) == [(3, 0, 0)]
 
 
-async def test_a_full_bulkhead_inside_is_neutral_for_the_breaker() -> None:
+async def test_a_full_bulkhead_inside_is_ignored_for_the_breaker() -> None:
     circuit, bulkhead = breaker(), Bulkhead(1)
     pipeline = Pipeline(circuit, bulkhead)
     async with anyio.create_task_group() as tasks:

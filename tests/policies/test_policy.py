@@ -70,7 +70,7 @@ async def test_the_decorator_keeps_name_text_and_kind_and_shows_its_policy(make:
 
 
 @every_policy
-async def test_what_cannot_be_called_is_refused_and_neutral_for_a_breaker(make: Callable[..., Policy]) -> None:
+async def test_what_cannot_be_called_is_refused_and_ignored_for_a_breaker(make: Callable[..., Policy]) -> None:
     circuit, policy = breaker(), make()
     coroutine = add(1, two=2)
     for wrong in (coroutine, None):

@@ -17,7 +17,7 @@ def make(clock: ManualClock, max_breakers: int = 2, **defaults: object) -> Break
 
 
 async def half_open(registry: BreakerRegistry, name: str, clock: ManualClock) -> None:
-    """Has a breaker open and make one good trial call, of which it takes two to close."""
+    """Has a breaker open and make one good probe, of which it takes two to close."""
     fail(registry, name, times=2)
     clock.advance(60)
     (await registry.breaker(name).acquire()).succeed()
@@ -34,16 +34,16 @@ def test_a_hundred_thousand_hosts_that_fail_once_each_stay_at_the_bound(clock: M
 
 
 @pytest.mark.anyio
-async def test_forced_and_disabled_breakers_and_those_on_trial_survive_any_number_of_hosts(clock: ManualClock) -> None:
+async def test_forced_and_disabled_breakers_and_those_on_probe_survive_any_number_of_hosts(clock: ManualClock) -> None:
     registry = make(clock, max_breakers=10)
     await registry.breaker("forced").force_open("maintenance")
     await registry.breaker("disabled").disable()
-    fail(registry, "on trial", times=2)
+    fail(registry, "on probe", times=2)
     clock.advance(60)
-    permit = await registry.breaker("on trial").acquire()
+    permit = await registry.breaker("on probe").acquire()
     for number in range(1_000):
         fail(registry, f"host-{number}", times=number % 3)
-    assert {"forced", "disabled", "on trial"} < names(registry)
+    assert {"forced", "disabled", "on probe"} < names(registry)
     assert len(registry) == 10
     assert registry.breaker("forced").state is CircuitState.FORCED_OPEN
     permit.succeed()
@@ -102,7 +102,7 @@ def test_of_open_breakers_that_reopen_together_the_one_got_longest_ago_goes_firs
 
 
 @pytest.mark.anyio
-async def test_a_half_open_breaker_without_a_trial_call_outlives_an_open_one_that_was_used_later(
+async def test_a_half_open_breaker_without_a_probe_outlives_an_open_one_that_was_used_later(
     clock: ManualClock,
 ) -> None:
     registry = make(clock, success_threshold=2)
@@ -136,7 +136,7 @@ async def test_any_number_of_hosts_that_got_half_open_stay_at_the_bound(
 
 
 @pytest.mark.anyio
-async def test_a_half_open_breaker_can_go_once_its_trial_call_has_ended(clock: ManualClock) -> None:
+async def test_a_half_open_breaker_can_go_once_its_probe_has_ended(clock: ManualClock) -> None:
     registry = make(clock, success_threshold=2)
     fail(registry, "recovering", times=2)
     clock.advance(60)
@@ -152,7 +152,7 @@ async def test_a_half_open_breaker_can_go_once_its_trial_call_has_ended(clock: M
 
 
 @pytest.mark.anyio
-async def test_how_a_running_trial_call_ends_is_not_lost_even_if_nothing_else_can_go(clock: ManualClock) -> None:
+async def test_how_a_running_probe_ends_is_not_lost_even_if_nothing_else_can_go(clock: ManualClock) -> None:
     registry = make(clock, max_breakers=1)
     fail(registry, "recovering", times=2)
     clock.advance(60)
@@ -242,7 +242,7 @@ async def test_a_breaker_that_was_half_open_can_go_once_it_has_closed(clock: Man
 
 
 @pytest.mark.anyio
-async def test_a_breaker_that_was_half_open_keeps_its_place_if_its_trial_call_fails(clock: ManualClock) -> None:
+async def test_a_breaker_that_was_half_open_keeps_its_place_if_its_probe_fails(clock: ManualClock) -> None:
     registry = make(clock)
     fail(registry, "recovering", times=2)
     clock.advance(60)

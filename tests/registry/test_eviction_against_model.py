@@ -48,7 +48,7 @@ class Modelled:
     state: str = "closed"
     failures: int = 0
     passed: int = 0
-    on_trial: bool = False
+    on_probe: bool = False
     reopen_at: float = 0.0
 
 
@@ -81,7 +81,7 @@ class Model:
             return (1 if breaker.failures else 0, 0.0)
         if breaker.state == "open":
             return (2, breaker.reopen_at)
-        return (3, 0.0) if breaker.state == "half_open" and not breaker.on_trial else None
+        return (3, 0.0) if breaker.state == "half_open" and not breaker.on_probe else None
 
     def forget(self, name: str) -> None:
         if name not in self.kept and name not in self.held:
@@ -96,7 +96,7 @@ class Model:
                 return
         elif breaker.state not in {"open", "half_open"}:
             return
-        breaker.on_trial = False
+        breaker.on_probe = False
         if not good:
             breaker.state, breaker.passed, breaker.reopen_at = "open", 0, self.now + RESET_SECONDS
         elif breaker.passed + 1 < SUCCESSES:
@@ -153,13 +153,13 @@ class Pair:
             self.model.call(modelled, good=good)
 
     async def probe(self, name: str, breaker: CircuitBreaker) -> None:
-        """Begins a trial call, which holds the breaker until it ends."""
+        """Begins a probe, which holds the breaker until it ends."""
         modelled = self.model.known[name]
         may_begin = modelled.state == "half_open" or (modelled.state == "open" and self.model.now >= modelled.reopen_at)
         if may_begin and name not in self.probes:
             self.probes[name] = await breaker.try_acquire()
             await self.hold(name, breaker)
-            modelled.state, modelled.on_trial = "half_open", True
+            modelled.state, modelled.on_probe = "half_open", True
 
     async def force(self, name: str, breaker: CircuitBreaker) -> None:
         await breaker.force_open("maintenance")

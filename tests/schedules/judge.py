@@ -5,7 +5,7 @@ from typing import Any
 
 from recloser import RejectedError
 from tests.schedules.model import Verdict
-from tests.schedules.plan import BAD_RESULT, ODD_RESULT, NeutralError, OddError, Plan, is_expected
+from tests.schedules.plan import BAD_RESULT, ODD_RESULT, IgnoredError, OddError, Plan, is_expected
 
 DEADLINE = "; reason: deadline exceeded"
 
@@ -24,7 +24,7 @@ class Judge:
     def error(self, error: BaseException, seconds: float, plan: Plan, *, late: bool) -> Verdict:
         if isinstance(error, asyncio.CancelledError):
             return self._cancellation(error, seconds, plan, late=late)
-        if isinstance(error, RejectedError | NeutralError):
+        if isinstance(error, RejectedError | IgnoredError):
             return Verdict.IGNORED
         if self._is_expected(error, plan):
             return Verdict.FAILURE

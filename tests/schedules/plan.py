@@ -31,7 +31,7 @@ LONGER_THAN_ALL = 1e6
 """A time window of that many seconds forgets nothing within a schedule."""
 
 LONGEST_WAIT_SECONDS = 100.0
-"""No open time and no trial call's time limit is longer."""
+"""No reset timeout and no probe's time limit is longer."""
 
 MOST_MINIMUM_CALLS = 4
 """No rule asks for more calls."""
@@ -69,7 +69,7 @@ class AnsweredError(Exception):
     """The dependency refuses, which is an answer."""
 
 
-class NeutralError(ConnectionError):
+class IgnoredError(ConnectionError):
     """Says nothing about the dependency, although its base class would."""
 
 
@@ -137,7 +137,7 @@ class Plan:
             "trip_when": self.rule,
             "reset_timeout_seconds": self.backoff,
             "expected_exception": self.expected,
-            "ignored_exception": NeutralError,
+            "ignored_exception": IgnoredError,
             "failed_result": is_failed if self.judges_results else None,
             "success_threshold": self.success_threshold,
             "max_probes": self.max_probes,

@@ -34,7 +34,7 @@ async def side_by_side(world: World) -> None:
 async def patient(world: World) -> None:
     """Waits until a call has a chance, and takes it.
 
-    It goes through, unless it is the one to notice that a trial call timed out.
+    It goes through, unless it is the one to notice that a probe timed out.
     """
     schedule = world.schedule
     for _ in range(10):

@@ -1,4 +1,4 @@
-"""A trial call is struck at each of its steps, in every style, by everything there is, and never is its permit lost."""
+"""A probe is struck at each of its steps, in every style, by everything there is, and never is its permit lost."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -45,7 +45,7 @@ PLAN = Plan(
 
 
 async def half_open(schedule: Schedule) -> World:
-    """Makes a breaker that has tripped, and whose next call is a trial call."""
+    """Makes a breaker that has tripped, and whose next call is a probe."""
     world = World(schedule, PLAN)
     await world.run(Job(None, ConnectionError()), world.by_call)
     assert world.breaker.state is CircuitState.OPEN
@@ -57,18 +57,18 @@ def cancelled_at(style: str, step: int) -> Callable[[Schedule], Coroutine[Any, A
     async def scenario(schedule: Schedule) -> bool:
         world = await half_open(schedule)
         job = Job(object(), None)
-        trial = schedule.spawn(world.run, job, getattr(world, style), within_seconds=0)
-        schedule.cancel_later(trial, steps=step)
-        await asyncio.wait([trial])
+        probe = schedule.spawn(world.run, job, getattr(world, style), within_seconds=0)
+        schedule.cancel_later(probe, steps=step)
+        await asyncio.wait([probe])
         await world.recover()
         world.add_up()
-        return trial.cancelled() and job.started
+        return probe.cancelled() and job.started
 
     return scenario
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_a_trial_call_that_is_cancelled_at_any_step_gives_its_permit_back(style: str) -> None:
+def test_a_probe_that_is_cancelled_at_any_step_gives_its_permit_back(style: str) -> None:
     struck = [replay(cancelled_at(style, step), seed=seed) for step in range(STEPS) for seed in range(10)]
     assert any(struck)
     assert not all(struck)
@@ -76,7 +76,7 @@ def test_a_trial_call_that_is_cancelled_at_any_step_gives_its_permit_back(style:
 
 @pytest.mark.parametrize("strike", STRIKES)
 @pytest.mark.parametrize("style", STYLES[:-1])
-def test_a_trial_call_that_raises_anything_gives_its_permit_back(style: str, strike: type[BaseException]) -> None:
+def test_a_probe_that_raises_anything_gives_its_permit_back(style: str, strike: type[BaseException]) -> None:
     async def scenario(schedule: Schedule) -> None:
         world = await half_open(schedule)
         job = Job(None, strike())

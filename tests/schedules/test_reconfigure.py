@@ -1,6 +1,6 @@
 """Any setting may change at any time, the trip rule and its window as well.
 
-The model does not follow that. What must hold all the same: too many trial calls never run, every caller gets what is
+The model does not follow that. What must hold all the same: too many probes never run, every caller gets what is
 its own, the counts add up, and the breaker never gets stuck.
 """
 
@@ -36,7 +36,7 @@ class Crowd:
         self.tally["admitted"] += 1
         generation, is_probe = self.breaker.generation, self.breaker.state is CircuitState.HALF_OPEN
         self.probes[generation] += is_probe
-        assert self.probes[generation] <= MOST_PROBES, "too many trial calls at once"
+        assert self.probes[generation] <= MOST_PROBES, "too many probes at once"
         try:
             if not job.quick:
                 await self.schedule.pause()

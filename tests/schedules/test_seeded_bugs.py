@@ -40,7 +40,7 @@ BUGS: dict[str, tuple[Scenario, type, str, Callable[..., Any]]] = {
         "is_current",
         lambda _, ticket: not (isinstance(ticket, Probe) and ticket.settled),
     ),
-    "a trial call never ends": (calls, BreakerMachine, "_release", lambda _, probe: setattr(probe, "settled", True)),
+    "a probe never ends": (calls, BreakerMachine, "_release", lambda _, probe: setattr(probe, "settled", True)),
     "a permit is settled twice": (calls, Permit, "_let_go", lambda permit: permit._held),
     "a permit is given although none is free": (calls, SemaphoreGate, "take", lambda _: True),
     "a permit is given back after an await": (calls, Guard, "__aexit__", late_exit),
@@ -52,7 +52,7 @@ BUGS: dict[str, tuple[Scenario, type, str, Callable[..., Any]]] = {
     ),
     "a dropped permit is not found": (calls, Gatekeeper, "_lose", lambda *_: None),
     "a cancellation is a success": (calls, Gatekeeper, "_judge_cancellation", lambda *_: Outcome.SUCCESS),
-    "a trial call may take for ever": (calls, BreakerMachine, "_expire_probes", lambda *_: []),
+    "a probe may take for ever": (calls, BreakerMachine, "_expire_probes", lambda *_: []),
     "nobody wakes those who wait": (control_by_hand, Gatekeeper, "_wake", lambda _: None),
     "only the last event of a step is told": (
         streams,

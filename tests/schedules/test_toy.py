@@ -26,7 +26,7 @@ BROKEN = [
 
 
 class Dependency:
-    """What stands behind the toy: it fails at random, and counts the trial calls that it sees."""
+    """What stands behind the toy: it fails at random, and counts the probes that it sees."""
 
     def __init__(self, schedule: Schedule, breaker: toy.ToyBreaker) -> None:
         self.schedule = schedule
@@ -35,13 +35,13 @@ class Dependency:
         self.ends: set[tuple[str, int]] = set()
 
     async def answer(self, *, fails: bool) -> None:
-        generation, is_trial = self.breaker.generation, self.breaker.state == "half_open"
-        self.running[generation] += is_trial
-        assert self.running[generation] <= toy.MAX_PROBES, "too many trial calls at once"
+        generation, is_probe = self.breaker.generation, self.breaker.state == "half_open"
+        self.running[generation] += is_probe
+        assert self.running[generation] <= toy.MAX_PROBES, "too many probes at once"
         try:
             await self.schedule.pause(4 * toy.RESET_SECONDS)
         finally:
-            self.running[generation] -= is_trial
+            self.running[generation] -= is_probe
         self.ends.add((f"half_open -> {'open' if fails else 'closed'}", generation))
         if fails:
             raise ConnectionError
@@ -66,7 +66,7 @@ def scenario_for(breaker_type: type[toy.ToyBreaker]) -> Callable[[Schedule], Cor
         await schedule.join()
         for step in breaker.history:
             is_right = not step[0].startswith("half_open") or step in dependency.ends
-            assert is_right, f"{step} without a trial call that ended so"
+            assert is_right, f"{step} without a probe that ended so"
         await asyncio.sleep(toy.RESET_SECONDS)
         await breaker.call(dependency.answer, fails=False)
         assert breaker.state == "closed"

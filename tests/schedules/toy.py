@@ -37,7 +37,7 @@ class Episode:
 
 
 class ToyBreaker:
-    """Closed, open after failures in a row, half-open with a few trial calls."""
+    """Closed, open after failures in a row, half-open with a few probes."""
 
     def __init__(self, schedule: Schedule) -> None:
         self.now = schedule.now
@@ -56,7 +56,7 @@ class ToyBreaker:
         self.reopen_at = self.now() + RESET_SECONDS
 
     async def take(self) -> Episode | None:
-        """Takes the permit of a trial call; None in closed."""
+        """Takes the permit of a probe; None in closed."""
         if self.state == "open" and self.now() >= self.reopen_at:
             self.episode = Episode()
             self.go("half_open")
@@ -67,7 +67,7 @@ class ToyBreaker:
         return self.episode
 
     async def give(self, episode: Episode | None) -> None:
-        """Gives the permit of a trial call back; there is none in closed."""
+        """Gives the permit of a probe back; there is none in closed."""
         if episode is not None:
             episode.permits.release()
 
@@ -102,7 +102,7 @@ class ToyBreaker:
 
 
 class AwaitsBeforeTheRelease(ToyBreaker):
-    """A cancelled trial call is cancelled again at the await, and its permit is lost."""
+    """A cancelled probe is cancelled again at the await, and its permit is lost."""
 
     async def give(self, episode: Episode | None) -> None:
         await anyio.lowlevel.checkpoint()

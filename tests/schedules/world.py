@@ -21,7 +21,7 @@ from tests.schedules.plan import (
     MOST_MINIMUM_CALLS,
     ODD_RESULT,
     AnsweredError,
-    NeutralError,
+    IgnoredError,
     OddError,
     Plan,
     StopEverything,
@@ -52,7 +52,7 @@ class Job:
         if rng.random() < 0.5:
             return cls(rng.choice((object(), object(), BAD_RESULT, ODD_RESULT)), None)
         error = rng.choice(
-            (ConnectionError, ConnectionError, AnsweredError, NeutralError, OddError, StopEverything, None)
+            (ConnectionError, ConnectionError, AnsweredError, IgnoredError, OddError, StopEverything, None)
         )
         return cls(None, RejectedError("inner", 1.0) if error is None else error("planned"))
 

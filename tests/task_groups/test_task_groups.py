@@ -90,7 +90,7 @@ async def test_many_rejections_in_one_group_are_errors_of_their_own(clock: Manua
     assert len({id(error) for error in errors}) == len(errors) == 3
 
 
-async def test_siblings_of_a_failure_that_are_cancelled_are_neutral(clock: ManualClock) -> None:
+async def test_siblings_of_a_failure_that_are_cancelled_are_ignored(clock: ManualClock) -> None:
     breaker = make(clock, failure_threshold=3)
     dependencies = [Dependency() for _ in range(5)]
     with pytest.raises(ExceptionGroup):  # noqa: PT012 - a task group is a block
@@ -104,7 +104,7 @@ async def test_siblings_of_a_failure_that_are_cancelled_are_neutral(clock: Manua
     assert breaker.state is CircuitState.CLOSED
 
 
-async def test_a_group_that_is_cancelled_is_neutral(clock: ManualClock) -> None:
+async def test_a_group_that_is_cancelled_is_ignored(clock: ManualClock) -> None:
     breaker = make(clock)
     async with anyio.create_task_group() as tasks:
         for _ in range(5):
@@ -145,7 +145,7 @@ async def test_a_deadline_counts_once_for_each_breaker_in_the_group(clock: Manua
     assert [totals(breaker)["failure"] for breaker in breakers] == [1, 1, 1]
 
 
-async def test_a_group_of_rejections_inside_a_protected_function_is_neutral(clock: ManualClock) -> None:
+async def test_a_group_of_rejections_inside_a_protected_function_is_ignored(clock: ManualClock) -> None:
     inner, outer = await make_open(clock), make(clock)
 
     async def fan_out() -> None:
@@ -170,7 +170,7 @@ async def test_a_group_with_a_failure_inside_a_protected_function_is_a_failure(c
     assert outer.state is CircuitState.OPEN
 
 
-async def test_exactly_one_child_of_a_group_makes_the_trial_call(clock: ManualClock) -> None:
+async def test_exactly_one_child_of_a_group_makes_the_probe(clock: ManualClock) -> None:
     breaker, dependency, rejected = await make_open(clock), Dependency(), []
     clock.advance(60)
 

@@ -30,7 +30,7 @@ def take(registry: BreakerRegistry, name: str) -> Permit:
 
 
 async def live(registry: BreakerRegistry, name: str, clock: ManualClock) -> None:
-    """Leaves a closed breaker with 2 successes, 3 failures, 1 ignored, 1 late, 1 rejected, 2 trial calls."""
+    """Leaves a closed breaker with 2 successes, 3 failures, 1 ignored, 1 late, 1 rejected, 2 probes."""
     succeed(registry, name)
     take(registry, name).ignore()
     late = take(registry, name)

@@ -8,7 +8,7 @@ from threading import Thread
 import pytest
 
 from recloser import BreakerRegistry, CircuitBreaker
-from recloser._registry import ledger as ledger_module
+from recloser._registry import totals as totals_module
 from recloser.registry import Entry, Ledger, Totals
 from recloser.testing import ManualClock
 from tests.telemetry.kit import fail, live, make, succeed
@@ -156,7 +156,7 @@ async def test_a_ledger_keeps_no_breaker_alive_whose_settings_lead_back_to_it(cl
 async def test_breakers_that_come_and_go_unread_take_no_room(
     clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ledger_module, "MOST_DEPARTED", 10)
+    monkeypatch.setattr(totals_module, "MOST_DEPARTED", 10)
     registry = make(clock, max_breakers=1)
     ledger = Ledger(registry, max_breakers=1)
     for number in range(200):
@@ -168,7 +168,7 @@ async def test_breakers_that_come_and_go_unread_take_no_room(
 async def test_making_a_breaker_does_not_wait_for_a_reading(
     clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ledger_module, "MOST_DEPARTED", 0)
+    monkeypatch.setattr(totals_module, "MOST_DEPARTED", 0)
     registry = make(clock, max_breakers=1)
     ledger = Ledger(registry)
     with ledger._lock:

@@ -71,7 +71,7 @@ async def test_the_state_is_1_for_the_one_that_the_breaker_is_in(clock: ManualCl
     }
 
 
-async def test_trial_calls_that_are_under_way_are_told(clock: ManualClock) -> None:
+async def test_probes_that_are_under_way_are_told(clock: ManualClock) -> None:
     registry = make(clock, max_probes=3)
     collector = BreakerCollector(registry)
     fail(registry, "payments", 2)

@@ -95,7 +95,7 @@ async def test_a_breaker_that_is_open_stays_as_it_is(clock: ManualClock) -> None
     assert breaker.snapshot() == before
 
 
-async def test_a_breaker_whose_open_time_is_over_opens_again(clock: ManualClock) -> None:
+async def test_a_breaker_whose_reset_timeout_has_elapsed_opens_again(clock: ManualClock) -> None:
     breaker = CircuitBreaker(failure_threshold=1, clock=clock)
     await open_breaker(breaker)
     clock.advance(60)
@@ -103,22 +103,20 @@ async def test_a_breaker_whose_open_time_is_over_opens_again(clock: ManualClock)
     assert (breaker.state, breaker.retry_after, breaker.snapshot().attempt) == (OPEN, 60, 2)
 
 
-async def test_a_half_open_breaker_opens_by_a_trial_call_that_fails(clock: ManualClock) -> None:
+async def test_a_half_open_breaker_opens_by_a_probe_that_fails(clock: ManualClock) -> None:
     breaker = CircuitBreaker(failure_threshold=1, clock=clock)
     await half_open_breaker(breaker, clock)
     await open_breaker(breaker)
     assert (breaker.state, breaker.retry_after) == (OPEN, 60)
 
 
-async def test_a_half_open_breaker_whose_trial_call_is_running_can_not_fail_another(clock: ManualClock) -> None:
+async def test_a_half_open_breaker_whose_probe_is_running_can_not_fail_another(clock: ManualClock) -> None:
     breaker = CircuitBreaker("payments", failure_threshold=1, clock=clock)
     await half_open_breaker(breaker, clock)
-    trial = await breaker.acquire()
-    with pytest.raises(
-        RuntimeError, match="'payments' admits no call that could fail: .*half open .* 1 trial call running"
-    ):
+    probe = await breaker.acquire()
+    with pytest.raises(RuntimeError, match="'payments' admits no call that could fail: .*half open .* 1 probe running"):
         await open_breaker(breaker)
-    trial.ignore()
+    probe.ignore()
 
 
 @pytest.mark.parametrize("state", ["forced_open", "disabled"])
@@ -130,7 +128,7 @@ async def test_a_state_that_was_set_by_hand_is_refused(clock: ManualClock, state
         await way(breaker)
 
 
-async def test_a_breaker_without_open_time_opens_too(clock: ManualClock) -> None:
+async def test_a_breaker_without_reset_timeout_opens_too(clock: ManualClock) -> None:
     breaker = CircuitBreaker(reset_timeout_seconds=0, clock=clock)
     await open_breaker(breaker)
     assert breaker.state is OPEN
@@ -140,7 +138,7 @@ async def test_a_breaker_without_open_time_opens_too(clock: ManualClock) -> None
 
 @pytest.mark.parametrize("start", [0.0, 0.1, 1e9 + 0.1])
 @pytest.mark.parametrize("open_seconds", [60, 0.1, 0.3, 1e-9])
-async def test_a_half_open_breaker_waits_for_its_trial_call(start: float, open_seconds: float) -> None:
+async def test_a_half_open_breaker_waits_for_its_probe(start: float, open_seconds: float) -> None:
     clock = ManualClock(start)
     breaker = CircuitBreaker(reset_timeout_seconds=open_seconds, clock=clock)
     await half_open_breaker(breaker, clock)
@@ -170,7 +168,7 @@ async def test_an_open_breaker_does_not_get_half_open_without_its_clock(clock: M
 @pytest.mark.parametrize("real", [True, False])
 async def test_a_clock_that_is_not_the_breakers_is_noticed(clock: ManualClock, *, real: bool) -> None:
     breaker = CircuitBreaker("payments") if real else CircuitBreaker("payments", clock=clock)
-    with pytest.raises(RuntimeError, match=r"the open time of 'payments' does not pass: ManualClock.* is not its"):
+    with pytest.raises(RuntimeError, match=r"the reset timeout of 'payments' does not pass: ManualClock.* is not its"):
         await half_open_breaker(breaker, ManualClock())
 
 

@@ -21,7 +21,7 @@ from recloser._breaker.engine import raised
 from recloser._breaker.fleet_port import PETITION, Member
 from recloser._breaker.loop_bound import Bell
 from recloser._breaker.permits import AcquiredPermit, Guard, Permit
-from recloser._breaker.probe_context import trial_step
+from recloser._breaker.probe_context import probe_step
 from recloser._breaker.worker_thread import Errand
 from recloser._core import checks
 from recloser._core.events import Event
@@ -53,33 +53,33 @@ _numbers = itertools.count(1)
 
 
 class CircuitBreaker(Member):
-    """Protects calls to one dependency: after repeated failures they fail fast, until a trial call shows it is back.
+    """Protects calls to one dependency: after repeated failures they fail fast, until a probe shows it is back.
 
     A breaker may be made at import time and used in one event loop after another, on asyncio and trio; one loop at a
-    time. Reading it is safe from any thread. What a trial call calls through the same breaker is a part of it and
+    time. Reading it is safe from any thread. What a probe calls through the same breaker is a part of it and
     counts for nothing by itself. A breaker can be neither copied nor pickled.
 
     Args:
         name: Name in errors, logs, events and health; `breaker-<n>`, unique in the process, if not given.
         failure_threshold: Consecutive failures that open the breaker, >= 1; 5 by default. Short for
             `trip_when=ConsecutiveFailures(n)`, and not to be given together with it.
-        reset_timeout_seconds: How long the breaker stays open before a trial call may go through: seconds (finite, >=
+        reset_timeout_seconds: How long the breaker stays open before a probe may go through: seconds (finite, >=
             0), or a `ConstantBackoff` or `ExponentialBackoff`.
         expected_exception: What counts as a failure: an exception type, a tuple of types, or a predicate on the
             exception. Other exceptions show that the dependency answered, and count as successes; those that are no
-            `Exception` are neutral unless a type given here names them. An exception group is judged by its leaves.
-        ignored_exception: What is neutral, in the same forms; beats `expected_exception`. Rejections by other breakers
-            are always neutral.
+            `Exception` are ignored unless a type given here names them. An exception group is judged by its leaves.
+        ignored_exception: What is ignored, in the same forms; beats `expected_exception`. Rejections by other breakers
+            are always ignored.
         failed_result: Predicate on the returned value; a true answer counts as a failure. The value is returned all the
             same.
         trip_when: The trip rule: `ConsecutiveFailures`, `FailureRate`, `FailureCount`, `SlowCallRate`, or several
             joined by `|`.
-        success_threshold: Trial calls that must succeed before the breaker closes, >= 1.
-        max_probes: Trial calls that may run at once while half-open, >= 1.
-        probe_timeout_seconds: A trial call that runs longer counts as failed, which the next call notices (finite, >
-            0). By default the larger of the current open time and 60 s.
+        success_threshold: Probes that must succeed before the breaker closes, >= 1.
+        max_probes: Probes that may run at once while half-open, >= 1.
+        probe_timeout_seconds: A probe that runs longer counts as failed, which the next call notices (finite, >
+            0). By default the larger of the current reset timeout and 60 s.
         count_cancelled_after_seconds: Count a cancelled call as failed if it had run at least this long (finite, >= 0).
-            None: neutral. Needed where callers use `asyncio.timeout()` or `asyncio.wait_for()`, whose cancellations
+            None: ignored. Needed where callers use `asyncio.timeout()` or `asyncio.wait_for()`, whose cancellations
             have no cause that can be seen; deadlines of `anyio.fail_after()` and `move_on_after()` around a call always
             count as failures.
         shadow: Run the whole state machine and report, and reject nothing.
@@ -153,7 +153,7 @@ class CircuitBreaker(Member):
         """Call a function under protection and return what it returns.
 
         Admission and the count of the outcome are synchronous: the only awaits are the function's own. A cancellation
-        goes through and is neutral, unless it was caused by an anyio deadline around the call; see the class.
+        goes through and is ignored, unless it was caused by an anyio deadline around the call; see the class.
 
         Args:
             fn: A function that returns an awaitable or a plain value.
@@ -196,7 +196,7 @@ class CircuitBreaker(Member):
 
         An async generator holds its permit from its first step until it ends. An error on the way is a failure. Closed
         early, or cancelled, it counts as a success if it has delivered an item; cancelled, as a failure instead if the
-        next item was awaited for `count_cancelled_after_seconds`. Before the first item closing it is neutral, and a
+        next item was awaited for `count_cancelled_after_seconds`. Before the first item closing it is ignored, and a
         cancellation what it is for any call. What its reader does between two items takes no time of it.
 
         Raises:
@@ -223,14 +223,14 @@ class CircuitBreaker(Member):
         if ticket is PETITION:
             ticket = await self._enter_granted()
         permit = AcquiredPermit(self, ticket, self._start(ticket))
-        with trial_step(ticket if isinstance(ticket, Probe) else None):
+        with probe_step(ticket if isinstance(ticket, Probe) else None):
             result: T = await Errand(permit, work).run()
         return result
 
     def guard(self) -> Guard:
         """Return an async context manager that protects a block and hands it its permit.
 
-        No block with a `yield` in it: what its reader calls would be a part of a trial call. Decorate the generator.
+        No block with a `yield` in it: what its reader calls would be a part of a probe. Decorate the generator.
         """
         guard = Guard()
         guard._breaker = self
@@ -256,7 +256,7 @@ class CircuitBreaker(Member):
     async def try_acquire(self) -> Permit | None:
         """Admit one call and return its permit, or None if it is rejected.
 
-        Does not yield to the event loop, unless a fleet is asked for a trial call.
+        Does not yield to the event loop, unless a fleet is asked for a probe.
         """
         if self._shut_until > ALWAYS and 0 < self._shut_seconds() < NEVER:
             self._machine.rejected += 1
@@ -269,8 +269,8 @@ class CircuitBreaker(Member):
     def try_acquire_nowait(self) -> Permit | None:
         """Admit one call and return its permit, or None if it is rejected; for synchronous hooks.
 
-        Outside a task, in a callback of the event loop too, it takes no trial calls: anyio's semaphore needs a task. It
-        never asks a fleet, which could take time: while one leads, it takes no trial calls either.
+        Outside a task, in a callback of the event loop too, it takes no probes: anyio's semaphore needs a task. It
+        never asks a fleet, which could take time: while one leads, it takes no probes either.
         """
         if self._shut_until > ALWAYS and 0 < self._shut_seconds() < NEVER:
             self._machine.rejected += 1
@@ -282,18 +282,18 @@ class CircuitBreaker(Member):
         return self._permit_for(self._reject(self._now()) if ticket is PETITION else ticket)
 
     async def wait_until_ready(self, timeout_seconds: float | None = None) -> bool:
-        """Wait until a call has a chance: the breaker is closed, its open time is over, or a trial call may be made.
+        """Wait until a call has a chance: the breaker is closed, its reset timeout has elapsed, or a probe may be made.
 
         A rejected call does not yield to the event loop, so a loop that tries again at once would freeze it; wait here
-        instead. Many may wait; only as many as there are trial calls get through afterwards. Always a checkpoint;
+        instead. Many may wait; only as many as there are probes get through afterwards. Always a checkpoint;
         cancelling it changes nothing.
 
         Args:
             timeout_seconds: How long to wait at most (finite, >= 0); None means without end.
 
         Returns:
-            Whether a call has a chance now. A chance is no promise: where a trial call has timed out, the next call
-            notices that, and may have to wait for the new open time.
+            Whether a call has a chance now. A chance is no promise: where a probe has timed out, the next call
+            notices that, and may have to wait for the new reset timeout.
         """
         if timeout_seconds is not None:
             timeout_seconds = checks.seconds("timeout_seconds", timeout_seconds, zero=True)
@@ -315,7 +315,7 @@ class CircuitBreaker(Member):
 
         Args:
             reason: Why; shown to rejected callers, in logs and in health.
-            for_seconds: When this time is over (finite, > 0) the next call is a trial call; None means until `reset()`.
+            for_seconds: When this time is over (finite, > 0) the next call is a probe; None means until `reset()`.
 
         Raises:
             TypeError: `reason` is no string.
@@ -418,7 +418,7 @@ class CircuitBreaker(Member):
 
     @property
     def reset_timeout_seconds(self) -> float | Backoff:
-        """The open time, in the form of a backoff if it is one that grows."""
+        """The reset timeout, in the form of a backoff if it is one that grows."""
         backoff = self._machine.settings.backoff
         seconds: float | None = getattr(backoff, "seconds", None)
         return backoff if seconds is None else seconds
@@ -565,7 +565,7 @@ class CircuitBreaker(Member):
             self._drain()
         self._leave_dead_loop()
         episode = machine.episode
-        if not machine.is_full(now) or self._is_inside_trial(now):
+        if not machine.is_full(now) or self._is_inside_probe(now):
             return 0.0
         if episode is None:
             return machine.reopen_at - now

@@ -8,7 +8,7 @@ the call ended it, the dependency was too slow for its caller. Which of the two 
 - asyncio: anyio >= 4.11 cancels the task with a text that names the scope and the reason. A bare `task.cancel()`, which
   is all that `asyncio.timeout` and `asyncio.wait_for` send, has no text.
 
-Neither is documented, so a test watches each, and what is not recognised is neutral.
+Neither is documented, so a test watches each, and what is not recognised is ignored.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from recloser._breaker.cancellation import is_cancellation
 from recloser._breaker.engine import raised
 from recloser._breaker.fleet_port import PETITION
 from recloser._breaker.permits import AcquiredPermit
-from recloser._breaker.probe_context import trial_step
+from recloser._breaker.probe_context import probe_step
 from recloser._core.machine import FAILURE, Probe
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def protect_generator(
             step = source.asend(None)
             while True:
                 try:
-                    with trial_step(probe):
+                    with probe_step(probe):
                         item = await step
                 except StopAsyncIteration:
                     break
@@ -132,7 +132,7 @@ def protect_generator(
                     finally:
                         began = permit.resume(paused)
                 except GeneratorExit:
-                    with trial_step(probe):
+                    with probe_step(probe):
                         await source.aclose()
                     raise
                 except BaseException as exc:  # noqa: BLE001 - forwarded to the function's own generator

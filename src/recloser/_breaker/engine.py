@@ -45,7 +45,7 @@ from recloser._breaker.notify import (
     probe_admitted,
     state_changed,
 )
-from recloser._breaker.probe_context import enter_trial, entered_trials
+from recloser._breaker.probe_context import enter_probe, entered_probes
 from recloser._core.events import CallRejected, CallSucceeded, LateOutcome, ProbeAdmitted, StateChanged
 from recloser._core.machine import (
     CLOSED,
@@ -85,7 +85,7 @@ else:
 IGNORED = Outcome.IGNORED
 UNCOUNTED = Epoch(0, 0, 0)
 """The ticket of a call that goes through and counts for nothing: shadow mode would have rejected it, or it comes from
-inside a running trial call."""
+inside a running probe."""
 HINT_AFTER_CANCELLATIONS = 10
 
 
@@ -202,10 +202,10 @@ class Gatekeeper:
         return self._knock(self._now())
 
     def _knock(self, now: float) -> Ticket | CircuitBreakerOpenError:
-        """Ask for a trial call."""
+        """Ask for a probe."""
         machine = self._machine
         if machine.state is HALF_OPEN:
-            if self._is_inside_trial(now):
+            if self._is_inside_probe(now):
                 return UNCOUNTED
             self._leave_dead_loop()
             if machine.is_full(now):
@@ -222,9 +222,9 @@ class Gatekeeper:
             lock.release()
         return self._admitted(admission, now)
 
-    def _is_inside_trial(self, now: float) -> bool:
-        """Return whether the running code is a part of a trial call of this breaker that is still under way."""
-        return any(self._machine.is_running(trial, now) for trial in entered_trials())
+    def _is_inside_probe(self, now: float) -> bool:
+        """Return whether the running code is a part of a probe of this breaker that is still under way."""
+        return any(self._machine.is_running(probe, now) for probe in entered_probes())
 
     def _admitted(self, admission: Admission, now: float) -> Ticket | CircuitBreakerOpenError:
         ticket = admission.ticket
@@ -260,7 +260,7 @@ class Gatekeeper:
         return self._lock
 
     def _leave_dead_loop(self) -> None:
-        """Give up the trial calls of another event loop: one breaker, one loop at a time."""
+        """Give up the probes of another event loop: one breaker, one loop at a time."""
         episode = self._machine.episode
         if episode is not None and isinstance(episode.gate, SemaphoreGate) and episode.gate.token != current_token():
             self._machine.abandon_probes(SemaphoreGate(episode.settings.max_probes))
@@ -272,7 +272,7 @@ class Gatekeeper:
         self._wake()
 
     def _lose(self, ticket: Ticket) -> None:
-        """Note a trial call to be released later, count another call as leaked; for finalisers, in any thread."""
+        """Note a probe to be released later, count another call as leaked; for finalisers, in any thread."""
         if not isinstance(ticket, Probe):
             self._machine.leak(ticket)
             return
@@ -284,7 +284,7 @@ class Gatekeeper:
     def _begin(self, ticket: Ticket) -> float | None:
         """As `_start()`, for a call that is made in the running context."""
         if isinstance(ticket, Probe):
-            enter_trial(ticket)
+            enter_probe(ticket)
         return self._start(ticket)
 
     def _start(self, ticket: Ticket) -> float | None:
@@ -511,7 +511,7 @@ class Gatekeeper:
     # Telling
 
     def _note_expiry(self, expiry: Expiry, now: float) -> list[Event]:
-        """As `_note()`, for a trial call whose time was over and what that led to."""
+        """As `_note()`, for a probe whose time was over and what that led to."""
         if expiry.outcome is FAILURE:
             self._failed_at = wall_clock()
         events: list[Event] = []
@@ -570,7 +570,7 @@ class Gatekeeper:
 
 
 def _is_at_home(ticket: Ticket) -> bool:
-    """Return whether an event loop runs in this thread, and for a trial call, whether it is the one it came from."""
+    """Return whether an event loop runs in this thread, and for a probe, whether it is the one it came from."""
     token = running_token()
     if isinstance(ticket, Probe) and isinstance(ticket.gate, SemaphoreGate):
         return token == ticket.gate.token

@@ -1,6 +1,6 @@
 """A breaker as a member of a fleet: between the gatekeeper, which knows of no fleet, and the public class.
 
-While a fleet leads, it grants the trial calls. The first caller after the open time asks for one and waits, at most
+While a fleet leads, it grants the probes. The first caller after the reset timeout asks for one and waits, at most
 for the store's time limit; whoever comes meanwhile is rejected. `_enter()` and `_ask()` are synchronous, so they answer
 such a caller with PETITION, and it awaits `_petition()` or `_enter_granted()`.
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from recloser._core.settings import Settings
 
 PETITION = Epoch(0, 0, 0)
-"""In place of a ticket: the caller may ask the fleet for a trial call."""
+"""In place of a ticket: the caller may ask the fleet for a probe."""
 MANUAL = {CircuitState.FORCED_OPEN: Trigger.FORCED_OPEN, CircuitState.DISABLED: Trigger.DISABLED}
 
 
@@ -46,13 +46,13 @@ class Member(Gatekeeper):
     # Admitting
 
     def _knock(self, now: float) -> Ticket | CircuitBreakerOpenError:
-        """Ask for a trial call: of the fleet, if it leads."""
+        """Ask for a probe: of the fleet, if it leads."""
         link = self._link
         if link is None or not link.leads:
             return super()._knock(now)
         machine = self._machine
         if machine.state is HALF_OPEN:
-            if self._is_inside_trial(now):
+            if self._is_inside_probe(now):
                 return UNCOUNTED
             self._leave_dead_loop()
             self._expire(now)
@@ -63,7 +63,7 @@ class Member(Gatekeeper):
         return self._reject(now)
 
     def _expire(self, now: float) -> None:
-        """Settle the trial calls whose time is over, and tell those who listen."""
+        """Settle the probes whose time is over, and tell those who listen."""
         expired = self._machine.expire(now)
         self._refresh()
         self._deliver([event for expiry in expired for event in self._note_expiry(expiry, now)])
@@ -83,7 +83,7 @@ class Member(Gatekeeper):
         return answer
 
     async def _petition(self) -> Ticket | CircuitBreakerOpenError:
-        """As `_ask()`, for a caller that was told to ask the fleet. Cancelled, it leaves the trial call to others."""
+        """As `_ask()`, for a caller that was told to ask the fleet. Cancelled, it leaves the probe to others."""
         link = cast("Link", self._link)
         grant = await link.ask()
         if grant is not None:
@@ -94,7 +94,7 @@ class Member(Gatekeeper):
         return self._reject(self._now()) if answer is PETITION else answer
 
     def _take(self, grant: Grant, link: Link) -> Ticket | CircuitBreakerOpenError | None:
-        """Admit the trial call that was granted; give it back and return None if there is no use for it any more."""
+        """Admit the probe that was granted; give it back and return None if there is no use for it any more."""
         machine = self._machine
         now = self._now()
         lock = self._loop_lock().take() if machine.is_waiting else None
@@ -180,14 +180,14 @@ class Member(Gatekeeper):
         return {"reason": fleet.reason}
 
     def _is_trying(self, token: int) -> bool:
-        """Return whether the trial call of a token is under way; those that were lost are released first."""
+        """Return whether the probe of a token is under way; those that were lost are released first."""
         if self._leaks:
             self._drain()
         episode = self._machine.episode
         return episode is not None and any(probe.token == token for probe in episode.probes)
 
     def _delay(self, seconds: float) -> None:
-        """Put off the next trial call: the fleet is out of reach, and other processes wait for the same instant."""
+        """Put off the next probe: the fleet is unreachable, and other processes wait for the same instant."""
         machine = self._machine
         if machine.is_waiting:
             machine.postpone(max(machine.reopen_at, self._now()) + seconds)
@@ -196,7 +196,7 @@ class Member(Gatekeeper):
 
 
 class GrantedGate(SemaphoreGate):
-    """The one permit of a trial call that a fleet has granted.
+    """The one permit of a probe that a fleet has granted.
 
     Args:
         link: Told when it comes back.

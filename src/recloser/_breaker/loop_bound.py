@@ -40,7 +40,7 @@ class SemaphoreGate:
     """The permits of one half-open episode: an `anyio.Semaphore` that is taken and released without waiting.
 
     Args:
-        permits: How many trial calls may run at once.
+        permits: How many probes may run at once.
 
     Raises:
         RuntimeError: No event loop runs in this thread.

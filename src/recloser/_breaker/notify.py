@@ -44,7 +44,7 @@ def state_changed(breaker: str, transition: Transition) -> StateChanged:
 
 
 def probe_admitted(breaker: str, now: float, probe: Probe) -> Event:
-    """Return the event of a trial call that was let through."""
+    """Return the event of a probe that was let through."""
     return ProbeAdmitted(breaker=breaker, at=datetime.now(UTC), monotonic=now, generation=probe.epoch.generation)
 
 
@@ -62,7 +62,7 @@ def late_outcome(breaker: str, now: float, ticket: Ticket, outcome: Outcome) -> 
 
 
 def call_succeeded(breaker: str, now: float, generation: int, duration: float | None) -> Event:
-    """Return the event of a call that succeeded and was no trial call; by far the most frequent one.
+    """Return the event of a call that succeeded and was no probe; by far the most frequent one.
 
     Its fields are set one by one: the constructor of a frozen dataclass takes more than twice as long.
     """
@@ -128,7 +128,7 @@ def call_ended(
 
 
 def _origin(ticket: Ticket) -> tuple[int, bool]:
-    """Return the generation that admitted a call, and whether it was a trial call."""
+    """Return the generation that admitted a call, and whether it was a probe."""
     return (ticket.epoch.generation, True) if isinstance(ticket, Probe) else (ticket.generation, False)
 
 
@@ -136,4 +136,4 @@ def last_error_of(trigger: Trigger, outcome: Outcome, exc: BaseException | None,
     """Return what the failure that led to a transition was, as text; None if it was none."""
     if outcome is FAILURE:
         return describe(exc)
-    return f"slow trial call, {duration:.3g} s" if trigger is Trigger.PROBE_FAILED else None
+    return f"slow probe, {duration:.3g} s" if trigger is Trigger.PROBE_FAILED else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from recloser._breaker.engine import UNCOUNTED
 from recloser._breaker.fleet_port import PETITION
-from recloser._breaker.probe_context import enter_trial
+from recloser._breaker.probe_context import enter_probe
 from recloser._core import checks
 from recloser._core.machine import Probe, Ticket
 from recloser._core.outcomes import Outcome
@@ -40,7 +40,7 @@ class Permit:
     def generation(self) -> int:
         """The breaker's generation that admitted the call; 0 for one that counts for nothing.
 
-        That is a call that shadow mode alone let through, or one from inside a trial call. A trial call that a fleet
+        That is a call that shadow mode alone let through, or one from inside a probe. A probe that a fleet
         granted has the fleet's generation, which grows from one to the next in all processes: hand it to the dependency
         where that can refuse older ones.
         """
@@ -49,7 +49,7 @@ class Permit:
 
     @property
     def is_probe(self) -> bool:
-        """Whether this is a trial call."""
+        """Whether this is a probe."""
         return isinstance(self._ticket, Probe)
 
     def succeed(self) -> None:
@@ -87,9 +87,9 @@ class Permit:
             self._breaker._settle(self._ticket, Outcome.IGNORED, self._started)
 
     def __enter__(self) -> Self:
-        """Return the permit itself; what the block of a trial call calls through the breaker is a part of it."""
+        """Return the permit itself; what the block of a probe calls through the breaker is a part of it."""
         if isinstance(self._ticket, Probe):
-            enter_trial(self._ticket)
+            enter_probe(self._ticket)
         return self
 
     def __exit__(
@@ -107,7 +107,7 @@ class Permit:
             self._breaker._returned(self._ticket, result, self._started)
 
     def progress(self) -> None:
-        """Note that the call has delivered something; a trial call that did so is not failed by its time limit.
+        """Note that the call has delivered something; a probe that did so is not failed by its time limit.
 
         For calls that deliver in parts, such as streams and bodies of responses.
         """

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ConstantBackoff:
-    """The same open time after every opening; the long form of a plain number.
+    """The same reset timeout after every opening; the long form of a plain number.
 
     Args:
-        seconds: Open time in seconds, finite and >= 0.
+        seconds: Reset timeout in seconds, finite and >= 0.
     """
 
     seconds: float
@@ -26,27 +26,27 @@ class ConstantBackoff:
         object.__setattr__(self, "seconds", checks.seconds("seconds", self.seconds, zero=True))
 
     def open_seconds(self, attempt: int, random: Random) -> float:  # noqa: ARG002 - one protocol for all backoffs
-        """Return the open time in seconds after the given attempt, counted from 1."""
+        """Return the reset timeout in seconds after the given attempt, counted from 1."""
         return self.seconds
 
     def __str__(self) -> str:
-        """Say the open time in words."""
+        """Say the reset timeout in words."""
         return f"{self.seconds:g} s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExponentialBackoff:
-    """An open time that grows by a factor with every attempt in a row that failed, up to a maximum.
+    """A reset timeout that grows by a factor with every attempt in a row that failed, up to a maximum.
 
     Attempt n stays open for `initial_seconds * multiplier ** (n - 1)` seconds, spread by the jitter and never above the
-    maximum. The first opening is attempt 1; every failed trial call adds one; closing starts anew.
+    maximum. The first opening is attempt 1; every failed probe adds one; closing starts anew.
 
     Args:
-        initial_seconds: Open time of the first attempt in seconds, finite and > 0.
+        initial_seconds: Reset timeout of the first attempt in seconds, finite and > 0.
         multiplier: Growth per attempt, finite and >= 1.
-        maximum_seconds: Upper bound of the open time in seconds, finite and >= `initial_seconds`.
-        jitter: Fraction from 0 to 1 by which the open time is spread evenly to both sides, so that many processes do
-            not try again at the same instant; 0.1 means between 90 % and 110 %.
+        maximum_seconds: Upper bound of the reset timeout in seconds, finite and >= `initial_seconds`.
+        jitter: Fraction from 0 to 1 by which the reset timeout is spread evenly to both sides, so that many processes
+            do not try again at the same instant; 0.1 means between 90 % and 110 %.
     """
 
     initial_seconds: float = 1.0
@@ -66,7 +66,7 @@ class ExponentialBackoff:
         object.__setattr__(self, "jitter", checks.fraction("jitter", self.jitter))
 
     def open_seconds(self, attempt: int, random: Random) -> float:
-        """Return the open time in seconds after the given attempt, counted from 1."""
+        """Return the reset timeout in seconds after the given attempt, counted from 1."""
         try:
             seconds = self.initial_seconds * self.multiplier ** (attempt - 1)
         except OverflowError:
@@ -86,7 +86,7 @@ class ExponentialBackoff:
         return factor if low <= factor <= high else 1.0
 
     def __str__(self) -> str:
-        """Say the open time in words."""
+        """Say the reset timeout in words."""
         return f"{self.initial_seconds:g} s, x {self.multiplier:g} per attempt up to {self.maximum_seconds:g} s"
 
 

@@ -42,7 +42,7 @@ def cause_of(
         )
     passed, needed = before.probes_passed, before.success_threshold
     if trigger is Trigger.PROBES_PASSED:
-        text = f"{passed} of {needed} {plural(needed, 'trial call')} succeeded"
+        text = f"{passed} of {needed} {plural(needed, 'probe')} succeeded"
         return Cause(trigger, text, observed=passed, threshold=needed)
     return Cause(trigger, _text(trigger, reason, for_seconds), last_error=last_error, reason=reason)
 
@@ -54,12 +54,12 @@ def _text(trigger: Trigger, reason: str | None, for_seconds: float | None) -> st
     why = "" if reason is None else f": {reason}"
     return {
         Trigger.TRIPPED: "the trip rule was met",
-        Trigger.WAIT_ELAPSED: "the open time was over and a call arrived",
-        Trigger.PROBE_FAILED: "a trial call failed",
-        Trigger.PROBE_TIMED_OUT: "a trial call did not end in time",
+        Trigger.WAIT_ELAPSED: "the reset timeout has elapsed and a call arrived",
+        Trigger.PROBE_FAILED: "a probe failed",
+        Trigger.PROBE_TIMED_OUT: "a probe did not end in time",
         Trigger.DISABLED: f"disabled by hand{why}",
         Trigger.RESET: f"reset by hand{why}",
         Trigger.FLEET_OPENED: "the fleet opened",
-        Trigger.FLEET_PROBING: "another process of the fleet makes the trial call",
-        Trigger.FLEET_CLOSED: "a trial call of the fleet succeeded",
+        Trigger.FLEET_PROBING: "another process of the fleet makes the probe",
+        Trigger.FLEET_CLOSED: "a probe of the fleet succeeded",
     }[trigger]

@@ -25,7 +25,7 @@ class Cause:
         trigger: Which row of the transition table it was.
         text: The cause as a part of a sentence.
         rule: The trip rule as text; None where no rule was involved.
-        observed: What the rule, or the count of trial calls, had reached.
+        observed: What the rule, or the count of probes, had reached.
         threshold: What it had to reach.
         last_error: Type and message of the failure that opened, None if none did.
         reason: What the caller of `force_open()` gave as the reason.
@@ -49,7 +49,7 @@ class Snapshot:
     """A breaker's state and counts at one instant.
 
     Totals run from the breaker's creation. Every admitted call ends in exactly one of success, failure, ignored,
-    cancelled, late and leaked; only a trial call that outlives its limit, or its event loop, is counted twice: when
+    cancelled, late and leaked; only a probe that outlives its limit, or its event loop, is counted twice: when
     that is noticed (as failed, or as leaked), and as late when it ends. `failure_rate` and `slow_call_rate` are None
     where they are undefined or not measured; `retry_after` is in seconds, None where no time is known; `opened_at` and
     `changed_at` are readings of the breaker's monotonic clock; `last_error` is type and message of the failure that
@@ -162,7 +162,7 @@ class CallSucceeded(Event):
     Attributes:
         generation: The generation that admitted the call.
         duration_seconds: How long the call ran; None if it was admitted before anybody listened.
-        is_probe: Whether it was a trial call.
+        is_probe: Whether it was a probe.
     """
 
     generation: int
@@ -177,10 +177,10 @@ class CallFailed(Event):
     Attributes:
         generation: The generation that admitted the call.
         duration_seconds: How long the call ran; None if it was admitted before anybody listened.
-        is_probe: Whether it was a trial call.
-        error_type: Qualified name of the exception's type; None without one: a result was judged a failure, or a trial
-            call ran out of time.
-        error_message: The exception's message, at most 200 characters, or what a trial call did instead.
+        is_probe: Whether it was a probe.
+        error_type: Qualified name of the exception's type; None without one: a result was judged a failure, or a probe
+            ran out of time.
+        error_message: The exception's message, at most 200 characters, or what a probe did instead.
     """
 
     generation: int
@@ -197,7 +197,7 @@ class CallIgnored(Event):
     Attributes:
         generation: The generation that admitted the call.
         duration_seconds: How long the call ran; None if it was admitted before anybody listened.
-        is_probe: Whether it was a trial call.
+        is_probe: Whether it was a probe.
         cancelled: Whether it was cancelled.
     """
 
@@ -224,7 +224,7 @@ class CallRejected(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeAdmitted(Event):
-    """A trial call was let through; `generation` is that of its half-open episode."""
+    """A probe was let through; `generation` is that of its half-open episode."""
 
     generation: int
 

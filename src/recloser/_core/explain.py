@@ -25,7 +25,7 @@ def _closed(snapshot: Snapshot) -> str:
 
 def _open(snapshot: Snapshot) -> str:
     wait = snapshot.retry_after or 0.0
-    following = f"a trial call may go through in {wait:.1f} s" if wait else "the next call is a trial call"
+    following = f"a probe may go through in {wait:.1f} s" if wait else "the next call is a probe"
     attempt = f" (attempt {snapshot.attempt})" if snapshot.attempt > 1 else ""
     return f"{snapshot.cause}{attempt}; {following}"
 
@@ -36,7 +36,7 @@ def _half_open(snapshot: Snapshot) -> str:
     if snapshot.cause is not None and snapshot.cause.trigger is Trigger.FLEET_PROBING and not running:
         return f"{snapshot.cause}{error}; it closes or opens as the fleet does"
     return (
-        f"{snapshot.cause}{error}; {running} {plural(running, 'trial call')} running, "
+        f"{snapshot.cause}{error}; {running} {plural(running, 'probe')} running, "
         f"{snapshot.probes_passed} of {needed} succeeded; it closes at {needed} and opens again on a failure"
     )
 
@@ -45,7 +45,7 @@ def _forced_open(snapshot: Snapshot) -> str:
     wait = snapshot.retry_after
     if wait is None:
         return f"{snapshot.cause}; it rejects all calls until reset() is called"
-    following = f"a trial call may go through in {wait:.1f} s" if wait else "the next call is a trial call"
+    following = f"a probe may go through in {wait:.1f} s" if wait else "the next call is a probe"
     return f"{snapshot.cause}; {following}"
 
 

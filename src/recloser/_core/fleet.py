@@ -1,8 +1,8 @@
 """What a breaker and a fleet of processes have to say to each other: values, and a protocol that the fleet implements.
 
 The breaker's own machine goes on deciding about every call. A fleet moves it along the rows of the table of transitions
-that are the fleet's, and grants the trial calls while it leads. So the closed path and the rejections of an open
-breaker are the same with a fleet as without one, and a fleet that is out of reach leaves a breaker that decides alone.
+that are the fleet's, and grants the probes while it leads. So the closed path and the rejections of an open
+breaker are the same with a fleet as without one, and a fleet that is unreachable leaves a breaker that decides alone.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ FOLLOWING = (
 
 
 class Grant(NamedTuple):
-    """A trial call that the fleet has granted.
+    """A probe that the fleet has granted.
 
     Attributes:
         token: The generation of the fleet that it is; larger than any before.
-        passed: How many trial calls of the fleet have succeeded since it opened.
+        passed: How many probes of the fleet have succeeded since it opened.
     """
 
     token: int
@@ -46,7 +46,7 @@ class FleetState(NamedTuple):
 
     Attributes:
         state: Its state.
-        seconds: Until an open time, another process's trial call or a manual state ends; None if it has no end.
+        seconds: Until a reset timeout, another process's probe or a manual state ends; None if it has no end.
         attempt: How many times in a row it has opened.
         reason: What whoever acted by hand gave; None if nobody did.
     """
@@ -62,24 +62,24 @@ class Link(Protocol):
 
     @property
     def leads(self) -> bool:
-        """Whether the fleet decides about trial calls: it is in reach, and not closed."""
+        """Whether the fleet decides about probes: it is reachable, and not closed."""
         ...
 
     @property
     def is_asking(self) -> bool:
-        """Whether a caller of this process waits for a trial call."""
+        """Whether a caller of this process waits for a probe."""
         ...
 
     def ask(self) -> Awaitable[Grant | None]:
-        """Ask for the trial call; None if another process makes it, or the fleet does not answer in time."""
+        """Ask for the probe; None if another process makes it, or the fleet does not answer in time."""
         ...
 
     def ended(self, token: int) -> None:
-        """Take note that a trial call is over; it counts as released unless `judged()` says more in the same step."""
+        """Take note that a probe is over; it counts as released unless `judged()` says more in the same step."""
         ...
 
     def judged(self, token: int, *, passed: bool) -> None:
-        """Take note of how a trial call ended that counts; the token is 0 if the fleet has not granted it."""
+        """Take note of how a probe ended that counts; the token is 0 if the fleet has not granted it."""
         ...
 
     def counted(self, duration: float) -> None:
@@ -91,7 +91,7 @@ class Link(Protocol):
         ...
 
     def spread(self, open_seconds: float) -> float:
-        """Return by how many seconds an open time is made longer, so that processes without a fleet do not meet."""
+        """Return by how many seconds a reset timeout is made longer, so that processes without a fleet do not meet."""
         ...
 
     def check(self, settings: Settings) -> None:

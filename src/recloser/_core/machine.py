@@ -8,7 +8,7 @@ Invariants:
 - `state`, `epoch` and `episode` change in `transition()` alone, and only along `TRANSITIONS`.
 - Every transition starts a new `Epoch`. An outcome counts only if the epoch that admitted the call is still the
   machine's; else it is late, and changes nothing but the number of late ones.
-- An admitted trial call is in `episode.probes` until it is settled, and gives its permit back to the gate it came from
+- An admitted probe is in `episode.probes` until it is settled, and gives its permit back to the gate it came from
   exactly once, whatever happened to the episode in between.
 - No invariant is relied on where a call is admitted: an exception from outside, such as KeyboardInterrupt, can come
   between any two statements. A half-open machine without an episode begins one, permits that nobody holds come back
@@ -98,7 +98,7 @@ class Epoch:
 
 
 class Probe:
-    """One trial call."""
+    """One probe."""
 
     __slots__ = ("admitted_at", "epoch", "gate", "progressed", "settled", "token")
 
@@ -134,7 +134,7 @@ class Episode:
         self.probes: list[Probe] = []
 
     def renew(self, new_gate: Callable[[int], Gate]) -> None:
-        """Go on with a gate whose permits are free but for those of the running trial calls."""
+        """Go on with a gate whose permits are free but for those of the running probes."""
         gate = new_gate(self.settings.max_probes)
         for _ in self.probes:
             gate.take()
@@ -144,7 +144,7 @@ class Episode:
 
 
 class Expiry(NamedTuple):
-    """A trial call whose time was over, and what that led to."""
+    """A probe whose time was over, and what that led to."""
 
     probe: Probe
     outcome: Outcome
@@ -164,8 +164,8 @@ class BreakerMachine:
     """The state machine of one circuit breaker.
 
     Args:
-        settings: Trip rule, open time and the rest.
-        random: Where the jitter of the open time comes from.
+        settings: Trip rule, reset timeout and the rest.
+        random: Where the jitter of the reset timeout comes from.
         now: Monotonic seconds at the creation.
     """
 
@@ -234,27 +234,27 @@ class BreakerMachine:
         return Admission(self.epoch if self.state in (CLOSED, DISABLED) else None, expired, reopened)
 
     def expire(self, now: float) -> tuple[Expiry, ...]:
-        """Settle the trial calls whose time is over; return what that led to."""
+        """Settle the probes whose time is over; return what that led to."""
         return tuple(self._expire_probes(now))
 
     @property
     def is_waiting(self) -> bool:
-        """Whether the next step is a trial call and none is under way."""
+        """Whether the next step is a probe and none is under way."""
         is_trying = self.episode is not None and bool(self.episode.probes)
         return self.state in (OPEN, FORCED_OPEN, HALF_OPEN) and not is_trying
 
     def may_try(self, now: float) -> bool:
-        """Return whether it is time for a trial call and none is under way."""
+        """Return whether it is time for a probe and none is under way."""
         return self.is_waiting and now >= self.reopen_at
 
     def grant(self, now: float, gate: Gate, token: int, passed: int) -> tuple[Probe, Transition | None]:
-        """Admit the trial call that a fleet has granted; only while the machine `is_waiting` for one.
+        """Admit the probe that a fleet has granted; only while the machine `is_waiting` for one.
 
         Args:
             now: Monotonic seconds.
             gate: The gate of an episode for this one call.
             token: What the fleet knows the call by.
-            passed: How many trial calls of the fleet have succeeded since it opened.
+            passed: How many probes of the fleet have succeeded since it opened.
         """
         episode = self._new_episode(lambda _: gate)
         episode.passed = passed
@@ -270,20 +270,20 @@ class BreakerMachine:
         return probe, reopened
 
     def postpone(self, until: float) -> None:
-        """Have the open time, or the wait for another process's trial call, end at another instant."""
+        """Have the reset timeout, or the wait for another process's probe, end at another instant."""
         self.reopen_at = until
 
     def is_full(self, now: float) -> bool:
         """Return whether a half-open machine rejects a call at this instant."""
         episode = self.episode
         if episode is None:
-            return self.state is HALF_OPEN and now < self.reopen_at  # another process makes the trial call
+            return self.state is HALF_OPEN and now < self.reopen_at  # another process makes the probe
         if len(episode.probes) < episode.settings.max_probes:
             return False
         return now < episode.probes[0].admitted_at + episode.limit_seconds
 
     def is_running(self, probe: Probe, now: float) -> bool:
-        """Return whether a call is a trial call of this machine that is still under way, and within its time."""
+        """Return whether a call is a probe of this machine that is still under way, and within its time."""
         episode = self.episode
         return episode is not None and probe in episode.probes and now < probe.admitted_at + episode.limit_seconds
 
@@ -304,7 +304,7 @@ class BreakerMachine:
             ticket: What `admit()` returned.
             outcome: What the call's end means.
             now: Monotonic seconds; ignored unless `needs_clock`.
-            duration: Seconds that the call took; ignored unless `needs_duration`, or the call was a trial call.
+            duration: Seconds that the call took; ignored unless `needs_duration`, or the call was a probe.
             cancelled: Whether an ignored call was cancelled.
         """
         current = self.is_current(ticket)
@@ -342,7 +342,7 @@ class BreakerMachine:
         return not (isinstance(ticket, Probe) and ticket.settled)
 
     def abandon_probes(self, gate: Gate) -> None:
-        """Give up the trial calls of an event loop that is gone, and go on with a fresh gate."""
+        """Give up the probes of an event loop that is gone, and go on with a fresh gate."""
         if self.episode is not None:
             for probe in tuple(self.episode.probes):
                 self.leak(probe)
@@ -368,7 +368,7 @@ class BreakerMachine:
             since: When the new state began, if that was before `now`.
             last_error: Type and message of the failure that opened.
             reason: Why a person forced it.
-            for_seconds: How long a forced opening lasts, None until a reset; or another process's trial call.
+            for_seconds: How long a forced opening lasts, None until a reset; or another process's probe.
             open_seconds: How long another opening lasts; None means as the backoff says.
             episode: The half-open episode that begins.
         """
@@ -492,7 +492,7 @@ class BreakerMachine:
         probe.gate.give()
 
     def _expire_probes(self, now: float) -> Iterator[Expiry]:
-        """Settle the trial calls whose time is over, as failed ones unless they have delivered something."""
+        """Settle the probes whose time is over, as failed ones unless they have delivered something."""
         while (episode := self.episode) is not None and episode.probes:
             probe = episode.probes[0]
             limit = probe.admitted_at + episode.limit_seconds
@@ -500,7 +500,7 @@ class BreakerMachine:
                 break
             self._release(probe)
             outcome = SUCCESS if probe.progressed else FAILURE
-            error = f"trial call still running after {episode.limit_seconds:g} s" if outcome is FAILURE else None
+            error = f"probe still running after {episode.limit_seconds:g} s" if outcome is FAILURE else None
             trigger = self._count_probe(outcome, 0.0)
             if trigger is Trigger.PROBE_FAILED:
                 trigger = Trigger.PROBE_TIMED_OUT
@@ -524,7 +524,7 @@ class BreakerMachine:
         return self.observe(now, duration)
 
     def _count_probe(self, outcome: Outcome, duration: float) -> Trigger | None:
-        episode = cast("Episode", self.episode)  # a trial call that is current has one
+        episode = cast("Episode", self.episode)  # a probe that is current has one
         if outcome is FAILURE:
             self.probe_failures += 1
             return Trigger.PROBE_FAILED

@@ -33,8 +33,8 @@ class Classifier:
 
     Args:
         expected: What counts as a failure: a type, a tuple of types, or a predicate.
-        ignored: What is neutral, in the same forms.
-        always_ignored: Types that are neutral whatever `ignored` says.
+        ignored: What is ignored, in the same forms.
+        always_ignored: Types that are ignored whatever `ignored` says.
         never_expected: Types that are no failure whatever `expected` says.
         is_cancellation: Tells the event loop's cancellation from other exceptions.
     """

@@ -51,7 +51,7 @@ class Settings:
         checks.flag("shadow", self.shadow)
 
     def probe_limit(self, open_seconds: float) -> float:
-        """Return the seconds that a trial call may take after the given open time."""
+        """Return the seconds that a probe may take after the given reset timeout."""
         if self.probe_timeout_seconds is not None:
             return self.probe_timeout_seconds
         return max(open_seconds, SHORTEST_DEFAULT_PROBE_TIMEOUT_SECONDS)

@@ -1,7 +1,7 @@
 """The states of a circuit breaker and the one table that decides which transitions are legal.
 
 `TRANSITIONS[state][trigger]` is the state that follows. What is not in the table cannot happen: there is no way from
-closed to half-open, and an open breaker closes only through a successful trial call, its own or one of its fleet, or by
+closed to half-open, and an open breaker closes only through a successful probe, its own or one of its fleet, or by
 hand. The diagram in the documentation is drawn from this table.
 """
 
@@ -23,7 +23,7 @@ class CircuitState(StrEnum):
     OPEN = "open"
     """The dependency fails: calls are rejected until the reset timeout is over."""
     HALF_OPEN = "half_open"
-    """Recovery is being tested: a few trial calls go through, all others are rejected."""
+    """Recovery is being tested: a few probes go through, all others are rejected."""
     FORCED_OPEN = "forced_open"
     """Opened by hand: calls are rejected until a reset, or until the time given is over."""
     DISABLED = "disabled"
@@ -36,13 +36,13 @@ class Trigger(StrEnum):
     TRIPPED = "tripped"
     """A trip rule was met."""
     WAIT_ELAPSED = "wait_elapsed"
-    """A call arrived after the open time was over."""
+    """A call arrived after the reset timeout has elapsed."""
     PROBES_PASSED = "probes_passed"
-    """Enough trial calls succeeded."""
+    """Enough probes succeeded."""
     PROBE_FAILED = "probe_failed"
-    """A trial call failed, or was slow where slow calls count."""
+    """A probe failed, or was slow where slow calls count."""
     PROBE_TIMED_OUT = "probe_timed_out"
-    """A trial call ran longer than the probe timeout."""
+    """A probe ran longer than the probe timeout."""
     FORCED_OPEN = "forced_open"
     """`force_open()` was called."""
     DISABLED = "disabled"
@@ -50,11 +50,11 @@ class Trigger(StrEnum):
     RESET = "reset"
     """`reset()` was called."""
     FLEET_OPENED = "fleet_opened"
-    """The fleet opened: other processes saw failures too, or their trial call failed."""
+    """The fleet opened: other processes saw failures too, or their probe failed."""
     FLEET_PROBING = "fleet_probing"
-    """Another process of the fleet makes the trial call."""
+    """Another process of the fleet makes the probe."""
     FLEET_CLOSED = "fleet_closed"
-    """The trial calls of the fleet succeeded."""
+    """The probes of the fleet succeeded."""
 
 
 _BY_HAND = {

@@ -144,7 +144,7 @@ class SlowCallRate(_Combinable):
 
     Args:
         rate: Share of slow calls that trips, 0 < rate <= 1.
-        slow_call_seconds: A call longer than this (strictly) is slow, finite and > 0. A trial call that is slow counts
+        slow_call_seconds: A call longer than this (strictly) is slow, finite and > 0. A probe that is slow counts
             as a failed one.
         window: `CountWindow` or `TimeWindow`.
         minimum_calls: The rate is undefined below this many calls in the window, >= 1 and at most the size of a count

@@ -1,8 +1,8 @@
 """The breakers of a registry, in a bounded number.
 
-When the shelf is full, a newcomer evicts: first closed breakers with no failure in the window, then closed ones, then
-open ones by the earliest end of their open time, then half-open ones; among equals the one whose last use is longest
-ago. Those that make a trial call at the moment stay, and so do forced and disabled ones.
+When the queue is full, a newcomer evicts: first closed breakers with no failure in the window, then closed ones, then
+open ones by the earliest end of their reset timeout, then half-open ones; among equals the one that was not used for
+longest. Those that make a probe at the moment stay, and so do forced and disabled ones.
 
 A breaker changes its state without telling the shelf. So it is judged when an eviction gets to it, in the order of last
 use, and judged again before it goes:
@@ -142,7 +142,7 @@ class Shelf:
         if self._overfull and not overfull:
             log(
                 logging.WARNING,
-                "All %d circuit breakers of a registry are forced open, disabled or making a trial call, so that none "
+                "All %d circuit breakers of a registry are forced open, disabled or making a probe, so that none "
                 "could be evicted: it keeps more than max_breakers=%d",
                 self._capacity,
                 self._capacity,

@@ -93,7 +93,7 @@ def _lint_reset(name: str, parts: dict[str, float]) -> Iterator[Finding]:
                 name,
                 path,
                 seconds,
-                "trial calls come so fast that a dependency on its way up gets no rest, and the breaker flaps between "
+                "probes come so fast that a dependency on its way up gets no rest, and the breaker flaps between "
                 "open and half-open; take 30-60 s, or a backoff that starts at 1 s or more",
             )
         elif seconds > LONGEST_RESET_SECONDS:

@@ -73,8 +73,8 @@ class BreakerRegistry:
 
     Getting a breaker takes the same time however many there are. When `max_breakers` is reached, a new one evicts
     another: first closed breakers with no failure in their window, then closed ones, then open ones by the earliest end
-    of their open time, then half-open ones, among equals the one that was got longest ago. Forced and disabled ones
-    stay, and those whose trial call is running. A breaker's state counts as it is when an eviction gets to it. An
+    of their reset timeout, then half-open ones, among equals the one that was got longest ago. Forced and disabled ones
+    stay, and those whose probe is running. A breaker's state counts as it is when an eviction gets to it. An
     evicted breaker is only forgotten when nobody holds it any more, a running call too; until then its name yields the
     same object, and it is listed like all others.
 
@@ -83,7 +83,7 @@ class BreakerRegistry:
 
     Args:
         max_breakers: How many breakers the registry keeps, >= 1; those that somebody else holds do not count. Only if
-            all are forced, disabled or making a trial call are more kept, which is logged once: no call is refused.
+            all are forced, disabled or making a probe are more kept, which is logged once: no call is refused.
         clock: Monotonic seconds, for the breakers that the registry makes.
         fleet: A `recloser.fleet.RedisFleet`, through which all breakers of the registry share their state with those of
             the same names in other processes. Then `max_probes` is 1, and names have at most 200 bytes in UTF-8.

@@ -44,7 +44,7 @@ class Totals(NamedTuple):
         late: That ended after their generation had.
         leaked: Whose permits were dropped.
         rejected: That were not started.
-        probe: Trial calls that were let through.
+        probe: Probes that were let through.
     """
 
     success: int = 0

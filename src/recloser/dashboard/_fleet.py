@@ -11,7 +11,7 @@ def read_fleet(registry: BreakerRegistry) -> dict[str, Any] | None:
     """Return what is told of a registry's fleet, None if it has none.
 
     `connected`, `problem` (why not, or None), `worker` (this process), and `probes`: by breaker the worker that makes
-    the trial call. Of other processes nobody knows whether they are out of reach.
+    the probe. Of other processes nobody knows whether they are unreachable.
     """
     fleet = registry.fleet
     if fleet is None:

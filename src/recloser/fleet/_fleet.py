@@ -34,20 +34,20 @@ _RANDOM = SystemRandom()
 class Fleet:
     """Lets breakers of the same name in many processes share one state: `BreakerRegistry(fleet=fleet)`.
 
-    `async with fleet:` runs its tasks in a task group of its own. Outside of it, and while the store is out of reach,
-    each breaker decides alone. No protected call waits for the store, except the one that is about to be the trial
-    call, and that one for at most the store's time limit. No error of the store reaches a caller.
+    `async with fleet:` runs its tasks in a task group of its own. Outside of it, and while the store is unreachable,
+    each breaker decides alone. No protected call waits for the store, except the one that is about to be the probe,
+    and that one for at most the store's time limit. No error of the store reaches a caller.
 
     Rules over a time window (`FailureRate`, `FailureCount`, `SlowCallRate` on a `TimeWindow`) are evaluated on the sums
     of all workers; under all other rules each worker votes when its own rule has opened it. Either way the fleet opens
     only with the evidence of `quorum` distinct workers; a worker that is alone with its failures opens itself only.
-    Then one trial call goes through in all processes together, and what it finds holds for all.
+    Then one probe goes through in all processes together, and what it finds holds for all.
 
     Args:
         make_store: Returns a new store; called each time that the fleet is entered.
         quorum: Distinct workers with evidence that open the fleet, 1 to 100. With 1, one worker with a broken network
             opens everybody's circuit.
-        lease_seconds: How long a trial call is exclusive without a sign of life of its process, which renews it three
+        lease_seconds: How long a probe is exclusive without a sign of life of its process, which renews it three
             times in this time (finite, > 0): a process that dies delays recovery by this much. The same in all workers.
         poll_seconds: How often each breaker's state is asked for, to repair what messages were lost (finite, > 0).
         report_gap_seconds: Least time between two batches of reports, on average (finite, >= 0).
@@ -84,7 +84,7 @@ class Fleet:
         self._group: TaskGroup | None = None
 
     async def __aenter__(self) -> Self:
-        """Start to share: returns when the state of all breakers is known, or the store was found to be out of reach.
+        """Start to share: returns when the state of all breakers is known, or the store was found to be unreachable.
 
         Raises:
             RuntimeError: The fleet is running already, or the store does not run in this event loop.
@@ -106,7 +106,7 @@ class Fleet:
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Stop to share: tells how the last trial calls ended, and closes all connections, within the time limit."""
+        """Stop to share: tells how the last probes ended, and closes all connections, within the time limit."""
         group, store = self._group, self._store
         if group is None or store is None:
             raise RuntimeError(NOT_RUNNING)
@@ -126,7 +126,7 @@ class Fleet:
         Raises:
             TypeError: It is no breaker.
             ValueError: Its name has more than 200 bytes in UTF-8, another breaker of this process has it, or it makes
-                more than one trial call at a time.
+                more than one probe at a time.
         """
         if not isinstance(breaker, CircuitBreaker):
             raise TypeError(f"breaker must be a CircuitBreaker, not {breaker!r}")
@@ -162,10 +162,10 @@ class Fleet:
             name: The breaker's name.
             reason: Why; shown to rejected callers, in logs and in health, with the author; 200 characters are kept.
             author: Who does it; 200 characters are kept.
-            for_seconds: When this time is over (finite, > 0) the next call is a trial call; None: until `reset()`.
+            for_seconds: When this time is over (finite, > 0) the next call is a probe; None: until `reset()`.
 
         Raises:
-            FleetError: The store is out of reach, and nothing has changed; or no answer came in time, and the action
+            FleetError: The store is unreachable, and nothing has changed; or no answer came in time, and the action
                 may have taken effect.
             TypeError: An argument is of the wrong type.
             ValueError: An argument is out of its range.
@@ -214,15 +214,15 @@ class Fleet:
 
     @property
     def is_connected(self) -> bool:
-        """Whether the store is in reach; else each breaker decides alone."""
+        """Whether the store is reachable; else each breaker decides alone."""
         return self._worker.is_up
 
     def status(self) -> dict[str, Any]:
         """Return what this process knows of the fleet, JSON-ready: for pages and scripts, from any thread.
 
         `connected`, `problem` (why not, or None), `worker`, `quorum`, `store_operations` (so far), and per breaker:
-        `state`, `generation`, `trips`, `holds_trial_call` (whether this process makes it), `author` and `reason` of a
-        manual state; in half-open the author is the `worker` that makes the trial call.
+        `state`, `generation`, `trips`, `holds_probe` (whether this process makes it), `author` and `reason` of a
+        manual state; in half-open the author is the `worker` that makes the probe.
         """
         worker = self._worker
         memberships = sorted(worker.memberships.values(), key=lambda membership: membership.name)
@@ -232,7 +232,7 @@ class Fleet:
             "worker": worker.identity,
             "quorum": worker.quorum,
             "store_operations": worker.store_operations,
-            "breakers": {link.name: {**_shown(link.shared), "holds_trial_call": link.holds} for link in memberships},
+            "breakers": {link.name: {**_shown(link.shared), "holds_probe": link.holds} for link in memberships},
         }
 
 
@@ -242,7 +242,7 @@ class RedisFleet(Fleet):
     Args:
         url: `redis://`, `rediss://` (TLS) or `unix://`, with user, password and database.
         namespace: Fleets of different namespaces share nothing; 1 to 100 bytes of UTF-8.
-        op_timeout_seconds: Longest wait for Redis (finite, > 0); only a call that is about to be the trial call waits.
+        op_timeout_seconds: Longest wait for Redis (finite, > 0); only a call that is about to be the probe waits.
         connect_timeout_seconds: Longest wait for a connection (finite, > 0); no call waits for that.
         quorum: As of `Fleet`, like all that follow.
         lease_seconds: As of `Fleet`.

@@ -61,7 +61,7 @@ def _counted_rules(settings: Settings) -> Iterator[CountedRule]:
 def policy_of(settings: Settings, open_seconds: float, *, quorum: int, lease_seconds: float) -> FleetPolicy:
     """Return the policy of a breaker for an operation that may open the fleet for the given time.
 
-    The breaker computes each open time itself, by its backoff and the number of attempts, which the fleet shares.
+    The breaker computes each reset timeout itself, by its backoff and the number of attempts, which the fleet shares.
     """
     backoff = settings.backoff
     longest = backoff.maximum_seconds if isinstance(backoff, ExponentialBackoff) else backoff.seconds

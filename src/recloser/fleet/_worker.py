@@ -1,11 +1,11 @@
 """The worker of a process: its tasks at the store, for all breakers of the fleet.
 
-A session lasts as long as the store is in reach: a connection and a subscription stand, every breaker's state has been
+A session lasts as long as the store is reachable: a connection and a subscription stand, every breaker's state has been
 asked for, and three tasks run.
 
 - The reader follows the messages of other workers.
 - The poller asks for every breaker's state once per poll interval, which repairs what messages were lost.
-- The flusher fetches what breakers want to be told. What is urgent (votes, trial calls and their results) goes at once,
+- The flusher fetches what breakers want to be told. What is urgent (votes, probes and their results) goes at once,
   with reports on the way: the first at once, then two per 50 ms on average. At most two batches are on their way.
 
 Whatever fails ends the session. Then each breaker decides alone, and connecting is tried again, after a random time of
@@ -61,7 +61,7 @@ class Worker:
 
     Args:
         quorum: Distinct workers with evidence that open the fleet.
-        lease_seconds: How long a trial call is exclusive without being renewed.
+        lease_seconds: How long a probe is exclusive without being renewed.
         poll_seconds: How often each breaker's state is asked for.
         report_gap_seconds: Least time between two batches of reports, on average.
         random: Source of all jitter.
@@ -131,7 +131,7 @@ class Worker:
         self._ring()
 
     def keep(self, client: Client, token: int, seconds: float) -> None:
-        """Renew a lease as long as its trial call is under way, at most for the given time."""
+        """Renew a lease as long as its probe is under way, at most for the given time."""
         if self._group is not None:
             self._group.start_soon(self._keep, client, token, seconds)
 
@@ -185,7 +185,7 @@ class Worker:
                 self._group = None
 
     async def _meet(self, store: FleetStore) -> None:
-        """Ask for the state of every breaker, and settle what came apart while the store was out of reach."""
+        """Ask for the state of every breaker, and settle what came apart while the store was unreachable."""
         batches = list(self._batches())
         for index, batch in enumerate(batches):
             if index >= BATCHES_AT_ONCE:
@@ -202,14 +202,14 @@ class Worker:
     def _rise(self) -> None:
         if not self.is_up:
             self.is_up, self.problem = True, None
-            log(logging.INFO, "The fleet's store is in reach; breakers share their state")
+            log(logging.INFO, "The fleet's store is reachable; breakers share their state")
 
     def _degrade(self, problem: str) -> None:
         """Let each breaker decide alone."""
         was_up, self.is_up = self.is_up, False
         problem = STOPPED if self._is_stopping else problem
         if problem not in {self.problem, STOPPED}:
-            log(logging.WARNING, "The fleet's store is out of reach, and breakers decide alone: %s", problem)
+            log(logging.WARNING, "The fleet's store is unreachable, and breakers decide alone: %s", problem)
         self.problem = problem
         self._touched.clear()
         if was_up:
@@ -314,7 +314,7 @@ class Worker:
 
         Raises:
             FleetError: The worker does not run here.
-            FleetStoreError: The store is out of reach, or did not answer in time.
+            FleetStoreError: The store is unreachable, or did not answer in time.
         """
         if self._store is None or not self.is_here:
             raise FleetError(NOT_RUNNING)
@@ -322,7 +322,7 @@ class Worker:
         return reply
 
     async def finish(self) -> None:
-        """Tell how the last trial calls ended, before the worker is stopped."""
+        """Tell how the last probes ended, before the worker is stopped."""
         self._is_stopping = True
         store = self._store
         if store is None or not self.is_up:

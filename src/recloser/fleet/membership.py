@@ -2,14 +2,14 @@
 
 Nothing in here waits for the store. The breaker leaves word (`ended`, `judged`, `counted`, `noted`), the worker fetches
 what follows from it as errands (`work`, `poll`), and their replies, like the messages of other workers, move the
-breaker (`learn`). A caller that asks for a trial call waits for an event of its own, so that it may be cancelled at any
+breaker (`learn`). A caller that asks for a probe waits for an event of its own, so that it may be cancelled at any
 time: a grant that nobody waits for any more is given back.
 
 Rules:
 
-- A state is believed if its generation is larger than the known one. While a trial call is asked for, word that one is
+- A state is believed if its generation is larger than the known one. While a probe is asked for, word that one is
   under way is put aside: it may be our own.
-- A trial call that was granted has its token here until it is over, and is fenced off by any larger generation.
+- A probe that was granted has its token here until it is over, and is fenced off by any larger generation.
 - What a person did to this breaker alone, by its own `force_open()` or `disable()`, holds until its `reset()`.
 - Reports keep their numbers until they are acknowledged, and are made again with the same ones after a failure.
 """
@@ -32,7 +32,7 @@ from recloser.fleet._reporting import Reporting
 from recloser.fleet.requests import Errand, nothing
 from recloser.fleet.store.operations import Acquire, Renew, Report, Result, Sync, Vote
 from recloser.fleet.store.reference import OTHER_VERSION
-from recloser.fleet.store.values import MANUAL, Code, SharedState, TrialResult
+from recloser.fleet.store.values import MANUAL, Code, ProbeResult, SharedState
 
 if TYPE_CHECKING:
     from recloser._breaker.fleet_port import Member
@@ -48,7 +48,7 @@ UNKNOWN = SharedState()
 
 
 class Petition:
-    """A caller that waits for the answer to its asking for a trial call."""
+    """A caller that waits for the answer to its asking for a probe."""
 
     __slots__ = ("answered", "grant", "is_abandoned", "is_sent")
 
@@ -65,7 +65,7 @@ class Petition:
 
 
 class Ended(NamedTuple):
-    """How a trial call ended that the fleet had granted.
+    """How a probe ended that the fleet had granted.
 
     Attributes:
         token: What the fleet knows it by.
@@ -74,7 +74,7 @@ class Ended(NamedTuple):
     """
 
     token: int
-    result: TrialResult
+    result: ProbeResult
     is_proof: bool = False
 
 
@@ -134,18 +134,18 @@ class Membership:
 
     @property
     def leads(self) -> bool:
-        """Whether the fleet decides about trial calls: it is in reach, and not closed."""
+        """Whether the fleet decides about probes: it is reachable, and not closed."""
         office = self._office
         is_led = self.shared.state in {OPEN, HALF_OPEN, FORCED_OPEN} and not (self._is_overridden or self._is_damaged)
         return is_led and office.is_up and office.is_here
 
     @property
     def is_asking(self) -> bool:
-        """Whether a caller of this process waits for a trial call."""
+        """Whether a caller of this process waits for a probe."""
         return self._petition is not None
 
     async def ask(self) -> Grant | None:
-        """Ask for the trial call; None if another process makes it, or the fleet does not answer in time.
+        """Ask for the probe; None if another process makes it, or the fleet does not answer in time.
 
         Cancelled, it gives back what may still be granted.
         """
@@ -164,16 +164,16 @@ class Membership:
             self._petition = None
 
     def ended(self, token: int) -> None:
-        """Take note that a trial call is over; it counts as released unless `judged()` says more in the same step."""
+        """Take note that a probe is over; it counts as released unless `judged()` says more in the same step."""
         if token and token == self._token:
             self._token = 0
-            self._result = Ended(token, TrialResult.RELEASED)
+            self._result = Ended(token, ProbeResult.RELEASED)
             self._office.touch(self, urgent=True)
 
     def judged(self, token: int, *, passed: bool) -> None:
-        """Take note of how a trial call ended that counts; the token is 0 if the fleet has not granted it."""
+        """Take note of how a probe ended that counts; the token is 0 if the fleet has not granted it."""
         if self._result is not None and self._result.token == token:
-            self._result = Ended(token, TrialResult.SUCCEEDED if passed else TrialResult.FAILED)
+            self._result = Ended(token, ProbeResult.SUCCEEDED if passed else ProbeResult.FAILED)
 
     def counted(self, duration: float) -> None:
         """Take note of a call that was counted off the closed path, and of how many seconds it took."""
@@ -196,7 +196,7 @@ class Membership:
                 self._office.touch(self, urgent=True)
 
     def spread(self, open_seconds: float) -> float:
-        """Return by how many seconds an open time is made longer, so that processes without a fleet do not meet."""
+        """Return by how many seconds a reset timeout is made longer, so that processes without a fleet do not meet."""
         return 0.0 if self._office.is_up else self._office.fraction() * open_seconds / 2
 
     def check(self, settings: Settings) -> None:
@@ -216,7 +216,7 @@ class Membership:
 
     @property
     def holds(self) -> bool:
-        """Whether this process makes the trial call."""
+        """Whether this process makes the probe."""
         return bool(self._token)
 
     @property
@@ -283,7 +283,7 @@ class Membership:
         return Errand(Sync(name=self.name, known=self.known()), self.take, nothing)
 
     def renewal(self, token: int) -> Errand | None:
-        """Return the errand that extends a lease; None if its trial call is over."""
+        """Return the errand that extends a lease; None if its probe is over."""
         breaker = self.breaker
         if token != self._token:
             return None
@@ -311,12 +311,12 @@ class Membership:
             self._drive()
 
     def farewell(self) -> list[Errand]:
-        """Return what the store is told before the worker stops: how the last trial call ended, or that it is free."""
+        """Return what the store is told before the worker stops: how the last probe ended, or that it is free."""
         self.ended(self._token)
         return [] if self._result is None else [self._tell_result(self._result)]
 
     def meet(self, reply: Reply, now: float) -> None:
-        """Take the first reply after the store was out of reach, and settle what came apart meanwhile."""
+        """Take the first reply after the store was unreachable, and settle what came apart meanwhile."""
         breaker = self.breaker
         known = self.shared.generation
         self._syncs = False
@@ -334,19 +334,19 @@ class Membership:
         elif shared.generation == known and local is not shared.state:
             self._drive()
         if self._token:
-            self._office.keep(self, self._token, self._longest_trial())
+            self._office.keep(self, self._token, self._longest_probe())
         if self.has_work:
             self._office.touch(self, urgent=True)
 
     def _release_what_was_lost(self) -> None:
-        """Leave a trial call to others that was granted to this process in a reply which never came."""
+        """Leave a probe to others that was granted to this process in a reply which never came."""
         shared, ended = self.shared, self._result
         is_ours = shared.state is HALF_OPEN and shared.author == self._office.identity
         if is_ours and shared.generation != self._token and (ended is None or ended.token != shared.generation):
-            self._result = Ended(shared.generation, TrialResult.RELEASED)
+            self._result = Ended(shared.generation, ProbeResult.RELEASED)
 
     def degrade(self) -> None:
-        """Take note that the store is out of reach."""
+        """Take note that the store is unreachable."""
         self._is_acquiring, self._put_aside = False, None
         if self._petition is not None:
             self._petition.answer(None)
@@ -369,7 +369,7 @@ class Membership:
         return Errand(Result(**common, token=ended.token, result=ended.result), self.take, failed)
 
     def _acquire(self, petition: Petition | None) -> Errand:
-        """Ask for the trial call: for a caller, or to tell of one that succeeded while the store was out of reach."""
+        """Ask for the probe: for a caller, or to tell of one that succeeded while the store was unreachable."""
         self._is_acquiring = True
 
         def done(reply: Reply) -> None:
@@ -386,7 +386,7 @@ class Membership:
             if petition is None:
                 self._prove()
             elif granted and self._token and not petition.is_abandoned:
-                self._office.keep(self, self._token, self._longest_trial())
+                self._office.keep(self, self._token, self._longest_probe())
                 petition.answer(Grant(self._token, reply.shared.passed))
             else:
                 self.ended(self._token if granted else 0)
@@ -403,10 +403,10 @@ class Membership:
         return Errand(acquire, done, failed)
 
     def _prove(self) -> None:
-        """Tell of a trial call that succeeded here, if the fleet lets us."""
+        """Tell of a probe that succeeded here, if the fleet lets us."""
         token, self._token = self._token, 0
         if token:
-            self._result = Ended(token, TrialResult.SUCCEEDED, is_proof=True)
+            self._result = Ended(token, ProbeResult.SUCCEEDED, is_proof=True)
             self._office.touch(self, urgent=True)
 
     def _vote(self, breaker: Member) -> Errand:
@@ -529,7 +529,7 @@ class Membership:
         if shared.state in {CLOSED, DISABLED}:
             self._reporting.restart()
 
-    def _longest_trial(self) -> float:
+    def _longest_probe(self) -> float:
         breaker = self.breaker
         return 0.0 if breaker is None else breaker._machine.settings.probe_limit(breaker._machine.open_seconds)
 
@@ -541,6 +541,4 @@ def check_settings(settings: Settings) -> None:
         ValueError: The message names the setting, its value and the range.
     """
     if settings.max_probes > 1:
-        raise ValueError(
-            f"max_probes must be 1 in a fleet, which makes one trial call at a time, not {settings.max_probes}"
-        )
+        raise ValueError(f"max_probes must be 1 in a fleet, which makes one probe at a time, not {settings.max_probes}")

@@ -47,7 +47,7 @@ class Client(Protocol):
         ...
 
     def renewal(self, token: int) -> Errand | None:
-        """Return the errand that extends a lease; None if its trial call is over."""
+        """Return the errand that extends a lease; None if its probe is over."""
         ...
 
 
@@ -61,7 +61,7 @@ class Office(Protocol):
 
     @property
     def is_up(self) -> bool:
-        """Whether the store is in reach."""
+        """Whether the store is reachable."""
         ...
 
     @property
@@ -95,5 +95,5 @@ class Office(Protocol):
         ...
 
     def keep(self, client: Client, token: int, seconds: float) -> None:
-        """Renew a lease as long as its trial call is under way, at most for the given time."""
+        """Renew a lease as long as its probe is under way, at most for the given time."""
         ...

@@ -5,13 +5,13 @@ How a block is judged, once:
 - Rejected: the inner scope is not entered.
 - Entering fails: an OSError is the database's, whatever it tells, for nothing else has run yet.
 - The block raises, or leaving does, as a COMMIT may: errors of the driver are judged by their codes, OSErrors as
-  `_network` says. Whatever else the block raises is neutral.
+  `_network` says. Whatever else the block raises is ignored.
 - Where both raise, the more telling one counts: a failure, then a cancellation, then an answer.
 - A failure and a cancellation settle the permit before the inner scope is left: leaving may have to wait for a server
   that says nothing, and nothing that happens there makes a success of it.
 - An exception that raises when it is looked at is a failure, and logged: the inner scope is left all the same.
 - Cancellations are judged by the breaker, as those of any call. But a wait for a connection of a pool that has lent all
-  of its own is neutral, however it ends.
+  of its own is ignored, however it ends.
 
 What is recorded of a failure is the type and the code of the driver's error, not its message: that may hold an address,
 a statement, or values of a row.
@@ -49,7 +49,7 @@ class Rules:
 
     Args:
         packages: The library and its drivers.
-        judge: Judges an exception that is no OSError, given what the scope handed out; neutral if it is none of the
+        judge: Judges an exception that is no OSError, given what the scope handed out; ignored if it is none of the
             library's.
         is_wait: Tells whether an exception ended a wait for a connection of a pool that had lent all of its own, given
             whether the scope had been entered.

@@ -14,7 +14,7 @@ about its health. An outage is:
 No outage, though they look like one: XX000, which wrong arguments of built-in functions and bad geometries of PostGIS
 raise; 58P01 and 58P02, a file that COPY names; 53400, a limit of the query's own.
 
-57014 is neutral: the query was cancelled, by its caller or by a timeout that somebody thought right for it.
+57014 is ignored: the query was cancelled, by its caller or by a timeout that somebody thought right for it.
 """
 
 from __future__ import annotations

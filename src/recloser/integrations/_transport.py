@@ -3,7 +3,7 @@
 How an exchange is judged, once:
 
 - Rejected: the breaker's error reaches the client's caller; nothing was sent.
-- The transport raises: a failure if it is a transport error, neutral if that is the client's own (its pool is full, its
+- The transport raises: a failure if it is a transport error, ignored if that is the client's own (its pool is full, its
   request wrong) or no transport error at all. Cancellations are judged by the breaker, as those of any call.
 - A status that is a failure counts as soon as it is there: nothing in the body can change it, and a page of an error
   that trickles in must not keep a breaker closed.
@@ -11,7 +11,7 @@ How an exchange is judged, once:
   success: the dependency answered, and the reader has had enough. So is an event stream that is cancelled after it has
   delivered something: being cut off is its only end.
 
-A trial call holds its permit until then; one whose body has begun is not failed by its time limit.
+A probe holds its permit until then; one whose body has begun is not failed by its time limit.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class GuardedTransport(Generic[Transport]):
     """The body of a response, as a stream of the library."""
     _failures: ClassVar[type[Exception]]
     """What a transport raises when the exchange has failed."""
-    _neutral: ClassVar[tuple[type[Exception], ...]]
+    _always_ignored: ClassVar[tuple[type[Exception], ...]]
     """Which of these say nothing about the dependency."""
 
     def __init__(
@@ -87,7 +87,7 @@ class GuardedTransport(Generic[Transport]):
         self._breaker = breaker
         self._registry = BreakerRegistry() if registry is None and breaker is None else registry
         self._failure_statuses = checked_statuses("failure_statuses", failure_statuses)
-        self._ignored: tuple[type[Exception], ...] = (RejectedError, *self._neutral, *ignored)
+        self._ignored: tuple[type[Exception], ...] = (RejectedError, *self._always_ignored, *ignored)
         self._longest_wait = checked_longest_wait("max_retry_after_seconds", max_retry_after_seconds)
 
     @property
@@ -120,7 +120,7 @@ class GuardedTransport(Generic[Transport]):
         return response
 
     async def _send(self, request: Any, permit: Permit) -> Any:  # noqa: ANN401 - of httpx or httpx2
-        """Send a request; what its own body raises is neutral."""
+        """Send a request; what its own body raises is ignored."""
         source = request.stream
         if isinstance(source, self._plain):
             return await self._inner.handle_async_request(request)

@@ -43,7 +43,7 @@ def guard(breaker: CircuitBreaker, scope: AbstractAsyncContextManager[T, Any]) -
 
     Failures are the codes of SQLite that tell of a database that is locked, full, corrupt, or not to be opened, read or
     written. Any other error of SQLite is a success: it answered. Misuse of the driver and exceptions of the block's own
-    are neutral. A cancellation is judged as that of any call. The breaker's own `expected_exception` is not asked.
+    are ignored. A cancellation is judged as that of any call. The breaker's own `expected_exception` is not asked.
 
     Args:
         breaker: The database's; one for each file.

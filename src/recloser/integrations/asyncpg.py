@@ -74,7 +74,7 @@ class BreakerPool:
     """A pool of asyncpg behind a breaker; each block and each method is one call.
 
     Failures are lost, refused and timed out connections, `command_timeout`, and the SQLSTATEs that tell of an outage.
-    Any other error of the server is a success: it answered. Neutral are cancelled statements (57014) unless
+    Any other error of the server is a success: it answered. Ignored are cancelled statements (57014) unless
     `failure_sqlstates` has them, misuse of the driver, exceptions of the block's own, and a wait for a connection
     while the pool has lent all. A cancellation is judged as that of any call. The breaker's own `expected_exception`
     is not asked.

@@ -27,7 +27,7 @@ class BreakerTransport(GuardedTransport[httpx.AsyncBaseTransport], httpx.AsyncBa
     errors. A rejected request raises `CircuitBreakerOpenError` out of the client's method. Each redirect and each
     request of an authentication flow is an exchange by itself.
 
-    Failures are httpx's transport errors and the given statuses. Neutral are a pool without a free connection
+    Failures are httpx's transport errors and the given statuses. Ignored are a pool without a free connection
     (`PoolTimeout`), requests that are wrong (`LocalProtocolError`, `UnsupportedProtocol`), whatever the request's own
     body raises, and what is no transport error. All else is settled at the end of the response's body: an error while
     it is read is a failure, closing it early is a success. A cancellation is judged as that of any call; of an event
@@ -41,7 +41,7 @@ class BreakerTransport(GuardedTransport[httpx.AsyncBaseTransport], httpx.AsyncBa
             its `max_breakers`, however many hosts there are. May be shared with other transports.
         breaker: One breaker for everything in place of one per origin; not together with `registry`.
         failure_statuses: Statuses that are failures, from 100 to 599.
-        ignored_exception: Further types of exceptions that are neutral.
+        ignored_exception: Further types of exceptions that are ignored.
         max_retry_after_seconds: When a response with such a status opens the breaker, its `Retry-After` says for how
             long, at most this long (finite, > 0). None: it is not heeded.
 
@@ -57,4 +57,4 @@ class BreakerTransport(GuardedTransport[httpx.AsyncBaseTransport], httpx.AsyncBa
     _upload = _Upload
     _body = _Body
     _failures = httpx.TransportError
-    _neutral = (httpx.PoolTimeout, httpx.LocalProtocolError, httpx.UnsupportedProtocol)
+    _always_ignored = (httpx.PoolTimeout, httpx.LocalProtocolError, httpx.UnsupportedProtocol)

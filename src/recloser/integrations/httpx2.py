@@ -33,4 +33,4 @@ class BreakerTransport(GuardedTransport[httpx2.AsyncBaseTransport], httpx2.Async
     _upload = _Upload
     _body = _Body
     _failures = httpx2.TransportError
-    _neutral = (httpx2.PoolTimeout, httpx2.LocalProtocolError, httpx2.UnsupportedProtocol)
+    _always_ignored = (httpx2.PoolTimeout, httpx2.LocalProtocolError, httpx2.UnsupportedProtocol)

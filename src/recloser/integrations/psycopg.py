@@ -32,7 +32,7 @@ __all__ = ["BreakerPool", "guard", "is_failure"]
 T = TypeVar("T")
 
 PACKAGES = ("psycopg", "psycopg_pool")
-NEUTRAL = (
+IGNORED = (
     psycopg_pool.PoolTimeout,
     psycopg_pool.PoolClosed,
     psycopg_pool.TooManyRequests,
@@ -63,7 +63,7 @@ def guard(
 ) -> GuardedScope[T]:
     """Put a block under a breaker, such as one of `connection.transaction()`.
 
-    For connections that belong to no pool; `PoolTimeout` is neutral here. The breaker's own `expected_exception` is not
+    For connections that belong to no pool; `PoolTimeout` is ignored here. The breaker's own `expected_exception` is not
     asked.
 
     Args:
@@ -82,12 +82,12 @@ class BreakerPool:
     """A pool of psycopg behind a breaker; each block is one call.
 
     Failures are lost and refused connections, and the SQLSTATEs that tell of an outage. Any other error of the server
-    is a success: it answered. Neutral are cancelled statements (57014) unless `failure_sqlstates` has them, misuse of
+    is a success: it answered. Ignored are cancelled statements (57014) unless `failure_sqlstates` has them, misuse of
     the driver, and exceptions of the block's own. A cancellation is judged as that of any call. The breaker's own
     `expected_exception` is not asked.
 
     The pool connects in the background, and says `PoolTimeout` whatever the reason. It is a failure, unless as many
-    connections as the pool may have are lent by this object: then it is neutral, as is `TooManyRequests`.
+    connections as the pool may have are lent by this object: then it is ignored, as is `TooManyRequests`.
 
     psycopg has no time limit for a statement of its own, without which a frozen server is not noticed: put
     `anyio.fail_after()` around the block or into it.
@@ -166,7 +166,7 @@ def _judge_by(failure_sqlstates: Collection[str]) -> Callable[[Exception, object
 
 def _judge(failures: frozenset[str], exc: Exception, _connection: object) -> Outcome:
     """Return what an exception means that is no OSError."""
-    if not isinstance(exc, psycopg.Error) or isinstance(exc, NEUTRAL):
+    if not isinstance(exc, psycopg.Error) or isinstance(exc, IGNORED):
         return Outcome.IGNORED
     if exc.sqlstate is not None:
         return judge_sqlstate(exc.sqlstate, severity_of(exc), failures)

@@ -65,7 +65,7 @@ def guard(
     """Put a block under a breaker; the block is one call, from connecting to the end of the COMMIT.
 
     Failures are lost, refused and timed out connections, and the SQLSTATEs and SQLite codes that tell of an outage. Any
-    other error of the database is a success: it answered. Neutral are cancelled statements (57014) unless
+    other error of the database is a success: it answered. Ignored are cancelled statements (57014) unless
     `failure_sqlstates` has them, the engine's own pool when it has lent all connections, misuse, and exceptions of
     the block's own. A cancellation is judged as that of any call. The breaker's own `expected_exception` is not asked.
 

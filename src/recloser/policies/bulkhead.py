@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Bulkhead(AdmittingPolicy):
     """Lets so many calls run at once, and so many wait for a place; others are rejected at once.
 
-    A rejected call is neutral for every breaker around the bulkhead. Places are given in the order of arrival, and
+    A rejected call is ignored for every breaker around the bulkhead. Places are given in the order of arrival, and
     nobody overtakes; a waiter that is cancelled leaves the queue. A call inside a call of the same bulkhead takes a
     place of its own. One bulkhead serves one event loop at a time.
 

@@ -8,7 +8,7 @@ Rules:
 1. Every attempt is a task of its own in one task group, and `call` returns only when all of them have ended.
 2. An attempt's task never fails: it writes down how the attempt ended. What the caller gets is decided in one place,
    `_Race.verdict`, when all have ended; no loser's error on its way out can displace the winner's result.
-3. Losers are cancelled by their scope, without a deadline: neutral for a breaker around the function.
+3. Losers are cancelled by their scope, without a deadline: ignored for a breaker around the function.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Hedge(Policy):
 
     For idempotent functions only: the dependency may see one call several times. An attempt that fails starts the next
     one at once, as in gRPC's hedging, unless it was rejected (by an open breaker, a full bulkhead, a rate limit): then
-    no more are started. The losers are cancelled, which is neutral for a breaker inside. If all attempts fail, the
+    no more are started. The losers are cancelled, which is ignored for a breaker inside. If all attempts fail, the
     caller gets the first one's exception, the same object. A KeyboardInterrupt or the like ends them all.
 
     Cancelling the call cancels all attempts; the call ends when they have ended. Each attempt runs in a task of its

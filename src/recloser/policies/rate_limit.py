@@ -28,7 +28,7 @@ class RateLimit(AdmittingPolicy):
     flow in evenly, one every `per_seconds / calls`. After an idle time `calls` calls may thus start in one instant;
     over any time t at most `calls + t * calls / per_seconds` do.
 
-    A rejected call is neutral for every breaker around the rate limit. Calls that wait start in the order of arrival,
+    A rejected call is ignored for every breaker around the rate limit. Calls that wait start in the order of arrival,
     and nobody overtakes; a waiter that is cancelled has taken no token. One rate limit serves one event loop at a time,
     and one process: the limit of a dependency is to be divided by the number of processes.
 

@@ -76,7 +76,7 @@ def _calls(reading: Reading) -> Iterator[Metric]:
     rejections = CounterMetricFamily(
         "circuit_breaker_rejections", "Calls that were not started, or would not have been.", labels=["name"]
     )
-    probes = CounterMetricFamily("circuit_breaker_probes", "Trial calls that were let through.", labels=["name"])
+    probes = CounterMetricFamily("circuit_breaker_probes", "Probes that were let through.", labels=["name"])
     for entry in reading.entries:
         name = entry.name
         for outcome, number in outcomes(entry.totals).items():
@@ -92,9 +92,7 @@ def _states(reading: Reading) -> Iterator[Metric]:
         f"1 for the state that the breaker is in, else 0; for {Ledger.OTHER}, how many breakers are in it.",
         labels=["name", "state"],
     )
-    in_flight = GaugeMetricFamily(
-        "circuit_breaker_probes_in_flight", "Trial calls that are under way.", labels=["name"]
-    )
+    in_flight = GaugeMetricFamily("circuit_breaker_probes_in_flight", "Probes that are under way.", labels=["name"])
     for entry in reading.entries:
         for labels, value in states_of(entry):
             states.add_metric(labels, value)

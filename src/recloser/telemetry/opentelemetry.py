@@ -134,7 +134,7 @@ class Instrumentation:
             "Calls that were not started, or would not have been.",
         )
         meter.create_observable_counter(
-            "circuit_breaker.probes", [self._reading(_probes)], "{call}", "Trial calls that were let through."
+            "circuit_breaker.probes", [self._reading(_probes)], "{call}", "Probes that were let through."
         )
         meter.create_observable_gauge(
             "circuit_breaker.state",

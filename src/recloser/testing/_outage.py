@@ -24,8 +24,8 @@ async def open_breaker(
 ) -> None:
     """Let calls fail until the breaker opens, by its own rule; one that is open stays as it is.
 
-    What is left is what an outage leaves: counts, cause, events, the log. A breaker whose open time is over, or that is
-    half-open, opens again by a trial call that fails. Nothing sleeps.
+    What is left is what an outage leaves: counts, cause, events, the log. A breaker whose reset timeout has elapsed, or
+    that is half-open, opens again by a probe that fails. Nothing sleeps.
 
     Args:
         breaker: The breaker.
@@ -60,17 +60,17 @@ async def open_breaker(
 
 
 async def half_open_breaker(breaker: CircuitBreaker, clock: ManualClock | None = None) -> None:
-    """Open the breaker, if it is closed, let its open time pass, and let a trial call arrive and be given up.
+    """Open the breaker, if it is closed, let its reset timeout pass, and let a probe arrive and be given up.
 
-    The breaker is half-open then, no trial call is running, and the next call is one. The one that was given up counts
+    The breaker is half-open then, no probe is running, and the next call is one. The one that was given up counts
     as ignored, as a cancelled one would. A breaker that is half-open stays as it is. Nothing sleeps.
 
     Args:
         breaker: The breaker.
-        clock: The `ManualClock` that the breaker was made with; not needed if the open time is over.
+        clock: The `ManualClock` that the breaker was made with; not needed if the reset timeout has elapsed.
 
     Raises:
-        RuntimeError: The open time does not pass: there is no clock, or it is not the breaker's.
+        RuntimeError: The reset timeout does not pass: there is no clock, or it is not the breaker's.
     """
     if breaker.state is CircuitState.HALF_OPEN:
         return
@@ -91,14 +91,14 @@ def _failure(error: Exception | type[Exception] | None) -> Exception:
 
 
 def _pass_open_time(breaker: CircuitBreaker, clock: ManualClock | None) -> None:
-    while wait := breaker.retry_after:  # a sum of floats may end a hair before the open time does
+    while wait := breaker.retry_after:  # a sum of floats may end a hair before the reset timeout does
         if clock is None:
             raise RuntimeError(
                 f"{breaker.name!r} is open for another {wait:.1f} s: give clock, the ManualClock that it was made with"
             )
         clock.advance(wait)
         if (breaker.retry_after or 0.0) > wait / 2:
-            raise RuntimeError(f"the open time of {breaker.name!r} does not pass: {clock!r} is not its clock")
+            raise RuntimeError(f"the reset timeout of {breaker.name!r} does not pass: {clock!r} is not its clock")
 
 
 async def _permit(breaker: CircuitBreaker) -> Permit:

@@ -35,7 +35,7 @@ def script(*phases: Phase, callers: int = 10, failure_threshold: int = 5) -> Pla
     )
 
 
-# A trial call may begin just before the upstream is back: its timeout and one more open time fit into the last phase.
+# A probe may begin just before the upstream is back: its timeout and one more reset timeout fit into the last phase.
 OUTAGE = script(HEALTHY, FAILING, HANGING, replace(HEALTHY, seconds=1.0))
 
 

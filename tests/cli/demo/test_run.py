@@ -87,7 +87,7 @@ async def test_what_the_breaker_rejects_is_answered_from_memory_or_else_by_defau
     assert set(summary.bare.counts) == {Outcome.SERVICE, Outcome.FAILURE}
 
 
-async def test_a_breaker_that_lets_two_trial_calls_through_is_found_out() -> None:
+async def test_a_breaker_that_lets_two_probes_through_is_found_out() -> None:
     experiment = Experiment(script(FAILING, HANGING, HEALTHY), seed=1)
     await experiment.breaker.reconfigure(max_probes=2)
     await play(experiment, Notes(experiment))

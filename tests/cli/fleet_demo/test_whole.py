@@ -54,8 +54,8 @@ def test_all_open_long_before_each_has_met_the_outage_alone(acts: list[str]) -> 
     assert int(found[1]) >= 2 * 5 - 1
 
 
-def test_one_request_per_open_time_reaches_what_is_down(acts: list[str]) -> None:
-    found = re.search(r"(\d) requests in as many open times of 0.6 s, by .*; at least (\S+) s apart", acts[3])
+def test_one_request_per_reset_timeout_reaches_what_is_down(acts: list[str]) -> None:
+    found = re.search(r"(\d) requests in as many reset timeouts of 0.6 s, by .*; at least (\S+) s apart", acts[3])
     assert found is not None
     assert int(found[1]) >= 3
     assert float(found[2]) >= 0.54

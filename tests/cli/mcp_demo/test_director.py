@@ -5,7 +5,7 @@ import pytest
 
 from recloser.cli.mcp_demo import dependencies
 from recloser.cli.mcp_demo.director import StageError
-from recloser.cli.mcp_demo.facts import Ask, Kind, Step, Trial
+from recloser.cli.mcp_demo.facts import Ask, Kind, Probe, Step
 from tests.cli.mcp_demo.stage import staged
 
 pytestmark = pytest.mark.anyio
@@ -70,12 +70,12 @@ async def test_a_database_fails_and_is_repaired(tmp_path: Path) -> None:
         assert (await stage.director.play(Step((QUERY,), {"database": 1}))).problems == ()
 
 
-async def test_trial_calls_are_seen_on_their_way_and_as_they_arrive(tmp_path: Path) -> None:
+async def test_probes_are_seen_on_their_way_and_as_they_arrive(tmp_path: Path) -> None:
     async with staged(tmp_path, reset_seconds=0.001) as stage:
         await stage.director.play(Step((FAILED,), breaks=("api",)))
         stage.dependencies.repair()
         rejected = ask(Kind.REJECTED, "External service currently unavailable.", 3)
-        during, after = await stage.director.play_trial(Trial({"api": OK}, (rejected,)))
+        during, after = await stage.director.play_probe(Probe({"api": OK}, (rejected,)))
     assert during.problems == after.problems == ()
     assert [exchange.note for exchange in during.exchanges] == ["let through, and on its way", ""]
     assert during.reached is None
@@ -84,21 +84,21 @@ async def test_trial_calls_are_seen_on_their_way_and_as_they_arrive(tmp_path: Pa
     assert after.after["external_api"].state == "closed"
 
 
-async def test_a_closed_breaker_makes_no_trial_call_which_is_a_problem(tmp_path: Path) -> None:
+async def test_a_closed_breaker_makes_no_probe_which_is_a_problem(tmp_path: Path) -> None:
     async with staged(tmp_path) as stage:
-        during, after = await stage.director.play_trial(Trial({"api": OK}, (OK,)))
+        during, after = await stage.director.play_probe(Probe({"api": OK}, (OK,)))
     assert during.problems == ("Health said that external_api is closed, not half_open.",)
     assert after.problems == (
         "2 calls reached the dependency api, not 1.",
-        "The breaker external_api let 0 trial calls through, not exactly one.",
+        "The breaker external_api let 0 probes through, not exactly one.",
     )
 
 
 @pytest.mark.parametrize("dependency", ["users", "database"])
-async def test_a_trial_call_that_never_arrives_ends_the_demo(
+async def test_a_probe_that_never_arrives_ends_the_demo(
     tmp_path: Path, dependency: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dependencies, "_ARRIVAL_SECONDS", 0.05)
     async with staged(tmp_path) as stage:
         with pytest.RaisesGroup(pytest.RaisesExc(StageError, match=f"did not reach the dependency {dependency}")):
-            await stage.director.play_trial(Trial({dependency: OK}, ()))
+            await stage.director.play_probe(Probe({dependency: OK}, ()))

@@ -93,7 +93,7 @@ def test_the_client_waits_as_long_as_health_says(phases: dict[str, str]) -> None
 def test_it_ends_with_a_summary(output: str) -> None:
     assert "\x1b" not in output
     assert re.search(r"^ +open +40 +0 +15 +5 +0 +20 +0 *$", output, flags=re.MULTILINE)
-    assert "Trials:  external_api 1, users 1, primary 1, secondary 1, database 1\n" in output
+    assert "Probes:  external_api 1, users 1, primary 1, secondary 1, database 1\n" in output
     assert output.endswith("All of it came as it should.\n")
 
 

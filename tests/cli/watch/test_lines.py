@@ -37,7 +37,7 @@ def test_the_whole_state_is_summed_up_and_then_each_transition_is_a_line() -> No
         told.replace(snapshot({"a": entry("open"), "b": entry()}, transitions=[transition("a")]))
         told.view.found()
         told.view.refresh()
-    assert told.lines() == ["2 breakers: 1 open, 1 closed", "a: open for 2 s, trial call in 8 s: No reason."]
+    assert told.lines() == ["2 breakers: 1 open, 1 closed", "a: open for 2 s, probe in 8 s: No reason."]
     told.update(update({"b": {"state": "open"}}, transitions=[transition("b", seq=2), transition("a", seq=3)]))
     assert told.lines() == ["b: closed -> open: 5 failures", "a: closed -> open: 5 failures"]
 

@@ -34,7 +34,7 @@ def test_a_breaker_that_is_not_closed_says_since_when_what_comes_next_and_why(bo
         "1 open  1 closed",
         "state        breaker" + "calls/s    failed/s  rejected/s".rjust(80),
         "open         payments" + "0           0           0".rjust(79),
-        "  for 5 s, trial call in 5 s: 5 consecutive failures; last error OSError: no route.",
+        "  for 5 s, probe in 5 s: 5 consecutive failures; last error OSError: no route.",
         "closed       search  shadow: rejects nothing" + "0           0           0".rjust(56),
     ]
 
@@ -42,10 +42,10 @@ def test_a_breaker_that_is_not_closed_says_since_when_what_comes_next_and_why(bo
 @pytest.mark.parametrize(
     ("state", "retry_after", "said"),
     [
-        ("open", 0.0, "the next call is a trial call"),
-        ("half_open", 0.0, "a trial call decides"),
+        ("open", 0.0, "the next call is a probe"),
+        ("half_open", 0.0, "a probe decides"),
         ("forced_open", None, "rejects all calls until reset"),
-        ("forced_open", 8.0, "trial call in 8 s"),
+        ("forced_open", 8.0, "probe in 8 s"),
         ("disabled", None, "admits all calls until reset"),
     ],
 )
@@ -69,7 +69,7 @@ def test_a_narrow_terminal_goes_without_rates(board: Board) -> None:
     assert lines[2:] == [
         "state        breaker",
         "open         a-name-that-is-far-too-lon…",
-        "  for 2 s, trial call in 8 s: 5 consecu…",
+        "  for 2 s, probe in 8 s: 5 consecu…",
     ]
 
 
@@ -118,11 +118,11 @@ def test_what_is_not_asked_for_is_not_shown(board: Board) -> None:
 def test_the_fleet_and_updates_that_were_missed_are_told(board: Board) -> None:
     fleet = {"connected": True, "problem": None, "probes": {"payments": "host-1\x1b"}}
     board.replace(snapshot({}, fleet=fleet, dropped=1))
-    assert lines_of(board)[1:3] == ["no breakers  1 update missed", "fleet in reach; host-1\\x1b tries payments"]
+    assert lines_of(board)[1:3] == ["no breakers  1 update missed", "fleet reachable; host-1\\x1b tries payments"]
     board.update(update(fleet={"connected": False, "problem": "refused"}))
-    assert lines_of(board)[2] == "fleet out of reach: refused"
+    assert lines_of(board)[2] == "fleet unreachable: refused"
     board.update(update(fleet={"connected": False, "problem": None}))
-    assert lines_of(board)[2] == "fleet out of reach: each process decides alone"
+    assert lines_of(board)[2] == "fleet unreachable: each process decides alone"
 
 
 def test_nothing_that_is_sent_can_drive_the_terminal(board: Board) -> None:

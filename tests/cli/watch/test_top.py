@@ -94,7 +94,7 @@ def test_in_a_pipe_each_transition_is_a_line_also_after_the_server_was_started_a
             output.wait_for(line(f"search: closed -> open: {cause}"))
         output.wait_for(line(r"connection lost, last heard of at [\d:]+, trying again: .+"))
         with served(registry, httpx.URL(url).port or 0):
-            shown = output.wait_for(line(r"search: open for \d+ s, trial call in .+: 1 consecutive failure .+"))
+            shown = output.wait_for(line(r"search: open for \d+ s, probe in .+: 1 consecutive failure .+"))
             assert line("connected again")(shown)
             process.send_signal(signal.SIGINT)
             assert process.wait(_PATIENCE_SECONDS) == 130
@@ -108,7 +108,7 @@ def test_a_terminal_shows_the_breakers_and_is_given_back_by_ctrl_c(registry: Bre
         shown = output.wait_for(lambda text: "closed -> open: 1 consecutive failure" in text)
         assert "Latest transitions" in shown
         assert "1 open" in shown
-        assert "trial call in" in shown
+        assert "probe in" in shown
         process.send_signal(signal.SIGINT)
         output.wait_for(lambda text: "\x1b[?1049l" in text)
         assert process.wait(_PATIENCE_SECONDS) == 130

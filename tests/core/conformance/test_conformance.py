@@ -5,11 +5,11 @@ is said differently here, and how the fact is kept:
 
 - A case written for a wait that ends at `>` fits, because it steps past the instant.
 - `force` means a plain transition along the table: a machine forced to `open` goes there without an outcome, one forced
-  to `half_open` waits until its open time is over and gives the first trial call's permit back. Open for a given time
-  is `force_open(for_seconds=...)`, whose state is called forced_open.
+  to `half_open` waits until its reset timeout has elapsed and gives the first probe's permit back. Open for a given
+  time is `force_open(for_seconds=...)`, whose state is called forced_open.
 - `metrics_only` is our disabled.
 - Counts of rejections are those since the last transition; all other metrics are those of the window.
-- Reading changes nothing here, so half-open on reading is told by an open time that is over.
+- Reading changes nothing here, so half-open on reading is told by a reset timeout that is over.
 - Nothing is reported when a rule is met while disabled, so how often that happens is not checked.
 """
 
@@ -31,15 +31,15 @@ from tests.core.driver import Driver
 CASES = {case["id"]: case for case in json.loads((Path(__file__).parent / "cases.json").read_text())["cases"]}
 OUTCOMES = {"S": Outcome.SUCCESS, "F": Outcome.FAILURE, "I": Outcome.IGNORED}
 
-BY_RATE = "half-open is decided by the failure rate of several trial calls; here the first failure opens"
-TOLERANT = "half-open tolerates failed trial calls; here the first failure opens"
+BY_RATE = "half-open is decided by the failure rate of several probes; here the first failure opens"
+TOLERANT = "half-open tolerates failed probes; here the first failure opens"
 STRICTLY = "trips at a rate strictly above the threshold; here at the threshold"
 INTERVAL = "counts in fixed intervals that are emptied all at once; there is no such window here"
 LEFT_OUT = {
     "r4j-half-open-fails": BY_RATE,
     "r4j-half-open-closes": BY_RATE,
     "r4j-ignored-outcome-releases-permit": BY_RATE,
-    "r4j-half-open-times-out-to-open": "a timer ends half-open as a whole; here each trial call has a limit",
+    "r4j-half-open-times-out-to-open": "a timer ends half-open as a whole; here each probe has a limit",
     "gobreaker-custom-fixed-interval-exclusions": INTERVAL,
     "gobreaker-late-result-of-old-generation-dropped": INTERVAL,
     "failsafe-HalfOpenFailureWithFailureRatio": TOLERANT,

@@ -9,7 +9,7 @@ has been carried out.
 - `/test/advance`, `{"seconds"}`: the clock of the breakers goes forward; not that of a fleet.
 - `/test/force_open`, `{"breaker", "reason"}`, and `/test/disable`, `{"breaker"}`: as programs do it.
 - `/test/add`, `{"names"}`: more breakers.
-- `/test/share`, `{"runs"}`: what the fleet shares is in reach, or it is not.
+- `/test/share`, `{"runs"}`: what the fleet shares is reachable, or it is not.
 """
 
 import contextlib

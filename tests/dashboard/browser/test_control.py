@@ -56,7 +56,7 @@ def test_the_right_token_forces_open_with_reason_name_and_expiry(server: Server,
     expect(dialog).to_be_hidden()
     expect(state_of(page, NAME)).to_have_text("forced open")
     expect(card_of(page, NAME).locator(".why")).to_contain_text("maintenance (by Ada)")
-    expect(card_of(page, NAME).locator(".next .text")).to_have_text(re.compile(r"^Trial call in 2 min (30|2\d) s$"))
+    expect(card_of(page, NAME).locator(".next .text")).to_have_text(re.compile(r"^Probe in 2 min (30|2\d) s$"))
     assert 140 < server.status_of(NAME)["retry_after"] <= 150
 
 
@@ -179,7 +179,7 @@ def test_nothing_is_sent_without_a_reason(server: Server, page: Page) -> None:
     assert server.status_of(NAME)["state"] == "closed"
 
 
-def test_a_server_out_of_reach_is_told_and_the_order_can_be_repeated(
+def test_a_server_unreachable_is_told_and_the_order_can_be_repeated(
     server: Server, open_page: Callable[..., Page], watch: Watch
 ) -> None:
     watch.expect("net::ERR_")

@@ -48,7 +48,7 @@ def origin(browser: Browser) -> Generator[str]:  # noqa: ARG001 - not without a 
 def test_the_outage_of_the_demo_is_seen_live(origin: str, open_page: Callable[..., Page]) -> None:
     page = open_page(origin, "/")
     page.evaluate(_WATCH, "orders")
-    states = ["closed: ", "open: Trial call in 1 s", "half open: A trial call decides", "closed: "]
+    states = ["closed: ", "open: Probe in 1 s", "half open: A probe decides", "closed: "]
     page.wait_for_function(_HAS_SEEN, arg=states, timeout=_LONGEST_MS)
     timeline = page.locator("#timeline .transition").all_inner_texts()
     assert any(re.search(r"orders[\s\S]*open[\s\S]*5 consecutive failures \(threshold 5\)", each) for each in timeline)

@@ -17,26 +17,26 @@ def page(server: Server, open_page: Callable[..., Page]) -> Page:
     return open_page(server.origin)
 
 
-def test_a_fleet_in_reach_is_told(page: Page) -> None:
-    expect(page.locator("#fleet")).to_have_text("fleet in reach")
+def test_a_fleet_reachable_is_told(page: Page) -> None:
+    expect(page.locator("#fleet")).to_have_text("fleet reachable")
     expect(page.locator("#fleet")).to_be_visible()
 
 
-def test_a_fleet_that_goes_out_of_reach_and_comes_back_is_told(server: Server, page: Page) -> None:
-    expect(page.locator("#fleet")).to_have_text("fleet in reach")
+def test_a_fleet_that_goes_unreachable_and_comes_back_is_told(server: Server, page: Page) -> None:
+    expect(page.locator("#fleet")).to_have_text("fleet reachable")
     server.share(runs=False)
-    expect(page.locator("#fleet")).to_have_text(re.compile(r"^fleet out of reach: \w+"))
+    expect(page.locator("#fleet")).to_have_text(re.compile(r"^fleet unreachable: \w+"))
     server.share(runs=True)
-    expect(page.locator("#fleet")).to_have_text("fleet in reach")
+    expect(page.locator("#fleet")).to_have_text("fleet reachable")
 
 
-def test_who_makes_the_trial_call_is_told(server: Server, page: Page) -> None:
+def test_who_makes_the_probe_is_told(server: Server, page: Page) -> None:
     server.fail(NAME)
-    expect(page.get_by_text("The next call is a trial call", exact=True)).to_be_visible()
+    expect(page.get_by_text("The next call is a probe", exact=True)).to_be_visible()
     server.hold(NAME)
-    expect(page.locator("#fleet")).to_have_text(re.compile(f"^fleet in reach; .+ tries {NAME}$"))
+    expect(page.locator("#fleet")).to_have_text(re.compile(f"^fleet reachable; .+ tries {NAME}$"))
     server.release(NAME, "success")
-    expect(page.locator("#fleet")).to_have_text("fleet in reach")
+    expect(page.locator("#fleet")).to_have_text("fleet reachable")
 
 
 def test_without_a_fleet_nothing_is_told_of_one(server: Server, open_page: Callable[..., Page]) -> None:

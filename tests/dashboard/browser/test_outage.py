@@ -36,41 +36,41 @@ def test_a_breaker_that_trips_is_shown_open_with_the_cause(server: Server, page:
     expect(state_of(page, "search")).to_have_text("closed")
 
 
-def test_the_time_to_the_trial_call_counts_down_while_the_server_says_nothing(
+def test_the_time_to_the_probe_counts_down_while_the_server_says_nothing(
     server: Server, open_page: Callable[..., Page]
 ) -> None:
     server.set_up(NAME, interval_seconds=60, defaults={"reset_timeout_seconds": 30})
     server.fail(NAME)
     page = open_page(server.origin)
-    expect(next_of(page)).to_have_text(re.compile(r"^Trial call in \d+ s$"))
+    expect(next_of(page)).to_have_text(re.compile(r"^Probe in \d+ s$"))
     seconds = int(next_of(page).inner_text().split()[-2])
-    expect(next_of(page)).to_have_text(f"Trial call in {seconds - 1} s")
+    expect(next_of(page)).to_have_text(f"Probe in {seconds - 1} s")
 
 
 def test_the_end_of_the_wait_is_told(server: Server, page: Page) -> None:
     server.fail(NAME, times=2)
-    expect(next_of(page)).to_have_text(re.compile("^Trial call in"))
+    expect(next_of(page)).to_have_text(re.compile("^Probe in"))
     server.advance(30)
-    expect(next_of(page)).to_have_text("The next call is a trial call")
+    expect(next_of(page)).to_have_text("The next call is a probe")
 
 
-def test_a_trial_call_is_told_and_closes_the_breaker_when_it_succeeds(server: Server, page: Page) -> None:
+def test_a_probe_is_told_and_closes_the_breaker_when_it_succeeds(server: Server, page: Page) -> None:
     make_ready(server)
     server.hold(NAME)
     expect(state_of(page, NAME)).to_have_text("half open")
-    expect(next_of(page)).to_have_text("A trial call decides")
+    expect(next_of(page)).to_have_text("A probe decides")
     server.release(NAME, "success")
     expect(state_of(page, NAME)).to_have_text("closed")
     expect(next_of(page)).to_have_text("")
 
 
-def test_a_trial_call_that_fails_opens_the_breaker_for_another_wait(server: Server, page: Page) -> None:
+def test_a_probe_that_fails_opens_the_breaker_for_another_wait(server: Server, page: Page) -> None:
     make_ready(server)
     server.hold(NAME)
     expect(state_of(page, NAME)).to_have_text("half open")
     server.release(NAME, "failure", "still down")
     expect(state_of(page, NAME)).to_have_text("open")
-    expect(next_of(page)).to_have_text(re.compile(r"^Trial call in \d+ s$"))
+    expect(next_of(page)).to_have_text(re.compile(r"^Probe in \d+ s$"))
     expect(card_of(page, NAME).locator(".why")).to_contain_text("still down")
 
 
@@ -82,7 +82,7 @@ def test_the_timeline_tells_each_transition_with_its_cause_the_latest_first(serv
     expect(lines.locator(".state")).to_have_text(["closed", "half open", "open"])
     expect(lines.locator(".name")).to_have_text([NAME] * 3)
     closed, half_open, opened = lines.locator(".cause").all_inner_texts()
-    assert "trial call succeeded" in closed
+    assert "probe succeeded" in closed
     assert "a call arrived" in half_open
     assert "2 consecutive failures" in opened
     assert "connection refused" in opened

@@ -136,13 +136,13 @@ async def open_all(processes: Sequence[Process], voters: int = 2) -> None:
 
 
 async def make_ready(processes: Sequence[Process]) -> None:
-    """Opens the fleet, and waits until a trial call may be made."""
+    """Opens the fleet, and waits until a probe may be made."""
     await open_all(processes)
     await anyio.sleep(OPEN_SECONDS)
 
 
 async def make_probing(processes: Sequence[Process]) -> Permit:
-    """Has the first process make a trial call, which all know of; returns its permit."""
+    """Has the first process make a probe, which all know of; returns its permit."""
     await make_ready(processes)
     permit = await processes[0].breaker.acquire()
     assert permit.is_probe

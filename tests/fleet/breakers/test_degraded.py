@@ -1,4 +1,4 @@
-"""The store is out of reach: no caller gets to know, each process decides alone, and spreads its open times."""
+"""The store is unreachable: no caller gets to know, each process decides alone, and spreads its reset timeouts."""
 
 import logging
 from collections.abc import Callable
@@ -99,7 +99,7 @@ async def test_only_who_asks_when_the_store_goes_away_waits_and_is_rejected_or_t
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_a_trial_call_that_is_under_way_when_the_store_goes_away_decides_for_its_process(fault: Fault) -> None:
+async def test_a_probe_that_is_under_way_when_the_store_goes_away_decides_for_its_process(fault: Fault) -> None:
     server = new_server()
     async with fleet_of(2, server) as processes:
         permit = await make_probing(processes)
@@ -124,7 +124,7 @@ async def test_waiting_for_another_process_ends_with_the_lease_when_the_store_go
         permit.ignore()
 
 
-async def test_open_times_are_spread_by_up_to_half_when_the_store_is_away_at_opening() -> None:
+async def test_reset_timeouts_are_spread_by_up_to_half_when_the_store_is_away_at_opening() -> None:
     server = new_server()
     server.stop()
     processes = [process(server, number) for number in range(40)]
@@ -140,7 +140,7 @@ async def test_open_times_are_spread_by_up_to_half_when_the_store_is_away_at_ope
     assert len(set(waits)) == 40
 
 
-async def test_open_times_are_spread_when_the_store_goes_away_afterwards() -> None:
+async def test_reset_timeouts_are_spread_when_the_store_goes_away_afterwards() -> None:
     server = new_server()
     async with fleet_of(20, server) as processes:
         await open_all(processes)
@@ -164,7 +164,7 @@ async def test_the_event_of_an_opening_tells_the_time_with_the_spread() -> None:
         assert told == [pytest.approx(one.breaker.retry_after)]
 
 
-async def test_while_the_fleet_is_in_reach_open_times_are_not_spread() -> None:
+async def test_while_the_fleet_is_reachable_reset_timeouts_are_not_spread() -> None:
     async with fleet_of(2) as (one, _):
         await one.fail()
         assert one.breaker.retry_after == OPEN_SECONDS

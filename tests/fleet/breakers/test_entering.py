@@ -127,7 +127,7 @@ async def test_leaving_waits_at_most_for_the_time_limit_of_a_store_that_is_gone(
     permit.ignore()
 
 
-async def test_the_result_of_the_last_trial_call_is_told_on_leaving() -> None:
+async def test_the_result_of_the_last_probe_is_told_on_leaving() -> None:
     server = new_server()
     one, other = process(server), process(server)
     async with other.fleet:
@@ -140,7 +140,7 @@ async def test_the_result_of_the_last_trial_call_is_told_on_leaving() -> None:
         assert other.state == "closed"
 
 
-async def test_a_trial_call_that_is_under_way_on_leaving_is_left_to_others() -> None:
+async def test_a_probe_that_is_under_way_on_leaving_is_left_to_others() -> None:
     server = new_server()
     one, other = process(server), process(server)
     async with other.fleet:
@@ -200,8 +200,8 @@ async def test_a_fleet_whose_store_is_away_is_entered_and_says_what_is_wrong(
     assert one.fleet.status()["problem"] == "not running"
     told = [record.getMessage() for record in caplog.records]
     assert told == [
-        "The fleet's store is out of reach, and breakers decide alone: no connection to be had",
-        "The fleet's store is in reach; breakers share their state",
+        "The fleet's store is unreachable, and breakers decide alone: no connection to be had",
+        "The fleet's store is reachable; breakers share their state",
     ]
 
 
@@ -213,10 +213,10 @@ async def test_a_fleet_shows_what_it_knows_of_its_breakers() -> None:
         assert (status["connected"], status["quorum"]) == (True, 2)
         assert list(status["breakers"]) == ["another", NAME]
         shown = status["breakers"][NAME]
-        assert (shown["state"], shown["trips"], shown["holds_trial_call"]) == ("open", 1, False)
+        assert (shown["state"], shown["trips"], shown["holds_probe"]) == ("open", 1, False)
         await anyio.sleep(OPEN_SECONDS)
         permit = await processes[1].breaker.acquire()
-        assert processes[1].fleet.status()["breakers"][NAME]["holds_trial_call"]
+        assert processes[1].fleet.status()["breakers"][NAME]["holds_probe"]
         permit.ignore()
 
 

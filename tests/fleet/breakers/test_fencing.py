@@ -1,4 +1,4 @@
-"""Leases: how long a trial call is exclusive, and that the end of one whose lease is over changes nothing."""
+"""Leases: how long a probe is exclusive, and that the end of one whose lease is over changes nothing."""
 
 import anyio
 import pytest
@@ -28,7 +28,7 @@ async def lose(one: Process) -> None:
     await anyio.sleep(LEASE_SECONDS + 1)
 
 
-async def test_a_trial_call_that_outlives_its_lease_is_renewed() -> None:
+async def test_a_probe_that_outlives_its_lease_is_renewed() -> None:
     async with fleet_of(3, probe_timeout_seconds=10 * LEASE_SECONDS) as processes:
         permit = await make_probing(processes)
         for _ in range(20):
@@ -39,7 +39,7 @@ async def test_a_trial_call_that_outlives_its_lease_is_renewed() -> None:
         assert states(processes) == ["closed"] * 3
 
 
-async def test_a_trial_call_that_outlives_its_time_limit_is_not_renewed_and_fails() -> None:
+async def test_a_probe_that_outlives_its_time_limit_is_not_renewed_and_fails() -> None:
     async with fleet_of(2, probe_timeout_seconds=LEASE_SECONDS * 2) as processes:
         permit = await make_probing(processes)
         await anyio.sleep(LEASE_SECONDS * 3.5)
@@ -52,7 +52,7 @@ async def test_a_trial_call_that_outlives_its_time_limit_is_not_renewed_and_fail
         assert processes[0].breaker.snapshot().late_total == 1
 
 
-async def test_a_trial_call_that_timed_out_is_told_as_failed_by_the_next_caller_of_its_process() -> None:
+async def test_a_probe_that_timed_out_is_told_as_failed_by_the_next_caller_of_its_process() -> None:
     async with fleet_of(2, probe_timeout_seconds=LEASE_SECONDS) as processes:
         permit = await make_probing(processes)
         await anyio.sleep(LEASE_SECONDS)
@@ -65,7 +65,7 @@ async def test_a_trial_call_that_timed_out_is_told_as_failed_by_the_next_caller_
         assert states(processes) == ["open"] * 2
 
 
-async def test_a_trial_call_that_timed_out_after_it_has_delivered_something_is_told_as_passed() -> None:
+async def test_a_probe_that_timed_out_after_it_has_delivered_something_is_told_as_passed() -> None:
     async with fleet_of(2, probe_timeout_seconds=LEASE_SECONDS) as processes:
         permit = await make_probing(processes)
         permit.progress()
@@ -76,7 +76,7 @@ async def test_a_trial_call_that_timed_out_after_it_has_delivered_something_is_t
         permit.succeed()
 
 
-async def test_with_more_successes_to_come_a_trial_call_that_timed_out_leaves_the_next_to_all() -> None:
+async def test_with_more_successes_to_come_a_probe_that_timed_out_leaves_the_next_to_all() -> None:
     async with fleet_of(2, probe_timeout_seconds=LEASE_SECONDS, success_threshold=2) as processes:
         permit = await make_probing(processes)
         permit.progress()
@@ -89,7 +89,7 @@ async def test_with_more_successes_to_come_a_trial_call_that_timed_out_leaves_th
         permit.succeed()
 
 
-async def test_the_trial_call_of_a_process_that_died_delays_recovery_by_its_lease() -> None:
+async def test_the_probe_of_a_process_that_died_delays_recovery_by_its_lease() -> None:
     async with fleet_of(2) as processes:
         permit = await make_probing(processes)
         processes[0].store.cut()
@@ -101,7 +101,7 @@ async def test_the_trial_call_of_a_process_that_died_delays_recovery_by_its_leas
 
 
 @pytest.mark.parametrize("passed", [True, False])
-async def test_the_end_of_a_trial_call_whose_successor_runs_changes_nothing(*, passed: bool) -> None:
+async def test_the_end_of_a_probe_whose_successor_runs_changes_nothing(*, passed: bool) -> None:
     async with fleet_of(3) as processes:
         first = await make_probing(processes)
         await lose(processes[0])
@@ -142,7 +142,7 @@ async def test_a_success_that_comes_after_another_process_has_failed_closes_noth
         assert states(processes) == ["open"] * 3
 
 
-async def test_a_trial_call_whose_process_was_cut_off_for_less_than_its_lease_still_counts() -> None:
+async def test_a_probe_whose_process_was_cut_off_for_less_than_its_lease_still_counts() -> None:
     async with fleet_of(2, probe_timeout_seconds=60) as processes:
         permit = await make_probing(processes)
         processes[0].store.cut()
@@ -155,7 +155,7 @@ async def test_a_trial_call_whose_process_was_cut_off_for_less_than_its_lease_st
         assert states(processes) == ["closed"] * 2
 
 
-async def test_a_trial_call_is_renewed_three_times_per_lease_and_no_more_when_it_is_over() -> None:
+async def test_a_probe_is_renewed_three_times_per_lease_and_no_more_when_it_is_over() -> None:
     async with fleet_of(2, probe_timeout_seconds=60) as processes:
         told = watch(processes[0])
         permit = await make_probing(processes)
@@ -210,7 +210,7 @@ async def test_who_waits_while_somebody_asks_is_woken_by_the_answer() -> None:
         assert await processes[0].breaker.wait_until_ready(1)
 
 
-async def test_who_waits_while_somebody_asks_in_vain_may_try_when_the_open_time_is_over() -> None:
+async def test_who_waits_while_somebody_asks_in_vain_may_try_when_the_reset_timeout_has_elapsed() -> None:
     async with fleet_of(2) as processes:
         await make_ready(processes)
         processes[0].store.delay_seconds = OPEN_SECONDS

@@ -115,7 +115,7 @@ async def test_a_store_that_comes_back_empty_learns_of_an_opening() -> None:
         assert [fleet_state(one) for one in processes] == ["open"] * 3
 
 
-async def test_a_store_that_loses_its_data_while_a_process_tries_learns_of_the_trial_call() -> None:
+async def test_a_store_that_loses_its_data_while_a_process_tries_learns_of_the_probe() -> None:
     server = new_server()
     async with fleet_of(3, server, probe_timeout_seconds=60) as processes:
         permit = await make_probing(processes)
@@ -155,7 +155,7 @@ async def test_who_closed_alone_on_evidence_closes_the_fleet(success_threshold: 
         assert [fleet_state(one) for one in processes] == ["closed"] * 3
 
 
-async def test_who_closed_alone_but_meets_an_open_time_that_lasts_goes_back_to_it() -> None:
+async def test_who_closed_alone_but_meets_an_reset_timeout_that_lasts_goes_back_to_it() -> None:
     server = new_server()
     async with fleet_of(2, server) as processes:
         await make_ready(processes)
@@ -327,7 +327,7 @@ async def test_all_agree_within_a_poll_after_an_outage_in_which_each_decided_alo
         assert len({one.fleet.status()["breakers"][NAME]["generation"] for one in processes}) == 1
 
 
-async def test_a_trial_call_whose_grant_was_lost_with_its_reply_is_left_to_others_at_once() -> None:
+async def test_a_probe_whose_grant_was_lost_with_its_reply_is_left_to_others_at_once() -> None:
     async with fleet_of(2, lease_seconds=1_000) as processes:
         await make_ready(processes)
         processes[0].store.lose_replies = True
@@ -342,7 +342,7 @@ async def test_a_trial_call_whose_grant_was_lost_with_its_reply_is_left_to_other
         assert states(processes) == ["closed"] * 2
 
 
-async def test_a_trial_call_that_goes_on_through_an_outage_of_the_store_is_kept() -> None:
+async def test_a_probe_that_goes_on_through_an_outage_of_the_store_is_kept() -> None:
     server = new_server()
     async with fleet_of(2, server, lease_seconds=1_000) as processes:
         permit = await make_probing(processes)
@@ -355,10 +355,10 @@ async def test_a_trial_call_that_goes_on_through_an_outage_of_the_store_is_kept(
         assert states(processes) == ["closed"] * 2
 
 
-async def test_all_know_who_makes_the_trial_call() -> None:
+async def test_all_know_who_makes_the_probe() -> None:
     async with fleet_of(2) as processes:
         permit = await make_probing(processes)
         known = processes[1].fleet.status()["breakers"][NAME]
         assert known["author"] == processes[0].fleet.status()["worker"]
-        assert not known["holds_trial_call"]
+        assert not known["holds_probe"]
         permit.succeed()

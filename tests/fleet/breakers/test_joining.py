@@ -137,9 +137,9 @@ def test_a_name_that_no_store_can_keep_is_refused_and_leaves_nothing() -> None:
     assert names(fleet) == []
 
 
-def test_more_than_one_trial_call_at_a_time_is_refused_wherever_it_is_set() -> None:
+def test_more_than_one_probe_at_a_time_is_refused_wherever_it_is_set() -> None:
     fleet = new_fleet()
-    expected = "max_probes must be 1 in a fleet, which makes one trial call at a time, not 2"
+    expected = "max_probes must be 1 in a fleet, which makes one probe at a time, not 2"
     with pytest.raises(ValueError, match=expected):
         BreakerRegistry(fleet=fleet, max_probes=2)
     registry = BreakerRegistry(fleet=fleet)
@@ -150,7 +150,7 @@ def test_more_than_one_trial_call_at_a_time_is_refused_wherever_it_is_set() -> N
     assert NAME not in registry
 
 
-async def test_more_than_one_trial_call_at_a_time_cannot_be_set_later() -> None:
+async def test_more_than_one_probe_at_a_time_cannot_be_set_later() -> None:
     registry = BreakerRegistry(fleet=new_fleet())
     breaker = registry.breaker(NAME)
     with pytest.raises(ValueError, match="max_probes must be 1 in a fleet"):

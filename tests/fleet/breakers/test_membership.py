@@ -217,7 +217,7 @@ async def test_a_breaker_that_is_gone_has_nothing_more_to_tell(member: Member) -
     assert member.link.farewell() == []
 
 
-async def test_the_trial_call_of_a_breaker_that_is_gone_is_left_to_others(member: Member) -> None:
+async def test_the_probe_of_a_breaker_that_is_gone_is_left_to_others(member: Member) -> None:
     await heal_with_proof(member)
     member.link._proves = False
     member.link.learn(SharedState(CircuitState.OPEN, generation=8, remaining_us=0, trips=1))

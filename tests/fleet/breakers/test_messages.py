@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def play_an_outage(processes: list[Process]) -> None:
-    """Opens, has a trial call fail and another succeed, with a poll in between each."""
+    """Opens, has a probe fail and another succeed, with a poll in between each."""
     await processes[0].fail()
     await processes[1].fail()
     await settle(POLLED_SECONDS)
@@ -49,7 +49,7 @@ async def test_what_lost_messages_would_have_told_is_learnt_by_asking() -> None:
         await play_an_outage(processes)
 
 
-async def test_without_messages_there_is_still_one_trial_call_only() -> None:
+async def test_without_messages_there_is_still_one_probe_only() -> None:
     async with fleet_of(4) as processes:
         for one in processes:
             one.store.drop_messages = True
@@ -176,7 +176,7 @@ async def test_the_word_of_a_successor_before_ones_own_grant_fences_that_off() -
             newer = SharedState("half_open", server.now_us + 1_000_000, 5_000_000, 1)
             server.publish(write_message(NAME, newer).encode())
         assert processes[0].breaker.snapshot().probe_total == 0
-        assert processes[0].fleet.status()["breakers"][NAME]["holds_trial_call"] is False
+        assert processes[0].fleet.status()["breakers"][NAME]["holds_probe"] is False
         assert processes[0].state == "half_open"
 
 

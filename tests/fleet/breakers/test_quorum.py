@@ -77,7 +77,7 @@ async def test_votes_expire_with_the_open_time() -> None:
         assert states(processes) == ["open", "open", "closed"]
 
 
-async def test_a_local_trial_call_that_fails_is_a_new_vote() -> None:
+async def test_a_local_probe_that_fails_is_a_new_vote() -> None:
     async with fleet_of(3) as processes:
         await processes[0].fail()
         await anyio.sleep(OPEN_SECONDS + 1)

@@ -39,7 +39,7 @@ def fleet_state(one: Process) -> object:
 
 
 async def make_ready_by(clock: ManualClock, processes: list[Process]) -> None:
-    """Opens the fleet, lets the open time pass, and all workers read the server's clock again."""
+    """Opens the fleet, lets the reset timeout pass, and all workers read the server's clock again."""
     for one in processes:
         await one.fail()
     await until(lambda: all(fleet_state(one) == "open" for one in processes))
@@ -48,7 +48,7 @@ async def make_ready_by(clock: ManualClock, processes: list[Process]) -> None:
     await until(lambda: all(operations(one) >= before + 2 for one, before in zip(processes, asked, strict=True)))
 
 
-async def test_a_call_in_a_thread_makes_the_trial_call_and_its_end_closes_all() -> None:
+async def test_a_call_in_a_thread_makes_the_probe_and_its_end_closes_all() -> None:
     clock = ManualClock()
     async with fleet_of(2, InMemoryServer(clock=clock), clock=clock, poll_seconds=0.01) as processes:
         await make_ready_by(clock, processes)

@@ -9,10 +9,10 @@ from recloser.fleet import (
     FleetRule,
     FleetStore,
     Marks,
+    ProbeResult,
     Report,
     Result,
     SharedState,
-    TrialResult,
     Vote,
 )
 from tests.fleet.contract.kit import (
@@ -138,7 +138,7 @@ async def test_a_report_that_ran_late_counts_nothing(world: World) -> None:
 async def test_failures_of_an_earlier_closed_period_count_nothing(world: World) -> None:
     async with stores(world) as (store,):
         token = (await make_probing(world, store)).generation
-        closed = (await run(store, Result(name=NAME, policy=ALONE, token=token, result=TrialResult.SUCCEEDED))).shared
+        closed = (await run(store, Result(name=NAME, policy=ALONE, token=token, result=ProbeResult.SUCCEEDED))).shared
         for late in (report("ada", 1, 9, 9, policy=ALONE), vote("ada", policy=ALONE)):
             assert (await run(store, late)).code is Code.REFUSED
         timely = report("ada", 1, 9, 9, policy=ALONE, closed_generation=closed.generation, known=closed)
@@ -165,7 +165,7 @@ async def test_the_second_vote_opens(world: World) -> None:
         assert await is_open_after(store, vote("bob"))
 
 
-async def test_votes_more_than_the_open_time_apart_do_not_meet(world: World) -> None:
+async def test_votes_more_than_the_reset_timeout_apart_do_not_meet(world: World) -> None:
     async with stores(world) as (store,):
         await run(store, vote("ada"))
         world.advance(10)

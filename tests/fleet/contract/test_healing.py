@@ -13,11 +13,11 @@ from recloser.fleet import (
     Code,
     Control,
     FleetPolicy,
+    ProbeResult,
     Renew,
     Result,
     SharedState,
     Sync,
-    TrialResult,
     Vote,
 )
 from tests.fleet.contract.kit import (
@@ -51,12 +51,12 @@ RECORD = {
     "reason": "",
 }
 HUGE = "9" * 400
-RESULT = Result(name=NAME, policy=ALONE, token=START_US, result=TrialResult.SUCCEEDED)
+RESULT = Result(name=NAME, policy=ALONE, token=START_US, result=ProbeResult.SUCCEEDED)
 
 
 async def close(world: World, store: object) -> SharedState:
     token = (await make_probing(world, store)).generation
-    return (await run(store, Result(name=NAME, policy=ALONE, token=token, result=TrialResult.SUCCEEDED))).shared
+    return (await run(store, Result(name=NAME, policy=ALONE, token=token, result=ProbeResult.SUCCEEDED))).shared
 
 
 async def test_an_absent_record_is_a_closed_breaker_and_reading_stores_nothing(world: World) -> None:
@@ -90,7 +90,7 @@ async def test_a_lost_lease_is_restored_by_its_prober_whose_result_then_counts(w
         renewed = await run(one, Renew(name=NAME, policy=ALONE, known=probing, token=probing.generation))
         assert renewed.code is Code.DONE
         assert (await run(other, Acquire(name=NAME, policy=ALONE))).code is Code.REFUSED
-        result = Result(name=NAME, policy=ALONE, token=probing.generation, result=TrialResult.SUCCEEDED)
+        result = Result(name=NAME, policy=ALONE, token=probing.generation, result=ProbeResult.SUCCEEDED)
         assert (await run(one, result)).shared.state is CircuitState.CLOSED
 
 
@@ -108,7 +108,7 @@ async def test_a_stale_copy_is_overruled_by_the_first_who_knows_better(world: Wo
         stale = world.backup()
         world.advance(OPEN_SECONDS)
         token = (await acquire(one)).generation
-        closed = (await run(one, Result(name=NAME, policy=ALONE, token=token, result=TrialResult.SUCCEEDED))).shared
+        closed = (await run(one, Result(name=NAME, policy=ALONE, token=token, result=ProbeResult.SUCCEEDED))).shared
         world.restore(stale)
         assert (await read(one, closed)) == closed
         assert (await read(other)).state is CircuitState.CLOSED
@@ -144,7 +144,7 @@ async def test_known_times_are_cut_down_to_the_policy(world: World) -> None:
         assert (await read(store, probing, ALONE)).remaining_us == ALONE.lease_us
 
 
-async def test_a_server_clock_that_steps_back_delays_the_trial_by_the_maximum_at_most(world: World) -> None:
+async def test_a_server_clock_that_steps_back_delays_the_probe_by_the_maximum_at_most(world: World) -> None:
     async with stores(world) as (store,):
         await make_open(store)
         world.advance(-3_600)
@@ -191,7 +191,7 @@ async def test_forgotten_scripts_are_sent_again_between_any_two_operations(world
         world.forget_scripts()
         token = (await acquire(store)).generation
         world.forget_scripts()
-        batch = [Result(name=NAME, policy=ALONE, token=token, result=TrialResult.SUCCEEDED), Sync(name="other")]
+        batch = [Result(name=NAME, policy=ALONE, token=token, result=ProbeResult.SUCCEEDED), Sync(name="other")]
         assert [reply.code for reply in await store.execute(batch)] == [Code.DONE, Code.DONE]
 
 
@@ -349,7 +349,7 @@ async def test_litter_in_a_window_is_swept_with_the_next_bucket(world: World) ->
     "operation",
     [
         Renew(name=NAME, policy=POLICY, token=5),
-        Result(name=NAME, policy=POLICY, token=5, result=TrialResult.FAILED),
+        Result(name=NAME, policy=POLICY, token=5, result=ProbeResult.FAILED),
         Acquire(name=NAME, policy=POLICY),
     ],
 )

@@ -1,9 +1,9 @@
-"""Trial calls: one at a time, fenced by their tokens, never stuck."""
+"""Probes: one at a time, fenced by their tokens, never stuck."""
 
 import pytest
 
 from recloser import CircuitState
-from recloser.fleet import Acquire, Code, FleetPolicy, Renew, Result, SharedState, TrialResult
+from recloser.fleet import Acquire, Code, FleetPolicy, ProbeResult, Renew, Result, SharedState
 from tests.fleet.contract.kit import (
     ALONE,
     LEASE_SECONDS,
@@ -27,16 +27,16 @@ def ask(**options: object) -> Acquire:
     return Acquire(name=NAME, policy=ALONE, **options)
 
 
-def tell(token: int, result: TrialResult, policy: FleetPolicy = ALONE) -> Result:
+def tell(token: int, result: ProbeResult, policy: FleetPolicy = ALONE) -> Result:
     return Result(name=NAME, policy=policy, token=token, result=result)
 
 
-async def test_a_closed_breaker_grants_no_trial(world: World) -> None:
+async def test_a_closed_breaker_grants_no_probe(world: World) -> None:
     async with stores(world) as (store,):
         assert (await run(store, ask())).code is Code.REFUSED
 
 
-async def test_no_trial_is_granted_before_the_open_time_is_over(world: World) -> None:
+async def test_no_probe_is_granted_before_the_reset_timeout_has_elapsed(world: World) -> None:
     async with stores(world) as (store,):
         await make_open(store)
         world.advance(OPEN_SECONDS - 0.000_001)
@@ -44,7 +44,7 @@ async def test_no_trial_is_granted_before_the_open_time_is_over(world: World) ->
         assert (reply.code, reply.shared.remaining_us) == (Code.REFUSED, 1)
 
 
-async def test_one_of_many_who_ask_at_once_gets_the_trial(world: World) -> None:
+async def test_one_of_many_who_ask_at_once_gets_the_probe(world: World) -> None:
     async with stores(world, 3) as workers:
         await make_open(workers[0])
         world.advance(OPEN_SECONDS)
@@ -52,14 +52,14 @@ async def test_one_of_many_who_ask_at_once_gets_the_trial(world: World) -> None:
         assert codes == [Code.DONE, Code.REFUSED, Code.REFUSED]
 
 
-async def test_the_author_of_a_trial_is_the_worker_that_makes_it(world: World) -> None:
+async def test_the_author_of_a_probe_is_the_worker_that_makes_it(world: World) -> None:
     async with stores(world) as (store,):
         await make_open(store)
         world.advance(OPEN_SECONDS)
         reply = await run(store, ask(worker="ada-1"))
         assert (reply.code, reply.shared.author) == (Code.DONE, "ada-1")
         assert (await read(store)).author == "ada-1"
-        assert (await run(store, tell(reply.shared.generation, TrialResult.RELEASED))).shared.author == ""
+        assert (await run(store, tell(reply.shared.generation, ProbeResult.RELEASED))).shared.author == ""
 
 
 @pytest.mark.parametrize("worker", ["a b", "x" * 33, "|", 7])
@@ -96,8 +96,8 @@ async def test_an_old_token_renews_nothing(world: World) -> None:
         assert (await run(store, Renew(name=NAME, policy=ALONE, token=token))).code is Code.REFUSED
 
 
-@pytest.mark.parametrize("result", TrialResult)
-async def test_the_result_of_a_prober_that_lost_its_lease_changes_nothing(world: World, result: TrialResult) -> None:
+@pytest.mark.parametrize("result", ProbeResult)
+async def test_the_result_of_a_prober_that_lost_its_lease_changes_nothing(world: World, result: ProbeResult) -> None:
     async with stores(world) as (store,):
         old = await make_probing(world, store)
         world.advance(LEASE_SECONDS)
@@ -106,8 +106,8 @@ async def test_the_result_of_a_prober_that_lost_its_lease_changes_nothing(world:
         assert (await read(store, policy=ALONE)) == new
 
 
-@pytest.mark.parametrize("result", TrialResult)
-async def test_a_result_counts_once(world: World, result: TrialResult) -> None:
+@pytest.mark.parametrize("result", ProbeResult)
+async def test_a_result_counts_once(world: World, result: ProbeResult) -> None:
     async with stores(world) as (store,):
         token = (await make_probing(world, store)).generation
         codes = [(await run(store, tell(token, result))).code for _ in range(2)]
@@ -117,7 +117,7 @@ async def test_a_result_counts_once(world: World, result: TrialResult) -> None:
 async def test_a_success_closes(world: World) -> None:
     async with stores(world) as (store,):
         token = (await make_probing(world, store)).generation
-        shared = (await run(store, tell(token, TrialResult.SUCCEEDED))).shared
+        shared = (await run(store, tell(token, ProbeResult.SUCCEEDED))).shared
         assert (shared.state, shared.trips, shared.remaining_us) == (CircuitState.CLOSED, 0, 0)
         assert shared.generation > token
 
@@ -129,49 +129,49 @@ async def test_each_failure_opens_for_longer_up_to_the_maximum(world: World) -> 
         for _ in range(4):
             world.advance(60)
             token = (await acquire(store)).generation
-            lengths.append((await run(store, tell(token, TrialResult.FAILED))).shared.remaining_us)
+            lengths.append((await run(store, tell(token, ProbeResult.FAILED))).shared.remaining_us)
         assert lengths == [20_000_000, 40_000_000, 60_000_000, 60_000_000]
 
 
-async def test_an_open_time_beyond_all_numbers_is_the_maximum(world: World) -> None:
+async def test_an_reset_timeout_beyond_all_numbers_is_the_maximum(world: World) -> None:
     policy = FleetPolicy(open_us=10_000_000, max_open_us=60_000_000, multiplier=1e308, quorum=1)
     async with stores(world) as (store,):
         await make_open(store)
         for _ in range(2):
             world.advance(60)
             token = (await acquire(store)).generation
-            shared = (await run(store, tell(token, TrialResult.FAILED, policy))).shared
+            shared = (await run(store, tell(token, ProbeResult.FAILED, policy))).shared
         assert shared.remaining_us == 60_000_000
 
 
-async def test_a_released_trial_is_anybodys_at_once(world: World) -> None:
+async def test_a_released_probe_is_anybodys_at_once(world: World) -> None:
     async with stores(world, 2) as (one, other):
         token = (await make_probing(world, one)).generation
-        shared = (await run(one, tell(token, TrialResult.RELEASED))).shared
+        shared = (await run(one, tell(token, ProbeResult.RELEASED))).shared
         assert (shared.state, shared.remaining_us, shared.trips) == (CircuitState.OPEN, 0, 1)
         assert (await acquire(other)).generation > shared.generation
 
 
-async def test_as_many_trials_as_the_threshold_must_succeed_and_each_hands_the_lease_on(world: World) -> None:
+async def test_as_many_probes_as_the_threshold_must_succeed_and_each_hands_the_lease_on(world: World) -> None:
     async with stores(world, 2) as workers:
         await make_open(workers[0])
         world.advance(OPEN_SECONDS)
         seen = []
         for worker in (workers[0], workers[1], workers[0]):
             token = (await acquire(worker, THREE_PASS)).generation
-            shared = (await run(worker, tell(token, TrialResult.SUCCEEDED, THREE_PASS))).shared
+            shared = (await run(worker, tell(token, ProbeResult.SUCCEEDED, THREE_PASS))).shared
             seen.append((shared.state, shared.passed, shared.remaining_us))
         assert seen == [(CircuitState.HALF_OPEN, 1, 0), (CircuitState.HALF_OPEN, 2, 0), (CircuitState.CLOSED, 0, 0)]
 
 
-async def test_a_released_trial_forgets_no_success_and_a_failed_one_forgets_all(world: World) -> None:
+async def test_a_released_probe_forgets_no_success_and_a_failed_one_forgets_all(world: World) -> None:
     async with stores(world) as (store,):
         token = (await make_probing(world, store, THREE_PASS)).generation
-        await run(store, tell(token, TrialResult.SUCCEEDED, THREE_PASS))
+        await run(store, tell(token, ProbeResult.SUCCEEDED, THREE_PASS))
         token = (await acquire(store, THREE_PASS)).generation
-        assert (await run(store, tell(token, TrialResult.RELEASED, THREE_PASS))).shared.passed == 1
+        assert (await run(store, tell(token, ProbeResult.RELEASED, THREE_PASS))).shared.passed == 1
         token = (await acquire(store, THREE_PASS)).generation
-        assert (await run(store, tell(token, TrialResult.FAILED, THREE_PASS))).shared.passed == 0
+        assert (await run(store, tell(token, ProbeResult.FAILED, THREE_PASS))).shared.passed == 0
 
 
 async def test_a_request_that_ran_late_grants_nothing(world: World) -> None:
@@ -193,7 +193,7 @@ async def test_a_late_renewal_extends_nothing(world: World) -> None:
         assert (await read(store)).remaining_us == 1_000_000
 
 
-async def test_two_who_know_an_open_breaker_that_the_server_forgot_share_one_trial(world: World) -> None:
+async def test_two_who_know_an_open_breaker_that_the_server_forgot_share_one_probe(world: World) -> None:
     async with stores(world, 2) as (one, other):
         known = (await make_open(one)).later(10_000_000)
         world.advance(OPEN_SECONDS + 61)

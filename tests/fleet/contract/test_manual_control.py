@@ -3,7 +3,7 @@
 import pytest
 
 from recloser import CircuitState
-from recloser.fleet import Acquire, Action, Code, Control, Result, SharedState, TrialResult, Vote
+from recloser.fleet import Acquire, Action, Code, Control, ProbeResult, Result, SharedState, Vote
 from tests.fleet.contract.kit import (
     ALONE,
     NAME,
@@ -46,7 +46,7 @@ async def test_everybody_is_told_of_a_manual_state(world: World) -> None:
 
 
 @pytest.mark.parametrize("action", [Action.FORCE_OPEN, Action.DISABLE])
-async def test_a_manual_state_takes_neither_evidence_nor_trials(world: World, action: Action) -> None:
+async def test_a_manual_state_takes_neither_evidence_nor_probes(world: World, action: Action) -> None:
     async with stores(world) as (store,):
         generation = (await run(store, control(action))).shared.generation
         for operation in (
@@ -105,11 +105,11 @@ async def test_a_reset_closes_whatever_was(world: World, before: str) -> None:
         assert closed.generation > known.generation
 
 
-async def test_the_result_of_a_trial_is_void_after_manual_control(world: World) -> None:
+async def test_the_result_of_a_probe_is_void_after_manual_control(world: World) -> None:
     async with stores(world) as (store,):
         token = (await make_probing(world, store)).generation
         await run(store, control(Action.FORCE_OPEN))
-        result = Result(name=NAME, policy=ALONE, token=token, result=TrialResult.SUCCEEDED)
+        result = Result(name=NAME, policy=ALONE, token=token, result=ProbeResult.SUCCEEDED)
         assert (await run(store, result)).code is Code.REFUSED
         assert (await read(store)).state is CircuitState.FORCED_OPEN
 

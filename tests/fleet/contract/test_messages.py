@@ -5,7 +5,7 @@ import anyio.lowlevel
 import pytest
 
 from recloser import CircuitState
-from recloser.fleet import Action, Control, FleetStore, FleetStoreError, Message, Result, Sync, TrialResult, Vote
+from recloser.fleet import Action, Control, FleetStore, FleetStoreError, Message, ProbeResult, Result, Sync, Vote
 from recloser.fleet.store.wire import Namespace
 from tests.fleet.contract.kit import (
     ALONE,
@@ -32,7 +32,7 @@ async def test_every_transition_is_told_once_in_order(world: World) -> None:
     async with stores(world, 2) as (one, other), other.subscribe() as messages:
         token = (await make_probing(world, one)).generation
         await run(one, Sync(name=NAME))
-        await run(one, Result(name=NAME, policy=ALONE, token=token, result=TrialResult.FAILED))
+        await run(one, Result(name=NAME, policy=ALONE, token=token, result=ProbeResult.FAILED))
         told = [await next_message(messages) for _ in range(3)]
         assert [message.shared.state for message in told] == ["open", "half_open", "open"]
         assert [message.shared.remaining_us for message in told] == [10_000_000, 2_000_000, 20_000_000]

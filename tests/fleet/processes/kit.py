@@ -72,7 +72,7 @@ class Downstream:
         poisoned: Workers whose requests it refuses always.
         hold_seconds: How long an answer takes, also one that is on its way.
         asked: All requests so far.
-        most_probes: How many trial calls ran at once at most.
+        most_probes: How many probes ran at once at most.
     """
 
     is_down: bool = False
@@ -269,25 +269,25 @@ async def dismiss(hand: Hand) -> None:
 
 
 async def bring_to(crew: Crew, state: str) -> None:
-    """Has all workers go into a state; in half-open a trial call is under way, and hangs."""
+    """Has all workers go into a state; in half-open a probe is under way, and hangs."""
     await crew.until_called()
     if state != "closed":
         await crew.open_all()
     if state == "half_open":
         crew.downstream.hold_seconds = 60
         begun = time.monotonic()
-        await until(lambda: bool(crew.downstream.probes(begun)), "a trial call")
+        await until(lambda: bool(crew.downstream.probes(begun)), "a probe")
         await crew.until_all("half_open")
 
 
 async def check_as_before(crew: Crew) -> None:
-    """Makes sure that all agree again, and that in an outage there is one trial call at a time."""
+    """Makes sure that all agree again, and that in an outage there is one probe at a time."""
     crew.downstream.hold_seconds = 0
     await crew.check_agreement()
     crew.downstream.most_probes = 0
     await crew.open_all()
     begun = time.monotonic()
-    await until(lambda: len(crew.downstream.probes(begun)) >= 2, "two trial calls")
+    await until(lambda: len(crew.downstream.probes(begun)) >= 2, "two probes")
     await crew.check_agreement()
     assert crew.downstream.most_probes == 1
 

@@ -61,7 +61,7 @@ async def test_redis_is_frozen_now_and_again(seconds: float, own_server: RedisSe
             own_server.thaw()
         thawed = time.monotonic()
         await crew.until_reported("connected", value=True)
-        await until(lambda: bool(crew.downstream.probes(thawed)), "a trial call, since no lease is an orphan")
+        await until(lambda: bool(crew.downstream.probes(thawed)), "a probe, since no lease is an orphan")
         await check_as_before(crew)
 
 

@@ -25,7 +25,7 @@ WORKERS = 3
 
 
 def prober(crew: Crew) -> Hand:
-    """Returns who makes the trial call."""
+    """Returns who makes the probe."""
     return crew.hands[crew.downstream.probes()[-1].worker]
 
 
@@ -35,7 +35,7 @@ def url(redis_server: RedisServer, admin: object) -> str:
     return redis_server.url
 
 
-async def test_the_process_that_makes_the_trial_call_is_killed(url: str, seed: int) -> None:
+async def test_the_process_that_makes_the_probe_is_killed(url: str, seed: int) -> None:
     async with crew_of(WORKERS, url) as crew:
         await bring_to(crew, "half_open")
         await anyio.sleep(random.Random(seed).uniform(0, LEASE_SECONDS))
@@ -43,19 +43,19 @@ async def test_the_process_that_makes_the_trial_call_is_killed(url: str, seed: i
         killed.kill()
         crew.downstream.hold_seconds = 0
         crew.hands.remove(killed)
-        await until(lambda: bool(crew.downstream.probes(begun)), "the next trial call")
+        await until(lambda: bool(crew.downstream.probes(begun)), "the next probe")
         assert crew.downstream.probes(begun)[0].worker != killed.number
         await check_as_before(crew)
 
 
-async def test_the_process_that_makes_the_trial_call_is_frozen_past_its_lease(url: str) -> None:
+async def test_the_process_that_makes_the_probe_is_frozen_past_its_lease(url: str) -> None:
     async with crew_of(WORKERS, url) as crew:
         await bring_to(crew, "half_open")
         frozen, begun = prober(crew), time.monotonic()
         frozen.freeze()
         crew.downstream.hold_seconds = 0
         others = [hand for hand in crew.hands if hand is not frozen]
-        await until(lambda: bool(crew.downstream.probes(begun)), "the next trial call")
+        await until(lambda: bool(crew.downstream.probes(begun)), "the next probe")
         await until(lambda: all(hand.state in {"open", "half_open"} for hand in others), "that it failed")
         generation = max([(await hand.report())["generation"] for hand in others])
         frozen.thaw()

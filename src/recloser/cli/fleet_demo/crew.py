@@ -46,7 +46,7 @@ class Hand:
         number: Its number, from 1 on.
         process: Its process.
         changes: What its breaker has done so far.
-        connected: Whether it says that the store is in reach; None before it has said anything.
+        connected: Whether it says that the store is reachable; None before it has said anything.
     """
 
     number: int
@@ -111,7 +111,7 @@ class Crew:
         )
 
     def are_connected(self, *, connected: bool) -> bool:
-        """Return whether the store is in reach for all, or for none."""
+        """Return whether the store is reachable for all, or for none."""
         return all(hand.connected is connected for hand in self.hands)
 
     @classmethod

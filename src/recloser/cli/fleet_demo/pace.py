@@ -15,10 +15,10 @@ class Pace:
     """The times of a run, in seconds.
 
     Attributes:
-        open_seconds: How long the breakers stay open before a trial call.
+        open_seconds: How long the breakers stay open before a probe.
         pause_seconds: How long each worker rests between two calls.
         poll_seconds: How often a worker asks for the fleet's state.
-        lease_seconds: How long a trial call is exclusive without a sign of life.
+        lease_seconds: How long a probe is exclusive without a sign of life.
     """
 
     open_seconds: float = 2.0

@@ -25,7 +25,7 @@ def perform(workers: int, *, fast: bool) -> int:
 
     Args:
         workers: How many worker processes there are.
-        fast: Whether open times are shorter.
+        fast: Whether reset timeouts are shorter.
 
     Returns:
         The exit code: 0 if all came as it should, 1 if not.

@@ -25,7 +25,7 @@ _ON_THE_WAY_SECONDS = 0.1
 _CALLS = 10
 _PERIODS = 3
 _TOLERANCE = 0.9
-"""Open times are told apart by clocks of several processes."""
+"""Reset timeouts are told apart by clocks of several processes."""
 
 
 @dataclass(slots=True)
@@ -112,7 +112,7 @@ class Play:
             "All is well: each worker calls the upstream": self._healthy,
             "One worker is sick: its own way to the upstream is broken": self._sick,
             "The upstream fails for everybody": self._outage,
-            "It stays down: one request per open time, from all workers together": self._probing,
+            "It stays down: one request per reset timeout, from all workers together": self._probing,
             "The upstream is back": self._recovery,
             "Redis is killed, then the upstream fails: each worker decides alone": self._alone,
             "Redis is back: they decide together again": self._healed,
@@ -153,7 +153,7 @@ class Play:
 
     async def _probing(self, act: Act) -> None:
         begun = max(self._crew.since(0.0, "open")) + _ON_THE_WAY_SECONDS
-        wanted = "that a trial call reaches the upstream in each open time"
+        wanted = "that a probe reaches the upstream in each reset timeout"
         limit = _PATIENCE_SECONDS + _PERIODS * self._pace.open_seconds
         await until(lambda: len(self._hits(begun)) >= _PERIODS, wanted, limit)
         self._claim_one_per_period(act, self._hits(begun))
@@ -170,7 +170,7 @@ class Play:
         self._upstream.phase = _DOWN
         await self._until(lambda: self._crew.are("open"), "that all breakers open alone")
         opened = max(self._crew.since(begun, "open")) + _ON_THE_WAY_SECONDS
-        seconds = 2 * 1.5 * self._pace.open_seconds  # each of two open times is longer by up to half
+        seconds = 2 * 1.5 * self._pace.open_seconds  # each of two reset timeouts is longer by up to half
         lanes = {hand.lane for hand in self._crew.hands}
         wanted = "that each worker tries by itself"
         await until(lambda: {hit.lane for hit in self._hits(opened)} == lanes, wanted, _PATIENCE_SECONDS + seconds)
@@ -193,7 +193,7 @@ class Play:
         await self._until(lambda: self._crew.are("closed"), "that all breakers are closed")
         begun = await self._fail(act)
         opened = max(self._crew.since(begun, "open")) + _ON_THE_WAY_SECONDS
-        await self._until(lambda: len(self._hits(opened)) >= 1, "that a trial call reaches the upstream")
+        await self._until(lambda: len(self._hits(opened)) >= 1, "that a probe reaches the upstream")
         self._claim_one_per_period(act, self._hits(opened))
         await self._recover(act)
 
@@ -225,7 +225,7 @@ class Play:
         shortest = min(gaps, default=self._pace.open_seconds)
         by = ", ".join(hit.lane for hit in tried)
         requests = "1 request" if len(tried) == 1 else f"{len(tried)} requests"
-        line = f"{requests} in as many open times of {self._pace.open_seconds} s, by {by}"
+        line = f"{requests} in as many reset timeouts of {self._pace.open_seconds} s, by {by}"
         if gaps:
             line += f"; at least {shortest:.2f} s apart"
         act.claim(line, is_so=shortest >= _TOLERANCE * self._pace.open_seconds)

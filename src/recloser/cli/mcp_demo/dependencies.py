@@ -70,7 +70,7 @@ class Dependencies:
 
         Args:
             name: The dependency.
-            half_open: Asks health whether a trial call is running; a file tells nobody who reads it.
+            half_open: Asks health whether a probe is running; a file tells nobody who reads it.
 
         Returns:
             A context manager that yields what waits until the call is there, and raises TimeoutError after 10 s.

@@ -12,7 +12,7 @@ from mcp import Client
 from recloser import CircuitState
 from recloser.cli.mcp_demo.client import call_tool, read_health
 from recloser.cli.mcp_demo.dependencies import BREAKERS, Arrival, Dependencies
-from recloser.cli.mcp_demo.facts import Ask, Exchange, Health, Kind, Report, Step, Trial
+from recloser.cli.mcp_demo.facts import Ask, Exchange, Health, Kind, Probe, Report, Step
 
 __all__ = ["Director", "StageError"]
 
@@ -57,14 +57,14 @@ class Director:
         problems += _miscounts(reached, step.reach)
         return Report(tuple(exchanges), before, after, reached, step.breaks, tuple(problems))
 
-    async def play_trial(self, trial: Trial) -> tuple[Report, Report]:
-        """Let the calls that are held be the trial calls of their breakers, and others come meanwhile.
+    async def play_probe(self, probe: Probe) -> tuple[Report, Report]:
+        """Let the calls that are held be the probes of their breakers, and others come meanwhile.
 
         Returns:
             What came of it while they were on their way, and what when they had arrived.
 
         Raises:
-            StageError: A trial call does not reach its dependency.
+            StageError: A probe does not reach its dependency.
         """
         before = await self.health()
         began = self._dependencies.reached(before)
@@ -73,28 +73,28 @@ class Director:
         exchanges, during = list[Exchange](), before
 
         async def ask(name: str) -> None:
-            answers[name] = await self._ask(trial.held[name], problems)
+            answers[name] = await self._ask(probe.held[name], problems)
 
         async with anyio.create_task_group() as calls, AsyncExitStack() as held:
-            for name in trial.held:
+            for name in probe.held:
                 half_open = partial(self._is_half_open, BREAKERS[name])
                 arrived = await held.enter_async_context(self._dependencies.holding(name, half_open))
                 calls.start_soon(ask, name)
                 await _until(arrived, name)
-            exchanges = [await self._ask(ask, problems) for ask in trial.meanwhile]
+            exchanges = [await self._ask(ask, problems) for ask in probe.meanwhile]
             during = await self.health()
         after = await self.health()
-        breakers = [BREAKERS[name] for name in trial.held]
-        waiting = [Exchange(ask, note="let through, and on its way") for ask in trial.held.values()]
+        breakers = [BREAKERS[name] for name in probe.held]
+        waiting = [Exchange(ask, note="let through, and on its way") for ask in probe.held.values()]
         problems += _differences(before, during, dict.fromkeys(breakers, CircuitState.HALF_OPEN.value))
         first = Report((*waiting, *exchanges), before, during, None, problems=tuple(problems))
         reached = self._dependencies.reached(after) - began
         wrong = [
             *_differences(during, after, dict.fromkeys(breakers, CircuitState.CLOSED.value)),
-            *_miscounts(reached, dict.fromkeys(trial.held, 1)),
-            *_extra_trials(before, after, breakers),
+            *_miscounts(reached, dict.fromkeys(probe.held, 1)),
+            *_extra_probes(before, after, breakers),
         ]
-        return first, Report(tuple(answers[name] for name in trial.held), during, after, reached, problems=tuple(wrong))
+        return first, Report(tuple(answers[name] for name in probe.held), during, after, reached, problems=tuple(wrong))
 
     async def _is_half_open(self, breaker: str) -> bool:
         return (await self.health())[breaker].state == CircuitState.HALF_OPEN
@@ -113,7 +113,7 @@ async def _until(arrived: Arrival, name: str) -> None:
     try:
         await arrived()
     except TimeoutError:
-        message = f"the trial call did not reach the dependency {name}"
+        message = f"the probe did not reach the dependency {name}"
         raise StageError(message) from None
 
 
@@ -131,7 +131,7 @@ def _miscounts(reached: Counter[str], expected: dict[str, int]) -> Iterator[str]
             yield f"{reached[name]} calls reached the dependency {name}, not {expected.get(name, 0)}."
 
 
-def _extra_trials(before: Health, after: Health, breakers: list[str]) -> Iterator[str]:
+def _extra_probes(before: Health, after: Health, breakers: list[str]) -> Iterator[str]:
     for name in breakers:
-        if (trials := after[name].probes - before[name].probes) != 1:
-            yield f"The breaker {name} let {trials} trial calls through, not exactly one."
+        if (probes := after[name].probes - before[name].probes) != 1:
+            yield f"The breaker {name} let {probes} probes through, not exactly one."

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-__all__ = ["Ask", "BreakerHealth", "Exchange", "Health", "Kind", "Report", "Step", "Trial"]
+__all__ = ["Ask", "BreakerHealth", "Exchange", "Health", "Kind", "Probe", "Report", "Step"]
 
 
 class Kind(StrEnum):
@@ -23,8 +23,8 @@ class BreakerHealth:
 
     Attributes:
         state: Its state.
-        retry_after: Seconds until it admits a trial call; None while that is not known.
-        probes: Trial calls so far.
+        retry_after: Seconds until it admits a probe; None while that is not known.
+        probes: Probes so far.
         admitted: Calls so far that it let through, and that have ended.
     """
 
@@ -74,11 +74,11 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class Probe:
     """Calls of breakers whose time has come: one each is let through, and kept waiting while others come.
 
     Attributes:
-        held: For each dependency, the call that is its trial call.
+        held: For each dependency, the call that is its probe.
         meanwhile: The calls that come while these are on their way.
     """
 

@@ -12,7 +12,7 @@ from mcp import Client, StdioServerParameters, stdio_client
 from recloser.cli.mcp_demo.dependencies import Dependencies
 from recloser.cli.mcp_demo.director import Director
 from recloser.cli.mcp_demo.example import Example
-from recloser.cli.mcp_demo.facts import Health, Report, Trial
+from recloser.cli.mcp_demo.facts import Health, Probe, Report
 from recloser.cli.mcp_demo.script import PHASES, RECOVERING, RESET_SECONDS, Phase
 
 __all__ = ["Record", "View", "play"]
@@ -66,7 +66,7 @@ async def play(example: Example, view: View, record: Record, directory: Path, lo
         log: What the server writes to its standard error.
 
     Raises:
-        StageError: A trial call does not reach its dependency.
+        StageError: A probe does not reach its dependency.
         MCPError: The server doesn't answer any more.
     """
     upstream, database = example.make_upstream(), directory / "demo.db"
@@ -89,7 +89,7 @@ async def _perform(director: Director, dependencies: Dependencies, view: View, r
         reports: list[Report] = []
         record.phases.append((phase, reports))
         for step in phase.steps:
-            found = await director.play_trial(step) if isinstance(step, Trial) else [await director.play(step)]
+            found = await director.play_probe(step) if isinstance(step, Probe) else [await director.play(step)]
             for report in found:
                 view.report(report)
                 reports.append(report)

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from recloser.cli.mcp_demo.facts import Ask, Kind, Step, Trial
+from recloser.cli.mcp_demo.facts import Ask, Kind, Probe, Step
 
 __all__ = ["OPEN", "PHASES", "RECOVERING", "RESET_SECONDS", "Phase"]
 
@@ -35,7 +35,7 @@ class Phase:
 
     name: str
     about: str
-    steps: tuple[Step | Trial, ...]
+    steps: tuple[Step | Probe, ...]
 
 
 def _api(kind: Kind, begins: str, times: int = 1) -> Ask:
@@ -113,18 +113,18 @@ OPEN = Phase(
 
 RECOVERING = Phase(
     "recovering",
-    "everything works again; one trial call each is let through, and kept on its way while others come",
+    "everything works again; one probe each is let through, and kept on its way while others come",
     (
-        Trial({"api": _api(Kind.ANSWER, _WEATHER)}, (_api(Kind.REJECTED, _API_AWAY, 5),)),
-        Trial(
+        Probe({"api": _api(Kind.ANSWER, _WEATHER)}, (_api(Kind.REJECTED, _API_AWAY, 5),)),
+        Probe(
             {"database": _query(Kind.ANSWER, _BERGEN, of="Bergen")},
             (_query(Kind.CACHED, _OSLO, 3), _query(Kind.REJECTED, _DATABASE_AWAY, 2, of="Bergen")),
         ),
-        Trial(
+        Probe(
             {"users": _user(Kind.ANSWER, _from("users", "8"), of="8")},
             (_user(Kind.CACHED, _from("users", "7", from_cache=True), 5),),
         ),
-        Trial(
+        Probe(
             {
                 "primary": _data(Kind.ANSWER, _from("primary", "1")),
                 "secondary": _data(Kind.ANSWER, _from("secondary", "2"), of="2"),

@@ -63,6 +63,6 @@ def _sentences(record: Record) -> Iterator[str]:
             )
     reports = [report for _, reports in record.phases for report in reports]
     first, last = reports[0].before, reports[-1].after
-    trials = ", ".join(f"{name} {last[name].probes - first[name].probes}" for name in last)
+    probes = ", ".join(f"{name} {last[name].probes - first[name].probes}" for name in last)
     yield f"Waited:  {record.waited_seconds:.1f} s, because health said so"
-    yield f"Trials:  {trials}"
+    yield f"Probes:  {probes}"

@@ -19,7 +19,7 @@ def asked(exchange: Exchange) -> str:
 def answers(exchange: Exchange) -> Iterator[tuple[str, str]]:
     """Yield each answer with its label: how often it came, and where it comes from."""
     if exchange.note:
-        yield "1 x trial", exchange.note
+        yield "1 x probe", exchange.note
     for text, times in exchange.answers:
         yield f"{times} x {exchange.ask.kind}", text
 

@@ -38,7 +38,7 @@ class Breaker:
         first_at: When it was first heard of.
         entry: What the server says of it.
         since: When its state began.
-        probe_at: When a trial call may go through; None if none ever will by itself.
+        probe_at: When a probe may go through; None if none ever will by itself.
         growth: What its totals grew by, and when that was heard.
     """
 

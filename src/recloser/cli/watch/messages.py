@@ -113,7 +113,7 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """What a dashboard knows of a fleet; `probes` says by breaker which worker makes the trial call."""
+    """What a dashboard knows of a fleet; `probes` says by breaker which worker makes the probe."""
 
     connected: bool
     problem: str

@@ -33,10 +33,10 @@ def next_step(breaker: Breaker, now: float) -> str:
     if breaker.probe_at is None:
         return "rejects all calls until reset"
     left = breaker.probe_at - now
-    return f"trial call in {duration(left + 0.999)}" if left > 0 else "the next call is a trial call"
+    return f"probe in {duration(left + 0.999)}" if left > 0 else "the next call is a probe"
 
 
-_NEXT = {"closed": "", "half_open": "a trial call decides", "disabled": "admits all calls until reset"}
+_NEXT = {"closed": "", "half_open": "a probe decides", "disabled": "admits all calls until reset"}
 
 
 def changed(transition: Transition) -> str:
@@ -59,7 +59,7 @@ def fleet(board: Board) -> str:
     if told is None:
         return ""
     problem = printable(told.problem or "each process decides alone")
-    parts = ["fleet in reach" if told.connected else f"fleet out of reach: {problem}"]
+    parts = ["fleet reachable" if told.connected else f"fleet unreachable: {problem}"]
     parts += [f"{printable(worker)} tries {printable(name)}" for name, worker in told.probes.items()]
     return "; ".join(parts)
 

@@ -1,7 +1,7 @@
 /**
  * The server's time, as far as its messages tell it.
  *
- * The browser's own clock may be wrong by minutes, and values such as "30 s until the next trial call" hold from when the
+ * The browser's own clock may be wrong by minutes, and values such as "30 s until the next probe" hold from when the
  * server said so, also if the message comes late. What is heard latest in the server's time is the best estimate, for a
  * message can only be late; a clock that was put back is followed.
  */

@@ -17,7 +17,7 @@ const TOTALS = [
   ["rejected_total", "rejected"],
   ["ignored_total", "ignored"],
   ["cancelled_total", "cancelled"],
-  ["probe_total", "trial calls"],
+  ["probe_total", "probes"],
 ];
 
 export class Details {

@@ -49,10 +49,10 @@ function showServer() {
  * @param {Record<string, any>} fleet
  */
 function told(fleet) {
-  const parts = [fleet.connected === false ? `fleet out of reach: ${fleet.problem ?? "each process decides alone"}` : "fleet in reach"];
+  const parts = [fleet.connected === false ? `fleet unreachable: ${fleet.problem ?? "each process decides alone"}` : "fleet reachable"];
   const probes = Object.entries(fleet.probes ?? {}).map(([name, worker]) => `${worker} tries ${name}`);
   const more = probes.length - MOST_PROBES;
-  return [...parts, ...probes.slice(0, MOST_PROBES), ...(more > 0 ? [`${number(more)} more trial calls`] : [])].join("; ");
+  return [...parts, ...probes.slice(0, MOST_PROBES), ...(more > 0 ? [`${number(more)} more probes`] : [])].join("; ");
 }
 
 find(".skip").addEventListener("click", (event) => {

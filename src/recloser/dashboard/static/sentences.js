@@ -25,15 +25,15 @@ export function why({ name, entry }) {
  */
 export function next(breaker, now) {
   const { state } = breaker.entry;
-  if (state === "half_open") return { text: "A trial call decides", share: null };
+  if (state === "half_open") return { text: "A probe decides", share: null };
   if (state === "disabled") return { text: "Admits all calls until reset", share: null };
   if (state === "closed") return { text: "", share: null };
   if (breaker.probeAt === null) return { text: "Rejects all calls until reset", share: null };
   const left = (breaker.probeAt - now) / 1000;
-  if (left <= 0) return { text: "The next call is a trial call", share: 1 };
+  if (left <= 0) return { text: "The next call is a probe", share: 1 };
   const whole = (breaker.probeAt - breaker.since) / 1000;
   const share = whole > 0 ? Math.min(1, Math.max(0, 1 - left / whole)) : null;
-  return { text: `Trial call in ${duration(Math.ceil(left))}`, share };
+  return { text: `Probe in ${duration(Math.ceil(left))}`, share };
 }
 
 /**

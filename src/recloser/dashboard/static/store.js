@@ -14,7 +14,7 @@ const MOST_TRANSITIONS = 200;
  * @property {string} name
  * @property {Record<string, any>} entry What the server says of it.
  * @property {number} since When its state began, in ms of the server's time.
- * @property {number | null} probeAt When a trial call may go through.
+ * @property {number | null} probeAt When a probe may go through.
  * @property {History} history
  * @property {number} readAt When its totals were first read.
  */

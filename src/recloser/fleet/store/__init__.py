@@ -32,8 +32,8 @@ Opens the fleet if the rule is met on the sums of all workers, and `quorum` of t
 `Vote`: the vote was counted. One per worker; only while closed, and for this `closed_generation`. Opens the fleet at
 `quorum` votes within `open_us` (or a second, if that is longer).
 
-`Acquire`: the trial call is the caller's, and `shared.generation` its token. At most one lease is unexpired at any
-instant (where workers differ in `lease_us`, whoever calls cuts a lease down to its own). The open time, or the last
+`Acquire`: the probe is the caller's, and `shared.generation` its token. At most one lease is unexpired at any
+instant (where workers differ in `lease_us`, whoever calls cuts a lease down to its own). The reset timeout, or the last
 lease, must be over; a forced breaker grants it only after its end.
 
 `Renew`: the lease was extended to `lease_us` from now; only with the current token.
@@ -41,7 +41,7 @@ lease, must be over; a forced breaker grants it only after its end.
 `Result`: the result took effect. At most one per token does, and none of an old token; after the lease, only as long as
 the server remembers it. The last of `success_threshold`
 successes closes; each before leaves half-open, without a lease and in a new generation, so that anybody may take the
-next trial; a failure opens for `open_us * multiplier ** trips`; a release leaves open, with its time over.
+next probe; a failure opens for `open_us * multiplier ** trips`; a release leaves open, with its time over.
 
 `Control`: always, whatever the state was. The state says who did it, why and for how long.
 

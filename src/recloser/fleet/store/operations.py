@@ -16,8 +16,8 @@ from recloser.fleet.store.values import (
     Action,
     FleetPolicy,
     FleetRule,
+    ProbeResult,
     SharedState,
-    TrialResult,
     short_text,
 )
 
@@ -131,7 +131,7 @@ class Vote(Evidence):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acquire(Timely):
-    """Asks for the trial call: one gets it, once the open time or the lease is over; its token is the generation.
+    """Asks for the probe: one gets it, once the reset timeout or the lease is over; its token is the generation.
 
     Args:
         worker: Name of the worker's incarnation, as of `Vote`: it stands as the author in half-open, so that a worker
@@ -149,7 +149,7 @@ class Acquire(Timely):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renew(Timely):
-    """Extends the lease of a trial call to `lease_us` from now, if its token is current.
+    """Extends the lease of a probe to `lease_us` from now, if its token is current.
 
     Args:
         token: The generation that `Acquire` was answered with.
@@ -165,10 +165,10 @@ class Renew(Timely):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result(Operation):
-    """Tells how a trial call ended, if its token is current.
+    """Tells how a probe ended, if its token is current.
 
-    A success closes the fleet, or hands the trial on if more must succeed; a failure opens it for longer; a released
-    trial may be taken at once.
+    A success closes the fleet, or hands the probe on if more must succeed; a failure opens it for longer; a released
+    probe may be taken at once.
 
     Args:
         token: The generation that `Acquire` was answered with.
@@ -176,13 +176,13 @@ class Result(Operation):
     """
 
     token: int
-    result: TrialResult
+    result: ProbeResult
 
     def __post_init__(self) -> None:
         """Refuse what no store can carry out."""
         Operation.__post_init__(self)
         checks.count("token", self.token, most=MOST_GENERATION)
-        object.__setattr__(self, "result", TrialResult(self.result))
+        object.__setattr__(self, "result", ProbeResult(self.result))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

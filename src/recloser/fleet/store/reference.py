@@ -20,9 +20,9 @@ from recloser.fleet.store.values import (
     MOST_CALLS,
     MOST_TRIPS,
     Code,
+    ProbeResult,
     Reply,
     SharedState,
-    TrialResult,
 )
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from recloser.fleet.store.operations import AnyOperation
 
 SHORTEST_VOTE_US: Final = 1_000_000
-"""With hardly any open time, votes would never meet."""
+"""With hardly any reset timeout, votes would never meet."""
 
 OTHER_TYPE: Final = "the record was of another type than a hash; dropped"
 OTHER_VERSION: Final = "the record is of another protocol version; left alone"
@@ -176,9 +176,9 @@ class Script:
         if not self._holds(result.token):
             return Code.REFUSED
         trips, passed = self._record.trips, self._record.passed
-        if result.result is TrialResult.FAILED:
+        if result.result is ProbeResult.FAILED:
             self._transition(CircuitState.OPEN, self._now + _open_us(result, trips), trips + 1)
-        elif result.result is TrialResult.RELEASED:
+        elif result.result is ProbeResult.RELEASED:
             self._transition(CircuitState.OPEN, self._now, trips, passed)
         elif passed + 1 < result.policy.success_threshold:
             self._transition(CircuitState.HALF_OPEN, self._now, trips, passed + 1)
@@ -198,7 +198,7 @@ class Script:
         self._transition(CircuitState.OPEN, self._now + evidence.policy.open_us, 1)
 
     def _holds(self, token: int) -> bool:
-        """Whether a trial call is under way; a lease that is over and no longer stored may have had its result."""
+        """Whether a probe is under way; a lease that is over and no longer stored may have had its result."""
         return not self._is_hearsay and (self._record.state, self._record.generation) == (CircuitState.HALF_OPEN, token)
 
     @property

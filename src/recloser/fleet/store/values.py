@@ -51,8 +51,8 @@ class Code(IntEnum):
     forget what it knows and take the reply's state, although its generation is lower."""
 
 
-class TrialResult(StrEnum):
-    """How a trial call ended."""
+class ProbeResult(StrEnum):
+    """How a probe ended."""
 
     SUCCEEDED = "ok"
     FAILED = "fail"
@@ -75,11 +75,11 @@ class SharedState:
     Args:
         state: The state.
         generation: Larger after every transition, 0 if there has been none. In half-open it is the lease's token.
-        remaining_us: Microseconds until an open time, a lease or a manual state ends, from the instant of the reply or
-            of the message; 0 if it is over and in closed; None for a manual state without an end.
-        trips: How many times in a row it has opened: the attempt that the next open time is computed from.
-        passed: Trial calls that have succeeded since it opened.
-        author: Who set a manual state; in half-open the worker that makes the trial call. At most 200 characters are
+        remaining_us: Microseconds until a reset timeout, a lease or a manual state ends, from the instant of the reply
+            or of the message; 0 if it is over and in closed; None for a manual state without an end.
+        trips: How many times in a row it has opened: the attempt that the next reset timeout is computed from.
+        passed: Probes that have succeeded since it opened.
+        author: Who set a manual state; in half-open the worker that makes the probe. At most 200 characters are
             kept.
         reason: Why; at most 200 characters are kept.
 
@@ -130,13 +130,13 @@ class FleetPolicy:
     """The numbers of a breaker that a store needs; those of the caller apply, also when workers differ.
 
     Args:
-        open_us: First open time in microseconds, jitter included, 0 to ten years.
-        max_open_us: Longest open time in microseconds, >= `open_us`. A stored or known open time is cut down to it.
-        multiplier: Growth of the open time per attempt that failed, finite and >= 1.
-        lease_us: How long a trial call is exclusive without being renewed, in microseconds, > 0 and at most ten years.
+        open_us: First reset timeout in microseconds, jitter included, 0 to ten years.
+        max_open_us: Longest reset timeout in microseconds, >= `open_us`. A stored or known one is cut down to it.
+        multiplier: Growth of the reset timeout per attempt that failed, finite and >= 1.
+        lease_us: How long a probe is exclusive without being renewed, in microseconds, > 0 and at most ten years.
             A stored or known lease is cut down to it, so that all workers should have the same.
         quorum: Distinct workers with evidence that open the fleet, 1 to 100.
-        success_threshold: Trial calls that must succeed before the fleet closes, >= 1.
+        success_threshold: Probes that must succeed before the fleet closes, >= 1.
 
     Raises:
         TypeError: A field is of the wrong type.

@@ -1,4 +1,4 @@
--- Grants the trial call to one caller, once what was before is over. The new generation is the token of its lease, and
+-- Grants the probe to one caller, once what was before is over. The new generation is the token of its lease, and
 -- the author says whose it is.
 local WORKER = ARGV[FIRST]
 local waiting = shared.state == 'open' or shared.state == 'half_open' or shared.state == 'forced_open'

@@ -1,4 +1,4 @@
--- Extends the lease of the trial call that holds the current token.
+-- Extends the lease of the probe that holds the current token.
 if hearsay or shared.state ~= 'half_open' or shared.generation ~= tonumber(ARGV[FIRST]) then
   return reply(REFUSED)
 end

@@ -1,4 +1,4 @@
--- Takes the result of the trial call that holds the current token.
+-- Takes the result of the probe that holds the current token.
 local TOKEN, RESULT, NEEDED = tonumber(ARGV[FIRST]), ARGV[FIRST + 1], tonumber(ARGV[FIRST + 2])
 local OPEN, MULTIPLIER = tonumber(ARGV[FIRST + 3]), tonumber(ARGV[FIRST + 4])
 

@@ -1,5 +1,5 @@
 -- One worker's own rule has opened it; with enough of them, the fleet opens.
-local SPAN = math.max(OPEN, 1000000) -- with hardly any open time, votes would never meet
+local SPAN = math.max(OPEN, 1000000) -- with hardly any reset timeout, votes would never meet
 local text = redis.pcall('HGET', EVIDENCE, 'votes')
 if type(text) == 'table' then
   return damaged()

@@ -1,4 +1,4 @@
-"""Each kind of call takes the trial call that the fleet grants, except for those that must not wait."""
+"""Each kind of call takes the probe that the fleet grants, except for those that must not wait."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
@@ -58,7 +58,7 @@ KINDS = [by_call, by_decorator, by_generator, by_guard, by_acquire, by_try_acqui
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_each_kind_of_call_makes_the_trial_call(kind: Kind) -> None:
+async def test_each_kind_of_call_makes_the_probe(kind: Kind) -> None:
     async with fleet_of(2) as processes:
         await make_ready(processes)
         assert await kind(processes[0].breaker) in ("answer", [1, 2], True)
@@ -88,7 +88,7 @@ async def test_each_kind_of_call_is_rejected_where_another_process_was_faster(ki
         permit.succeed()
 
 
-async def test_a_hook_that_must_not_wait_takes_no_trial_call_while_the_fleet_leads() -> None:
+async def test_a_hook_that_must_not_wait_takes_no_probe_while_the_fleet_leads() -> None:
     async with fleet_of(2) as processes:
         await make_ready(processes)
         before = processes[0].fleet.status()["store_operations"]
@@ -98,7 +98,7 @@ async def test_a_hook_that_must_not_wait_takes_no_trial_call_while_the_fleet_lea
         assert states(processes) == ["open"] * 2
 
 
-async def test_a_hook_takes_the_trial_call_of_a_worker_that_opened_alone() -> None:
+async def test_a_hook_takes_the_probe_of_a_worker_that_opened_alone() -> None:
     async with fleet_of(2) as (one, _):
         await one.fail()
         await anyio.sleep(10)

@@ -1,4 +1,4 @@
-"""The transports for httpx and httpx2: trial calls, cancellation, and responses that nobody looks after."""
+"""The transports for httpx and httpx2: probes, cancellation, and responses that nobody looks after."""
 
 import asyncio
 import gc
@@ -26,7 +26,7 @@ def drop(box: list[object]) -> None:
     gc.collect()
 
 
-async def test_a_trial_call_holds_its_permit_until_the_end_of_its_body(
+async def test_a_probe_holds_its_permit_until_the_end_of_its_body(
     library: Library, upstream: Upstream, clock: ManualClock
 ) -> None:
     breaker = one(clock=clock)
@@ -45,9 +45,7 @@ async def test_a_trial_call_holds_its_permit_until_the_end_of_its_body(
     assert "/other" not in upstream.hits
 
 
-async def test_a_failing_status_ends_a_trial_call_at_once(
-    library: Library, upstream: Upstream, clock: ManualClock
-) -> None:
+async def test_a_failing_status_ends_a_probe_at_once(library: Library, upstream: Upstream, clock: ManualClock) -> None:
     breaker = one(clock=clock)
     upstream.scripts["/"] = answer("503 Service Unavailable")
     await half_open_breaker(breaker, clock)
@@ -57,7 +55,7 @@ async def test_a_failing_status_ends_a_trial_call_at_once(
     assert breaker.health()["probes_in_flight"] == 0
 
 
-async def test_a_trial_call_whose_body_has_begun_is_not_failed_by_its_time_limit(
+async def test_a_probe_whose_body_has_begun_is_not_failed_by_its_time_limit(
     library: Library, upstream: Upstream, clock: ManualClock
 ) -> None:
     breaker = one(clock=clock, probe_timeout_seconds=10)
@@ -102,7 +100,7 @@ async def reading(client: object, url: str, begun: anyio.Event) -> None:
             begun.set()
 
 
-async def test_a_trial_call_that_is_cancelled_before_the_headers_is_neutral(
+async def test_a_probe_that_is_cancelled_before_the_headers_is_ignored(
     library: Library, upstream: Upstream, clock: ManualClock
 ) -> None:
     breaker, sent = one(clock=clock), anyio.Event()
@@ -117,7 +115,7 @@ async def test_a_trial_call_that_is_cancelled_before_the_headers_is_neutral(
     assert breaker.state is CircuitState.HALF_OPEN
 
 
-async def test_a_trial_call_that_is_cancelled_in_the_middle_of_its_body_is_neutral(
+async def test_a_probe_that_is_cancelled_in_the_middle_of_its_body_is_ignored(
     library: Library, upstream: Upstream, clock: ManualClock
 ) -> None:
     breaker, begun = one(clock=clock), anyio.Event()
@@ -133,7 +131,7 @@ async def test_a_trial_call_that_is_cancelled_in_the_middle_of_its_body_is_neutr
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_a_bare_cancellation_in_the_middle_of_a_body_is_neutral(
+async def test_a_bare_cancellation_in_the_middle_of_a_body_is_ignored(
     library: Library, upstream: Upstream, clock: ManualClock
 ) -> None:
     breaker, begun = one(clock=clock), anyio.Event()

@@ -1,4 +1,4 @@
-"""The trial call of a fleet: exactly one, whose end holds for all."""
+"""The probe of a fleet: exactly one, whose end holds for all."""
 
 import anyio
 import pytest
@@ -39,9 +39,9 @@ class Callers:
             self.errors.append(error)
 
 
-async def test_exactly_one_trial_call_goes_through_in_the_whole_fleet() -> None:
+async def test_exactly_one_probe_goes_through_in_the_whole_fleet() -> None:
     async with fleet_of(4) as processes:
-        for round_of_trials in range(1, 6):
+        for round_of_probes in range(1, 6):
             await make_ready(processes)
             dependency, callers = Dependency(), Callers()
             async with anyio.create_task_group() as tasks:
@@ -57,7 +57,7 @@ async def test_exactly_one_trial_call_goes_through_in_the_whole_fleet() -> None:
             await settle()
             assert states(processes) == ["closed"] * 4
             assert (dependency.calls, callers.answers) == (1, ["answer"])
-            assert sum(one.breaker.snapshot().probe_total for one in processes) == round_of_trials
+            assert sum(one.breaker.snapshot().probe_total for one in processes) == round_of_probes
 
 
 async def test_those_who_are_rejected_while_another_process_tries_are_told_half_open() -> None:
@@ -88,7 +88,7 @@ async def test_who_asks_while_another_caller_of_the_process_asks_is_rejected_wit
             dependency.end()
 
 
-async def test_a_trial_call_that_succeeds_closes_all_in_a_new_generation() -> None:
+async def test_a_probe_that_succeeds_closes_all_in_a_new_generation() -> None:
     async with fleet_of(3) as processes:
         permit = await make_probing(processes)
         before = [one.breaker.generation for one in processes]
@@ -100,7 +100,7 @@ async def test_a_trial_call_that_succeeds_closes_all_in_a_new_generation() -> No
         assert processes[1].breaker.snapshot().cause.trigger == "fleet_closed"
 
 
-async def test_a_trial_call_that_fails_opens_all_for_the_longer_time_of_the_next_attempt() -> None:
+async def test_a_probe_that_fails_opens_all_for_the_longer_time_of_the_next_attempt() -> None:
     backoff = ExponentialBackoff(initial_seconds=OPEN_SECONDS, multiplier=2, maximum_seconds=60, jitter=0)
     async with fleet_of(3, reset_timeout_seconds=backoff) as processes:
         await make_ready(processes)
@@ -115,7 +115,7 @@ async def test_a_trial_call_that_fails_opens_all_for_the_longer_time_of_the_next
             await anyio.sleep(expected + 0.01)
 
 
-async def test_after_closing_the_open_time_begins_anew_at_the_first_attempt() -> None:
+async def test_after_closing_the_reset_timeout_begins_anew_at_the_first_attempt() -> None:
     backoff = ExponentialBackoff(initial_seconds=OPEN_SECONDS, multiplier=2, maximum_seconds=60, jitter=0)
     async with fleet_of(2, reset_timeout_seconds=backoff) as processes:
         await make_ready(processes)
@@ -143,7 +143,7 @@ async def test_with_two_successes_to_close_the_lease_is_handed_on() -> None:
         assert states(processes) == ["closed"] * 3
 
 
-async def test_with_two_successes_to_close_one_process_may_make_both_trial_calls() -> None:
+async def test_with_two_successes_to_close_one_process_may_make_both_probes() -> None:
     async with fleet_of(2, success_threshold=2) as processes:
         await make_ready(processes)
         for _ in range(2):
@@ -166,7 +166,7 @@ async def test_a_success_before_a_failure_does_not_close() -> None:
         assert states(processes) == ["half_open"] * 2
 
 
-async def test_the_generation_of_a_trial_call_is_its_token_which_grows() -> None:
+async def test_the_generation_of_a_probe_is_its_token_which_grows() -> None:
     async with fleet_of(2) as processes:
         await make_ready(processes)
         tokens = []
@@ -181,7 +181,7 @@ async def test_the_generation_of_a_trial_call_is_its_token_which_grows() -> None
         assert tokens[0] > processes[0].breaker.generation
 
 
-async def test_a_breaker_that_listens_is_told_of_the_trial_call_and_of_what_the_fleet_did() -> None:
+async def test_a_breaker_that_listens_is_told_of_the_probe_and_of_what_the_fleet_did() -> None:
     told: list[str] = []
     async with fleet_of(2) as processes:
         processes[0].breaker.subscribe(lambda event: told.append(type(event).__name__))
@@ -192,7 +192,7 @@ async def test_a_breaker_that_listens_is_told_of_the_trial_call_and_of_what_the_
         assert told == ["StateChanged", "ProbeAdmitted", "CallSucceeded", "StateChanged"]
 
 
-async def test_a_call_from_inside_a_trial_call_belongs_to_it() -> None:
+async def test_a_call_from_inside_a_probe_belongs_to_it() -> None:
     async def nested(one: Process) -> str:
         await settle()
         return await one.breaker.call(answer)
@@ -215,7 +215,7 @@ async def test_a_fleet_alone_closes_as_a_breaker_does() -> None:
         assert one.fleet.status()["breakers"][NAME]["state"] == "closed"
 
 
-async def test_shadow_mode_lets_all_through_and_makes_trial_calls() -> None:
+async def test_shadow_mode_lets_all_through_and_makes_probes() -> None:
     async with fleet_of(2, shadow=True) as processes:
         await make_ready(processes)
         dependency = Dependency()
@@ -232,7 +232,7 @@ async def test_shadow_mode_lets_all_through_and_makes_trial_calls() -> None:
         assert states(processes) == ["closed"] * 2
 
 
-async def test_who_waits_for_the_trial_call_of_another_process_says_so() -> None:
+async def test_who_waits_for_the_probe_of_another_process_says_so() -> None:
     async with fleet_of(2) as processes:
         permit = await make_probing(processes)
         assert "it closes at 1 and opens again on a failure" in processes[0].breaker.explain()

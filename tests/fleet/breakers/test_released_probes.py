@@ -1,4 +1,4 @@
-"""A trial call that ends without a verdict, or whose caller gives up, leaves the trial to others, at once."""
+"""A probe that ends without a verdict, or whose caller gives up, leaves the probe to others, at once."""
 
 import asyncio
 import gc
@@ -31,7 +31,7 @@ class StopEverything(BaseException):
     """What is no Exception."""
 
 
-class NeutralError(Exception):
+class IgnoredError(Exception):
     """What says nothing about the dependency."""
 
 
@@ -44,11 +44,11 @@ async def by_ignoring(breaker: CircuitBreaker) -> None:
 
 
 async def by_an_ignored_error(breaker: CircuitBreaker) -> None:
-    async def raise_neutral() -> None:
-        raise NeutralError
+    async def raise_ignored() -> None:
+        raise IgnoredError
 
-    with suppress(NeutralError):
-        await breaker.call(raise_neutral)
+    with suppress(IgnoredError):
+        await breaker.call(raise_ignored)
 
 
 async def by_a_base_exception(breaker: CircuitBreaker) -> None:
@@ -83,10 +83,10 @@ WAYS = [by_ignoring, by_an_ignored_error, by_a_base_exception, by_cancelling, by
 
 
 @pytest.mark.parametrize("release", WAYS)
-async def test_a_trial_call_without_a_verdict_leaves_the_trial_to_others(
+async def test_a_probe_without_a_verdict_leaves_the_probe_to_others(
     release: Callable[[CircuitBreaker], Awaitable[None]],
 ) -> None:
-    options = {"ignored_exception": NeutralError} if release is by_an_ignored_error else {}
+    options = {"ignored_exception": IgnoredError} if release is by_an_ignored_error else {}
     async with fleet_of(3, **options) as processes:
         await make_ready(processes)
         begun = anyio.current_time()
@@ -101,7 +101,7 @@ async def test_a_trial_call_without_a_verdict_leaves_the_trial_to_others(
         assert states(processes) == ["closed"] * 3
 
 
-async def test_a_leaked_trial_call_is_noticed_when_it_is_to_be_renewed() -> None:
+async def test_a_leaked_probe_is_noticed_when_it_is_to_be_renewed() -> None:
     async with fleet_of(2) as processes:
         await make_ready(processes)
         await by_leaking(processes[0].breaker)
@@ -109,7 +109,7 @@ async def test_a_leaked_trial_call_is_noticed_when_it_is_to_be_renewed() -> None
         assert await processes[1].is_admitted()
 
 
-async def test_a_trial_call_whose_predicate_fails_counts_as_failed() -> None:
+async def test_a_probe_whose_predicate_fails_counts_as_failed() -> None:
     async with fleet_of(2, expected_exception=refuse) as processes:
         for one in processes:
             await one.fail()
@@ -120,7 +120,7 @@ async def test_a_trial_call_whose_predicate_fails_counts_as_failed() -> None:
         assert processes[1].fleet.status()["breakers"][NAME]["trips"] == 2
 
 
-async def test_a_trial_call_whose_predicate_is_interrupted_is_released() -> None:
+async def test_a_probe_whose_predicate_is_interrupted_is_released() -> None:
     is_interrupted = False
 
     def interrupt(_: BaseException) -> bool:
@@ -138,7 +138,7 @@ async def test_a_trial_call_whose_predicate_is_interrupted_is_released() -> None
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.01, 0.03, 0.04])
-async def test_a_caller_who_is_cancelled_while_it_asks_gives_the_trial_call_back(seconds: float) -> None:
+async def test_a_caller_who_is_cancelled_while_it_asks_gives_the_probe_back(seconds: float) -> None:
     async with fleet_of(2) as processes:
         await make_ready(processes)
         processes[0].store.delay_seconds = 0.03
@@ -147,16 +147,14 @@ async def test_a_caller_who_is_cancelled_while_it_asks_gives_the_trial_call_back
             await anyio.sleep(seconds)
             tasks.cancel_scope.cancel()
         await settle()
-        assert processes[0].fleet.status()["breakers"][NAME]["holds_trial_call"] is False
+        assert processes[0].fleet.status()["breakers"][NAME]["holds_probe"] is False
         assert await processes[1].is_admitted()
         await settle()
         assert states(processes) == ["closed"] * 2
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.01, 0.03, 0.04])
-async def test_a_task_that_is_cancelled_by_asyncio_itself_gives_the_trial_call_back(
-    seconds: float, loop_name: str
-) -> None:
+async def test_a_task_that_is_cancelled_by_asyncio_itself_gives_the_probe_back(seconds: float, loop_name: str) -> None:
     if loop_name == "trio":
         return  # trio has no such thing
     async with fleet_of(2) as processes:
@@ -181,11 +179,11 @@ async def test_a_caller_whose_time_is_over_is_rejected_and_what_was_granted_late
         assert anyio.current_time() - begun == pytest.approx(processes[0].store.op_timeout_seconds)
         slow.answer.set()
         await settle()
-        assert processes[0].fleet.status()["breakers"][NAME]["holds_trial_call"] is False
+        assert processes[0].fleet.status()["breakers"][NAME]["holds_probe"] is False
         assert await processes[1].is_admitted()
 
 
-async def test_a_trial_call_that_is_granted_after_the_breaker_closed_is_given_back() -> None:
+async def test_a_probe_that_is_granted_after_the_breaker_closed_is_given_back() -> None:
     async with fleet_of(2) as processes:
         await make_ready(processes)
         slow = Slow(processes[0])
@@ -213,7 +211,7 @@ async def test_one_who_gave_up_does_not_hinder_the_next_caller_of_its_process() 
         assert states(processes) == ["closed"] * 2
 
 
-async def test_an_error_in_a_listener_does_not_keep_the_trial_call() -> None:
+async def test_an_error_in_a_listener_does_not_keep_the_probe() -> None:
     def interrupt(_: object) -> None:
         raise KeyboardInterrupt
 
@@ -241,7 +239,7 @@ class Slow:
         return replies
 
 
-async def test_a_deadline_around_a_trial_call_is_a_failure_of_the_dependency() -> None:
+async def test_a_deadline_around_a_probe_is_a_failure_of_the_dependency() -> None:
     async with fleet_of(2) as processes:
         await make_ready(processes)
         with anyio.move_on_after(1):
