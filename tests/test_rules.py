@@ -402,7 +402,7 @@ async def test_rule_3_a_clock_that_raises_while_a_probe_runs_gives_its_permit_ba
         return clock()
 
     breaker = await make_ready(clock)
-    breaker._clock = reading
+    breaker.engine.clock.raw = reading
 
     async def answer_and_break_the_clock() -> str:
         raising.append(error)
@@ -1094,13 +1094,13 @@ async def test_rule_7_a_clock_that_fails_reaches_no_caller_of_a_closed_breaker(
     clock: ManualClock, style: Style, bad: str, rule: object
 ) -> None:
     breaker = make(clock, trip_when=rule)
-    breaker._clock = BAD_CLOCKS[bad]
+    breaker.engine.clock.raw = BAD_CLOCKS[bad]
     error = DependencyError()
     assert await style(breaker, answer) == "answer"
     with pytest.raises(DependencyError) as caught:
         await style(breaker, fail, error)
     assert caught.value is error
-    breaker._clock = clock
+    breaker.engine.clock.raw = clock
     assert totals(breaker) == {"success": 1, "failure": 1}
 
 
@@ -1110,7 +1110,7 @@ async def test_rule_7_a_clock_that_fails_reaches_nobody_when_a_breaker_opens_and
     clock: ManualClock, style: Style, bad: str
 ) -> None:
     breaker = make(clock)
-    breaker._clock = BAD_CLOCKS[bad]
+    breaker.engine.clock.raw = BAD_CLOCKS[bad]
     with pytest.raises(DependencyError):
         await style(breaker, fail)
     with pytest.raises(CircuitBreakerOpenError) as caught:
@@ -1118,7 +1118,7 @@ async def test_rule_7_a_clock_that_fails_reaches_nobody_when_a_breaker_opens_and
     assert caught.value.retry_after == RESET_SECONDS
     assert await breaker.try_acquire() is None
     assert breaker.retry_after == RESET_SECONDS
-    breaker._clock = clock
+    breaker.engine.clock.raw = clock
     clock.advance(RESET_SECONDS)
     assert await style(breaker, answer) == "answer"
     assert breaker.state is CLOSED
@@ -1127,7 +1127,7 @@ async def test_rule_7_a_clock_that_fails_reaches_nobody_when_a_breaker_opens_and
 @each_bad_clock
 async def test_rule_7_a_clock_that_fails_can_still_be_read_around(clock: ManualClock, bad: str) -> None:
     breaker = await make_open(clock)
-    breaker._clock = BAD_CLOCKS[bad]
+    breaker.engine.clock.raw = BAD_CLOCKS[bad]
     assert breaker.health()["retry_after"] == RESET_SECONDS
     assert "open" in breaker.explain()
     assert breaker.failure_count == 1
@@ -1140,10 +1140,10 @@ async def test_rule_7_a_clock_that_fails_is_logged_once_until_it_works_again(
     breaker = await make_open(clock)
     caplog.clear()
     for _ in range(2):
-        breaker._clock = BAD_CLOCKS["raises"]
+        breaker.engine.clock.raw = BAD_CLOCKS["raises"]
         for _ in range(3):
             assert breaker.retry_after == RESET_SECONDS
-        breaker._clock = clock
+        breaker.engine.clock.raw = clock
         assert breaker.retry_after == RESET_SECONDS
     assert caplog.text.count("The clock of circuit breaker 'payments' failed; its last reading is used") == 2
 

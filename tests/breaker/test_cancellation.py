@@ -21,6 +21,11 @@ WHAT_TO_DO = (
 )
 
 
+def cancelled_by_trio(source: str) -> trio.Cancelled:
+    """Make what only trio itself can make in public."""
+    return trio.Cancelled._create(source=source)
+
+
 def cancelled_on_asyncio(end: Callable[[anyio.CancelScope], object]) -> BaseException:
     """Returns the exception that a cancel scope sends into a call."""
     caught: list[BaseException] = []
@@ -148,8 +153,8 @@ def test_canary_a_deadline_still_shows_on_trio_when_the_call_has_a_task_group_of
         asyncio.CancelledError("Cancelled via cancel scope 7f3c"),
         asyncio.CancelledError("; reason: deadline exceeded"),
         BaseExceptionGroup("", [asyncio.CancelledError(), asyncio.CancelledError("shutdown")]),
-        trio.Cancelled._create(source="nursery"),
-        trio.Cancelled._create(source="unknown"),
+        cancelled_by_trio("nursery"),
+        cancelled_by_trio("unknown"),
         KeyboardInterrupt(),
     ],
     ids=repr,
@@ -168,8 +173,8 @@ def test_a_group_has_the_deadline_of_its_first_leaf_that_has_one() -> None:
     ("error", "expected"),
     [
         (asyncio.CancelledError(), True),
-        (trio.Cancelled._create(source="unknown"), True),
-        (BaseExceptionGroup("", [asyncio.CancelledError(), trio.Cancelled._create(source="unknown")]), True),
+        (cancelled_by_trio("unknown"), True),
+        (BaseExceptionGroup("", [asyncio.CancelledError(), cancelled_by_trio("unknown")]), True),
         (BaseExceptionGroup("", [asyncio.CancelledError(), ValueError()]), False),
         (ExceptionGroup("", [ValueError()]), False),
         (KeyboardInterrupt(), False),
@@ -183,7 +188,7 @@ def test_what_is_a_cancellation(error: BaseException, *, expected: bool) -> None
 
 def test_without_trio_only_asyncio_cancels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "trio")
-    assert not is_cancellation(trio.Cancelled._create(source="unknown"))
+    assert not is_cancellation(cancelled_by_trio("unknown"))
     assert is_cancellation(asyncio.CancelledError())
 
 
@@ -194,7 +199,7 @@ def test_two_deadlines_of_asyncio_with_an_equal_text_are_two() -> None:
 
 
 def test_a_deadline_of_trio_that_is_read_outside_its_loop_is_the_same_as_no_other() -> None:
-    deadline = deadline_of(trio.Cancelled._create(source="deadline"))
+    deadline = deadline_of(cancelled_by_trio("deadline"))
     assert deadline is not None
     assert not deadline.is_same(deadline)
 

@@ -27,7 +27,7 @@ OTHERS = (StateChanged, CallRejected, ProbeAdmitted, LateOutcome)
 
 
 def is_on_closed_path(breaker: CircuitBreaker) -> bool:
-    return breaker._live is breaker._machine.epoch
+    return breaker.engine.live is breaker.engine.machine.epoch
 
 
 async def live_through_everything(breaker: CircuitBreaker, clock: ManualClock) -> None:
@@ -120,9 +120,9 @@ async def test_a_listener_of_transitions_has_no_clock_read_for_a_call(clock: Man
 async def test_rejections_are_cheap_unless_somebody_wants_them(clock: ManualClock) -> None:
     breaker = await make_open(clock)
     breaker.subscribe(print, kinds=StateChanged)
-    assert breaker._shut_until == breaker._machine.reopen_at
+    assert breaker.engine.shut_until == breaker.engine.machine.reopen_at
     breaker.subscribe(print, kinds=CallRejected)
-    assert breaker._shut_until < 0
+    assert breaker.engine.shut_until < 0
 
 
 @pytest.mark.parametrize("way", ["call", "guard", "decorator", "acquire"])

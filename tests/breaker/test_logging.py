@@ -227,7 +227,7 @@ async def test_logging_that_raises_about_a_listener_that_raises_keeps_nobody_els
 @pytest.mark.usefixtures("rude")
 async def test_logging_that_raises_about_a_clock_that_raises_does_not_reach_the_caller(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock)
-    breaker._clock = lambda: 1 / 0
+    breaker.engine.clock.raw = lambda: 1 / 0
     permit.succeed()
     assert breaker.state is CircuitState.CLOSED
     assert breaker.health()["probes_in_flight"] == 0

@@ -153,7 +153,7 @@ async def test_a_control_that_was_cancelled_before_it_began_changes_nothing(cloc
 @pytest.mark.parametrize("control", CONTROLS)
 async def test_a_control_is_not_held_up_by_a_lock_that_was_lost(clock: ManualClock, control: str) -> None:
     breaker = make(clock)
-    breaker._loop_lock().take()  # never released: an exception from outside came in between
+    breaker.engine.loop_lock().take()  # never released: an exception from outside came in between
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(CONTROLS[control], breaker)
         await anyio.wait_all_tasks_blocked()
@@ -172,7 +172,7 @@ async def test_a_call_that_finds_the_lock_held_fails_fast_and_is_no_probe(
             await breaker.call(answer)
         rejections.append(caught.value.retry_after)
 
-    async with breaker._loop_lock().current(), anyio.create_task_group() as tasks:
+    async with breaker.engine.loop_lock().current(), anyio.create_task_group() as tasks:
         if held_by_itself:
             await call()
         else:
@@ -185,21 +185,21 @@ async def test_a_call_that_finds_the_lock_held_fails_fast_and_is_no_probe(
 
 async def test_the_lock_is_free_again_after_a_probe_was_let_through(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock)
-    assert not breaker._loop_lock().current().locked()
+    assert not breaker.engine.loop_lock().current().locked()
     permit.ignore()
 
 
 @pytest.mark.parametrize("control", STATES)
 async def test_listeners_are_told_of_a_control_when_the_lock_is_free(clock: ManualClock, control: str) -> None:
     breaker, locked = make(clock), []
-    breaker.subscribe(lambda _: locked.append(breaker._loop_lock().current().locked()))
+    breaker.subscribe(lambda _: locked.append(breaker.engine.loop_lock().current().locked()))
     await CONTROLS[control](breaker)
     assert locked == [False]
 
 
 async def test_listeners_are_told_of_a_probe_when_the_lock_is_free(clock: ManualClock) -> None:
     breaker, locked = await make_ready(clock), []
-    breaker.subscribe(lambda _: locked.append(breaker._loop_lock().current().locked()))
+    breaker.subscribe(lambda _: locked.append(breaker.engine.loop_lock().current().locked()))
     (await breaker.acquire()).ignore()
     assert set(locked) == {False}
 

@@ -248,11 +248,11 @@ async def test_a_worker_thread_of_a_probe_takes_permits_that_count_for_nothing(c
 
 async def test_a_step_that_ends_in_another_context_changes_nothing_there(clock: ManualClock) -> None:
     (_, elsewhere), (_, here) = await make_probing(clock), await make_probing(clock)
-    step = probe_step(elsewhere._ticket)
+    step = probe_step(elsewhere.ticket)
     contextvars.copy_context().run(step.__enter__)
     with elsewhere, here:
         step.__exit__(None, None, None)
-        assert here._ticket in entered_probes()
+        assert here.ticket in entered_probes()
 
 
 def test_a_caller_that_left_its_thread_is_no_longer_a_part_of_the_probe(clock: ManualClock) -> None:

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from recloser import CircuitBreakerOpenError, CircuitState
-from recloser._breaker.worker_thread import Errand
+from recloser._breaker.worker_thread import WorkerThreadCall
 from recloser.testing import ManualClock
 from tests.breaker.kit import DependencyError, answer, make, make_open, make_ready, totals
 
@@ -169,9 +169,9 @@ async def test_cancelled_while_waiting_for_a_free_thread_gives_the_probe_permit_
 @pytest.mark.anyio
 async def test_a_thread_that_begins_after_its_caller_has_left_does_not_call_the_function(clock: ManualClock) -> None:
     breaker, calls = await make_ready(clock), []
-    errand = Errand(await breaker.acquire(), lambda: calls.append(1))
-    errand._leave(asyncio.CancelledError())
-    assert await anyio.to_thread.run_sync(errand._work) is None
+    call = WorkerThreadCall(await breaker.acquire(), lambda: calls.append(1))
+    call.leave(asyncio.CancelledError())
+    assert await anyio.to_thread.run_sync(call.work) is None
     assert calls == []
     assert (breaker.health()["cancelled_total"], breaker.health()["probes_in_flight"]) == (1, 0)
 

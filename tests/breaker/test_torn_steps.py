@@ -192,7 +192,7 @@ async def test_a_closed_breaker_whose_step_was_torn_apart_still_opens(
 
 async def test_the_running_probes_keep_their_permits_when_lost_ones_come_back(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock, max_probes=3, success_threshold=3)
-    breaker._machine.episode.gate.take()  # torn apart before its probe was noted
+    breaker.engine.machine.episode.gate.take()  # torn apart before its probe was noted
     others = [breaker.try_acquire_nowait() for _ in range(3)]
     assert [other is None for other in others] == [False, False, True]
     permit.succeed()

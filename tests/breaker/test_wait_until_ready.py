@@ -10,6 +10,8 @@ import pytest
 import trio
 
 from recloser import CircuitBreaker, CircuitState
+from recloser._breaker import control
+from recloser._breaker.engine import Engine
 from recloser.testing import ManualClock
 from tests.breaker.kit import BACKENDS, drop_in_threads, fail_once, make, make_open, make_probing, make_ready, totals
 
@@ -122,14 +124,14 @@ async def test_a_permit_that_is_dropped_in_the_instant_before_the_wait_begins_wa
     clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     breaker, *box = await make_probing(clock)
-    look = breaker._wait_seconds
+    look = control.seconds_until_ready
 
-    def drop_after_looking() -> float:
-        seconds = look()
+    def drop_after_looking(engine: Engine) -> float:
+        seconds = look(engine)
         drop_in_threads(box)
         return seconds
 
-    monkeypatch.setattr(CircuitBreaker, "_wait_seconds", lambda _: drop_after_looking())
+    monkeypatch.setattr(control, "seconds_until_ready", drop_after_looking)
     with anyio.fail_after(PATIENCE_SECONDS), pytest.warns(ResourceWarning):
         assert await breaker.wait_until_ready()
 
@@ -379,7 +381,7 @@ def test_a_change_wakes_nobody_in_a_loop_that_was_closed(clock: ManualClock) -> 
         await fail_once(breaker)
         waiters.append(breaker.wait_until_ready())
         task = asyncio.ensure_future(waiters[0])
-        task._log_destroy_pending = False
+        task.get_loop().set_exception_handler(lambda *_: None)  # the task is to be destroyed while it waits
         await anyio.wait_all_tasks_blocked()
 
     loop = asyncio.new_event_loop()

@@ -2,21 +2,21 @@
 
 from fractions import Fraction
 
-from recloser._core.windows import Totals
+from recloser._core.windows import WindowTotals
 
 
 class CountList:
-    """The latest calls; True stands for a marked one."""
+    """The latest calls; True stands for a hit one."""
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.calls: list[bool] = []
 
-    def add(self, *, marked: bool) -> None:
-        self.calls = [*self.calls, marked][-self.size :]
+    def add(self, *, hit: bool) -> None:
+        self.calls = [*self.calls, hit][-self.size :]
 
-    def totals(self) -> Totals:
-        return Totals(len(self.calls), self.calls.count(True))
+    def totals(self) -> WindowTotals:
+        return WindowTotals(len(self.calls), self.calls.count(True))
 
     def resized(self, size: int) -> "CountList":
         other = CountList(size)
@@ -39,18 +39,18 @@ class TimeList:
         self.current: int | None = None
         self.calls: list[tuple[int, bool]] = []
 
-    def add(self, now: float, *, marked: bool) -> None:
+    def add(self, now: float, *, hit: bool) -> None:
         self.current = self.bucket(now)
-        self.calls.append((self.current, marked))
+        self.calls.append((self.current, hit))
 
     def bucket(self, now: float) -> int:
         bucket = bucket_of(now, self.width)
         return bucket if self.current is None else max(bucket, self.current)
 
-    def totals(self, now: float) -> Totals:
+    def totals(self, now: float) -> WindowTotals:
         oldest = self.bucket(now) - self.buckets + 1
-        held = [marked for bucket, marked in self.calls if bucket >= oldest]
-        return Totals(len(held), held.count(True))
+        held = [hit for bucket, hit in self.calls if bucket >= oldest]
+        return WindowTotals(len(held), held.count(True))
 
     def rescaled(self, now: float, buckets: int) -> "TimeList":
         """Returns a list of as many buckets of the same width that remembers what this one holds."""

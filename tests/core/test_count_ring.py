@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recloser._core.windows import CountRing, CountWindow, TimeWindow, Totals
+from recloser._core.windows import CountRing, CountWindow, TimeWindow, WindowTotals
 from tests.core.rings import CountList
 
 STEPS = st.lists(
     st.one_of(
-        st.tuples(st.just("plain"), st.integers(1, 12)),
-        st.tuples(st.just("mark"), st.integers(1, 4)),
+        st.tuples(st.just("others"), st.integers(1, 12)),
+        st.tuples(st.just("hit"), st.integers(1, 4)),
         st.tuples(st.sampled_from(["settle", "clear"]), st.none()),
         st.tuples(st.just("adopt"), st.integers(1, 9)),
     ),
@@ -28,104 +28,107 @@ def insides(ring: CountRing) -> list[Any]:
 def test_a_count_ring_agrees_with_a_list_of_the_latest_calls(
     size: int, start: int, steps: list[tuple[str, int | None]]
 ) -> None:
-    plain = start
-    ring, calls = CountRing(size, plain), CountList(size)
+    others = start
+    ring, calls = CountRing(size, others), CountList(size)
     for step, number in steps:
-        if step == "plain":
-            plain += number or 0
+        if step == "others":
+            others += number or 0
             for _ in range(number or 0):
-                calls.add(marked=False)
-        elif step == "mark":
+                calls.add(hit=False)
+        elif step == "hit":
             for _ in range(number or 0):
-                calls.add(marked=True)
-                assert ring.mark(plain, 0.0) == calls.totals()
+                calls.add(hit=True)
+                assert ring.hit(others, 0.0) == calls.totals()
         elif step == "settle":
-            assert ring.settle(plain, 0.0) == calls.totals()
+            assert ring.settle(others, 0.0) == calls.totals()
         elif step == "clear":
-            ring.clear(plain)
+            ring.clear(others)
             calls = CountList(calls.size)
         else:
             old, calls = ring, calls.resized(number or 1)
-            ring = CountRing(calls.size, plain)
-            ring.adopt(old, plain, 0.0)
+            ring = CountRing(calls.size, others)
+            ring.adopt(old, others, 0.0)
         before = insides(ring)
-        assert ring.peek(plain, 0.0) == calls.totals()
+        assert ring.peek(others, 0.0) == calls.totals()
         assert insides(ring) == before, "peek changed the ring"
 
 
-def test_plain_calls_from_before_the_ring_was_made_are_not_in_it() -> None:
+def test_other_calls_from_before_the_ring_was_made_are_not_in_it() -> None:
     ring = CountRing(3, 1000)
-    assert ring.peek(1000, 0.0) == Totals(0, 0)
-    assert ring.settle(1001, 0.0) == Totals(1, 0)
+    assert ring.peek(1000, 0.0) == WindowTotals(0, 0)
+    assert ring.settle(1001, 0.0) == WindowTotals(1, 0)
 
 
-def test_plain_calls_push_out_marked_ones_without_being_told_one_by_one() -> None:
+def test_other_calls_push_out_hits_without_being_recorded_one_by_one() -> None:
     ring = CountRing(3, 0)
     for _ in range(3):
-        ring.mark(0, 0.0)
-    assert ring.peek(1, 0.0) == Totals(3, 2)
-    assert ring.peek(3, 0.0) == Totals(3, 0)
-    assert ring.settle(10**9, 0.0) == Totals(3, 0)
+        ring.hit(0, 0.0)
+    assert ring.peek(1, 0.0) == WindowTotals(3, 2)
+    assert ring.peek(3, 0.0) == WindowTotals(3, 0)
+    assert ring.settle(10**9, 0.0) == WindowTotals(3, 0)
 
 
 def test_a_ring_of_one_holds_the_latest_call() -> None:
     ring = CountRing(1, 0)
-    assert ring.mark(0, 0.0) == Totals(1, 1)
-    assert ring.mark(0, 0.0) == Totals(1, 1)
-    assert ring.settle(1, 0.0) == Totals(1, 0)
+    assert ring.hit(0, 0.0) == WindowTotals(1, 1)
+    assert ring.hit(0, 0.0) == WindowTotals(1, 1)
+    assert ring.settle(1, 0.0) == WindowTotals(1, 0)
 
 
-def test_a_ring_takes_no_memory_for_its_calls_before_the_first_marked_one() -> None:
+def test_a_ring_takes_no_memory_for_its_calls_before_the_first_hit_one() -> None:
     ring = CountRing(10**9, 0)
     ring.settle(10**6, 0.0)
-    assert ring.peek(10**6, 0.0) == Totals(10**6, 0)
-    assert ring._marks is None
+    assert ring.peek(10**6, 0.0) == WindowTotals(10**6, 0)
+    assert ring.flags is None
 
 
 def test_clearing_forgets_all_calls() -> None:
     ring = CountRing(5, 0)
-    ring.mark(2, 0.0)
+    ring.hit(2, 0.0)
     ring.clear(7)
-    assert ring.peek(7, 0.0) == Totals(0, 0)
-    assert ring.mark(8, 0.0) == Totals(2, 1)
+    assert ring.peek(7, 0.0) == WindowTotals(0, 0)
+    assert ring.hit(8, 0.0) == WindowTotals(2, 1)
 
 
-@pytest.mark.parametrize(("size", "kept"), [(1, Totals(1, 1)), (2, Totals(2, 1)), (3, Totals(3, 2)), (9, Totals(4, 2))])
-def test_a_ring_of_another_size_keeps_the_latest_calls(size: int, kept: Totals) -> None:
+@pytest.mark.parametrize(
+    ("size", "kept"),
+    [(1, WindowTotals(1, 1)), (2, WindowTotals(2, 1)), (3, WindowTotals(3, 2)), (9, WindowTotals(4, 2))],
+)
+def test_a_ring_of_another_size_keeps_the_latest_calls(size: int, kept: WindowTotals) -> None:
     old, new = CountRing(4, 0), CountRing(size, 5)
-    old.mark(0, 0.0)
-    old.mark(1, 0.0)
-    old.mark(2, 0.0)
-    old.mark(3, 0.0)
-    assert old.peek(3, 0.0) == Totals(4, 2)
+    old.hit(0, 0.0)
+    old.hit(1, 0.0)
+    old.hit(2, 0.0)
+    old.hit(3, 0.0)
+    assert old.peek(3, 0.0) == WindowTotals(4, 2)
     new.adopt(old, 3, 0.0)
     assert new.peek(3, 0.0) == kept
 
 
 def test_a_grown_ring_goes_on_where_the_old_one_was() -> None:
     old = CountRing(2, 0)
-    old.mark(1, 0.0)
+    old.hit(1, 0.0)
     new = CountRing(4, 1)
     new.adopt(old, 1, 0.0)
-    assert new.settle(2, 0.0) == Totals(3, 1)
-    assert new.mark(2, 0.0) == Totals(4, 2)
-    assert new.settle(3, 0.0) == Totals(4, 2)
-    assert new.settle(4, 0.0) == Totals(4, 1)
+    assert new.settle(2, 0.0) == WindowTotals(3, 1)
+    assert new.hit(2, 0.0) == WindowTotals(4, 2)
+    assert new.settle(3, 0.0) == WindowTotals(4, 2)
+    assert new.settle(4, 0.0) == WindowTotals(4, 1)
 
 
 def test_a_ring_of_another_kind_leaves_nothing() -> None:
     ring = CountWindow(4).ring(3)
     other = TimeWindow(60).ring(0)
-    other.mark(3, 0.0)
+    other.hit(3, 0.0)
     ring.adopt(other, 3, 0.0)
-    assert ring.peek(3, 0.0) == Totals(0, 0)
-    assert ring.peek(4, 0.0) == Totals(1, 0)
+    assert ring.peek(3, 0.0) == WindowTotals(0, 0)
+    assert ring.peek(4, 0.0) == WindowTotals(1, 0)
 
 
 def test_the_ring_that_is_adopted_last_replaces_what_came_before() -> None:
-    marked, plain = CountRing(4, 0), CountRing(4, 0)
-    marked.mark(0, 0.0)
+    hit, others = CountRing(4, 0), CountRing(4, 0)
+    hit.hit(0, 0.0)
     ring = CountRing(4, 1)
-    ring.adopt(marked, 1, 0.0)
-    ring.adopt(plain, 1, 0.0)
-    assert ring.peek(1, 0.0) == Totals(1, 0)
+    ring.adopt(hit, 1, 0.0)
+    ring.adopt(others, 1, 0.0)
+    assert ring.peek(1, 0.0) == WindowTotals(1, 0)

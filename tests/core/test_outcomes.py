@@ -79,19 +79,19 @@ def test_what_is_expected_is_a_failure_and_every_other_exception_an_answer(
     exc: BaseException,
     outcome: Outcome,
 ) -> None:
-    assert classifier(expected).judge(exc) is outcome
+    assert classifier(expected).classify(exc) is outcome
 
 
 @pytest.mark.parametrize("ignored", [MissingError, (MissingError, KeyError), lambda exc: isinstance(exc, MissingError)])
 def test_what_is_ignored_beats_what_is_expected(ignored: Any) -> None:  # noqa: ANN401 - types, tuples and predicates
-    judge = classifier(Exception, ignored).judge
-    assert judge(MissingError()) is I
-    assert judge(DownError()) is F
+    classify = classifier(Exception, ignored).classify
+    assert classify(MissingError()) is I
+    assert classify(DownError()) is F
 
 
 def test_a_predicate_for_failures_is_not_asked_about_what_is_ignored() -> None:
     expected = Asked(Exception)
-    assert classifier(expected, MissingError).judge(MissingError()) is I
+    assert classifier(expected, MissingError).classify(MissingError()) is I
     assert not expected.asked
 
 
@@ -99,25 +99,25 @@ def test_a_predicate_for_failures_is_not_asked_about_what_is_ignored() -> None:
 def test_a_rejection_by_another_breaker_is_ignored_even_if_it_is_expected(
     expected: Any,  # noqa: ANN401 - types, tuples and predicates
 ) -> None:
-    assert classifier(expected, MissingError).judge(RefusedError()) is I
-    assert classifier(expected, MissingError).judge(group(RefusedError())) is I
+    assert classifier(expected, MissingError).classify(RefusedError()) is I
+    assert classifier(expected, MissingError).classify(group(RefusedError())) is I
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
 def test_a_base_exception_is_ignored_unless_a_type_names_it(kind: type[BaseException]) -> None:
-    assert classifier(Exception).judge(kind()) is I
-    assert classifier(()).judge(kind()) is I
-    assert classifier(kind).judge(kind()) is F
-    assert classifier(BaseException).judge(kind()) is F
-    assert classifier(BaseException, kind).judge(kind()) is I
+    assert classifier(Exception).classify(kind()) is I
+    assert classifier(()).classify(kind()) is I
+    assert classifier(kind).classify(kind()) is F
+    assert classifier(BaseException).classify(kind()) is F
+    assert classifier(BaseException, kind).classify(kind()) is I
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
 def test_predicates_are_not_asked_about_base_exceptions(kind: type[BaseException]) -> None:
     expected, ignored = Asked(BaseException), Asked()
-    judge = classifier(expected, ignored).judge
-    assert judge(kind()) is I
-    assert judge(group(kind())) is I
+    classify = classifier(expected, ignored).classify
+    assert classify(kind()) is I
+    assert classify(group(kind())) is I
     assert not expected.asked
     assert not ignored.asked
 
@@ -148,40 +148,40 @@ def test_predicates_are_not_asked_about_base_exceptions(kind: type[BaseException
 def test_a_group_fails_if_any_leaf_does_and_is_ignored_if_all_are(
     leaves: list[BaseException], outcome: Outcome
 ) -> None:
-    assert classifier(DownError, MissingError).judge(group(*leaves)) is outcome
+    assert classifier(DownError, MissingError).classify(group(*leaves)) is outcome
 
 
 def test_a_cancellation_in_a_group_does_not_count_even_if_base_exceptions_do() -> None:
-    judge = classifier(BaseException).judge
-    assert judge(group(asyncio.CancelledError())) is I
-    assert judge(group(asyncio.CancelledError(), KeyboardInterrupt())) is F
+    classify = classifier(BaseException).classify
+    assert classify(group(asyncio.CancelledError())) is I
+    assert classify(group(asyncio.CancelledError(), KeyboardInterrupt())) is F
 
 
 def test_a_predicate_is_asked_about_each_leaf_and_never_about_a_group() -> None:
     expected, ignored = Asked(DownError), Asked(MissingError)
     down, value, missing = DownError(), ValueError(), MissingError()
-    assert classifier(expected, ignored).judge(group(down, group(value, missing))) is F
+    assert classifier(expected, ignored).classify(group(down, group(value, missing))) is F
     assert sorted(map(id, ignored.asked)) == sorted(map(id, (down, value, missing)))
     assert sorted(map(id, expected.asked)) == sorted(map(id, (down, value)))
 
 
 @pytest.mark.parametrize("expected", [CrowdError, (DownError, CrowdError)])
 def test_a_group_type_that_is_named_is_judged_as_a_whole(expected: Any) -> None:  # noqa: ANN401 - a type or a tuple
-    judge = classifier(expected).judge
-    assert judge(CrowdError("all of them", [ValueError()])) is F
-    assert judge(ExceptionGroup("others", [ValueError()])) is S
+    classify = classifier(expected).classify
+    assert classify(CrowdError("all of them", [ValueError()])) is F
+    assert classify(ExceptionGroup("others", [ValueError()])) is S
 
 
-def test_the_verdict_on_one_group_is_not_remembered_for_others() -> None:
+def test_the_outcome_of_one_group_is_not_remembered_for_others() -> None:
     judged = classifier(CrowdError)
-    assert judged.judge(CrowdError("all of them", [ValueError()])) is F
-    assert CrowdError not in judged.verdicts
+    assert judged.classify(CrowdError("all of them", [ValueError()])) is F
+    assert CrowdError not in judged.outcome_by_type
 
 
 def test_a_group_type_can_be_named_as_ignored() -> None:
-    judge = classifier(Exception, CrowdError).judge
-    assert judge(CrowdError("all of them", [DownError()])) is I
-    assert judge(ExceptionGroup("others", [DownError()])) is F
+    classify = classifier(Exception, CrowdError).classify
+    assert classify(CrowdError("all of them", [DownError()])) is I
+    assert classify(ExceptionGroup("others", [DownError()])) is F
 
 
 def test_a_predicate_that_raises_is_heard() -> None:
@@ -189,55 +189,55 @@ def test_a_predicate_that_raises_is_heard() -> None:
         raise LookupError from exc
 
     with pytest.raises(LookupError):
-        classifier(broken).judge(DownError())
+        classifier(broken).classify(DownError())
     with pytest.raises(LookupError):
-        classifier(Exception, broken).judge(group(DownError()))
+        classifier(Exception, broken).classify(group(DownError()))
 
 
-def test_verdicts_are_remembered_per_type() -> None:
+def test_outcomes_are_remembered_per_type() -> None:
     judging = classifier(DownError, MissingError)
     for exc in (DownError(), ValueError(), MissingError(), KeyboardInterrupt()):
-        judging.judge(exc)
-    assert judging.verdicts == {DownError: F, ValueError: S, MissingError: I, KeyboardInterrupt: I}
+        judging.classify(exc)
+    assert judging.outcome_by_type == {DownError: F, ValueError: S, MissingError: I, KeyboardInterrupt: I}
 
 
-def test_no_verdict_is_remembered_where_a_predicate_may_change_its_mind() -> None:
+def test_no_outcome_is_remembered_where_a_predicate_may_change_its_mind() -> None:
     answers = iter([True, False])
     judging = classifier(lambda _: next(answers))
-    assert [judging.judge(DownError()), judging.judge(DownError())] == [F, S]
-    assert not judging.verdicts
+    assert [judging.classify(DownError()), judging.classify(DownError())] == [F, S]
+    assert not judging.outcome_by_type
     judging = classifier(Exception, lambda exc: bool(exc.args))
-    assert [judging.judge(DownError(1)), judging.judge(DownError())] == [I, F]
-    assert not judging.verdicts
+    assert [judging.classify(DownError(1)), judging.classify(DownError())] == [I, F]
+    assert not judging.outcome_by_type
 
 
-def test_no_verdict_is_remembered_for_a_group_that_is_judged_by_its_leaves() -> None:
+def test_no_outcome_is_remembered_for_a_group_that_is_judged_by_its_leaves() -> None:
     judging = classifier(DownError)
-    assert judging.judge(group(DownError())) is F
-    assert judging.judge(group(ValueError())) is S
-    assert not judging.verdicts
+    assert judging.classify(group(DownError())) is F
+    assert judging.classify(group(ValueError())) is S
+    assert not judging.outcome_by_type
 
 
-def test_memory_of_verdicts_is_bounded() -> None:
+def test_memory_of_outcomes_is_bounded() -> None:
     judging = classifier(DownError)
     for number in range(3 * CACHED_TYPES):
         made = type(f"Made{number}Error", (DownError,), {})
-        assert judging.judge(made()) is F
-        assert len(judging.verdicts) <= CACHED_TYPES
-    assert judging.verdicts
+        assert judging.classify(made()) is F
+        assert len(judging.outcome_by_type) <= CACHED_TYPES
+    assert judging.outcome_by_type
 
 
 @pytest.mark.parametrize("expected", [Exception, MissError, lambda _: True])
 def test_what_is_never_expected_is_a_success_whatever_is_expected(expected: object) -> None:
-    assert classifier(expected).judge(MissError()) is S
-    assert classifier(expected).judge(group(MissError(), MissError())) is S
+    assert classifier(expected).classify(MissError()) is S
+    assert classifier(expected).classify(group(MissError(), MissError())) is S
 
 
 def test_what_is_never_expected_says_nothing_beside_others() -> None:
-    assert classifier().judge(group(MissError(), RefusedError())) is I
-    assert classifier().judge(group(MissError(), DownError())) is F
-    assert classifier(DownError).judge(group(MissError(), ValueError())) is S
+    assert classifier().classify(group(MissError(), RefusedError())) is I
+    assert classifier().classify(group(MissError(), DownError())) is F
+    assert classifier(DownError).classify(group(MissError(), ValueError())) is S
 
 
 def test_what_is_never_expected_is_ignored_if_it_is_ignored() -> None:
-    assert classifier(Exception, MissError).judge(MissError()) is I
+    assert classifier(Exception, MissError).classify(MissError()) is I

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recloser._core.meters import Meter
+from recloser._core.meters import RuleMeter
 from recloser._core.trip import ConsecutiveFailures, FailureCount, FailureRate, SlowCallRate, TripRule
 from recloser._core.windows import CountWindow, TimeWindow
 
@@ -65,7 +65,7 @@ class Pair:
         asked = self.now >= self.quiet.quiet_until
         return met, asked and self.quiet.success(self.counts, self.now, duration)
 
-    def readings(self, meter: Meter) -> tuple[object, ...]:
+    def readings(self, meter: RuleMeter) -> tuple[object, ...]:
         return tuple(
             read(self.counts, now)
             for read in (meter.failure_count, meter.failure_rate, meter.slow_call_rate, meter.evidence)
@@ -94,15 +94,15 @@ def test_a_meter_trips_at_the_same_call_if_it_is_told_only_of_the_successes_that
 @settings(deadline=None)
 def test_the_flags_of_a_meter_are_honest(rule: TripRule, start: float, steps: list[tuple[str, float, float]]) -> None:
     pair = Pair(rule, start)
-    plain = Pair(rule, start)
+    others = Pair(rule, start)
     for what, gap, duration in steps:
         pair.now += gap
-        plain.now = pair.now if pair.told.needs_clock else start
+        others.now = pair.now if pair.told.needs_clock else start
         met, _ = pair.step(what, duration)
-        assert plain.step(what, duration if plain.told.needs_duration else 0.0)[0] == met
+        assert others.step(what, duration if others.told.needs_duration else 0.0)[0] == met
         if met:
             pair.told.clear(pair.counts)
-            plain.told.clear(plain.counts)
+            others.told.clear(others.counts)
 
 
 @given(rule=RULES, steps=STEPS)

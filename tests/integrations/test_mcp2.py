@@ -130,7 +130,7 @@ async def test_the_registry_is_listened_to_only_while_a_client_listens(
     server: MCPServer, registry: BreakerRegistry
 ) -> None:
     def listeners() -> int:
-        return len(registry._relay.dispatcher.entries)
+        return len(registry.fan_in.dispatcher.entries)
 
     async with sdk_mcp2.connect(server) as session:
         before = listeners()

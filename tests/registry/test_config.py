@@ -70,17 +70,17 @@ def is_down(exc: BaseException) -> bool:
 
 def test_a_file_says_all_that_code_can_say(tmp_path: Path) -> None:
     registry = BreakerRegistry.from_config(write(tmp_path, FULL))
-    assert registry._shelf._capacity == 5000
+    assert registry.queue.capacity == 5000
     assert registry.breaker("orders").failure_threshold == 7
     payments = CircuitBreaker(
         trip_when=FailureRate(0.5, window=CountWindow(50), minimum_calls=10),
         reset_timeout_seconds=ExponentialBackoff(initial_seconds=2, multiplier=3, maximum_seconds=120, jitter=0.2),
         expected_exception=registry.breaker("payments").expected_exception,
-        ignored_exception=registry.breaker("orders")._machine.settings.ignored_exception,
+        ignored_exception=registry.breaker("orders").engine.machine.settings.ignored_exception,
     )
-    assert registry.breaker("payments")._machine.settings == payments._machine.settings
+    assert registry.breaker("payments").engine.machine.settings == payments.engine.machine.settings
     assert [kind.__name__ for kind in payments.expected_exception] == ["OSError", "DependencyError"]
-    settings = registry.breaker("api.example.com")._machine.settings
+    settings = registry.breaker("api.example.com").engine.machine.settings
     assert settings.trip_when == (
         ConsecutiveFailures(5, within_seconds=60)
         | SlowCallRate(0.8, slow_call_seconds=2, window=TimeWindow(60, buckets=6), minimum_calls=20)
@@ -95,7 +95,7 @@ def test_a_mapping_says_the_same_as_a_file(tmp_path: Path) -> None:
     of_file = BreakerRegistry.from_config(str(write(tmp_path, FULL)))
     of_mapping = BreakerRegistry.from_config(tomllib.loads(FULL))
     for breaker in of_file:
-        assert of_mapping.get(breaker.name)._machine.settings == breaker._machine.settings
+        assert of_mapping.get(breaker.name).engine.machine.settings == breaker.engine.machine.settings
 
 
 def test_a_mapping_may_hold_values_of_python() -> None:
@@ -109,10 +109,10 @@ def test_a_mapping_may_hold_values_of_python() -> None:
             }
         }
     )
-    a, b, c = (registry.breaker(name)._machine.settings for name in "abc")
+    a, b, c = (registry.breaker(name).engine.machine.settings for name in "abc")
     assert (a.trip_when, a.backoff, a.expected_exception) == (rule, backoff, (OSError, KeyError))
     assert (b.trip_when, b.expected_exception) == (FailureCount(7, window=window), is_down)
-    assert c == CircuitBreaker()._machine.settings
+    assert c == CircuitBreaker().engine.machine.settings
 
 
 def test_the_breakers_of_a_configuration_are_there_from_the_start() -> None:
@@ -122,7 +122,7 @@ def test_the_breakers_of_a_configuration_are_there_from_the_start() -> None:
 
 def test_an_empty_configuration_is_a_registry_of_defaults() -> None:
     registry = BreakerRegistry.from_config({})
-    assert (len(registry), registry._shelf._capacity) == (0, 10_000)
+    assert (len(registry), registry.queue.capacity) == (0, 10_000)
 
 
 def test_a_clock_can_be_given(clock: ManualClock) -> None:
@@ -152,7 +152,7 @@ async def test_an_evicted_breaker_comes_back_as_configured() -> None:
     await registry.reconfigure("payments", max_probes=2)
     await registry.reconfigure(failure_threshold=9, success_threshold=3)
     registry.breaker("other")
-    settings = registry.breaker("payments")._machine.settings
+    settings = registry.breaker("payments").engine.machine.settings
     assert (settings.trip_when.threshold, settings.max_probes, settings.success_threshold) == (8, 2, 3)
 
 

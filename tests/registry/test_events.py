@@ -15,7 +15,7 @@ PATIENCE_SECONDS = 5.0
 
 def is_quiet(breaker: CircuitBreaker) -> bool:
     """Tells whether a call takes the closed path, on which nothing but the totals is kept."""
-    return breaker._live is not None and not (breaker._dispatcher and breaker._dispatcher.entries)
+    return breaker.engine.live is not None and not (breaker.engine.dispatcher and breaker.engine.dispatcher.entries)
 
 
 async def test_a_stream_yields_the_events_of_breakers_present_and_future(clock: ManualClock) -> None:
@@ -57,8 +57,8 @@ async def test_a_listener_of_transitions_costs_the_closed_path_of_no_breaker_any
     present = registry.breaker("present")
     registry.subscribe(heard.append, kinds=StateChanged)
     future = registry.breaker("future")
-    assert present._live is not None
-    assert future._live is not None
+    assert present.engine.live is not None
+    assert future.engine.live is not None
     fail(registry, "present")
     fail(registry, "future")
     assert [(event.breaker, event.new) for event in heard] == [
@@ -72,10 +72,10 @@ async def test_breakers_follow_what_the_listeners_of_their_registry_want(clock: 
     breaker = registry.breaker("payments")
     registry.subscribe(changes.append, kinds=StateChanged)
     leave = registry.subscribe(calls.append, kinds=CallSucceeded)
-    assert breaker._live is None
+    assert breaker.engine.live is None
     succeed(registry, "payments")
     leave()
-    assert breaker._live is not None
+    assert breaker.engine.live is not None
     succeed(registry, "payments")
     await breaker.reset()
     assert ([type(event) for event in calls], [type(event) for event in changes]) == ([CallSucceeded], [StateChanged])

@@ -29,8 +29,8 @@ def test_a_hundred_thousand_hosts_that_fail_once_each_stay_at_the_bound(clock: M
         fail(registry, f"host-{number}")
     assert len(registry) == 1_000
     assert names(registry) == {f"host-{number}" for number in range(99_000, 100_000)}
-    assert len(registry._shelf._heap) < 3_000
-    assert len(registry._shelf._evicted.data) == 0
+    assert len(registry.queue.heap) < 3_000
+    assert len(registry.queue.evicted.data) == 0
 
 
 @pytest.mark.anyio
@@ -131,7 +131,7 @@ async def test_any_number_of_hosts_that_got_half_open_stay_at_the_bound(
     for number in range(2_000):
         await half_open(registry, f"host-{number}", clock)
     assert names(registry) == {f"host-{number}" for number in range(1_900, 2_000)}
-    assert len(registry._shelf._heap) < 300
+    assert len(registry.queue.heap) < 300
     assert not [record for record in caplog.records if "max_breakers" in record.getMessage()]
 
 
@@ -353,7 +353,7 @@ def test_places_of_breakers_that_were_used_again_do_not_pile_up(clock: ManualClo
             fail(registry, name)
         for latest in (number, number + 1):
             registry.breaker(f"{latest}")
-        assert len(registry._shelf._heap) <= 2 * 4 + 16
+        assert len(registry.queue.heap) <= 2 * 4 + 16
     assert names(registry) == {"at the top", "a", "b", "1000"}
     for name in ("c", "d"):
         fail(registry, name)

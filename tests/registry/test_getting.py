@@ -40,7 +40,7 @@ def test_a_breaker_has_the_defaults_and_its_overrides() -> None:
 
 
 def test_without_defaults_a_breaker_is_as_it_is_made_by_itself() -> None:
-    assert BreakerRegistry().breaker("x")._machine.settings == CircuitBreaker("x")._machine.settings
+    assert BreakerRegistry().breaker("x").engine.machine.settings == CircuitBreaker("x").engine.machine.settings
 
 
 def test_a_breaker_has_the_clock_of_the_registry(clock: ManualClock) -> None:
@@ -52,7 +52,7 @@ def test_a_breaker_has_the_clock_of_the_registry(clock: ManualClock) -> None:
 
 def test_an_override_of_the_threshold_replaces_a_rule_of_the_defaults() -> None:
     registry = BreakerRegistry(trip_when=FailureRate(0.5))
-    assert registry.breaker("payments", failure_threshold=3)._machine.settings.trip_when == ConsecutiveFailures(3)
+    assert registry.breaker("payments", failure_threshold=3).engine.machine.settings.trip_when == ConsecutiveFailures(3)
 
 
 @pytest.mark.parametrize(
@@ -63,21 +63,21 @@ def test_an_override_of_the_threshold_replaces_a_rule_of_the_defaults() -> None:
 def test_breakers_of_the_same_definition_agree(overrides: dict[str, object]) -> None:
     registry = BreakerRegistry()
     one, other = (registry.breaker(name, **overrides) for name in ("one", "other"))
-    assert one._machine.settings == other._machine.settings
+    assert one.engine.machine.settings == other.engine.machine.settings
     assert registry.breaker("one", **overrides) is one
 
 
 def test_breakers_of_the_same_definition_share_their_settings() -> None:
     registry = BreakerRegistry()
     one, other = (registry.breaker(name, failure_threshold=3) for name in ("one", "other"))
-    assert one._machine.settings is other._machine.settings
+    assert one.engine.machine.settings is other.engine.machine.settings
 
 
 def test_so_many_different_definitions_leave_a_bounded_memory() -> None:
     registry = BreakerRegistry()
     for threshold in range(1, 600):
         assert registry.breaker(f"{threshold}", failure_threshold=threshold).failure_threshold == threshold
-    assert len(registry._definitions._shared) <= 256
+    assert len(registry.defined.definitions.shared) <= 256
 
 
 def test_the_same_definition_again_is_no_conflict() -> None:
@@ -135,7 +135,7 @@ def test_a_conflict_changes_nothing() -> None:
     with pytest.raises(ValueError, match="max_probes is 1, not 2"):
         registry.breaker("payments", max_probes=2)
     assert registry.breaker("payments") is payments
-    assert payments._machine.settings.max_probes == 1
+    assert payments.engine.machine.settings.max_probes == 1
 
 
 @pytest.mark.parametrize("name", [5, None, [], b"x"], ids=repr)

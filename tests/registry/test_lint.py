@@ -98,7 +98,7 @@ def test_a_harmful_group_is_found_once() -> None:
     registry = BreakerRegistry()
     registry.per_key("web", key=str, failure_threshold=1)
     for key in ("a", "b"):
-        registry._obtain_of_group("web", f"web[{key}]")
+        registry.breaker(f"web[{key}]")
     assert [finding.breaker for finding in registry.lint()] == ["web[...]"]
 
 

@@ -70,7 +70,7 @@ async def test_what_was_changed_alone_is_the_breakers_own_from_then_on() -> None
     await by_itself.reconfigure(failure_threshold=7)
     await registry.reconfigure(failure_threshold=9, max_probes=2)
     assert (by_registry.failure_threshold, by_itself.failure_threshold) == (6, 7)
-    assert {breaker._machine.settings.max_probes for breaker in registry} == {2}
+    assert {breaker.engine.machine.settings.max_probes for breaker in registry} == {2}
 
 
 async def test_what_a_breaker_was_given_directly_survives_a_change_through_the_registry() -> None:
@@ -116,8 +116,8 @@ async def test_breakers_that_were_changed_together_share_their_settings() -> Non
     plain = [registry.breaker(name) for name in "ab"]
     own = [registry.breaker(name, failure_threshold=3) for name in "cd"]
     await registry.reconfigure(reset_timeout_seconds=30)
-    assert len({id(breaker._machine.settings) for breaker in plain}) == 1
-    assert len({id(breaker._machine.settings) for breaker in own}) == 1
+    assert len({id(breaker.engine.machine.settings) for breaker in plain}) == 1
+    assert len({id(breaker.engine.machine.settings) for breaker in own}) == 1
 
 
 async def test_an_added_breaker_keeps_its_settings_when_defaults_change() -> None:
@@ -163,7 +163,7 @@ async def test_cancelled_it_changes_nothing(name: str | None) -> None:
 async def test_a_change_of_one_breaker_waits_for_its_lock() -> None:
     registry = BreakerRegistry()
     breaker = registry.breaker("payments")
-    async with anyio.create_task_group() as tasks, breaker._loop_lock().current():
+    async with anyio.create_task_group() as tasks, breaker.engine.loop_lock().current():
         tasks.start_soon(lambda: registry.reconfigure("payments", failure_threshold=9))
         await anyio.wait_all_tasks_blocked()
         assert breaker.failure_threshold == 5
@@ -227,10 +227,10 @@ async def test_a_group_can_be_changed_with_all_of_its_keys(name: str) -> None:
     await registry.reconfigure(name, failure_threshold=8, max_probes=2)
     await fetch("b")
     assert [registry.get(f"web[{key}]").failure_threshold for key in "ab"] == [8, 8]
-    assert registry.get("web[a]")._machine.settings is registry.get("web[b]")._machine.settings
+    assert registry.get("web[a]").engine.machine.settings is registry.get("web[b]").engine.machine.settings
     assert registry.get("other[a]").failure_threshold == 5
     await registry.reconfigure(failure_threshold=9, max_probes=3, reset_timeout_seconds=30)
-    settings = {breaker._machine.settings for breaker in registry if breaker.name.startswith("web")}
+    settings = {breaker.engine.machine.settings for breaker in registry if breaker.name.startswith("web")}
     assert {(each.trip_when.threshold, each.max_probes, each.backoff.seconds) for each in settings} == {(8, 2, 30)}
 
 
@@ -254,9 +254,9 @@ async def test_a_change_of_a_group_keeps_what_is_a_keys_own() -> None:
     await registry.reconfigure("web", failure_threshold=8, max_probes=2)
     thresholds = {breaker.name: breaker.failure_threshold for breaker in registry}
     assert thresholds == {"web[configured]": 4, "web[added]": 7, "web[own]": 6}
-    assert registry.breaker("web[own]")._machine.settings.max_probes == 2
+    assert registry.breaker("web[own]").engine.machine.settings.max_probes == 2
     await registry.reconfigure(failure_threshold=9, success_threshold=3)
-    own = registry.breaker("web[own]")._machine.settings
+    own = registry.breaker("web[own]").engine.machine.settings
     assert (own.trip_when.threshold, own.max_probes, own.success_threshold) == (6, 2, 3)
 
 
@@ -265,9 +265,9 @@ async def test_a_change_of_a_group_in_what_is_a_keys_own_leaves_the_key_alone() 
     fetch = fetcher(registry)
     await fetch("own")
     await registry.reconfigure("web[own]", failure_threshold=6)
-    before = registry.breaker("web[own]")._machine.settings
+    before = registry.breaker("web[own]").engine.machine.settings
     await registry.reconfigure("web", failure_threshold=8)
-    assert registry.breaker("web[own]")._machine.settings is before
+    assert registry.breaker("web[own]").engine.machine.settings is before
 
 
 async def test_a_group_that_is_configured_can_be_changed_before_any_code_names_it() -> None:

@@ -7,12 +7,14 @@ import anyio.lowlevel
 import pytest
 
 from recloser import CircuitBreaker, Permit
+from recloser._breaker.classify import Cancellations
 from recloser._breaker.dispatch import Dispatcher
-from recloser._breaker.engine import Gatekeeper
-from recloser._breaker.loop_bound import SemaphoreGate
+from recloser._breaker.engine import Engine
+from recloser._breaker.loop_bound import LoopEvent, SemaphoreGate
 from recloser._breaker.permits import Guard
-from recloser._core.machine import BreakerMachine, Probe
+from recloser._core.machine import BreakerMachine
 from recloser._core.outcomes import Outcome
+from recloser._core.tickets import Probe
 from recloser.testing import Schedule, ScheduleError, explore
 from tests.schedules.scenarios import calls, control_by_hand, streams
 
@@ -41,7 +43,7 @@ BUGS: dict[str, tuple[Scenario, type, str, Callable[..., Any]]] = {
         lambda _, ticket: not (isinstance(ticket, Probe) and ticket.settled),
     ),
     "a probe never ends": (calls, BreakerMachine, "_release", lambda _, probe: setattr(probe, "settled", True)),
-    "a permit is settled twice": (calls, Permit, "_let_go", lambda permit: permit._held),
+    "a permit is settled twice": (calls, Permit, "_let_go", lambda permit: permit.held),
     "a permit is given although none is free": (calls, SemaphoreGate, "take", lambda _: True),
     "a permit is given back after an await": (calls, Guard, "__aexit__", late_exit),
     "an await follows the taking of a permit": (
@@ -50,10 +52,10 @@ BUGS: dict[str, tuple[Scenario, type, str, Callable[..., Any]]] = {
         "acquire",
         late_permit,
     ),
-    "a dropped permit is not found": (calls, Gatekeeper, "_lose", lambda *_: None),
-    "a cancellation is a success": (calls, Gatekeeper, "_judge_cancellation", lambda *_: Outcome.SUCCESS),
+    "a dropped permit is not found": (calls, Engine, "lose", lambda *_: None),
+    "a cancellation is a success": (calls, Cancellations, "classify", lambda *_: Outcome.SUCCESS),
     "a probe may take for ever": (calls, BreakerMachine, "_expire_probes", lambda *_: []),
-    "nobody wakes those who wait": (control_by_hand, Gatekeeper, "_wake", lambda _: None),
+    "nobody wakes those who wait": (control_by_hand, LoopEvent, "set", lambda _: None),
     "only the last event of a step is told": (
         streams,
         Dispatcher,

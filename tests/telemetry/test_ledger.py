@@ -183,7 +183,7 @@ async def test_a_dying_breaker_whose_last_words_are_still_to_come_counts_as_it_w
     breaker = registry.breaker("payments")
     breaker.try_acquire_nowait().succeed()
     assert read(ledger)["payments"].totals.success == 1
-    [words], breaker._last_words = breaker._last_words, ()
+    [words], breaker.engine.finalisers = breaker.engine.finalisers, ()
     del breaker
     evict(registry)
     assert read(ledger)["payments"].totals.success == 1
@@ -202,10 +202,10 @@ async def test_two_ledgers_of_one_registry_tell_the_same(clock: ManualClock) -> 
 async def test_a_ledger_that_nobody_holds_is_told_nothing_more(clock: ManualClock) -> None:
     registry = make(clock)
     ledger = Ledger(registry)
-    assert len(registry._followers) == 1
+    assert len(registry.followers) == 1
     del ledger
     gc.collect()
-    assert len(registry._followers) == 0
+    assert len(registry.followers) == 0
     succeed(registry, "payments")
 
 

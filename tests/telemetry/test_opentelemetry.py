@@ -191,7 +191,7 @@ async def test_a_call_that_began_before_anybody_measured_has_no_duration(sdk: Sd
 async def test_without_durations_calls_stay_on_the_closed_path(sdk: Sdk, clock: ManualClock) -> None:
     registry = make(clock)
     with instrument(registry, meter_provider=sdk.provider, rejection_span_events=True):
-        assert registry.breaker("payments")._live is not None
+        assert registry.breaker("payments").engine.live is not None
 
 
 async def test_after_closing_nothing_is_told(sdk: Sdk, clock: ManualClock, tracer: trace.Tracer) -> None:
@@ -203,7 +203,7 @@ async def test_after_closing_nothing_is_told(sdk: Sdk, clock: ManualClock, trace
         await live(registry, "payments", clock)
     assert span.events == ()
     assert not sdk.metrics()
-    assert not registry._relay.dispatcher.entries
+    assert not registry.fan_in.dispatcher.entries
 
 
 async def test_without_an_sdk_everything_is_silent(clock: ManualClock) -> None:

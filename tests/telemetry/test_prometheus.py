@@ -199,13 +199,13 @@ async def test_a_call_that_began_before_anybody_measured_has_no_duration(clock: 
 async def test_without_durations_calls_stay_on_the_closed_path(clock: ManualClock) -> None:
     registry = make(clock)
     plain = BreakerCollector(registry)
-    assert registry.breaker("payments")._live is not None
+    assert registry.breaker("payments").engine.live is not None
     timing = BreakerCollector(registry, durations=True)
-    assert registry.breaker("payments")._live is None
+    assert registry.breaker("payments").engine.live is None
     timing.close()
-    assert registry.breaker("payments")._live is not None
+    assert registry.breaker("payments").engine.live is not None
     plain.close()
-    assert not registry._relay.dispatcher.entries
+    assert not registry.fan_in.dispatcher.entries
 
 
 async def test_the_collector_registers_with_whoever_is_asked(clock: ManualClock) -> None:
@@ -411,7 +411,7 @@ def test_what_makes_no_sense_is_refused(arguments: dict[str, object], error: typ
     registry = BreakerRegistry()
     with pytest.raises(error, match=message):
         BreakerCollector(registry, **arguments)
-    assert not registry._relay.dispatcher.entries
+    assert not registry.fan_in.dispatcher.entries
 
 
 def test_what_is_no_registry_is_refused() -> None:

@@ -67,7 +67,7 @@ def test_clocks_plans_and_recordings_are_new_in_each_test(run: object) -> None:
         async def test_nobody_listens_any_more():
             await open_breaker(SHARED)
             assert [len(seen.events) for seen in SEEN] == [1] * len(SEEN)
-            assert not SHARED._dispatcher.entries
+            assert not SHARED.engine.dispatcher.entries
             await SHARED.reset()
         """
     )

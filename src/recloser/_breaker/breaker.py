@@ -6,30 +6,32 @@ import functools
 import inspect
 import itertools
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
-from random import Random, SystemRandom
+from random import Random
 from types import AsyncGeneratorType, CoroutineType
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, overload
+from weakref import ref
 
-import anyio
 import anyio.lowlevel
 
-from recloser._breaker.decorate import is_kind, protect
-from recloser._breaker.dispatch import Dispatcher, EventStream, Subscription, kinds_of
-from recloser._breaker.engine import raised
-from recloser._breaker.fleet_port import PETITION, Member
-from recloser._breaker.loop_bound import Bell
-from recloser._breaker.permits import AcquiredPermit, Guard, Permit
+from recloser._breaker import control
+from recloser._breaker.clock import MONOTONIC, CheckedClock
+from recloser._breaker.decorate import protect
+from recloser._breaker.dispatch import EventStream, kinds_of, listen
+from recloser._breaker.engine import SYSTEM_RANDOM, Engine, raised
+from recloser._breaker.fleet_port import admit_by_lease, try_admit_by_lease
+from recloser._breaker.functions import is_kind
+from recloser._breaker.permits import AcquiredPermit, Guard, Permit, acquire_permit
 from recloser._breaker.probe_context import probe_step
-from recloser._breaker.worker_thread import Errand
+from recloser._breaker.reading import health_of, snapshot_of
+from recloser._breaker.worker_thread import WorkerThreadCall
 from recloser._core import checks
 from recloser._core.events import Event
 from recloser._core.explain import explain
-from recloser._core.machine import CLOSED, DISABLED, HALF_OPEN, Probe
 from recloser._core.outcomes import Outcome
-from recloser._core.settings import Settings
+from recloser._core.settings import DEFAULTS
 from recloser._core.states import CircuitState, Trigger
+from recloser._core.tickets import NEEDS_LEASE, Probe
 from recloser._core.windows import ALWAYS, NEVER
 from recloser.errors import CircuitBreakerOpenError, MisuseError
 
@@ -39,8 +41,8 @@ if TYPE_CHECKING:
     from recloser._breaker.dispatch import Kinds
     from recloser._core.backoff import Backoff
     from recloser._core.events import Snapshot
-    from recloser._core.machine import Ticket
     from recloser._core.outcomes import ExceptionSpec
+    from recloser._core.tickets import Ticket
     from recloser._core.trip import TripRule
 
 E = TypeVar("E", bound=Event)
@@ -48,11 +50,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 F = TypeVar("F", bound="Callable[..., Coroutine[Any, Any, Any] | AsyncIterator[Any]]")
 
-_RANDOM = SystemRandom()
 _numbers = itertools.count(1)
 
 
-class CircuitBreaker(Member):
+class CircuitBreaker:
     """Protects calls to one dependency: after repeated failures they fail fast, until a probe shows it is back.
 
     A breaker may be made at import time and used in one event loop after another, on asyncio and trio; one loop at a
@@ -91,7 +92,9 @@ class CircuitBreaker(Member):
         ValueError: An argument is out of its range, or both `trip_when` and `failure_threshold` are given.
     """
 
-    __slots__ = ()
+    __slots__ = ("__weakref__", "engine")
+
+    engine: Engine
 
     def __init__(
         self,
@@ -109,7 +112,7 @@ class CircuitBreaker(Member):
         count_cancelled_after_seconds: float | None = None,
         shadow: bool = False,
         clock: Callable[[], float] = time.monotonic,
-        random: Random = _RANDOM,
+        random: Random = SYSTEM_RANDOM,
     ) -> None:
         if name is None:
             name = f"breaker-{next(_numbers)}"
@@ -119,7 +122,7 @@ class CircuitBreaker(Member):
             raise TypeError(f"clock must be a function that returns monotonic seconds, not {clock!r}")
         if not isinstance(random, Random):
             raise TypeError(f"random must be a random.Random, not {random!r}")
-        settings = Settings().changed(
+        settings = DEFAULTS.changed(
             {
                 "failure_threshold": failure_threshold,
                 "reset_timeout_seconds": reset_timeout_seconds,
@@ -134,14 +137,19 @@ class CircuitBreaker(Member):
                 "shadow": shadow,
             }
         )
-        super().__init__(name, settings, clock, random)
+        checked = MONOTONIC if clock is time.monotonic else CheckedClock(clock)
+        self.engine = Engine(name, settings, checked, random)
+        self.engine.face = ref(self)
 
     @classmethod
-    def _of(cls, name: str, settings: Settings, clock: Callable[[], float], random: Random = _RANDOM) -> CircuitBreaker:
-        """Return a breaker of settings that many may share; the arguments have been checked."""
-        breaker = cls.__new__(cls)
-        Member.__init__(breaker, name, settings, clock, random)
-        return breaker
+    def around(cls, engine: Engine) -> CircuitBreaker:
+        """Return the breaker of an engine: the one that lives, else a new one."""
+        face: CircuitBreaker | None = None if engine.face is None else engine.face()
+        if face is None:
+            face = cls.__new__(cls)
+            face.engine = engine
+            engine.face = ref(face)
+        return face
 
     # Calling
 
@@ -165,13 +173,14 @@ class CircuitBreaker(Member):
             TypeError: `fn` can't be called, or is an async generator function.
             BaseException: Whatever `fn` raises, the same object.
         """
-        epoch = self._live
+        engine = self.engine
+        epoch = engine.live
         started = None
         if epoch is None:
-            epoch = self._enter()
-            if epoch is PETITION:
-                epoch = await self._enter_granted()
-            started = self._begin(epoch)
+            epoch = engine.admit()
+            if epoch is NEEDS_LEASE:
+                epoch = await admit_by_lease(engine)
+            started = engine.begin(epoch)
         try:
             result: Any = fn(*args, **kwargs)
             if type(result) is CoroutineType or inspect.isawaitable(result):
@@ -180,15 +189,15 @@ class CircuitBreaker(Member):
                 raise MisuseError(f"{fn!r} is an async generator function: decorate it with the breaker and iterate it")
         except:
             if not callable(fn):
-                self._settle_misuse(epoch, fn)
-            self._raised(epoch, raised(), started)
+                _settle_misuse(engine, epoch, fn)
+            engine.call_raised(epoch, raised(), started)
             raise
-        if self._live is epoch:
+        if engine.live is epoch:
             epoch.successes += 1
             if epoch.watch:
-                self._observe(epoch)
+                engine.observe(epoch)
         else:
-            self._returned(epoch, result, started)
+            engine.call_returned(epoch, result, started)
         return result
 
     def __call__(self, fn: F, /) -> F:
@@ -202,8 +211,10 @@ class CircuitBreaker(Member):
         Raises:
             TypeError: `fn` is neither; the message names what to use instead.
         """
-        wrapper: F = protect(self, fn)
-        return wrapper
+        wrapper: Any = protect(self.engine, fn)
+        wrapper.breaker = self
+        protected: F = wrapper
+        return protected
 
     async def call_in_thread(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking function in a worker thread under protection and return what it returns.
@@ -219,12 +230,9 @@ class CircuitBreaker(Member):
         work = functools.partial(fn, *args, **kwargs)
         if is_kind(inspect.iscoroutinefunction, fn) or is_kind(inspect.isasyncgenfunction, fn):
             raise MisuseError(f"{fn!r} is asynchronous: a thread would not await it; use await breaker.call(fn, ...)")
-        ticket = self._enter()
-        if ticket is PETITION:
-            ticket = await self._enter_granted()
-        permit = AcquiredPermit(self, ticket, self._start(ticket))
-        with probe_step(ticket if isinstance(ticket, Probe) else None):
-            result: T = await Errand(permit, work).run()
+        permit = await acquire_permit(self.engine)
+        with probe_step(permit.ticket if isinstance(permit.ticket, Probe) else None):
+            result: T = await WorkerThreadCall(permit, work).run()
         return result
 
     def guard(self) -> Guard:
@@ -233,10 +241,10 @@ class CircuitBreaker(Member):
         No block with a `yield` in it: what its reader calls would be a part of a probe. Decorate the generator.
         """
         guard = Guard()
-        guard._breaker = self
-        guard._started = None
-        guard._held = False
-        guard._wire = None
+        guard.engine = self.engine
+        guard.started = None
+        guard.held = False
+        guard.wire = None
         return guard
 
     async def acquire(self) -> Permit:
@@ -245,26 +253,21 @@ class CircuitBreaker(Member):
         Raises:
             CircuitBreakerOpenError: The breaker rejects the call.
         """
-        ticket = self._live
-        if ticket is not None:
-            return AcquiredPermit(self, ticket, None)
-        ticket = self._enter()
-        if ticket is PETITION:
-            ticket = await self._enter_granted()
-        return AcquiredPermit(self, ticket, self._start(ticket))
+        return await acquire_permit(self.engine)
 
     async def try_acquire(self) -> Permit | None:
         """Admit one call and return its permit, or None if it is rejected.
 
         Does not yield to the event loop, unless a fleet is asked for a probe.
         """
-        if self._shut_until > ALWAYS and 0 < self._shut_seconds() < NEVER:
-            self._machine.rejected += 1
+        engine = self.engine
+        if engine.shut_until > ALWAYS and 0 < engine.shut_seconds() < NEVER:
+            engine.machine.rejected += 1
             return None
-        ticket = self._ask()
-        if ticket is PETITION:
-            ticket = await self._petition()
-        return self._permit_for(ticket)
+        ticket = engine.try_admit()
+        if ticket is NEEDS_LEASE:
+            ticket = await try_admit_by_lease(engine)
+        return _permit_for(engine, ticket)
 
     def try_acquire_nowait(self) -> Permit | None:
         """Admit one call and return its permit, or None if it is rejected; for synchronous hooks.
@@ -272,14 +275,15 @@ class CircuitBreaker(Member):
         Outside a task, in a callback of the event loop too, it takes no probes: anyio's semaphore needs a task. It
         never asks a fleet, which could take time: while one leads, it takes no probes either.
         """
-        if self._shut_until > ALWAYS and 0 < self._shut_seconds() < NEVER:
-            self._machine.rejected += 1
+        engine = self.engine
+        if engine.shut_until > ALWAYS and 0 < engine.shut_seconds() < NEVER:
+            engine.machine.rejected += 1
             return None
         try:
-            ticket = self._ask()
+            ticket = engine.try_admit()
         except RuntimeError:  # no event loop; anyio before 4.12.1 has no error of its own for that
-            ticket = PETITION
-        return self._permit_for(self._reject(self._now()) if ticket is PETITION else ticket)
+            ticket = NEEDS_LEASE
+        return _permit_for(engine, engine.reject(engine.now()) if ticket is NEEDS_LEASE else ticket)
 
     async def wait_until_ready(self, timeout_seconds: float | None = None) -> bool:
         """Wait until a call has a chance: the breaker is closed, its reset timeout has elapsed, or a probe may be made.
@@ -297,16 +301,7 @@ class CircuitBreaker(Member):
         """
         if timeout_seconds is not None:
             timeout_seconds = checks.seconds("timeout_seconds", timeout_seconds, zero=True)
-        await anyio.lowlevel.checkpoint()
-        with anyio.move_on_after(timeout_seconds):
-            while True:
-                self._bell = bell = Bell.here(self._bell)  # before looking: what comes in between rings it
-                wait = self._wait_seconds()
-                if wait <= 0:
-                    break
-                with anyio.move_on_after(wait):
-                    await bell.event.wait()
-        return self._wait_seconds() <= 0
+        return await control.wait_until_ready(self.engine, timeout_seconds)
 
     # Control
 
@@ -323,7 +318,7 @@ class CircuitBreaker(Member):
         """
         if for_seconds is not None:
             for_seconds = checks.seconds("for_seconds", for_seconds)
-        await self._by_hand(Trigger.FORCED_OPEN, checks.one_line("reason", reason), for_seconds)
+        await control.change_by_hand(self.engine, Trigger.FORCED_OPEN, checks.one_line("reason", reason), for_seconds)
 
     async def disable(self, reason: str | None = None) -> None:
         """Admit and count all calls and trip on nothing, until `reset()`. Cancelled, it changes nothing.
@@ -331,7 +326,7 @@ class CircuitBreaker(Member):
         Args:
             reason: Why; shown in logs and in health.
         """
-        await self._by_hand(Trigger.DISABLED, reason)
+        await control.change_by_hand(self.engine, Trigger.DISABLED, reason)
 
     async def reset(self, reason: str | None = None) -> None:
         """Close the breaker and forget what it counted. Cancelled, it changes nothing.
@@ -339,7 +334,7 @@ class CircuitBreaker(Member):
         Args:
             reason: Why; shown in logs and in health.
         """
-        await self._by_hand(Trigger.RESET, reason)
+        await control.change_by_hand(self.engine, Trigger.RESET, reason)
 
     async def reconfigure(self, **settings: Any) -> None:  # noqa: ANN401 - as many types as settings
         """Change settings, named as at construction, without losing state, generation, open deadline or window.
@@ -352,8 +347,8 @@ class CircuitBreaker(Member):
             ValueError: A setting is out of its range.
         """
         await anyio.lowlevel.checkpoint_if_cancelled()
-        with self._loop_lock().held():
-            self._adopt(self._machine.settings.changed(settings))
+        with self.engine.loop_lock().held():
+            control.adopt(self.engine, self.engine.machine.settings.changed(settings))
 
     # Listening
 
@@ -378,7 +373,7 @@ class CircuitBreaker(Member):
             TypeError: The listener is not a synchronous callable, or `kinds` are no types of events.
             ValueError: No breaker reports anything of these kinds.
         """
-        return listen(self._dispatching(), listener, kinds, self._refresh)
+        return listen(self.engine.listeners(), listener, kinds, self.engine.refresh)
 
     def events(self, *, max_buffer: int = 256, kinds: Kinds = Event) -> EventStream:
         """Return a stream of events: `async with breaker.events() as stream: async for event in stream`.
@@ -388,74 +383,67 @@ class CircuitBreaker(Member):
                 `EventsDropped`.
             kinds: Which events, as for `subscribe()`.
         """
-        return EventStream(self._dispatching(), checks.count("max_buffer", max_buffer), kinds_of(kinds), self._refresh)
+        engine = self.engine
+        buffer = checks.count("max_buffer", max_buffer)
+        return EventStream(engine.listeners(), buffer, kinds_of(kinds), engine.refresh)
 
     # Reading
 
     @property
     def name(self) -> str:
         """The breaker's name."""
-        return self._name
+        return self.engine.name
 
     @property
     def state(self) -> CircuitState:
         """The state; an open breaker whose time is over reads open until a call arrives."""
-        return self._machine.state
+        return self.engine.machine.state
 
     def get_state(self) -> str:
         """Return the state as a plain string."""
-        return self._machine.state.value
+        return self.engine.machine.state.value
 
     @property
     def generation(self) -> int:
         """Number of the current generation, from 1; every transition begins a new one."""
-        return self._machine.epoch.generation
+        return self.engine.machine.epoch.generation
 
     @property
     def failure_threshold(self) -> float:
         """The trip rule's first number."""
-        return self._machine.settings.trip_when.threshold
+        return self.engine.machine.settings.trip_when.threshold
 
     @property
     def reset_timeout_seconds(self) -> float | Backoff:
         """The reset timeout, in the form of a backoff if it is one that grows."""
-        backoff = self._machine.settings.backoff
+        backoff = self.engine.machine.settings.backoff
         seconds: float | None = getattr(backoff, "seconds", None)
         return backoff if seconds is None else seconds
 
     @property
     def expected_exception(self) -> ExceptionSpec:
         """What counts as a failure."""
-        return self._machine.settings.expected_exception
+        return self.engine.machine.settings.expected_exception
 
     @property
     def failure_count(self) -> int:
         """The run of failures, or those in the window of another rule; frozen while open, 0 after closing."""
-        return self._machine.failure_count(self._now())
+        return self.engine.machine.failure_count(self.engine.now())
 
     @property
     def last_failure_time(self) -> datetime | None:
         """When the latest counted failure was, as an aware UTC datetime; None before the first."""
-        return None if self._failed_at is None else datetime.fromtimestamp(self._failed_at, UTC)
+        failed_at = self.engine.failed_at
+        return None if failed_at is None else datetime.fromtimestamp(failed_at, UTC)
 
     @property
     def retry_after(self) -> float | None:
         """Seconds until a call has a chance, 0 if it has one now; None if that is not known."""
-        return self._machine.retry_after(self._now())
+        return self.engine.machine.retry_after(self.engine.now())
 
     def snapshot(self) -> Snapshot:
         """Return the state and all counts as a value."""
-        snapshot = self._machine.snapshot(self._now())
-        lost = [ticket for ticket in tuple(self._leaks) if self._machine.is_unsettled(ticket)]
-        if not lost:
-            return snapshot
-        episode = self._machine.episode
-        return replace(
-            snapshot,
-            leaked_total=snapshot.leaked_total + len(lost),
-            probes_in_flight=snapshot.probes_in_flight
-            - sum(probe in lost for probe in (episode.probes if episode else ())),
-        )
+        return snapshot_of(self.engine)
 
     def health(self) -> dict[str, Any]:
         """Return the state and all counts as a JSON-ready dictionary.
@@ -463,39 +451,15 @@ class CircuitBreaker(Member):
         An open breaker is degraded, not dead: do not wire this into a readiness or liveness check, restarting a process
         does not heal what it depends on.
         """
-        snapshot = self.snapshot()
-        opened_at = self._opened_at
-        return {
-            "state": snapshot.state.value,
-            "failure_count": snapshot.failure_count,
-            "threshold": snapshot.threshold,
-            "rule": snapshot.rule,
-            "generation": snapshot.generation,
-            "success_total": snapshot.success_total,
-            "failure_total": snapshot.failure_total,
-            "ignored_total": snapshot.ignored_total,
-            "cancelled_total": snapshot.cancelled_total,
-            "rejected_total": snapshot.rejected_total,
-            "late_total": snapshot.late_total,
-            "leaked_total": snapshot.leaked_total,
-            "probe_total": snapshot.probe_total,
-            "failure_rate": snapshot.failure_rate,
-            "slow_call_rate": snapshot.slow_call_rate,
-            "retry_after": snapshot.retry_after,
-            "opened_at": None if opened_at is None else datetime.fromtimestamp(opened_at, UTC).isoformat(),
-            "time_in_state_seconds": snapshot.time_in_state_seconds,
-            "last_transition_cause": None if snapshot.cause is None else str(snapshot.cause),
-            "probes_in_flight": snapshot.probes_in_flight,
-            "shadow": self._machine.settings.shadow,
-        }
+        return health_of(self.engine)
 
     def explain(self) -> str:
         """Return a sentence: the state, since when, why, in numbers, the last error, and what happens next."""
-        return explain(self._name, self.snapshot())
+        return explain(self.engine.name, self.snapshot())
 
     def __repr__(self) -> str:
         """Name the breaker and its state."""
-        return f"<CircuitBreaker {self._name!r} {self._machine.state}>"
+        return f"<CircuitBreaker {self.engine.name!r} {self.engine.machine.state}>"
 
     # Misuse
 
@@ -508,93 +472,21 @@ class CircuitBreaker(Member):
 
     def __reduce__(self) -> NoReturn:
         """Refuse to be copied and pickled: two copies would each know half of what happens."""
-        raise TypeError(f"circuit breaker {self._name!r} can be neither copied nor pickled; share the object itself")
-
-    # Inner parts
-
-    async def _by_hand(self, trigger: Trigger, reason: str | None, for_seconds: float | None = None) -> None:
-        if reason is not None:
-            reason = checks.one_line("reason", reason)
-        await anyio.lowlevel.checkpoint_if_cancelled()
-        with self._loop_lock().held():
-            transition = self._transition(trigger, self._now(), reason=reason, for_seconds=for_seconds)
-        self._deliver(self._note(transition))
-
-    def _permit_for(self, answer: Ticket | CircuitBreakerOpenError) -> Permit | None:
-        if isinstance(answer, CircuitBreakerOpenError):
-            return None
-        return AcquiredPermit(self, answer, self._start(answer))
-
-    def _adopt(self, settings: Settings) -> None:
-        """Go on with other settings.
-
-        Raises:
-            ValueError: The breaker's fleet can't keep them; nothing has changed.
-        """
-        if self._link is not None:
-            self._link.check(settings)
-        self._machine.reconfigure(settings, self._now())
-        self._classify_by(settings)
-        self._refresh()
-        self._wake()
-
-    def _settle_misuse(self, ticket: Ticket, fn: object) -> None:
-        """Release the ticket of a call of something that can't be called: it says nothing about the dependency."""
-        self._settle(ticket, Outcome.IGNORED, None)
-        if inspect.iscoroutine(fn):
-            fn.close()
-        message = f"call() takes a function and its arguments, `await breaker.call(fn, *args)`, not {fn!r}"
-        raise MisuseError(message) from None
-
-    def _dispatching(self) -> Dispatcher:
-        if self._dispatcher is None:
-            self._dispatcher = Dispatcher()
-        return self._dispatcher
-
-    def _wait_seconds(self) -> float:
-        """Return how long to wait until a call has a chance; 0 if it has one, infinity if only a change brings one."""
-        machine = self._machine
-        if machine.state is CLOSED or machine.state is DISABLED or machine.settings.shadow:
-            return 0.0
-        if self._link is not None and self._link.is_asking:
-            return NEVER  # until the fleet has answered
-        now = self._now()
-        if machine.state is not HALF_OPEN:
-            return machine.reopen_at - now
-        if self._leaks:
-            self._drain()
-        self._leave_dead_loop()
-        episode = machine.episode
-        if not machine.is_full(now) or self._is_inside_probe(now):
-            return 0.0
-        if episode is None:
-            return machine.reopen_at - now
-        return episode.probes[0].admitted_at + episode.limit_seconds - now
+        raise TypeError(
+            f"circuit breaker {self.engine.name!r} can be neither copied nor pickled; share the object itself"
+        )
 
 
-def listen(
-    dispatcher: Dispatcher, listener: Callable[[Any], object], kinds: object, changed: Callable[[], None]
-) -> Callable[[], None]:
-    """Tell a function of a dispatcher's events from now on; return a function that ends this.
+def _permit_for(engine: Engine, answer: Ticket | CircuitBreakerOpenError) -> Permit | None:
+    if isinstance(answer, CircuitBreakerOpenError):
+        return None
+    return AcquiredPermit(engine, answer, engine.start(answer))
 
-    Args:
-        dispatcher: Where the events come from.
-        listener: Told of each event.
-        kinds: Of which events.
-        changed: Called when the listener begins and stops to listen.
 
-    Raises:
-        TypeError: The listener is not a synchronous callable, or the kinds are no types of events.
-        ValueError: No breaker reports anything of these kinds.
-    """
-    if not callable(listener) or is_kind(inspect.iscoroutinefunction, listener):
-        raise TypeError(f"a listener is a synchronous callable, not {listener!r}; events() serves tasks")
-    entry = Subscription(listener, kinds_of(kinds))
-    dispatcher.add(entry)
-    changed()
-
-    def unsubscribe() -> None:
-        dispatcher.remove(entry)
-        changed()
-
-    return unsubscribe
+def _settle_misuse(engine: Engine, ticket: Ticket, fn: object) -> None:
+    """Release the ticket of a call of something that can't be called: it says nothing about the dependency."""
+    engine.settle(ticket, Outcome.IGNORED, None)
+    if inspect.iscoroutine(fn):
+        fn.close()
+    message = f"call() takes a function and its arguments, `await breaker.call(fn, *args)`, not {fn!r}"
+    raise MisuseError(message) from None

@@ -22,8 +22,6 @@ import anyio
 
 PREFIX = "Cancelled via cancel scope "
 SUFFIX = "; reason: deadline exceeded"
-DEADLINES_REMEMBERED = 16
-"""How many deadlines a breaker remembers, to count each once however many calls it ends."""
 SAME_DEADLINE_SECONDS = 0.001
 """Under trio, cancellations by deadlines this close to each other are taken for the work of one."""
 

@@ -1,138 +1,195 @@
-"""The decorator's two forms: coroutine functions and async generator functions."""
+"""The decorator's two forms, coroutine functions and async generator functions, and the pump that drives the latter."""
 
 from __future__ import annotations
 
-import functools
 import inspect
+from contextlib import nullcontext
 from time import time as wall_clock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from recloser._breaker.cancellation import is_cancellation
+from recloser._breaker.classify import is_overdue
 from recloser._breaker.engine import raised
-from recloser._breaker.fleet_port import PETITION
-from recloser._breaker.permits import AcquiredPermit
+from recloser._breaker.fleet_port import admit_by_lease
+from recloser._breaker.functions import is_kind, misfit, name_after
+from recloser._breaker.permits import acquire_permit
 from recloser._breaker.probe_context import probe_step
-from recloser._core.machine import FAILURE, Probe
+from recloser._core.outcomes import Outcome
+from recloser._core.tickets import NEEDS_LEASE, Probe
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
+    from contextlib import AbstractContextManager
 
-    from recloser._breaker.fleet_port import Member
+    from recloser._breaker.engine import Engine
+    from recloser._breaker.permits import AcquiredPermit
+
+FAILURE = Outcome.FAILURE
+_OUTSIDE_OF_PROBES = nullcontext()
 
 
-def protect(breaker: Member, fn: Any) -> Any:  # noqa: ANN401 - typed where it is called
+def protect(engine: Engine, fn: Any) -> Any:  # noqa: ANN401 - typed where it is called
     """Return the function under the breaker's protection.
 
     Raises:
         TypeError: It is neither a coroutine function nor an async generator function.
     """
     if is_kind(inspect.isasyncgenfunction, fn):
-        wrapper: Any = protect_generator(lambda _args, _kwargs: breaker, fn)
+        wrapper: Any = protect_generator(lambda _args, _kwargs: engine, fn)
     elif is_kind(inspect.iscoroutinefunction, fn):
-        wrapper = _protect_coroutine(breaker, fn)
+        wrapper = _protect_coroutine(engine, fn)
     else:
         raise misfit(fn)
     name_after(wrapper, fn)
-    wrapper.breaker = breaker
     return wrapper
 
 
-def name_after(wrapper: Any, fn: Any) -> None:  # noqa: ANN401 - any function
-    """Name a wrapper: after its function, for a partial the one inside, for another callable object after its class."""
-    named = fn
-    while isinstance(named, functools.partial):
-        named = named.func
-    if hasattr(named, "__name__"):
-        functools.update_wrapper(wrapper, named)
-    else:
-        functools.update_wrapper(
-            wrapper, type(named), ("__module__", "__name__", "__qualname__", "__doc__"), updated=()
-        )
-    wrapper.__wrapped__ = fn
-
-
-def misfit(fn: object) -> TypeError:
-    """Return the error of a function that can't be decorated."""
-    return TypeError(
-        f"a circuit breaker decorates coroutine functions and async generator functions, not {fn!r}; "
-        "await breaker.call(fn, ...) takes any function that returns an awaitable or a plain value, "
-        "breaker.call_in_thread(fn, ...) a blocking one"
-    )
-
-
-def is_kind(kind: Callable[[Any], bool], fn: Any) -> bool:  # noqa: ANN401 - asked of anything
-    """Return whether a function, or an object that is called like one, is of a kind that `inspect` tells."""
-    return kind(fn) or (callable(fn) and not inspect.isclass(fn) and kind(type(fn).__call__))
-
-
-def _protect_coroutine(breaker: Member, fn: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+def _protect_coroutine(engine: Engine, fn: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     async def protected(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the signature is the function's
-        epoch = breaker._live
+        epoch = engine.live
         started = None
         if epoch is None:
-            epoch = breaker._enter()
-            if epoch is PETITION:
-                epoch = await breaker._enter_granted()
-            started = breaker._begin(epoch)
+            epoch = engine.admit()
+            if epoch is NEEDS_LEASE:
+                epoch = await admit_by_lease(engine)
+            started = engine.begin(epoch)
         try:
             result = await (fn(*args, **kwargs) if kwargs else fn(*args))  # a tenth less without them
         except:
             if (
-                breaker._live is epoch
+                engine.live is epoch
                 and epoch.successes == (run := epoch.run).seen
                 and epoch.failures + 1 < run.trip_at
-                and breaker._verdicts.get(type(raised())) is FAILURE
+                and engine.outcome_by_type.get(type(raised())) is FAILURE
             ):
                 epoch.failures += 1
-                breaker._failed_at = wall_clock()
+                engine.failed_at = wall_clock()
             else:
-                breaker._raised(epoch, raised(), started)
+                engine.call_raised(epoch, raised(), started)
             raise
-        if breaker._live is epoch:
+        if engine.live is epoch:
             epoch.successes += 1
             if epoch.watch:
-                breaker._observe(epoch)
+                engine.observe(epoch)
         else:
-            breaker._returned(epoch, result, started)
+            engine.call_returned(epoch, result, started)
         return result
 
     return protected
 
 
 def protect_generator(
-    choose: Callable[[tuple[Any, ...], dict[str, Any]], Member], fn: Callable[..., AsyncGenerator[Any, Any]]
+    choose: Callable[[tuple[Any, ...], dict[str, Any]], Engine], fn: Callable[..., AsyncGenerator[Any, Any]]
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
     """Return an async generator function, protected by the breaker that is chosen by each call's arguments."""
 
+    async def admit(args: tuple[Any, ...], kwargs: dict[str, Any]) -> ProtectedStream:
+        return ProtectedStream(await acquire_permit(choose(args, kwargs)))
+
+    return pump(admit, fn)
+
+
+class Stream(Protocol):
+    """What a policy or a breaker does about one iteration of an async generator."""
+
+    def step(self) -> AbstractContextManager[object]:
+        """Return the context in which the generator runs to its next item."""
+        ...
+
+    def delivered(self) -> None:
+        """Note that the generator has delivered an item."""
+        ...
+
+    def pause(self) -> None:
+        """Note that the reader goes on, and the generator waits."""
+        ...
+
+    def resume(self) -> None:
+        """Note that the reader asks for the next item, or leaves."""
+        ...
+
+    def ended(self, exc: BaseException | None) -> None:
+        """End the iteration: exhausted if there is no exception, else failed, closed early or cancelled."""
+        ...
+
+
+class ProtectedStream:
+    """One iteration under a breaker's protection; it holds a permit until it ends."""
+
+    __slots__ = ("_began", "_has_delivered", "_paused_at", "_permit", "_probe")
+
+    def __init__(self, permit: AcquiredPermit) -> None:
+        self._permit = permit
+        self._probe = permit.ticket if isinstance(permit.ticket, Probe) else None
+        self._began = permit.started
+        self._paused_at: float | None = None
+        self._has_delivered = False
+
+    def step(self) -> AbstractContextManager[object]:
+        """Return the context in which the generator runs to its next item: a part of the probe, if it is one."""
+        return _OUTSIDE_OF_PROBES if self._probe is None else probe_step(self._probe)
+
+    def delivered(self) -> None:
+        """Note that the generator has delivered an item."""
+        self._has_delivered = True
+        self._permit.progress()
+
+    def pause(self) -> None:
+        """Stop the time that counts as the generator's."""
+        self._paused_at = self._permit.pause()
+
+    def resume(self) -> None:
+        """Go on with the time that counts as the generator's."""
+        paused_at, self._paused_at = self._paused_at, None
+        self._began = self._permit.resume(paused_at)
+
+    def ended(self, exc: BaseException | None) -> None:
+        """Settle the permit: a reader that leaves after an item has seen the dependency answer."""
+        permit = self._permit
+        if exc is None or (self._has_delivered and self._is_leaving(exc)):
+            permit.succeed()
+        else:
+            permit.__exit__(type(exc), exc, None)
+
+    def _is_leaving(self, exc: BaseException) -> bool:
+        if isinstance(exc, GeneratorExit):
+            return True
+        permit = self._permit
+        engine = permit.engine
+        return is_cancellation(exc) and not is_overdue(engine.machine, permit.ticket, self._began, engine.now)
+
+
+def pump(
+    admit: Callable[[tuple[Any, ...], dict[str, Any]], Awaitable[Stream]],
+    fn: Callable[..., AsyncGenerator[Any, Any]],
+) -> Callable[..., AsyncGenerator[Any, Any]]:
+    """Return an async generator function that forwards everything to and from another one, under protection.
+
+    Args:
+        admit: Admits an iteration by its call's arguments, or raises.
+        fn: The async generator function.
+    """
+
     async def protected(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:  # noqa: ANN401 - the signature is the function's
-        breaker = choose(args, kwargs)
-        ticket = breaker._enter()
-        if ticket is PETITION:
-            ticket = await breaker._enter_granted()
-        began = breaker._start(ticket)
-        permit = AcquiredPermit(breaker, ticket, began)
-        probe = ticket if isinstance(ticket, Probe) else None
-        delivered = False
+        stream = await admit(args, kwargs)
         try:
             source = fn(*args, **kwargs)
             step = source.asend(None)
             while True:
                 try:
-                    with probe_step(probe):
+                    with stream.step():
                         item = await step
                 except StopAsyncIteration:
                     break
-                delivered = True
-                permit.progress()
-                paused = None
+                stream.delivered()
                 try:
                     try:
-                        paused = permit.pause()
+                        stream.pause()
                         sent = yield item
                     finally:
-                        began = permit.resume(paused)
+                        stream.resume()
                 except GeneratorExit:
-                    with probe_step(probe):
+                    with stream.step():
                         await source.aclose()
                     raise
                 except BaseException as exc:  # noqa: BLE001 - forwarded to the function's own generator
@@ -140,12 +197,8 @@ def protect_generator(
                 else:
                     step = source.asend(sent)
         except BaseException as exc:
-            left = isinstance(exc, GeneratorExit) or (is_cancellation(exc) and not breaker._is_overdue(ticket, began))
-            if delivered and left:
-                permit.succeed()
-            else:
-                permit.__exit__(type(exc), exc, None)
+            stream.ended(exc)
             raise
-        permit.succeed()
+        stream.ended(None)
 
     return protected

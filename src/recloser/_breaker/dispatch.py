@@ -9,6 +9,7 @@ An event that nobody wants is not even made: `Dispatcher.wanted` holds the kinds
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections import deque
 from contextlib import suppress
@@ -17,7 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import anyio.lowlevel
 
 from recloser._breaker.cancellation import deadline_of, is_cancellation
-from recloser._breaker.loop_bound import Bell
+from recloser._breaker.functions import is_kind
+from recloser._breaker.loop_bound import LoopEvent
 from recloser._core.events import (
     CallFailed,
     CallIgnored,
@@ -188,6 +190,34 @@ def message_of(exc: BaseException) -> str:
     return message if len(message) <= MESSAGE_LENGTH else f"{message[: MESSAGE_LENGTH - 3]}..."
 
 
+def listen(
+    dispatcher: Dispatcher, listener: Callable[[Any], object], kinds: object, changed: Callable[[], None]
+) -> Callable[[], None]:
+    """Tell a function of a dispatcher's events from now on; return a function that ends this.
+
+    Args:
+        dispatcher: Where the events come from.
+        listener: Told of each event.
+        kinds: Of which events.
+        changed: Called when the listener begins and stops to listen.
+
+    Raises:
+        TypeError: The listener is not a synchronous callable, or the kinds are no types of events.
+        ValueError: No breaker reports anything of these kinds.
+    """
+    if not callable(listener) or is_kind(inspect.iscoroutinefunction, listener):
+        raise TypeError(f"a listener is a synchronous callable, not {listener!r}; events() serves tasks")
+    entry = Subscription(listener, kinds_of(kinds))
+    dispatcher.add(entry)
+    changed()
+
+    def unsubscribe() -> None:
+        dispatcher.remove(entry)
+        changed()
+
+    return unsubscribe
+
+
 class EventStream:
     """Events as an asynchronous iterator; opened with `async with breaker.events() as stream`.
 
@@ -210,7 +240,7 @@ class EventStream:
         self._changed = changed
         self._buffer: deque[Event] = deque(maxlen=max_buffer)
         self._lost = 0
-        self._bell: Bell | None = None
+        self._offered: LoopEvent | None = None
         self._entry: Subscription | None = None
         self._entered = False
 
@@ -237,7 +267,7 @@ class EventStream:
         self._entry = None
         self._buffer.clear()
         self._lost = 0
-        self._ring()
+        self._wake()
         self._changed()
 
     def __aiter__(self) -> Self:
@@ -256,8 +286,8 @@ class EventStream:
         while not self._buffer:
             if self._entry is None:
                 raise StopAsyncIteration
-            self._bell = bell = Bell.here(self._bell)
-            await bell.event.wait()
+            self._offered = offered = LoopEvent.here(self._offered)
+            await offered.wait()
         if self._lost:
             following, lost, self._lost = self._buffer[0], self._lost, 0
             return EventsDropped(breaker=following.breaker, at=following.at, monotonic=following.monotonic, count=lost)
@@ -267,9 +297,9 @@ class EventStream:
         if len(self._buffer) == self._buffer.maxlen:
             self._lost += 1
         self._buffer.append(event)
-        self._ring()
+        self._wake()
 
-    def _ring(self) -> None:
-        bell, self._bell = self._bell, None
-        if bell is not None:
-            bell.ring()
+    def _wake(self) -> None:
+        offered, self._offered = self._offered, None
+        if offered is not None:
+            offered.set()

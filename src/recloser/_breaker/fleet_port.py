@@ -1,219 +1,236 @@
-"""A breaker as a member of a fleet: between the gatekeeper, which knows of no fleet, and the public class.
+"""A breaker's place in a fleet: what the breaker's engine asks of the fleet, and what the fleet may do to the breaker.
 
-While a fleet leads, it grants the probes. The first caller after the reset timeout asks for one and waits, at most
-for the store's time limit; whoever comes meanwhile is rejected. `_enter()` and `_ask()` are synchronous, so they answer
-such a caller with PETITION, and it awaits `_petition()` or `_enter_granted()`.
+While a fleet leads, it grants the probes. The first caller after the reset timeout asks for the lease of one and waits,
+at most for the store's time limit; callers that arrive meanwhile are rejected. The engine's `admit()` is synchronous:
+it answers such a caller with NEEDS_LEASE, and the caller awaits `admit_by_lease()`.
 
-What the fleet has decided moves the machine, `_follow()`, and what the machine does by itself is told to the fleet.
+What the fleet decides moves the machine, `follow()`. What the machine does by itself is passed on to the membership.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
+from weakref import ref
 
-from recloser._breaker.engine import UNCOUNTED, Gatekeeper
+from recloser._breaker.engine import accepted
 from recloser._breaker.loop_bound import SemaphoreGate
-from recloser._core.fleet import FleetState, way
-from recloser._core.machine import CLOSED, DISABLED, HALF_OPEN, OPEN, SUCCESS, Admission, Epoch, Probe, Ticket
-from recloser._core.outcomes import Outcome
+from recloser._breaker.notify import deliver, report_transition, wake
+from recloser._core.fleet import FleetState, path
+from recloser._core.machine import CLOSED, DISABLED, HALF_OPEN, OPEN, SUCCESS
 from recloser._core.states import CircuitState, Trigger
-from recloser.errors import CircuitBreakerOpenError
+from recloser._core.tickets import NEEDS_LEASE, UNCOUNTED, Admission, Probe, Ticket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from random import Random
-
+    from recloser._breaker.engine import Engine
     from recloser._core.events import Event, Transition
-    from recloser._core.fleet import Grant, Link
-    from recloser._core.machine import Expiry
+    from recloser._core.fleet import FleetMembership, Grant, LeasePort
+    from recloser._core.machine import BreakerMachine
     from recloser._core.settings import Settings
+    from recloser._core.tickets import Expiry
+    from recloser.errors import CircuitBreakerOpenError
 
-PETITION = Epoch(0, 0, 0)
-"""In place of a ticket: the caller may ask the fleet for a probe."""
 MANUAL = {CircuitState.FORCED_OPEN: Trigger.FORCED_OPEN, CircuitState.DISABLED: Trigger.DISABLED}
 
 
-class Member(Gatekeeper):
-    """A gatekeeper that a fleet may be linked to."""
+async def admit_by_lease(engine: Engine) -> Ticket:
+    """As `engine.admit()`, for a caller whose answer was NEEDS_LEASE.
 
-    __slots__ = ("_link",)
+    Raises:
+        CircuitBreakerOpenError: The call is rejected.
+    """
+    return accepted(await try_admit_by_lease(engine))
 
-    def __init__(self, name: str, settings: Settings, clock: Callable[[], float], random: Random) -> None:
-        self._link: Link | None = None
-        super().__init__(name, settings, clock, random)
 
-    # Admitting
+async def try_admit_by_lease(engine: Engine) -> Ticket | CircuitBreakerOpenError:
+    """As `engine.try_admit()`, for a caller whose answer was NEEDS_LEASE. Cancelled, it leaves the probe to others."""
+    ticket = await cast("LeasePort", engine.port).lease_probe()
+    answer = engine.try_admit() if ticket is None else ticket
+    return engine.reject(engine.now()) if answer is NEEDS_LEASE else answer
 
-    def _knock(self, now: float) -> Ticket | CircuitBreakerOpenError:
-        """Ask for a probe: of the fleet, if it leads."""
-        link = self._link
-        if link is None or not link.leads:
-            return super()._knock(now)
-        machine = self._machine
+
+class FleetPort:
+    """Between one engine, which holds it, and its membership in a fleet, which it holds.
+
+    Args:
+        engine: The breaker's engine; referenced weakly.
+        membership: The fleet's side.
+    """
+
+    __slots__ = ("_engine", "membership")
+
+    def __init__(self, engine: Engine, membership: FleetMembership) -> None:
+        self._engine = ref(engine)
+        self.membership = membership
+
+    @property
+    def engine(self) -> Engine:
+        """The engine; it lives as long as anybody uses its port."""
+        return cast("Engine", self._engine())
+
+    @property
+    def machine(self) -> BreakerMachine:
+        """The machine of the breaker."""
+        return self.engine.machine
+
+    # As the engine sees it
+
+    @property
+    def leads(self) -> bool:
+        """Whether the fleet grants the probes now."""
+        return self.membership.leads
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether a caller of this process waits for a lease."""
+        return self.membership.is_asking
+
+    def check(self, settings: Settings) -> None:
+        """Refuse settings that a fleet can't keep.
+
+        Raises:
+            ValueError: The message names the setting, its value and the range.
+        """
+        self.membership.check(settings)
+
+    def request_probe(self, now: float) -> Ticket | None:
+        """Answer a caller while the fleet leads: NEEDS_LEASE if it can ask for the probe, None if it is rejected."""
+        engine, machine = self.engine, self.machine
         if machine.state is HALF_OPEN:
-            if self._is_inside_probe(now):
+            if engine.is_inside_probe(now):
                 return UNCOUNTED
-            self._leave_dead_loop()
+            engine.leave_dead_loop()
             self._expire(now)
             if machine.state is CLOSED or machine.state is DISABLED:
                 return machine.epoch
-        if machine.may_try(now) and not link.is_asking:
-            return PETITION
-        return self._reject(now)
+        return NEEDS_LEASE if machine.may_try(now) and not self.membership.is_asking else None
 
     def _expire(self, now: float) -> None:
-        """Settle the probes whose time is over, and tell those who listen."""
-        expired = self._machine.expire(now)
-        self._refresh()
-        self._deliver([event for expiry in expired for event in self._note_expiry(expiry, now)])
+        """Settle the probes whose time is over, and report them."""
+        engine = self.engine
+        expired = engine.machine.expire(now)
+        engine.refresh()
+        deliver(engine, [event for expiry in expired for event in engine.note_expiry(expiry, now)])
 
-    async def _enter_granted(self) -> Any:  # noqa: ANN401 - as _enter()
-        """As `_enter()`, for a caller that was told to ask the fleet.
+    async def lease_probe(self) -> Ticket | CircuitBreakerOpenError | None:
+        """Ask the fleet for the lease of a probe and admit it; None if another process has it."""
+        grant = await self.membership.ask()
+        return None if grant is None else self._take(grant)
 
-        Raises:
-            CircuitBreakerOpenError: The call is rejected.
-        """
-        answer = await self._petition()
-        if isinstance(answer, CircuitBreakerOpenError):
-            try:
-                raise answer
-            finally:
-                del answer  # the error's traceback holds this frame
-        return answer
-
-    async def _petition(self) -> Ticket | CircuitBreakerOpenError:
-        """As `_ask()`, for a caller that was told to ask the fleet. Cancelled, it leaves the probe to others."""
-        link = cast("Link", self._link)
-        grant = await link.ask()
-        if grant is not None:
-            ticket = self._take(grant, link)
-            if ticket is not None:
-                return ticket
-        answer = self._ask()
-        return self._reject(self._now()) if answer is PETITION else answer
-
-    def _take(self, grant: Grant, link: Link) -> Ticket | CircuitBreakerOpenError | None:
+    def _take(self, grant: Grant) -> Ticket | CircuitBreakerOpenError | None:
         """Admit the probe that was granted; give it back and return None if there is no use for it any more."""
-        machine = self._machine
-        now = self._now()
-        lock = self._loop_lock().take() if machine.is_waiting else None
+        engine, membership = self.engine, self.membership
+        machine = engine.machine
+        now = engine.now()
+        lock = engine.loop_lock().take() if machine.is_waiting else None
         if lock is None:
-            link.ended(grant.token)
+            membership.ended(grant.token)
             return None
         try:
-            probe, reopened = machine.grant(now, GrantedGate(link, grant.token), grant.token, grant.passed)
-            self._refresh()
+            probe, reopened = machine.grant(now, GrantedGate(membership, grant.token), grant.token, grant.passed)
+            engine.refresh()
         finally:
             lock.release()
-        return self._admitted(Admission(probe, (), reopened), now)
+        return engine.admitted(Admission(probe, (), reopened), now)
 
-    # Telling the fleet
+    def settled(self, ticket: Ticket, duration: float, trigger: Trigger | None) -> None:
+        """Pass on how a call ended that counts: how many seconds it took, and what it led to."""
+        if isinstance(ticket, Probe):
+            self.membership.judged(ticket.token, passed=trigger is not Trigger.PROBE_FAILED)
+        else:
+            self.membership.counted(duration)
 
-    def _count(
-        self, ticket: Ticket, outcome: Outcome, now: float, duration: float, *, cancelled: bool
-    ) -> Trigger | None:
-        link = self._link
-        if link is None:
-            return super()._count(ticket, outcome, now, duration, cancelled=cancelled)
-        counts = self._machine.is_current(ticket) and outcome is not Outcome.IGNORED
-        trigger = super()._count(ticket, outcome, now, duration, cancelled=cancelled)
-        if counts and isinstance(ticket, Probe):
-            link.judged(ticket.token, passed=trigger is not Trigger.PROBE_FAILED)
-        elif counts:
-            link.counted(duration)
-        return trigger
+    def expired(self, expiry: Expiry) -> None:
+        """Pass on how a probe ended whose time was over."""
+        self.membership.judged(expiry.probe.token, passed=expiry.outcome is SUCCESS)
 
-    def _note_expiry(self, expiry: Expiry, now: float) -> list[Event]:
-        if self._link is not None:
-            self._link.judged(expiry.probe.token, passed=expiry.outcome is SUCCESS)
-        return super()._note_expiry(expiry, now)
+    def transitioned(self, transition: Transition) -> Transition:
+        """Pass on a transition that the breaker made by itself; return it as it is now."""
+        engine, machine = self.engine, self.machine
+        if transition.new is OPEN and machine.state is OPEN:
+            machine.postpone(machine.reopen_at + self.membership.spread(machine.open_seconds))
+            engine.refresh()
+            transition = replace(transition, retry_after=machine.retry_after(transition.monotonic))
+        self.membership.noted(transition)
+        return transition
 
-    def _note(self, transition: Transition) -> list[Event]:
-        link, machine = self._link, self._machine
-        if link is not None:
-            if transition.new is OPEN and machine.state is OPEN:
-                machine.postpone(machine.reopen_at + link.spread(machine.open_seconds))
-                self._refresh()
-                transition = replace(transition, retry_after=machine.retry_after(transition.monotonic))
-            link.noted(transition)
-        return super()._note(transition)
+    # As the fleet sees it
 
-    # Following the fleet
-
-    def _follow(self, fleet: FleetState) -> None:
-        """Go where the fleet has gone; called by the fleet, in its task."""
-        machine = self._machine
+    def follow(self, fleet: FleetState) -> None:
+        """Go where the fleet has gone; in the fleet's task."""
+        engine, machine = self.engine, self.machine
         events: list[Event] = []
-        with self._loop_lock().held():
-            now = self._now()
-            triggers = self._way_to(fleet)
+        with engine.loop_lock().held():
+            now = engine.now()
+            triggers = self._path_to(fleet)
             for trigger in triggers:
-                events += Gatekeeper._note(self, self._transition(trigger, now, **self._details(trigger, fleet)))
+                transition = engine.transition(trigger, now, **self._details(trigger, fleet))
+                events += report_transition(engine, transition)
             if fleet.state is OPEN or fleet.state is HALF_OPEN:
                 machine.attempt = fleet.attempt
             if not triggers and fleet.seconds is not None and machine.state in (OPEN, HALF_OPEN):
                 machine.postpone(now + fleet.seconds)
-                self._refresh()
-                self._wake()
-        self._deliver(events)
+                engine.refresh()
+                wake(engine)
+        deliver(engine, events)
 
-    def _way_to(self, fleet: FleetState) -> tuple[Trigger, ...]:
-        machine = self._machine
+    def _path_to(self, fleet: FleetState) -> tuple[Trigger, ...]:
+        machine = self.machine
         if fleet.state in MANUAL:
             return (MANUAL[fleet.state],)
         if fleet.state is CLOSED and fleet.reason is not None:
             return (Trigger.RESET,)
         if fleet.state is HALF_OPEN and machine.state is HALF_OPEN and machine.episode is not None:
-            return (Trigger.FLEET_OPENED, Trigger.FLEET_PROBING)  # what this process tried is fenced off
-        return way(machine.state, fleet.state)
+            return (Trigger.FLEET_OPENED, Trigger.FLEET_PROBING)  # the probe of this process is fenced off
+        return path(machine.state, fleet.state)
 
     def _details(self, trigger: Trigger, fleet: FleetState) -> dict[str, Any]:
-        """Return what a transition is to be told of the fleet's state."""
+        """Return what a transition has to know of the fleet's state."""
         if trigger is Trigger.FLEET_OPENED:
             is_last = fleet.state is OPEN
-            return {"open_seconds": fleet.seconds if is_last else 0.0, "last_error": self._machine.last_error}
+            return {"open_seconds": fleet.seconds if is_last else 0.0, "last_error": self.machine.last_error}
         if trigger is Trigger.FLEET_PROBING:
             return {"for_seconds": fleet.seconds}
         if trigger is Trigger.FORCED_OPEN:
             return {"for_seconds": fleet.seconds, "reason": fleet.reason or "by hand"}
         return {"reason": fleet.reason}
 
-    def _is_trying(self, token: int) -> bool:
-        """Return whether the probe of a token is under way; those that were lost are released first."""
-        if self._leaks:
-            self._drain()
-        episode = self._machine.episode
+    def is_probing(self, token: int) -> bool:
+        """Return whether the probe of a token runs; those that were lost are released first."""
+        engine = self.engine
+        if engine.leaks:
+            engine.drain_leaks()
+        episode = engine.machine.episode
         return episode is not None and any(probe.token == token for probe in episode.probes)
 
-    def _delay(self, seconds: float) -> None:
+    def delay(self, seconds: float) -> None:
         """Put off the next probe: the fleet is unreachable, and other processes wait for the same instant."""
-        machine = self._machine
+        engine, machine = self.engine, self.machine
         if machine.is_waiting:
-            machine.postpone(max(machine.reopen_at, self._now()) + seconds)
-            self._refresh()
-            self._wake()
+            machine.postpone(max(machine.reopen_at, engine.now()) + seconds)
+            engine.refresh()
+            wake(engine)
 
 
 class GrantedGate(SemaphoreGate):
     """The one permit of a probe that a fleet has granted.
 
     Args:
-        link: Told when it comes back.
-        token: What the fleet knows the call by.
+        membership: Told when the permit comes back.
+        token: What the fleet knows the probe by.
 
     Raises:
         RuntimeError: No event loop runs in this thread.
     """
 
-    __slots__ = ("_lease", "_link")
+    __slots__ = ("_lease", "_membership")
 
-    def __init__(self, link: Link, token: int) -> None:
+    def __init__(self, membership: FleetMembership, token: int) -> None:
         super().__init__(1)
-        self._link = link
+        self._membership = membership
         self._lease = token
 
     def give(self) -> None:
         """Give the permit back, to the fleet too."""
         super().give()
-        self._link.ended(self._lease)
+        self._membership.ended(self._lease)

@@ -1,12 +1,17 @@
-"""Makes events of what the machine reports: adds the breaker's name and the wall clock, and errors as text."""
+"""Reports what happens to a breaker: events for listeners, the log, and wake-ups for those who wait.
+
+Events are made of what the machine reports, with the breaker's name, the wall clock, and errors as text.
+"""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import fields
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from time import time as wall_clock
+from typing import TYPE_CHECKING, Protocol
 
-from recloser._breaker.dispatch import describe, message_of
+from recloser._breaker.dispatch import TIMED_KINDS, Dispatcher, describe, log, log_transition, message_of
 from recloser._core.events import (
     CallFailed,
     CallIgnored,
@@ -17,16 +22,78 @@ from recloser._core.events import (
     ProbeAdmitted,
     StateChanged,
 )
-from recloser._core.machine import FAILURE, SUCCESS, Probe, Ticket
+from recloser._core.machine import FAILURE, SUCCESS
 from recloser._core.outcomes import Outcome
-from recloser._core.states import Trigger
+from recloser._core.states import CircuitState, Trigger
+from recloser._core.tickets import Probe, Ticket
 
 if TYPE_CHECKING:
+    from recloser._breaker.loop_bound import LoopEvent
     from recloser._core.events import Transition
-    from recloser._core.states import CircuitState
+    from recloser._core.tickets import Expiry
 
 KIND_OF_END: dict[Outcome, type[Event]] = {SUCCESS: CallSucceeded, FAILURE: CallFailed, Outcome.IGNORED: CallIgnored}
 """The kind of event that tells how a call ended in the generation that had admitted it."""
+
+
+class Reported(Protocol):
+    """What reporting has to know of a breaker."""
+
+    name: str
+    dispatcher: Dispatcher | None
+    """The listeners; None before the first one."""
+    changed: LoopEvent | None
+    """What those wait for who wait until a call has a chance."""
+    opened_at: float | None
+    """When it opened, by the wall clock."""
+
+
+def is_wanted(breaker: Reported, kind: type[Event]) -> bool:
+    """Return whether anybody listens to events of a kind."""
+    return breaker.dispatcher is not None and kind in breaker.dispatcher.wanted
+
+
+def is_timing_wanted(breaker: Reported) -> bool:
+    """Return whether anybody listens to the ends of single calls, which tell how long they took."""
+    return breaker.dispatcher is not None and not TIMED_KINDS.isdisjoint(breaker.dispatcher.wanted)
+
+
+def deliver(breaker: Reported, events: list[Event]) -> None:
+    """Deliver the events of one step, all of them before those that listeners give rise to."""
+    if events and breaker.dispatcher is not None:
+        breaker.dispatcher.emit(events)
+
+
+def wake(breaker: Reported) -> None:
+    """Wake those who wait until a call has a chance, so that they look again."""
+    changed, breaker.changed = breaker.changed, None
+    if changed is not None:
+        changed.set()
+
+
+def log_error(breaker: Reported, message: str, fault: Exception) -> None:
+    """Log an error of user code; the message names the breaker by `%r`."""
+    log(logging.ERROR, message, breaker.name, exc_info=fault)
+
+
+def report_transition(breaker: Reported, transition: Transition) -> list[Event]:
+    """Log a transition and wake those who wait; return what to report to listeners."""
+    if transition.new in (CircuitState.OPEN, CircuitState.FORCED_OPEN):
+        breaker.opened_at = wall_clock()
+    elif transition.new is not CircuitState.HALF_OPEN:
+        breaker.opened_at = None
+    wake(breaker)
+    event = state_changed(breaker.name, transition)
+    log_transition(event)
+    return [event] if is_wanted(breaker, StateChanged) else []
+
+
+def expired_probe(breaker: Reported, expiry: Expiry, now: float) -> list[Event]:
+    """Return the event of a probe whose time was over, if anybody listens to such."""
+    if not is_wanted(breaker, KIND_OF_END[expiry.outcome]):
+        return []
+    seconds = now - expiry.probe.admitted_at
+    return [call_ended(breaker.name, now, expiry.probe, expiry.outcome, seconds, text=expiry.error)]
 
 
 def state_changed(breaker: str, transition: Transition) -> StateChanged:

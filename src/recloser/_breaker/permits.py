@@ -5,18 +5,17 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from recloser._breaker.engine import UNCOUNTED
-from recloser._breaker.fleet_port import PETITION
+from recloser._breaker.fleet_port import admit_by_lease
 from recloser._breaker.probe_context import enter_probe
 from recloser._core import checks
-from recloser._core.machine import Probe, Ticket
 from recloser._core.outcomes import Outcome
+from recloser._core.tickets import NEEDS_LEASE, UNCOUNTED, Probe, Ticket
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from recloser._breaker.fleet_port import Member
+    from recloser._breaker.engine import Engine
 
 
 class Permit:
@@ -28,12 +27,12 @@ class Permit:
     `try_acquire_nowait()` and `guard()`.
     """
 
-    __slots__ = ("_breaker", "_held", "_started", "_ticket")
+    __slots__ = ("engine", "held", "started", "ticket")
 
-    _breaker: Member
-    _held: bool
-    _started: float | None
-    _ticket: Any
+    engine: Engine
+    held: bool
+    started: float | None
+    ticket: Any
     """A Ticket; Any, because one that is identical to the breaker's live epoch is an epoch."""
 
     @property
@@ -44,25 +43,25 @@ class Permit:
         granted has the fleet's generation, which grows from one to the next in all processes: hand it to the dependency
         where that can refuse older ones.
         """
-        ticket: Ticket = self._ticket
+        ticket: Ticket = self.ticket
         return ticket.generation
 
     @property
     def is_probe(self) -> bool:
         """Whether this is a probe."""
-        return isinstance(self._ticket, Probe)
+        return isinstance(self.ticket, Probe)
 
     def succeed(self) -> None:
         """Count the call as a success."""
         if not self._let_go():
             return
-        breaker, ticket = self._breaker, self._ticket
-        if breaker._live is ticket:
+        engine, ticket = self.engine, self.ticket
+        if engine.live is ticket:
             ticket.successes += 1
             if ticket.watch:
-                breaker._observe(ticket)
+                engine.observe(ticket)
         else:
-            breaker._settle(ticket, Outcome.SUCCESS, self._started)
+            engine.settle(ticket, Outcome.SUCCESS, self.started)
 
     def fail(self, exc: BaseException | None = None, *, open_seconds: float | None = None) -> None:
         """Count the call as a failure, whatever `expected_exception` says.
@@ -79,17 +78,17 @@ class Permit:
         if open_seconds is not None:
             open_seconds = checks.seconds("open_seconds", open_seconds)
         if self._let_go():
-            self._breaker._settle(self._ticket, Outcome.FAILURE, self._started, exc, open_seconds=open_seconds)
+            self.engine.settle(self.ticket, Outcome.FAILURE, self.started, exc, open_seconds=open_seconds)
 
     def ignore(self) -> None:
         """Give the permit back; the call counts neither as a success nor as a failure."""
         if self._let_go():
-            self._breaker._settle(self._ticket, Outcome.IGNORED, self._started)
+            self.engine.settle(self.ticket, Outcome.IGNORED, self.started)
 
     def __enter__(self) -> Self:
         """Return the permit itself; what the block of a probe calls through the breaker is a part of it."""
-        if isinstance(self._ticket, Probe):
-            enter_probe(self._ticket)
+        if isinstance(self.ticket, Probe):
+            enter_probe(self.ticket)
         return self
 
     def __exit__(
@@ -99,20 +98,20 @@ class Permit:
         if exc is None:
             self.succeed()
         elif self._let_go():
-            self._breaker._raised(self._ticket, exc, self._started)
+            self.engine.call_raised(self.ticket, exc, self.started)
 
-    def _returned(self, result: object) -> None:
+    def returned(self, result: object) -> None:
         """Settle the permit by what the call returned."""
         if self._let_go():
-            self._breaker._returned(self._ticket, result, self._started)
+            self.engine.call_returned(self.ticket, result, self.started)
 
     def progress(self) -> None:
         """Note that the call has delivered something; a probe that did so is not failed by its time limit.
 
         For calls that deliver in parts, such as streams and bodies of responses.
         """
-        if isinstance(self._ticket, Probe):
-            self._ticket.progressed = True
+        if isinstance(self.ticket, Probe):
+            self.ticket.progressed = True
 
     def pause(self) -> float | None:
         """Note that time begins to pass which is not the dependency's, such as a reader's between two parts.
@@ -120,7 +119,7 @@ class Permit:
         Returns:
             What `resume()` takes: the instant, or None if nobody wants to know how long the call takes.
         """
-        return None if self._started is None else self._breaker._now()
+        return None if self.started is None else self.engine.now()
 
     def resume(self, paused_at: float | None) -> float | None:
         """Take the time of a pause out of the call's duration; return the instant at which the call goes on.
@@ -128,14 +127,14 @@ class Permit:
         Args:
             paused_at: What `pause()` returned.
         """
-        if self._started is None or paused_at is None:
+        if self.started is None or paused_at is None:
             return None
-        now = self._breaker._now()
-        self._started += now - paused_at
+        now = self.engine.now()
+        self.started += now - paused_at
         return now
 
     def _let_go(self) -> bool:
-        held, self._held = self._held, False
+        held, self.held = self.held, False
         return held
 
 
@@ -147,24 +146,39 @@ class AcquiredPermit(Permit):
 
     __slots__ = ()
 
-    def __init__(self, breaker: Member, ticket: Ticket, started: float | None) -> None:
-        self._breaker = breaker
-        self._ticket = ticket
-        self._started = started
-        self._held = ticket is not UNCOUNTED
+    def __init__(self, engine: Engine, ticket: Ticket, started: float | None) -> None:
+        self.engine = engine
+        self.ticket = ticket
+        self.started = started
+        self.held = ticket is not UNCOUNTED
 
     def __del__(self) -> None:
         """Have the permit released as ignored and counted as leaked, if it was not settled."""
-        if not self._held:
+        if not self.held:
             return
-        self._held = False
-        self._breaker._lose(self._ticket)
+        self.held = False
+        self.engine.lose(self.ticket)
         warnings.warn(
-            f"a permit of circuit breaker {self._breaker._name!r} was dropped without succeed(), fail() or ignore()",
+            f"a permit of circuit breaker {self.engine.name!r} was dropped without succeed(), fail() or ignore()",
             ResourceWarning,
             stacklevel=2,
             source=self,
         )
+
+
+async def acquire_permit(engine: Engine) -> AcquiredPermit:
+    """Admit one call and return its permit, to be settled by the caller.
+
+    Raises:
+        CircuitBreakerOpenError: The breaker rejects the call.
+    """
+    ticket = engine.live
+    if ticket is not None:
+        return AcquiredPermit(engine, ticket, None)
+    ticket = engine.admit()
+    if ticket is NEEDS_LEASE:
+        ticket = await admit_by_lease(engine)
+    return AcquiredPermit(engine, ticket, engine.start(ticket))
 
 
 class Guard(Permit):
@@ -177,9 +191,9 @@ class Guard(Permit):
     has no finaliser either: Python ends the block of a coroutine that is dropped.
     """
 
-    __slots__ = ("_wire",)
+    __slots__ = ("wire",)
 
-    _wire: AcquiredPermit | None
+    wire: AcquiredPermit | None
     """Holds the ticket of what is not on the closed path too, so that it is noticed if the guard is dropped."""
 
     @property
@@ -195,7 +209,7 @@ class Guard(Permit):
         return super().is_probe
 
     def _check_entered(self) -> None:
-        if not hasattr(self, "_ticket"):
+        if not hasattr(self, "ticket"):
             raise RuntimeError("this guard has no permit yet; enter it by `async with breaker.guard() as permit`")
 
     def __enter__(self) -> Self:
@@ -209,38 +223,38 @@ class Guard(Permit):
             CircuitBreakerOpenError: The breaker rejects it.
             RuntimeError: The guard is in use.
         """
-        if self._held:
+        if self.held:
             raise RuntimeError("this guard is in use; call guard() for each block")
-        breaker = self._breaker
-        ticket = breaker._live
+        engine = self.engine
+        ticket = engine.live
         if ticket is None:
-            ticket = breaker._enter()
-            if ticket is PETITION:
-                ticket = await breaker._enter_granted()
-            self._started = breaker._begin(ticket)
-            self._wire = AcquiredPermit(breaker, ticket, self._started)
-            self._held = ticket is not UNCOUNTED
+            self.wire = wire = await acquire_permit(engine)
+            ticket = wire.ticket
+            if isinstance(ticket, Probe):
+                enter_probe(ticket)
+            self.started = wire.started
+            self.held = wire.held
         else:
-            self._started = None
-            self._held = True
-        self._ticket = ticket
+            self.started = None
+            self.held = True
+        self.ticket = ticket
         return self
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Settle the permit by how the block ended, unless that has been done."""
-        ticket = self._ticket
-        if exc is None and self._held and self._breaker._live is ticket and self._wire is None:
-            self._held = False
+        ticket = self.ticket
+        if exc is None and self.held and self.engine.live is ticket and self.wire is None:
+            self.held = False
             ticket.successes += 1
             if ticket.watch:
-                self._breaker._observe(ticket)
+                self.engine.observe(ticket)
         else:
             self.__exit__(exc_type, exc, traceback)
 
     def _let_go(self) -> bool:
-        wire, self._wire = self._wire, None
+        wire, self.wire = self.wire, None
         if wire is not None:
-            wire._held = False
+            wire.held = False
         return super()._let_go()

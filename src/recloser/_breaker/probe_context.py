@@ -1,13 +1,13 @@
 """Which probes the running code belongs to.
 
-A protected function may call another one of the same breaker. While the breaker is half-open the inner call would find
-the permit taken by the outer one, whose failure would then be the breaker's own rejection, and no probe could ever
-succeed. So a call from inside a running probe is a part of it: it goes through, and counts as nothing by itself.
+A protected function can call another one of the same breaker. While the breaker is half-open, the inner call would find
+its permit taken by the outer one and be rejected; the rejection would fail the outer call, and no probe could ever
+succeed. So a call from inside a running probe is a part of that probe: it goes through, and is not counted by itself.
 
-What belongs to a probe is told by a context variable, which the tasks inherit that the call starts, and anyio's
-worker threads. It is set for probes alone. Where a call is settled by the time its caller goes on, nobody takes it
-back: a settled probe means nothing any more. Where that is not so, a stream between two items, a thread that
-outlives its caller, it holds for a step.
+A context variable tells what belongs to a probe. The tasks that the probe starts inherit it, and so do anyio's worker
+threads. Only probes set it. Where a call is settled before its caller goes on, nobody resets it: a settled probe has no
+effect any more. Where that is not so (a stream between two items, a thread that outlives its caller) it is set for one
+step at a time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from recloser._core.machine import Probe
+    from recloser._core.tickets import Probe
 
 _entered: ContextVar[tuple[Probe, ...]] = ContextVar("recloser_probes", default=())
 
@@ -36,7 +36,7 @@ def entered_probes() -> tuple[Probe, ...]:
 
 @contextmanager
 def probe_step(probe: Probe | None) -> Generator[None]:
-    """Run one step as a part of a probe, if it is one: what comes afterwards is its caller's own."""
+    """Run one step as a part of a probe, if there is one. What comes after the step belongs to the caller."""
     if probe is not None:
         enter_probe(probe)
     try:

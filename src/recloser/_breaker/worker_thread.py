@@ -1,8 +1,8 @@
-"""Calls of blocking functions in worker threads: the thread's end settles the call, whatever became of its caller.
+"""Calls of blocking functions in worker threads: the thread's end settles the call, even if the caller is gone by then.
 
 A thread can't be cancelled. anyio shields the wait for it from cancel scopes, but asyncio's own `task.cancel()` goes
-through the shield. The caller is gone then, and the call goes on; so the thread itself posts the settlement to the
-event loop when it ends.
+through the shield. Then the caller is gone and the function still runs, so the thread itself posts the settlement to
+the event loop when it ends.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from recloser._breaker.permits import Permit
 
 
-class Errand:
-    """One call in a worker thread, and who settles its permit: the caller, or the thread if the caller has left.
+class WorkerThreadCall:
+    """One call in a worker thread. Its caller settles the permit, or the thread does if the caller has left.
 
     Args:
         permit: Settled by how the function ends.
@@ -43,14 +43,15 @@ class Errand:
     async def run(self) -> Any:  # noqa: ANN401 - what the function returns
         """Run the function in a worker thread; return what it returns, raise what it raises."""
         try:
-            result = await anyio.to_thread.run_sync(self._work)
+            result = await anyio.to_thread.run_sync(self.work)
         except BaseException as exc:
-            self._leave(exc)
+            self.leave(exc)
             raise
         self._settle()
         return result
 
-    def _work(self) -> Any:  # noqa: ANN401 - what the function returns
+    def work(self) -> Any:  # noqa: ANN401 - what the function returns
+        """Run the function, unless the caller left before it began; in the worker thread."""
         with self._lock:
             if self._left:
                 return None
@@ -68,7 +69,7 @@ class Errand:
                     self._post(self._settle)
         return self._result
 
-    def _leave(self, exc: BaseException) -> None:
+    def leave(self, exc: BaseException) -> None:
         """Settle the permit if the thread has ended or never began; else leave that to the thread."""
         with self._lock:
             self._left = not self._ended
@@ -82,6 +83,6 @@ class Errand:
     def _settle(self) -> None:
         error, self._error = self._error, None
         if error is None:
-            self._permit._returned(self._result)
+            self._permit.returned(self._result)
         else:
             self._permit.__exit__(type(error), error, None)

@@ -8,7 +8,7 @@ breaker are the same with a fleet as without one, and a fleet that is unreachabl
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from recloser._core.states import TRANSITIONS, CircuitState, Trigger
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from recloser._core.events import Transition
     from recloser._core.settings import Settings
+    from recloser._core.tickets import Expiry, Ticket
 
 FOLLOWING = (
     Trigger.FLEET_OPENED,
@@ -57,7 +58,7 @@ class FleetState(NamedTuple):
     reason: str | None
 
 
-class Link(Protocol):
+class FleetMembership(Protocol):
     """The fleet, as one breaker sees it. Nothing here waits but `ask()`, and nothing raises."""
 
     @property
@@ -103,14 +104,56 @@ class Link(Protocol):
         ...
 
 
+class LeasePort(Protocol):
+    """A breaker's place in a fleet, as its engine sees it."""
+
+    @property
+    def leads(self) -> bool:
+        """Whether the fleet grants the probes now."""
+        ...
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether a caller of this process waits for a lease."""
+        ...
+
+    def request_probe(self, now: float) -> Ticket | None:
+        """Answer a caller while the fleet leads: NEEDS_LEASE if it can ask for the probe, None if it is rejected."""
+        ...
+
+    def lease_probe(self) -> Awaitable[Any]:
+        """Ask the fleet for the lease of a probe; return its ticket, None if another process has it, or a rejection."""
+        ...
+
+    def settled(self, ticket: Ticket, duration: float, trigger: Trigger | None) -> None:
+        """Pass on how a call ended that counts: how many seconds it took, and what it led to."""
+        ...
+
+    def expired(self, expiry: Expiry) -> None:
+        """Pass on how a probe ended whose time was over."""
+        ...
+
+    def transitioned(self, transition: Transition) -> Transition:
+        """Pass on a transition that the breaker made by itself; return it as it is now."""
+        ...
+
+    def check(self, settings: Settings) -> None:
+        """Refuse settings that a fleet can't keep.
+
+        Raises:
+            ValueError: The message names the setting, its value and the range.
+        """
+        ...
+
+
 @cache
-def way(old: CircuitState, new: CircuitState) -> tuple[Trigger, ...]:
+def path(old: CircuitState, new: CircuitState) -> tuple[Trigger, ...]:
     """Return the shortest way along the transition table by which a breaker follows its fleet."""
-    ways: dict[CircuitState, tuple[Trigger, ...]] = {old: ()}
+    paths: dict[CircuitState, tuple[Trigger, ...]] = {old: ()}
     for state in (queue := [old]):
         for trigger in FOLLOWING:
             following = TRANSITIONS[state].get(trigger)
-            if following is not None and following not in ways:
-                ways[following] = (*ways[state], trigger)
+            if following is not None and following not in paths:
+                paths[following] = (*paths[state], trigger)
                 queue.append(following)
-    return ways[new]
+    return paths[new]

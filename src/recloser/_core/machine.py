@@ -22,22 +22,24 @@ Invariants:
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 from recloser._core.causes import cause_of
 from recloser._core.events import Cause, Snapshot, Transition
 from recloser._core.meters import AnyMeter, RunMeter
 from recloser._core.outcomes import Outcome
 from recloser._core.states import TRANSITIONS, CircuitState, Trigger
-from recloser._core.trip import slow_call_limit
+from recloser._core.tickets import NO_RUN, Admission, Episode, Epoch, Expiry, Probe, Ticket
 from recloser._core.windows import ALWAYS, NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from random import Random
 
-    from recloser._core.meters import Meter
+    from recloser._core.backoff import Backoff
+    from recloser._core.meters import RuleMeter
     from recloser._core.settings import Settings
+    from recloser._core.tickets import Gate
 
 CLOSED = CircuitState.CLOSED
 OPEN = CircuitState.OPEN
@@ -46,118 +48,6 @@ FORCED_OPEN = CircuitState.FORCED_OPEN
 DISABLED = CircuitState.DISABLED
 SUCCESS = Outcome.SUCCESS
 FAILURE = Outcome.FAILURE
-
-
-class Gate(Protocol):
-    """The permits of one half-open episode."""
-
-    def take(self) -> bool:
-        """Take a permit if one is free; say whether."""
-        ...
-
-    def give(self) -> None:
-        """Give a permit back."""
-        ...
-
-
-class Run(Protocol):
-    """What the closed path reads to count a failure by itself."""
-
-    seen: int
-    """The total of successes when the current run of failures began."""
-    trip_at: int
-    """The total of failures at which the run trips."""
-
-
-class NoRun:
-    """Stands where the rule is not a run of failures: no total of successes is ever equal to `seen`."""
-
-    seen = -1
-    trip_at = 0
-
-
-NO_RUN = NoRun()
-
-
-class Epoch:
-    """One generation: what it admits is counted only while it lasts.
-
-    `successes` and `failures` are the running totals outside half-open since the breaker's creation: they go on from
-    epoch to epoch.
-    """
-
-    __slots__ = ("edge", "failures", "generation", "run", "successes", "watch")
-
-    def __init__(self, generation: int, successes: int, failures: int) -> None:
-        self.generation = generation
-        self.successes = successes
-        self.failures = failures
-        self.run: Run = NO_RUN
-        self.watch = False
-        self.edge = ALWAYS
-
-
-class Probe:
-    """One probe."""
-
-    __slots__ = ("admitted_at", "epoch", "gate", "progressed", "settled", "token")
-
-    def __init__(self, epoch: Epoch, gate: Gate, admitted_at: float, token: int = 0) -> None:
-        self.epoch = epoch
-        self.gate = gate
-        self.admitted_at = admitted_at
-        self.token = token
-        self.progressed = False
-        self.settled = False
-
-    @property
-    def generation(self) -> int:
-        """The number that fences the call off: the token that a fleet granted it with, else that of its epoch."""
-        return self.token or self.epoch.generation
-
-
-Ticket = Epoch | Probe
-"""What an admitted call holds until it is settled."""
-
-
-class Episode:
-    """One half-open period; it keeps the settings it began with."""
-
-    __slots__ = ("gate", "limit_seconds", "passed", "probes", "settings", "slow_call_seconds")
-
-    def __init__(self, settings: Settings, gate: Gate, limit_seconds: float) -> None:
-        self.settings = settings
-        self.gate = gate
-        self.limit_seconds = limit_seconds
-        self.slow_call_seconds = slow_call_limit(settings.trip_when)
-        self.passed = 0
-        self.probes: list[Probe] = []
-
-    def renew(self, new_gate: Callable[[int], Gate]) -> None:
-        """Go on with a gate whose permits are free but for those of the running probes."""
-        gate = new_gate(self.settings.max_probes)
-        for _ in self.probes:
-            gate.take()
-        self.gate = gate
-        for probe in self.probes:
-            probe.gate = gate
-
-
-class Expiry(NamedTuple):
-    """A probe whose time was over, and what that led to."""
-
-    probe: Probe
-    outcome: Outcome
-    error: str | None
-    transition: Transition | None
-
-
-class Admission(NamedTuple):
-    """The answer to a call that arrives: a ticket, or None for a rejection, and what happened on the way."""
-
-    ticket: Ticket | None
-    expired: tuple[Expiry, ...] = ()
-    reopened: Transition | None = None
 
 
 class BreakerMachine:
@@ -197,7 +87,7 @@ class BreakerMachine:
     settings: Settings
     reopen_at: float
     state: CircuitState
-    meter: Meter
+    meter: RuleMeter
 
     def __init__(self, settings: Settings, random: Random, now: float) -> None:
         self.settings = settings
@@ -293,6 +183,12 @@ class BreakerMachine:
             return not ticket.settled and ticket.epoch is self.epoch
         return ticket is self.epoch
 
+    def settings_of(self, ticket: Ticket) -> Settings:
+        """Return the settings that apply to a call: a half-open episode keeps those that it began with."""
+        episode = self.episode
+        kept = episode is not None and isinstance(ticket, Probe) and ticket in episode.probes
+        return episode.settings if episode is not None and kept else self.settings
+
     def settle(
         self, ticket: Ticket, outcome: Outcome, now: float, duration: float, *, cancelled: bool = False
     ) -> Trigger | None:
@@ -377,7 +273,7 @@ class BreakerMachine:
         evidence = self.meter.evidence(self.epoch, now) if trigger is Trigger.TRIPPED else None
         cause = cause_of(trigger, before, evidence, last_error=last_error, reason=reason, for_seconds=for_seconds)
         since = now if since is None else since
-        settings = self.settings if self.episode is None else self.episode.settings
+        backoff = (self.settings if self.episode is None else self.episode.settings).backoff
         if old in (CLOSED, DISABLED):
             self.frozen_failures = before.failure_count
         self.reopen_at = ALWAYS
@@ -387,27 +283,39 @@ class BreakerMachine:
         self.changed_at = since
         self.cause = cause
         if new is OPEN:
-            self.attempt += 1
-            if open_seconds is None:
-                open_seconds = settings.backoff.open_seconds(self.attempt, self.random)
-            self.open_seconds = open_seconds
-            self.reopen_at = since + self.open_seconds
-            self.opened_at = since
-            self.last_error = last_error
+            self._enter_open(since, open_seconds, last_error, backoff)
         elif new is FORCED_OPEN:
-            self.reopen_at = NEVER if for_seconds is None else since + for_seconds
-            self.open_seconds = for_seconds or 0.0
-            self.opened_at = since
-            self.last_error = None
-        elif new is HALF_OPEN and for_seconds is not None:
-            self.reopen_at = now + for_seconds
-        elif new is CLOSED or new is DISABLED:
-            self.attempt = 0
-            self.opened_at = self.last_error = None
-            if new is CLOSED:
-                self.meter.clear(self.epoch)
+            self._enter_forced_open(since, for_seconds)
+        elif new is HALF_OPEN:
+            self._enter_half_open(now, for_seconds)
+        else:
+            self._enter_admitting()
         self._watch()
         return Transition(old, new, cause, before, now, self.retry_after(now))
+
+    def _enter_open(self, since: float, open_seconds: float | None, last_error: str | None, backoff: Backoff) -> None:
+        self.attempt += 1
+        self.open_seconds = backoff.open_seconds(self.attempt, self.random) if open_seconds is None else open_seconds
+        self.reopen_at = since + self.open_seconds
+        self.opened_at = since
+        self.last_error = last_error
+
+    def _enter_forced_open(self, since: float, for_seconds: float | None) -> None:
+        self.open_seconds = for_seconds or 0.0
+        self.reopen_at = NEVER if for_seconds is None else since + for_seconds
+        self.opened_at = since
+        self.last_error = None
+
+    def _enter_half_open(self, now: float, for_seconds: float | None) -> None:
+        if for_seconds is not None:  # another process makes the probe
+            self.reopen_at = now + for_seconds
+
+    def _enter_admitting(self) -> None:
+        """Enter closed or disabled."""
+        self.attempt = 0
+        self.opened_at = self.last_error = None
+        if self.state is CLOSED:
+            self.meter.clear(self.epoch)
 
     def reconfigure(self, settings: Settings, now: float) -> None:
         """Go on with other settings; state, generation, deadline and window stay, a half-open episode keeps its own."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
-from recloser._core.windows import ALWAYS, NEVER, Ring, TimeRing, Totals, Window
+from recloser._core.windows import ALWAYS, NEVER, Ring, TimeRing, Window, WindowTotals
 from recloser._core.wording import percent, plural
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Counts(Protocol):
     failures: int
 
 
-class Meter(Protocol):
+class RuleMeter(Protocol):
     """One breaker's measurement of one rule."""
 
     needs_clock: bool
@@ -59,7 +59,7 @@ class Meter(Protocol):
         """Forget everything; count on from the given totals."""
         ...
 
-    def adopt(self, other: Meter, counts: Counts, now: float) -> None:
+    def adopt(self, other: RuleMeter, counts: Counts, now: float) -> None:
         """Take over what another meter remembers, as far as it is of the same kind."""
         ...
 
@@ -116,7 +116,7 @@ class RunMeter:
         self.seen = counts.successes
         self.trip_at = counts.failures + self._threshold
 
-    def adopt(self, other: Meter, counts: Counts, now: float) -> None:
+    def adopt(self, other: RuleMeter, counts: Counts, now: float) -> None:
         """Take over the run of another meter of consecutive failures."""
         if isinstance(other, RunMeter | RecentRunMeter):
             self.seen = counts.successes
@@ -168,7 +168,7 @@ class RecentRunMeter:
         self._seen = counts.successes
         self._times.clear()
 
-    def adopt(self, other: Meter, counts: Counts, now: float) -> None:
+    def adopt(self, other: RuleMeter, counts: Counts, now: float) -> None:
         """Take over the run of another meter of consecutive failures, with their times where it knows them."""
         if isinstance(other, RecentRunMeter):
             self.clear(counts)
@@ -197,46 +197,46 @@ class RecentRunMeter:
 class FailureRateMeter:
     """The share of failures in a window."""
 
-    __slots__ = ("_minimum_calls", "_rate", "_ring", "needs_clock", "quiet_until")
+    __slots__ = ("_minimum_calls", "_rate", "needs_clock", "quiet_until", "ring")
 
     needs_duration = False
 
     def __init__(self, rate: float, minimum_calls: int, ring: Ring) -> None:
         self._rate = rate
         self._minimum_calls = minimum_calls
-        self._ring = ring
+        self.ring = ring
         self.needs_clock = isinstance(ring, TimeRing)
         self.quiet_until = ALWAYS if self.needs_clock else NEVER
 
     def success(self, counts: Counts, now: float, duration: float) -> bool:  # noqa: ARG002 - one protocol for all meters
         """Record a success, which `counts` includes; return whether the rule is met."""
-        return self._weigh(self._ring.settle(counts.successes, now))
+        return self._weigh(self.ring.settle(counts.successes, now))
 
     def failure(self, counts: Counts, now: float, duration: float) -> bool:  # noqa: ARG002 - one protocol for all meters
         """Record a failure, which `counts` includes; return whether the rule is met."""
-        return self._weigh(self._ring.mark(counts.successes, now))
+        return self._weigh(self.ring.hit(counts.successes, now))
 
     def clear(self, counts: Counts) -> None:
         """Forget everything; count on from the given totals."""
-        self._ring.clear(counts.successes)
+        self.ring.clear(counts.successes)
         self.quiet_until = ALWAYS if self.needs_clock else NEVER
 
-    def adopt(self, other: Meter, counts: Counts, now: float) -> None:
+    def adopt(self, other: RuleMeter, counts: Counts, now: float) -> None:
         """Take over the window of another meter of the failure rate, or of the count in a count window.
 
         A count in a time window does not know when successes were.
         """
         if isinstance(other, FailureRateMeter) or (isinstance(other, FailureCountMeter) and not other.needs_clock):
-            self._ring.adopt(other._ring, counts.successes, now)
-            self._weigh(self._ring.peek(counts.successes, now))
+            self.ring.adopt(other.ring, counts.successes, now)
+            self._weigh(self.ring.peek(counts.successes, now))
 
     def failure_count(self, counts: Counts, now: float) -> int:
         """Return the failures in the window."""
-        return self._ring.peek(counts.successes, now).marked
+        return self.ring.peek(counts.successes, now).hits
 
     def failure_rate(self, counts: Counts, now: float) -> float | None:
         """Return the failure rate, None below the minimum of calls."""
-        return _rate(self._ring.peek(counts.successes, now), self._minimum_calls)
+        return _rate(self.ring.peek(counts.successes, now), self._minimum_calls)
 
     def slow_call_rate(self, counts: Counts, now: float) -> None:
         """This rule measures no slow calls."""
@@ -244,10 +244,10 @@ class FailureRateMeter:
     def evidence(self, counts: Counts, now: float) -> Evidence | None:
         """Say why the rule is met, None if it is not."""
         return _rate_evidence(
-            "failure rate", "failed", self._rate, self.failure_rate(counts, now), self._ring.peek(counts.successes, now)
+            "failure rate", "failed", self._rate, self.failure_rate(counts, now), self.ring.peek(counts.successes, now)
         )
 
-    def _weigh(self, totals: Totals) -> bool:
+    def _weigh(self, totals: WindowTotals) -> bool:
         """Return whether the rule is met, and find out until when a success can't meet it.
 
         With enough calls a success only lowers the share of failures, until older successes leave a time window.
@@ -258,14 +258,14 @@ class FailureRateMeter:
         if met or (failures and not enough):
             self.quiet_until = ALWAYS
         else:
-            self.quiet_until = self._ring.edge if isinstance(self._ring, TimeRing) else NEVER
+            self.quiet_until = self.ring.edge if isinstance(self.ring, TimeRing) else NEVER
         return met
 
 
 class FailureCountMeter:
     """The number of failures in a window; a success trips it only if it took over a window that meets it."""
 
-    __slots__ = ("_ring", "_threshold", "_window", "needs_clock", "quiet_until")
+    __slots__ = ("_threshold", "_window", "needs_clock", "quiet_until", "ring")
 
     needs_duration = False
     quiet_until: float
@@ -273,8 +273,8 @@ class FailureCountMeter:
     def __init__(self, threshold: int, window: Window, counts: Counts) -> None:
         self._threshold = threshold
         self._window = window
-        self._ring = window.ring(counts.successes)
-        self.needs_clock = isinstance(self._ring, TimeRing)
+        self.ring = window.ring(counts.successes)
+        self.needs_clock = isinstance(self.ring, TimeRing)
         self.quiet_until = NEVER
 
     def success(self, counts: Counts, now: float, duration: float) -> bool:  # noqa: ARG002 - one protocol for all meters
@@ -283,22 +283,22 @@ class FailureCountMeter:
 
     def failure(self, counts: Counts, now: float, duration: float) -> bool:  # noqa: ARG002 - one protocol for all meters
         """Record a failure, which `counts` includes; return whether the rule is met."""
-        return self._ring.mark(counts.successes, now).marked >= self._threshold
+        return self.ring.hit(counts.successes, now).hits >= self._threshold
 
     def clear(self, counts: Counts) -> None:
         """Forget everything; count on from the given totals."""
-        self._ring.clear(counts.successes)
+        self.ring.clear(counts.successes)
         self.quiet_until = NEVER
 
-    def adopt(self, other: Meter, counts: Counts, now: float) -> None:
+    def adopt(self, other: RuleMeter, counts: Counts, now: float) -> None:
         """Take over the window of another meter of the failure rate or count."""
         if isinstance(other, FailureRateMeter | FailureCountMeter):
-            self._ring.adopt(other._ring, counts.successes, now)
+            self.ring.adopt(other.ring, counts.successes, now)
             self._weigh(counts, now)
 
     def failure_count(self, counts: Counts, now: float) -> int:
         """Return the failures in the window."""
-        return self._ring.peek(counts.successes, now).marked
+        return self.ring.peek(counts.successes, now).hits
 
     def failure_rate(self, counts: Counts, now: float) -> None:
         """This rule measures no rate."""
@@ -346,7 +346,7 @@ class SlowCallRateMeter:
 
     def failure(self, counts: Counts, now: float, duration: float) -> bool:
         """Record a failure, which `counts` includes; return whether the rule is met."""
-        self._failures.mark(counts.successes, now)
+        self._failures.hit(counts.successes, now)
         return self._record(now, duration)
 
     def clear(self, counts: Counts) -> None:
@@ -354,7 +354,7 @@ class SlowCallRateMeter:
         self._slow.clear(self._fast)
         self._failures.clear(counts.successes)
 
-    def adopt(self, other: Meter, counts: Counts, now: float) -> None:
+    def adopt(self, other: RuleMeter, counts: Counts, now: float) -> None:
         """Take over the window of another meter of slow calls."""
         if isinstance(other, SlowCallRateMeter):
             self._fast = other._fast
@@ -363,7 +363,7 @@ class SlowCallRateMeter:
 
     def failure_count(self, counts: Counts, now: float) -> int:
         """Return the failures in the window."""
-        return self._failures.peek(counts.successes, now).marked
+        return self._failures.peek(counts.successes, now).hits
 
     def failure_rate(self, counts: Counts, now: float) -> None:
         """This rule measures no failure rate."""
@@ -381,65 +381,65 @@ class SlowCallRateMeter:
 
     def _record(self, now: float, duration: float) -> bool:
         if duration > self._slow_call_seconds:
-            totals = self._slow.mark(self._fast, now)
+            totals = self._slow.hit(self._fast, now)
         else:
             self._fast += 1
             totals = self._slow.settle(self._fast, now)
-        return totals.calls >= self._minimum_calls and totals.marked / totals.calls >= self._rate
+        return totals.calls >= self._minimum_calls and totals.hits / totals.calls >= self._rate
 
 
 class AnyMeter:
     """Several meters side by side; each records every call, and any of them trips."""
 
-    __slots__ = ("_meters", "needs_clock", "needs_duration")
+    __slots__ = ("needs_clock", "needs_duration", "parts")
 
-    def __init__(self, meters: tuple[Meter, ...]) -> None:
-        self._meters = meters
+    def __init__(self, meters: tuple[RuleMeter, ...]) -> None:
+        self.parts = meters
         self.needs_clock = any(meter.needs_clock for meter in meters)
         self.needs_duration = any(meter.needs_duration for meter in meters)
 
     @property
     def quiet_until(self) -> float:
         """Successes that end before this instant need not be reported."""
-        return min(meter.quiet_until for meter in self._meters)
+        return min(meter.quiet_until for meter in self.parts)
 
     def success(self, counts: Counts, now: float, duration: float) -> bool:
         """Record a success, which `counts` includes; return whether a rule is met."""
-        met = [meter.success(counts, now, duration) for meter in self._meters]
+        met = [meter.success(counts, now, duration) for meter in self.parts]
         return any(met)
 
     def failure(self, counts: Counts, now: float, duration: float) -> bool:
         """Record a failure, which `counts` includes; return whether a rule is met."""
-        met = [meter.failure(counts, now, duration) for meter in self._meters]
+        met = [meter.failure(counts, now, duration) for meter in self.parts]
         return any(met)
 
     def clear(self, counts: Counts) -> None:
         """Forget everything; count on from the given totals."""
-        for meter in self._meters:
+        for meter in self.parts:
             meter.clear(counts)
 
-    def adopt(self, other: Meter, counts: Counts, now: float) -> None:
+    def adopt(self, other: RuleMeter, counts: Counts, now: float) -> None:
         """Let each meter take over what fits it, best from the one at the same place."""
-        others = other._meters if isinstance(other, AnyMeter) else (other,)
-        for index, meter in enumerate(self._meters):
+        others = parts_of(other)
+        for index, meter in enumerate(self.parts):
             for candidate in (*others, *others[index : index + 1]):
                 meter.adopt(candidate, counts, now)
 
     def failure_count(self, counts: Counts, now: float) -> int:
         """Return the failures that count for the first rule."""
-        return self._meters[0].failure_count(counts, now)
+        return self.parts[0].failure_count(counts, now)
 
     def failure_rate(self, counts: Counts, now: float) -> float | None:
         """Return the first failure rate that is defined."""
-        return _first(meter.failure_rate(counts, now) for meter in self._meters)
+        return _first(meter.failure_rate(counts, now) for meter in self.parts)
 
     def slow_call_rate(self, counts: Counts, now: float) -> float | None:
         """Return the first slow call rate that is defined."""
-        return _first(meter.slow_call_rate(counts, now) for meter in self._meters)
+        return _first(meter.slow_call_rate(counts, now) for meter in self.parts)
 
     def evidence(self, counts: Counts, now: float) -> Evidence | None:
         """Say why the first rule that is met is met."""
-        return _first(meter.evidence(counts, now) for meter in self._meters)
+        return _first(meter.evidence(counts, now) for meter in self.parts)
 
 
 def _first(found: Iterable[T | None]) -> T | None:
@@ -452,12 +452,17 @@ def _run_evidence(run: int, threshold: int) -> Evidence | None:
     return Evidence(run, threshold, f"{run} consecutive {plural(run, 'failure')} (threshold {threshold})")
 
 
-def _rate(totals: Totals, minimum_calls: int) -> float | None:
-    return totals.marked / totals.calls if totals.calls >= minimum_calls else None
+def _rate(totals: WindowTotals, minimum_calls: int) -> float | None:
+    return totals.hits / totals.calls if totals.calls >= minimum_calls else None
 
 
-def _rate_evidence(what: str, how: str, threshold: float, rate: float | None, totals: Totals) -> Evidence | None:
+def _rate_evidence(what: str, how: str, threshold: float, rate: float | None, totals: WindowTotals) -> Evidence | None:
     if rate is None or rate < threshold:
         return None
-    counted = f"{totals.marked} of {totals.calls} calls {how}"
+    counted = f"{totals.hits} of {totals.calls} calls {how}"
     return Evidence(rate, threshold, f"{what} {percent(rate)} ({counted}; threshold {percent(threshold)})")
+
+
+def parts_of(meter: RuleMeter) -> tuple[RuleMeter, ...]:
+    """Return the meters of the single rules that a meter is made of."""
+    return meter.parts if isinstance(meter, AnyMeter) else (meter,)

@@ -3,7 +3,7 @@
 The order of the questions is the rule. Cancellations never get here, except as leaves of an exception group, where they
 do not count. What is ignored beats what is expected. A `BaseException` that is no `Exception` (KeyboardInterrupt,
 SystemExit, GeneratorExit) says nothing about the dependency unless a type names it; predicates are asked about
-`Exception` only. Any other exception means that the dependency answered. An exception group is judged by its leaves.
+`Exception` only. Any other exception means that the dependency answered. A group is classified by its leaves.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Outcome(Enum):
 
 
 class Classifier:
-    """Judges exceptions; remembers the verdict per type where no predicate is involved.
+    """Classifies exceptions, and remembers the outcome per type where no predicate is involved.
 
     Args:
         expected: What counts as a failure: a type, a tuple of types, or a predicate.
@@ -46,7 +46,7 @@ class Classifier:
         "_ignored",
         "_is_cancellation",
         "_never_expected",
-        "verdicts",
+        "outcome_by_type",
     )
 
     def __init__(
@@ -64,34 +64,34 @@ class Classifier:
         self._never_expected = never_expected
         self._is_cancellation = is_cancellation
         self._groups = tuple(t for t in (*_types(expected), *_types(ignored)) if issubclass(t, BaseExceptionGroup))
-        self.verdicts: dict[type[BaseException], Outcome] = {}
+        self.outcome_by_type: dict[type[BaseException], Outcome] = {}
 
-    def judge(self, exc: BaseException) -> Outcome:
+    def classify(self, exc: BaseException) -> Outcome:
         """Return what the exception means.
 
         Raises:
             BaseException: Whatever a predicate raises.
         """
         if isinstance(exc, BaseExceptionGroup) and not (self._groups and isinstance(exc, self._groups)):
-            return self._judge_leaves(exc)
-        outcome = self._judge_one(exc)
+            return self._classify_leaves(exc)
+        outcome = self._classify_one(exc)
         by_type = isinstance(self._expected, type | tuple) and isinstance(self._ignored, type | tuple)
         if by_type and not isinstance(exc, BaseExceptionGroup):  # a group of cancellations alone never gets here
-            if len(self.verdicts) >= CACHED_TYPES:
-                self.verdicts.clear()
-            self.verdicts[type(exc)] = outcome
+            if len(self.outcome_by_type) >= CACHED_TYPES:
+                self.outcome_by_type.clear()
+            self.outcome_by_type[type(exc)] = outcome
         return outcome
 
-    def _judge_leaves(self, group: BaseExceptionGroup[BaseException]) -> Outcome:
-        told = [leaf for leaf in leaves(group) if not self._is_cancellation(leaf)]
+    def _classify_leaves(self, group: BaseExceptionGroup[BaseException]) -> Outcome:
+        counted = [leaf for leaf in leaves(group) if not self._is_cancellation(leaf)]
         # Beside others, an answer that there is none says nothing: a rejection and an empty cache reached nobody.
-        others = [leaf for leaf in told if not isinstance(leaf, self._never_expected)]
-        outcomes = {self._judge_one(leaf) for leaf in others or told}
+        others = [leaf for leaf in counted if not isinstance(leaf, self._never_expected)]
+        outcomes = {self._classify_one(leaf) for leaf in others or counted}
         if Outcome.FAILURE in outcomes:
             return Outcome.FAILURE
         return Outcome.SUCCESS if Outcome.SUCCESS in outcomes else Outcome.IGNORED
 
-    def _judge_one(self, exc: BaseException) -> Outcome:
+    def _classify_one(self, exc: BaseException) -> Outcome:
         if isinstance(exc, self._always_ignored) or _matches(self._ignored, exc):
             return Outcome.IGNORED
         if not isinstance(exc, self._never_expected) and _matches(self._expected, exc):

@@ -111,3 +111,7 @@ def _check_synchronous(argument: str, predicate: object) -> None:
     called = type(predicate).__call__ if callable(predicate) else None
     if inspect.iscoroutinefunction(predicate) or inspect.iscoroutinefunction(called):
         raise TypeError(f"{argument} must be a synchronous predicate, {predicate!r} is asynchronous")
+
+
+DEFAULTS = Settings()
+"""What holds where nothing else is given."""

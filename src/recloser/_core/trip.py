@@ -15,8 +15,8 @@ from recloser._core.meters import (
     Counts,
     FailureCountMeter,
     FailureRateMeter,
-    Meter,
     RecentRunMeter,
+    RuleMeter,
     RunMeter,
     SlowCallRateMeter,
 )
@@ -62,7 +62,7 @@ class ConsecutiveFailures(_Combinable):
         """The number of failures that trips."""
         return self.failures
 
-    def meter(self, counts: Counts) -> Meter:
+    def meter(self, counts: Counts) -> RuleMeter:
         """Return a new meter that counts on from the given totals."""
         if self.within_seconds is None:
             return RunMeter(self.failures, counts)
@@ -98,7 +98,7 @@ class FailureRate(_Combinable):
         """The rate that trips."""
         return self.rate
 
-    def meter(self, counts: Counts) -> Meter:
+    def meter(self, counts: Counts) -> RuleMeter:
         """Return a new meter that counts on from the given totals."""
         return FailureRateMeter(self.rate, self.minimum_calls, self.window.ring(counts.successes))
 
@@ -129,7 +129,7 @@ class FailureCount(_Combinable):
         """The number of failures that trips."""
         return self.failures
 
-    def meter(self, counts: Counts) -> Meter:
+    def meter(self, counts: Counts) -> RuleMeter:
         """Return a new meter that counts on from the given totals."""
         return FailureCountMeter(self.failures, self.window, counts)
 
@@ -166,7 +166,7 @@ class SlowCallRate(_Combinable):
         """The rate that trips."""
         return self.rate
 
-    def meter(self, counts: Counts) -> Meter:
+    def meter(self, counts: Counts) -> RuleMeter:
         """Return a new meter that counts on from the given totals."""
         return SlowCallRateMeter(self.rate, self.minimum_calls, self.slow_call_seconds, self.window, counts)
 
@@ -187,7 +187,7 @@ class AnyOf(_Combinable):
         """The first rule's threshold."""
         return self.rules[0].threshold
 
-    def meter(self, counts: Counts) -> Meter:
+    def meter(self, counts: Counts) -> RuleMeter:
         """Return a new meter that counts on from the given totals."""
         return AnyMeter(tuple(rule.meter(counts) for rule in self.rules))
 

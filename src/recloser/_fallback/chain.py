@@ -16,8 +16,8 @@ from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from recloser._breaker.decorate import is_kind
 from recloser._breaker.dispatch import describe, log
+from recloser._breaker.functions import is_kind
 from recloser._fallback.links import Found, Link, MemoryLink
 from recloser.errors import FallbackExhaustedError, NoAnswer, RejectedError
 

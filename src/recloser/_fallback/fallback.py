@@ -18,7 +18,7 @@ from typing import (
     overload,
 )
 
-from recloser._breaker.decorate import is_kind, name_after
+from recloser._breaker.functions import is_kind, name_after
 from recloser._fallback.chain import Chain
 from recloser._fallback.links import Constant, ConstantLink, FunctionLink, Link, link_at
 from recloser.errors import MisuseError, RejectedError

@@ -9,7 +9,7 @@ from types import AsyncGeneratorType, CoroutineType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, Protocol, TypeVar
 
 from recloser._breaker.breaker import CircuitBreaker
-from recloser._breaker.decorate import is_kind
+from recloser._breaker.functions import is_kind
 from recloser._fallback.memory import LastKnownGood
 from recloser.errors import MisuseError
 

@@ -18,8 +18,8 @@ import math
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from recloser._breaker.decorate import is_kind
 from recloser._breaker.dispatch import log
+from recloser._breaker.functions import is_kind
 from recloser._core import checks
 from recloser.errors import MisuseError, NoAnswer
 

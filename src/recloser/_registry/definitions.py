@@ -78,7 +78,7 @@ class Definitions:
         self._check = check
         settings = self._changed(Settings(), options)
         self.default = Definition(self, settings, settings)
-        self._shared: dict[tuple[Settings, Settings, frozenset[str]], Definition] = {}
+        self.shared: dict[tuple[Settings, Settings, frozenset[str]], Definition] = {}
 
     def of(self, options: Mapping[str, Any]) -> Definition:
         """Return the definition of the defaults with some options in their place."""
@@ -101,7 +101,7 @@ class Definitions:
         """
         settings = self._changed(self.default.settings, options)
         self.default = Definition(self, settings, settings)
-        self._shared.clear()
+        self.shared.clear()
 
     def rebased(self, definition: Definition, current: Settings | None = None) -> Definition:
         """Return a definition on today's defaults, its own fields kept.
@@ -138,13 +138,13 @@ class Definitions:
         """Return the definition that is shared by all that say the same."""
         key = definition.first, definition.settings, definition.own
         try:
-            known = self._shared.get(key)
+            known = self.shared.get(key)
         except TypeError:  # a predicate that cannot be hashed
             return definition
         if known is None:
-            if len(self._shared) >= SHARED_DEFINITIONS:
-                self._shared.clear()
-            self._shared[key] = known = definition
+            if len(self.shared) >= SHARED_DEFINITIONS:
+                self.shared.clear()
+            self.shared[key] = known = definition
         return known
 
 

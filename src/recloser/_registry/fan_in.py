@@ -1,6 +1,6 @@
 """Passes the events of all breakers of a registry on to those who listen to the registry.
 
-Only while somebody listens: then each breaker has the relay among its listeners, one entry that all share, for the
+Only while somebody listens: then each breaker has the fan-in among its listeners, one entry that all share, for the
 kinds of events that somebody wants, and new breakers get it as they come. Events that a listener gives rise to are
 queued behind the one that it is being told, whichever breaker they are of.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from recloser._core.events import Event
 
 
-class Relay:
+class FanIn:
     """Between the breakers and the listeners of a registry.
 
     Args:
@@ -49,12 +49,13 @@ class Relay:
                 self._attach(breaker, self._entry)
 
     def _attach(self, breaker: CircuitBreaker, old: Subscription) -> None:
-        dispatcher = breaker._dispatching()
+        engine = breaker.engine
+        dispatcher = engine.listeners()
         if self._entry.kinds:
             dispatcher.replace(old, self._entry)
         else:
             dispatcher.remove(old)
-        breaker._refresh()
+        engine.refresh()
 
     def _pass_on(self, event: Event) -> None:
         self.dispatcher.emit([event])

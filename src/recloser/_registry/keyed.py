@@ -6,7 +6,8 @@ import inspect
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from recloser._breaker.decorate import is_kind, misfit, name_after, protect_generator
+from recloser._breaker.decorate import protect_generator
+from recloser._breaker.functions import is_kind, misfit, name_after
 from recloser.errors import MisuseError
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def check_group(name: object) -> None:
         raise ValueError(f"name must be without brackets, which stand around the key, not {name!r}")
 
 
-class Keyring:
+class KeyedBreakers:
     """The breakers of one group, one per key.
 
     Args:
@@ -83,7 +84,7 @@ class Keyring:
             TypeError: It is neither a coroutine function nor an async generator function.
         """
         if is_kind(inspect.isasyncgenfunction, fn):
-            wrapper: Any = protect_generator(self._choose, fn)
+            wrapper: Any = protect_generator(lambda args, kwargs: self._choose(args, kwargs).engine, fn)
         elif is_kind(inspect.iscoroutinefunction, fn):
             wrapper = self._protect_coroutine(fn)
         else:

@@ -13,17 +13,20 @@ from weakref import WeakSet
 
 import anyio.lowlevel
 
-from recloser._breaker.breaker import CircuitBreaker, listen
-from recloser._breaker.dispatch import EventStream, kinds_of
+from recloser._breaker.breaker import CircuitBreaker
+from recloser._breaker.clock import MONOTONIC, CheckedClock
+from recloser._breaker.dispatch import EventStream, kinds_of, listen
+from recloser._breaker.engine import SYSTEM_RANDOM, Engine
 from recloser._core import checks
 from recloser._core.events import Event
 from recloser._registry.config import read_configuration
 from recloser._registry.definitions import Definition, Definitions, conflict
-from recloser._registry.eviction import Shelf
-from recloser._registry.fan_in import Relay
-from recloser._registry.keyed import ANY_KEY, Keyring, group_of
+from recloser._registry.eviction import EvictionQueue
+from recloser._registry.fan_in import FanIn
+from recloser._registry.keyed import ANY_KEY, KeyedBreakers, group_of
 from recloser._registry.lint import Finding, lint
 from recloser._registry.origin import told
+from recloser._registry.reconfigure import Defined, definition_of
 from recloser._registry.tables import join
 from recloser.errors import ConfigurationWarning
 
@@ -52,7 +55,7 @@ class Follower(Protocol):
         ...
 
 
-class Fleet(Protocol):
+class SharingFleet(Protocol):
     """What lets breakers share their state with those of other processes, as a registry sees it."""
 
     def join(self, breaker: CircuitBreaker) -> None:
@@ -99,25 +102,23 @@ class BreakerRegistry:
         *,
         max_breakers: int = 10_000,
         clock: Callable[[], float] = time.monotonic,
-        fleet: Fleet | None = None,
+        fleet: SharingFleet | None = None,
         **defaults: Unpack[Options],
     ) -> None:
         if not callable(clock):
             raise TypeError(f"clock must be a function that returns monotonic seconds, not {clock!r}")
-        self._shelf = Shelf(checks.count("max_breakers", max_breakers))
-        self._recent = self._shelf.recent
-        self._clock = clock
+        self.queue = EvictionQueue(checks.count("max_breakers", max_breakers))
+        self._recent = self.queue.recent
+        self._clock = MONOTONIC if clock is time.monotonic else CheckedClock(clock)
         if fleet is not None and not (
             callable(getattr(fleet, "join", None)) and callable(getattr(fleet, "check", None))
         ):
             raise TypeError(f"fleet must be a fleet such as recloser.fleet.RedisFleet(url), not {fleet!r}")
         self._fleet = fleet
         self._joining = RLock()  # held while a breaker joins, so that of two of a name one does
-        self._definitions = Definitions(defaults, None if fleet is None else fleet.check)
-        self._configured: dict[str, Definition] = {}
-        self._groups: dict[str, Definition] = {}
-        self._relay = Relay(self._shelf)
-        self._followers: WeakSet[Follower] = WeakSet()
+        self.defined = Defined(Definitions(defaults, None if fleet is None else fleet.check), self.queue)
+        self.fan_in = FanIn(self.queue)
+        self.followers: WeakSet[Follower] = WeakSet()
 
     @classmethod
     def from_config(
@@ -125,7 +126,7 @@ class BreakerRegistry:
         source: Mapping[str, Any] | str | os.PathLike[str],
         *,
         clock: Callable[[], float] = time.monotonic,
-        fleet: Fleet | None = None,
+        fleet: SharingFleet | None = None,
     ) -> Self:
         """Return a registry that is configured by a mapping or a TOML file.
 
@@ -146,8 +147,7 @@ class BreakerRegistry:
         """
         found = read_configuration(source)
         registry = cls(clock=clock, fleet=fleet, max_breakers=found.max_breakers, **found.defaults)
-        registry._groups |= {name: registry._definitions.of(options) for name, options in found.groups.items()}
-        registry._configured |= {name: registry._definitions.of(options) for name, options in found.breakers.items()}
+        registry.defined.configure(found)
         for name in found.breakers:
             registry.breaker(name)
         for message in registry._warnings(found):
@@ -177,10 +177,10 @@ class BreakerRegistry:
                 pass
         if not isinstance(name, str):
             raise TypeError(f"name must be a string, not {name!r}")
-        wanted = self._definitions.of(overrides)
+        wanted = self.defined.definitions.of(overrides)
         breaker = self._obtain(name, wanted)
-        if overrides and breaker._definition is not wanted:
-            _refuse(conflict(name, _definition_of(breaker), breaker._machine.settings, overrides))
+        if overrides and breaker.engine.definition is not wanted:
+            _refuse(conflict(name, definition_of(breaker), breaker.engine.machine.settings, overrides))
         return breaker
 
     def add(self, breaker: CircuitBreaker, /) -> CircuitBreaker:
@@ -195,20 +195,20 @@ class BreakerRegistry:
         if not isinstance(breaker, CircuitBreaker):
             raise TypeError(f"breaker must be a CircuitBreaker, not {breaker!r}")
         name = breaker.name
-        is_taken = name in self._configured and self.get(name) is not breaker
+        is_taken = name in self.defined.configured and self.get(name) is not breaker
         if is_taken or self._put(breaker) is not breaker:
             raise ValueError(f"the name {name!r} is taken by another circuit breaker of this registry")
         self._introduce(breaker)
         return breaker
 
     @property
-    def fleet(self) -> Fleet | None:
+    def fleet(self) -> SharingFleet | None:
         """The fleet that its breakers share their state with; None if it has none."""
         return self._fleet
 
     def get(self, name: str, /) -> CircuitBreaker | None:
         """Return the breaker of a name, or None; makes none, and does not count as a use."""
-        return self._shelf.find(name)
+        return self.queue.find(name)
 
     def per_key(self, name: str, /, *, key: Callable[..., str], **overrides: Unpack[Options]) -> Callable[[F], F]:
         """Decorate a coroutine function or an async generator function with one breaker per key.
@@ -230,15 +230,15 @@ class BreakerRegistry:
             ValueError: An argument is out of its range, or contradicts the definition of the group or of one of its
                 breakers.
         """
-        ring = Keyring(name, key, partial(self._obtain_of_group, name))
-        wanted = self._definitions.of(overrides)
-        definition = self._groups.get(name, wanted)
-        if overrides and name in self._groups:
+        ring = KeyedBreakers(name, key, partial(self._obtain_of_group, name))
+        wanted = self.defined.definitions.of(overrides)
+        definition = self.defined.groups.get(name, wanted)
+        if overrides and name in self.defined.groups:
             _refuse(conflict(name + ANY_KEY, definition, definition.settings, overrides))
         elif overrides:
-            for breaker, made in self._breakers_of_group(name):
-                _refuse(conflict(breaker.name, made, breaker._machine.settings, overrides))
-        self._groups[name] = definition
+            for breaker, made in self.defined.breakers_of_group(name):
+                _refuse(conflict(breaker.name, made, breaker.engine.machine.settings, overrides))
+        self.defined.groups[name] = definition
         return ring.decorate
 
     # Changing
@@ -262,17 +262,17 @@ class BreakerRegistry:
         """
         if name is None:
             await anyio.lowlevel.checkpoint()
-            self._change_defaults(settings)
+            self.defined.change_defaults(settings)
             return
         if not isinstance(name, str):
             raise TypeError(f"name must be a string, not {name!r}")
         group = name.removesuffix(ANY_KEY)
-        breaker = self.breaker(name) if name in self._configured else self.get(name)
-        if group not in self._groups:
+        breaker = self.breaker(name) if name in self.defined.configured else self.get(name)
+        if group not in self.defined.groups:
             if breaker is None:
                 raise ValueError(f"name must be that of {self._existing()}, not {name!r}")
-            async with breaker._loop_lock().current():
-                self._change_one(breaker, settings)
+            async with breaker.engine.loop_lock().current():
+                self.defined.change_one(breaker, settings)
             return
         if breaker is not None:
             raise ValueError(
@@ -280,7 +280,7 @@ class BreakerRegistry:
                 f"{group if name != group else group + ANY_KEY!r} for the group, or reconfigure() the breaker itself"
             )
         await anyio.lowlevel.checkpoint()
-        self._change_group(group, settings)
+        self.defined.change_group(group, settings)
 
     # Listening
 
@@ -303,7 +303,7 @@ class BreakerRegistry:
             TypeError: The listener is not a synchronous callable, or `kinds` are no types of events.
             ValueError: No breaker reports anything of these kinds.
         """
-        return listen(self._relay.dispatcher, listener, kinds, self._relay.refresh)
+        return listen(self.fan_in.dispatcher, listener, kinds, self.fan_in.refresh)
 
     def events(self, *, max_buffer: int = 256, kinds: Kinds = Event) -> EventStream:
         """Return a stream of the events of all breakers, present and future.
@@ -313,8 +313,8 @@ class BreakerRegistry:
                 `EventsDropped`, which bears the name of the breaker whose event comes next.
             kinds: Which events, as for `subscribe()`.
         """
-        relay = self._relay
-        return EventStream(relay.dispatcher, checks.count("max_buffer", max_buffer), kinds_of(kinds), relay.refresh)
+        fan_in = self.fan_in
+        return EventStream(fan_in.dispatcher, checks.count("max_buffer", max_buffer), kinds_of(kinds), fan_in.refresh)
 
     # Reading
 
@@ -338,25 +338,25 @@ class BreakerRegistry:
             Each finding, a `recloser.registry.Finding`, with `breaker`, `setting`, `value`, and `message`, which says
             what happens.
         """
-        general = list(lint("defaults", self._definitions.default.settings))
+        general = list(lint("defaults", self.defined.definitions.default.settings))
         findings = list(general)
         of_group: dict[str | None, list[Finding]] = {}
-        for name, definition in self._groups.items():
+        for name, definition in self.defined.groups.items():
             of_group[name] = _news(lint(name + ANY_KEY, definition.settings), general)
             findings += of_group[name]
-        settings = {name: definition.settings for name, definition in self._configured.items()}
-        settings |= {breaker.name: breaker._machine.settings for breaker in self}
+        settings = {name: definition.settings for name, definition in self.defined.configured.items()}
+        settings |= {breaker.name: breaker.engine.machine.settings for breaker in self}
         for name, own in settings.items():
             findings += _news(lint(name, own), [*general, *of_group.get(group_of(name), ())])
         return findings
 
     def __len__(self) -> int:
         """Return how many breakers there are, evicted ones that somebody holds included."""
-        return len(self._shelf)
+        return len(self.queue)
 
     def __iter__(self) -> Iterator[CircuitBreaker]:
         """Iterate over the breakers that there are now, in no particular order."""
-        return iter(self._shelf)
+        return iter(self.queue)
 
     def __contains__(self, name: object) -> bool:
         """Return whether there is a breaker of this name."""
@@ -370,10 +370,10 @@ class BreakerRegistry:
 
     def _warnings(self, found: Configuration) -> Iterator[str]:
         """Iterate over what the field warns against in the configuration that the registry has just been made of."""
-        general = list(lint("defaults", self._definitions.default.settings))
+        general = list(lint("defaults", self.defined.definitions.default.settings))
         for finding in general:
             yield told(finding, "defaults", found.tables["defaults"], found.source)
-        for section, definitions in (("per_key", self._groups), ("breakers", self._configured)):
+        for section, definitions in (("per_key", self.defined.groups), ("breakers", self.defined.configured)):
             for name, definition in definitions.items():
                 for finding in _news(lint(name, definition.settings), general):
                     yield told(finding, join(section, name), found.tables[section][name], found.source)
@@ -383,94 +383,43 @@ class BreakerRegistry:
             self._recent.move_to_end(name)
             return self._recent[name]
         except KeyError:
-            return self._obtain(name, self._groups[group])
+            return self._obtain(name, self.defined.groups[group])
 
     def _obtain(self, name: str, definition: Definition) -> CircuitBreaker:
         """Return the breaker of a name; made as it is configured, else as its group is, else by the definition."""
-        breaker = self._shelf.use(name)
+        breaker = self.queue.use(name)
         if breaker is None:
             group = group_of(name)
             if group is not None:
-                definition = self._groups.get(group, definition)
-            definition = self._configured.get(name, definition)
-            breaker = CircuitBreaker._of(name, definition.settings, self._clock)
-            breaker._definition = definition
-            breaker = self._put(breaker)
+                definition = self.defined.groups.get(group, definition)
+            definition = self.defined.configured.get(name, definition)
+            engine = Engine(name, definition.settings, self._clock, SYSTEM_RANDOM)
+            engine.definition = definition
+            breaker = self._put(CircuitBreaker.around(engine))
             self._introduce(breaker)
         return breaker
 
     def _put(self, breaker: CircuitBreaker) -> CircuitBreaker:
         """Put a breaker on the shelf and into the fleet, unless there is one of its name; return the one there is."""
         if self._fleet is None:
-            return self._shelf.put(breaker)
+            return self.queue.put(breaker)
         with self._joining:
-            if self._shelf.find(breaker.name) is None:
+            if self.queue.find(breaker.name) is None:
                 self._fleet.join(breaker)
-            return self._shelf.put(breaker)
+            return self.queue.put(breaker)
 
     def _introduce(self, breaker: CircuitBreaker) -> None:
         """Let those know of a breaker who follow all of them."""
-        self._relay.attach(breaker)
-        for follower in self._followers:
+        self.fan_in.attach(breaker)
+        for follower in self.followers:
             follower.enter(breaker)
-
-    def _change_one(self, breaker: CircuitBreaker, options: Options) -> None:
-        current, definition = breaker._machine.settings, _definition_of(breaker)
-        if definition is None or definition.source is not self._definitions:
-            breaker._adopt(current.changed(dict(options)))
-            return
-        revised = self._definitions.revised(definition, current, options)
-        breaker._adopt(revised.settings)
-        breaker._definition = revised
-        if breaker.name in self._configured:
-            self._configured[breaker.name] = revised
 
     def _existing(self) -> str:
         """Return what there is, as a part of a sentence."""
-        names = {*self._configured, *(breaker.name for breaker in self)}
-        return f"a circuit breaker of this registry ({_some(names)}) or of a per-key group ({_some(self._groups)})"
-
-    def _breakers_of_group(self, group: str) -> Iterator[tuple[CircuitBreaker, Definition]]:
-        """Iterate over a group's breakers, except for those that were added or are configured by their own name."""
-        for breaker in self:
-            if group_of(breaker.name) != group or breaker.name in self._configured:
-                continue
-            definition = _definition_of(breaker)
-            if definition is not None and definition.source is self._definitions:
-                yield breaker, definition
-
-    def _change_group(self, group: str, options: Options) -> None:
-        """Change a group's definition and its breakers, in one synchronous step, as `_change_defaults()` does."""
-        old = self._groups[group]
-        self._groups[group] = new = self._definitions.revised(old, old.settings, options)
-        for breaker, definition in self._breakers_of_group(group):
-            current = breaker._machine.settings
-            breaker._definition = changed = self._definitions.regrouped(old, new, definition, current)
-            if changed.settings != current:
-                breaker._adopt(changed.settings)
-
-    def _change_defaults(self, options: Options) -> None:
-        """Change the defaults and all that is made of them, in one synchronous step.
-
-        The breakers' locks are not needed: no state changes, and whoever holds one across an await looks again.
-        """
-        definitions = self._definitions
-        definitions.change_defaults(options)
-        for table in (self._configured, self._groups):
-            table.update({name: definitions.rebased(definition) for name, definition in table.items()})
-        for breaker in self:
-            definition = _definition_of(breaker)
-            if definition is None or definition.source is not definitions:
-                continue
-            rebased = definitions.rebased(definition, breaker._machine.settings)
-            if rebased.settings != breaker._machine.settings:
-                breaker._adopt(rebased.settings)
-            breaker._definition = rebased
-
-
-def _definition_of(breaker: CircuitBreaker) -> Definition | None:
-    definition = breaker._definition
-    return definition if isinstance(definition, Definition) else None
+        names = {*self.defined.configured, *(breaker.name for breaker in self)}
+        return (
+            f"a circuit breaker of this registry ({_some(names)}) or of a per-key group ({_some(self.defined.groups)})"
+        )
 
 
 def _some(names: Iterable[str]) -> str:

@@ -4,11 +4,11 @@ An exporter of metrics needs totals by name that never go back, in a bounded num
 evicted and forgotten takes its totals along, and its successor of the same name begins at 0.
 
 - A ledger keeps no breaker alive, and nothing that a breaker holds: its settings may lead back to it.
-- What a breaker had counted at the end is told by its `LastWords`, an object that nobody but the breaker holds. Its
-  finaliser may run in any thread and in the middle of any step, so it only appends to a deque.
-- The totals of each breaker are in the books once: in its open account, or, closed, in the sum of its name. A reading
-  looks at the living before it closes the accounts of the gone, and what has died in between, or is dying at this
-  moment, counts as it was read last. So no sum ever goes back.
+- The `Finaliser` of a breaker, an object that nobody but its engine holds, reports what the breaker had counted at the
+  end. It can run in any thread and in the middle of any step, so it only appends to a deque.
+- The totals of each breaker are in the ledger once: in an entry of its own while it lives, then in the sum of its name.
+  A reading looks at the living before it closes the entries of the gone. What has died in between, or is dying at this
+  moment, counts as it was last read. So no sum ever goes back.
 - Making a breaker never waits for a reading in another thread.
 """
 
@@ -21,16 +21,18 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final, NamedTuple
 from weakref import ref
 
+from recloser._breaker.reading import snapshot_of
 from recloser._core import checks
 
 if TYPE_CHECKING:
     from recloser._breaker.breaker import CircuitBreaker
+    from recloser._breaker.engine import Engine
     from recloser._core.events import Snapshot
     from recloser._registry.registry import BreakerRegistry
 
 OTHER = "__other__"
 MOST_DEPARTED = 1000
-"""So many may be gone before their accounts are closed without anybody reading."""
+"""So many may be gone before their totals are added up without anybody reading."""
 
 
 class Totals(NamedTuple):
@@ -97,10 +99,10 @@ class Ledger:
         self._names: set[str] = set()
         self._lock = Lock()
         self._closed: dict[str, Totals] = {}
-        self._open: dict[Account, None] = {}
-        self._arrived: deque[Account] = deque()
-        self._departed: deque[tuple[Account, tuple[int, ...]]] = deque()
-        registry._followers.add(self)
+        self._open: dict[EngineTotals, None] = {}
+        self._arrived: deque[EngineTotals] = deque()
+        self._departed: deque[tuple[EngineTotals, tuple[int, ...]]] = deque()
+        registry.followers.add(self)
         for breaker in registry:
             self.enter(breaker)
 
@@ -109,16 +111,16 @@ class Ledger:
         with self._lock:
             snapshots: dict[str, list[Snapshot]] = {}
             self._take_arrived()
-            for account in self._open:
-                breaker = account.breaker()
-                if breaker is not None:
-                    snapshot = breaker.snapshot()
-                    account.totals = _totals_of(snapshot)
-                    snapshots.setdefault(account.name, []).append(snapshot)
+            for counted in self._open:
+                engine = counted.engine()
+                if engine is not None:
+                    snapshot = snapshot_of(engine)
+                    counted.totals = _totals_of(snapshot)
+                    snapshots.setdefault(counted.name, []).append(snapshot)
             self._close_departed()
             sums = self._closed.copy()
-            for account in self._open:
-                sums[account.name] = _plus(sums.get(account.name), account.totals)
+            for counted in self._open:
+                sums[counted.name] = _plus(sums.get(counted.name), counted.totals)
         return [Entry(name, totals, tuple(snapshots.get(name, ()))) for name, totals in sums.items()]
 
     def name_of(self, name: str) -> str:
@@ -130,12 +132,13 @@ class Ledger:
         return name
 
     def enter(self, breaker: CircuitBreaker) -> None:
-        """Open an account for a breaker, unless it has one."""
-        if any(words.departed is self._departed for words in breaker._last_words):
+        """Count a breaker from now on, unless it is counted already."""
+        engine = breaker.engine
+        if any(finaliser.departed is self._departed for finaliser in engine.finalisers):
             return
-        account = Account(breaker, self.name_of(breaker.name))
-        self._arrived.append(account)
-        breaker._last_words = (*breaker._last_words, LastWords(breaker, account, self._departed))
+        counted = EngineTotals(engine, self.name_of(engine.name))
+        self._arrived.append(counted)
+        engine.finalisers = (*engine.finalisers, Finaliser(engine, counted, self._departed))
         if len(self._departed) > MOST_DEPARTED and self._lock.acquire(blocking=False):
             try:
                 self._close_departed()
@@ -150,34 +153,34 @@ class Ledger:
 
     def _close_departed(self) -> None:
         departed = [self._departed.popleft() for _ in range(len(self._departed))]
-        self._take_arrived()  # whoever has departed has arrived before
-        for account, totals in departed:
-            del self._open[account]
-            self._closed[account.name] = _plus(self._closed.get(account.name), totals)
+        self._take_arrived()  # what has departed has arrived before
+        for counted, totals in departed:
+            del self._open[counted]
+            self._closed[counted.name] = _plus(self._closed.get(counted.name), totals)
 
 
-class Account:
-    """A breaker in a ledger: the entry that it belongs to, and its totals as they were last read."""
+class EngineTotals:
+    """One breaker in a ledger: the name of the entry that it belongs to, and its totals as they were last read."""
 
-    __slots__ = ("breaker", "name", "totals")
+    __slots__ = ("engine", "name", "totals")
 
-    def __init__(self, breaker: CircuitBreaker, name: str) -> None:
-        self.breaker = ref(breaker)
+    def __init__(self, engine: Engine, name: str) -> None:
+        self.engine = ref(engine)
         self.name = name
         self.totals = Totals()
 
 
-class LastWords:
-    """Tells a ledger what a breaker had counted, when the breaker, which alone holds this, is gone."""
+class Finaliser:
+    """Reports to a ledger what a breaker had counted, when its engine, which alone holds this, is gone."""
 
-    __slots__ = ("_account", "_leaks", "_machine", "departed")
+    __slots__ = ("_counted", "_leaks", "_machine", "departed")
 
     def __init__(
-        self, breaker: CircuitBreaker, account: Account, departed: deque[tuple[Account, tuple[int, ...]]]
+        self, engine: Engine, counted: EngineTotals, departed: deque[tuple[EngineTotals, tuple[int, ...]]]
     ) -> None:
-        self._machine = breaker._machine
-        self._leaks = breaker._leaks
-        self._account = account
+        self._machine = engine.machine
+        self._leaks = engine.leaks
+        self._counted = counted
         self.departed = departed
 
     def __del__(self) -> None:
@@ -193,7 +196,7 @@ class LastWords:
             machine.rejected,
             machine.probes,
         )
-        self.departed.append((self._account, totals))
+        self.departed.append((self._counted, totals))
 
 
 def _totals_of(snapshot: Snapshot) -> Totals:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from recloser._breaker.breaker import CircuitBreaker
+from recloser._breaker.fleet_port import FleetPort
 from recloser._core import checks
 from recloser.errors import FleetError, FleetStoreError
 from recloser.fleet._worker import NOT_RUNNING, Worker
@@ -132,17 +133,17 @@ class Fleet:
             raise TypeError(f"breaker must be a CircuitBreaker, not {breaker!r}")
         name = breaker.name
         link = self._worker.memberships.get(name)
-        if link is not None and link.breaker is not None:
-            if link.breaker is breaker:
+        if link is not None and link.engine is not None:
+            if link.engine is breaker.engine:
                 return
             raise ValueError(f"another circuit breaker of this process has joined the fleet as {name!r}")
-        if breaker._link is not None:
+        if breaker.engine.port is not None:
             raise ValueError(f"circuit breaker {name!r} belongs to another fleet already")
         check_name("name", name, MOST_NAME_BYTES)
-        check_settings(breaker._machine.settings)
-        membership = Membership(breaker, self._worker)
+        check_settings(breaker.engine.machine.settings)
+        membership = Membership(breaker.engine, self._worker)
         self._worker.memberships[name] = membership
-        breaker._link = membership
+        breaker.engine.port = FleetPort(breaker.engine, membership)
         membership.join()
 
     def check(self, settings: Settings) -> None:

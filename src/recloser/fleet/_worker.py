@@ -26,7 +26,7 @@ import anyio
 from anyio import TASK_STATUS_IGNORED
 
 from recloser._breaker.dispatch import log
-from recloser._breaker.loop_bound import Bell, running_token
+from recloser._breaker.loop_bound import LoopEvent, running_token
 from recloser._core.outcomes import leaves
 from recloser.errors import FleetError, FleetStoreError
 from recloser.fleet.store.values import new_worker_id
@@ -86,7 +86,7 @@ class Worker:
         self._group: TaskGroup | None = None
         self._touched: deque[Client] = deque()
         self._is_urgent = False
-        self._bell: Bell | None = None
+        self._changed: LoopEvent | None = None
         self._server_ahead_us: int | None = None
         self._slots = MOST_ON_THEIR_WAY
         self._begun: Callable[[], None] | None = None
@@ -128,7 +128,7 @@ class Worker:
             return
         self._touched.append(client)
         self._is_urgent = self._is_urgent or urgent
-        self._ring()
+        self._wake()
 
     def keep(self, client: Client, token: int, seconds: float) -> None:
         """Renew a lease as long as its probe is under way, at most for the given time."""
@@ -249,14 +249,14 @@ class Worker:
     async def _wait_until(self, is_so: Callable[[], bool]) -> None:
         """Wait until something is so, looking again when a breaker leaves word or a batch is back."""
         while not is_so():
-            self._bell = bell = Bell.here(self._bell)
+            self._changed = changed = LoopEvent.here(self._changed)
             if not is_so():
-                await bell.event.wait()
+                await changed.wait()
 
-    def _ring(self) -> None:
-        bell, self._bell = self._bell, None
-        if bell is not None:
-            bell.ring()
+    def _wake(self) -> None:
+        changed, self._changed = self._changed, None
+        if changed is not None:
+            changed.set()
 
     def _fetch(self) -> list[Errand]:
         """Return what the breakers want done that have left word."""
@@ -277,7 +277,7 @@ class Worker:
             await self._send(store, errands)
         finally:
             self._slots += 1
-            self._ring()
+            self._wake()
 
     async def _send(self, store: FleetStore, errands: Sequence[Errand]) -> None:
         if not errands:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from weakref import ref
 
 import anyio
@@ -35,7 +35,8 @@ from recloser.fleet.store.reference import OTHER_VERSION
 from recloser.fleet.store.values import MANUAL, Code, ProbeResult, SharedState
 
 if TYPE_CHECKING:
-    from recloser._breaker.fleet_port import Member
+    from recloser._breaker.engine import Engine
+    from recloser._breaker.fleet_port import FleetPort
     from recloser._core.events import Transition
     from recloser._core.settings import Settings
     from recloser.fleet._reporting import Pending
@@ -82,13 +83,13 @@ class Membership:
     """The link between a breaker and its fleet; the breaker holds it, and it does not hold the breaker.
 
     Args:
-        breaker: The breaker.
+        engine: The engine of the breaker.
         office: The worker.
     """
 
     __slots__ = (
         "__weakref__",
-        "_breaker",
+        "_engine",
         "_is_acquiring",
         "_is_damaged",
         "_is_overridden",
@@ -109,11 +110,11 @@ class Membership:
         "shared",
     )
 
-    def __init__(self, breaker: Member, office: Office) -> None:
-        self.name = breaker._name
-        self._breaker = ref(breaker)
+    def __init__(self, engine: Engine, office: Office) -> None:
+        self.name = engine.name
+        self._engine = ref(engine)
         self._office = office
-        self._settings = breaker._machine.settings
+        self._settings = engine.machine.settings
         self.shared = UNKNOWN
         self._received = 0.0
         self._is_overridden = False
@@ -128,7 +129,7 @@ class Membership:
         self._proves = False
         self._syncs = False
         self._realigns = False
-        self._reporting = Reporting(breaker._machine, office.next_sequence)
+        self._reporting = Reporting(engine.machine, office.next_sequence)
 
     # As the breaker sees it
 
@@ -210,9 +211,9 @@ class Membership:
     # As the worker sees it
 
     @property
-    def breaker(self) -> Member | None:
-        """The breaker, None if it is gone."""
-        return self._breaker()
+    def engine(self) -> Engine | None:
+        """The engine of the breaker, None if it is gone."""
+        return self._engine()
 
     @property
     def holds(self) -> bool:
@@ -234,20 +235,20 @@ class Membership:
 
     def work(self, now: float) -> list[Errand]:
         """Return what is to be told to the store now: nothing else of this breaker goes into the same batch."""
-        breaker = self.breaker
+        engine = self.engine
         if self._realigns:
             self._realigns = False
             self._drive()
         if self._result is not None:
             return [self._tell_result(self._result)]
-        if breaker is None:
+        if engine is None:
             return []
-        errand = self._next(breaker)
-        return self._report(breaker, now, with_successes=False) if errand is None else [errand]
+        errand = self._next(engine)
+        return self._report(engine, now, with_successes=False) if errand is None else [errand]
 
-    def _next(self, breaker: Member) -> Errand | None:
+    def _next(self, engine: Engine) -> Errand | None:
         """Return what can't wait, the most pressing first."""
-        state = breaker._machine.state
+        state = engine.machine.state
         petition = self._petition
         if petition is not None and not petition.is_sent and not self._is_acquiring:
             petition.is_sent = True
@@ -259,7 +260,7 @@ class Membership:
         if self._votes:
             self._votes = False
             if state in {OPEN, HALF_OPEN} and self.shared.state is CLOSED:
-                return self._vote(breaker)
+                return self._vote(engine)
         if self._syncs:
             self._syncs = False
             return self.sync()
@@ -267,11 +268,11 @@ class Membership:
 
     def poll(self, now: float) -> list[Errand]:
         """Return what is told to the store from time to time: calls to report, else a question for the state."""
-        breaker = self.breaker
-        if breaker is None:
+        engine = self.engine
+        if engine is None:
             return []
         self._reporting.remember(now)
-        return self._report(breaker, now, with_successes=True) or [self.sync()]
+        return self._report(engine, now, with_successes=True) or [self.sync()]
 
     def join(self) -> None:
         """Have the state asked for: the breaker is new."""
@@ -284,10 +285,10 @@ class Membership:
 
     def renewal(self, token: int) -> Errand | None:
         """Return the errand that extends a lease; None if its probe is over."""
-        breaker = self.breaker
+        engine = self.engine
         if token != self._token:
             return None
-        if breaker is None or not breaker._is_trying(token):
+        if engine is None or not _port(engine).is_probing(token):
             self.ended(token)
             return None
         renew = Renew(**self._common(), not_after_us=self._office.not_after_us(), token=token)
@@ -305,8 +306,8 @@ class Membership:
         self._received = self._office.now()
         if self._token and shared.generation > self._token:
             self._token = 0
-        breaker = self.breaker
-        waits = breaker is not None and breaker._machine.state is HALF_OPEN is shared.state
+        engine = self.engine
+        waits = engine is not None and engine.machine.state is HALF_OPEN is shared.state
         if is_news or waits:  # for the end of a lease, which may have been renewed
             self._drive()
 
@@ -317,16 +318,16 @@ class Membership:
 
     def meet(self, reply: Reply, now: float) -> None:
         """Take the first reply after the store was unreachable, and settle what came apart meanwhile."""
-        breaker = self.breaker
+        engine = self.engine
         known = self.shared.generation
         self._syncs = False
         self.take(reply)
-        if breaker is None or self._is_damaged:
+        if engine is None or self._is_damaged:
             return
         self._release_what_was_lost()
         self._reporting.remember(now)
         self._reporting.send_again(self.shared.generation, now)
-        local, shared = breaker._machine.state, self.shared
+        local, shared = engine.machine.state, self.shared
         if shared.state is CLOSED:
             self._votes = local in {OPEN, HALF_OPEN}
         elif shared.generation == known and local is CLOSED and shared.state not in MANUAL and not self._left_us():
@@ -350,9 +351,9 @@ class Membership:
         self._is_acquiring, self._put_aside = False, None
         if self._petition is not None:
             self._petition.answer(None)
-        breaker = self.breaker
-        if breaker is not None and self.shared.state in {OPEN, HALF_OPEN} and not self._is_overridden:
-            breaker._delay(self.spread(breaker._machine.open_seconds))
+        engine = self.engine
+        if engine is not None and self.shared.state in {OPEN, HALF_OPEN} and not self._is_overridden:
+            _port(engine).delay(self.spread(engine.machine.open_seconds))
 
     # Errands
 
@@ -409,10 +410,10 @@ class Membership:
             self._result = Ended(token, ProbeResult.SUCCEEDED, is_proof=True)
             self._office.touch(self, urgent=True)
 
-    def _vote(self, breaker: Member) -> Errand:
+    def _vote(self, engine: Engine) -> Errand:
         generation = self.shared.generation
         vote = Vote(
-            **self._common(breaker._machine.open_seconds),
+            **self._common(engine.machine.open_seconds),
             not_after_us=self._office.not_after_us(),
             worker=self._office.identity,
             closed_generation=generation,
@@ -429,15 +430,15 @@ class Membership:
 
         return Errand(vote, done, failed)
 
-    def _report(self, breaker: Member, now: float, *, with_successes: bool) -> list[Errand]:
-        machine = breaker._machine
+    def _report(self, engine: Engine, now: float, *, with_successes: bool) -> list[Errand]:
+        machine = engine.machine
         if self.shared.state is not CLOSED or machine.state is not CLOSED:
             return []
         self._reporting.draw(self.shared.generation, now, with_successes=with_successes)
-        return [self._errand_of(breaker, pending) for pending in self._reporting.take()]
+        return [self._errand_of(engine, pending) for pending in self._reporting.take()]
 
-    def _errand_of(self, breaker: Member, pending: Pending) -> Errand:
-        machine = breaker._machine
+    def _errand_of(self, engine: Engine, pending: Pending) -> Errand:
+        machine = engine.machine
         report = Report(
             **self._common(machine.settings.backoff.open_seconds(1, machine.random)),
             not_after_us=self._office.not_after_us(),
@@ -500,9 +501,9 @@ class Membership:
         return {"name": self.name, "known": self.known(), "policy": self._policy(open_seconds)}
 
     def _policy(self, open_seconds: float | None) -> FleetPolicy:
-        breaker, office = self.breaker, self._office
-        if breaker is not None:
-            machine = breaker._machine
+        engine, office = self.engine, self._office
+        if engine is not None:
+            machine = engine.machine
             self._settings = machine.settings
             if open_seconds is None:
                 open_seconds = machine.open_seconds or machine.settings.backoff.open_seconds(1, machine.random)
@@ -512,12 +513,12 @@ class Membership:
 
     def _drive(self) -> None:
         """Have the breaker follow the fleet."""
-        breaker, shared = self.breaker, self.shared
-        if breaker is None or self._is_overridden or not self._office.is_up:
+        engine, shared = self.engine, self.shared
+        if engine is None or self._is_overridden or not self._office.is_up:
             return
         if shared.state is HALF_OPEN and shared.generation == self._token:
             return
-        if shared.state is CLOSED and breaker._machine.state is CLOSED and not shared.reason:
+        if shared.state is CLOSED and engine.machine.state is CLOSED and not shared.reason:
             return
         left = self._left_us()
         reason = None
@@ -525,13 +526,17 @@ class Membership:
             author = f" ({shared.author})" if shared.author else ""
             reason = " ".join(f"{shared.reason or 'no reason given'}{author}".split())
         seconds = None if left is None else left / 1_000_000
-        breaker._follow(FleetState(shared.state, seconds, shared.trips, reason))
+        _port(engine).follow(FleetState(shared.state, seconds, shared.trips, reason))
         if shared.state in {CLOSED, DISABLED}:
             self._reporting.restart()
 
     def _longest_probe(self) -> float:
-        breaker = self.breaker
-        return 0.0 if breaker is None else breaker._machine.settings.probe_limit(breaker._machine.open_seconds)
+        engine = self.engine
+        return 0.0 if engine is None else engine.machine.settings.probe_limit(engine.machine.open_seconds)
+
+
+def _port(engine: Engine) -> FleetPort:
+    return cast("FleetPort", engine.port)
 
 
 def check_settings(settings: Settings) -> None:

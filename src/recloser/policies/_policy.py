@@ -12,15 +12,18 @@ from __future__ import annotations
 import inspect
 import itertools
 from abc import ABC, abstractmethod
+from contextlib import nullcontext
 from types import AsyncGeneratorType
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, TypeVar, overload
 
-from recloser._breaker.decorate import is_kind, name_after
+from recloser._breaker.decorate import pump
+from recloser._breaker.functions import is_kind, name_after
 from recloser._core.outcomes import leaves
 from recloser.errors import MisuseError, RejectedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+    from contextlib import AbstractContextManager
 
     Wrapped = Callable[..., Coroutine[Any, Any, Any]]
 
@@ -30,6 +33,7 @@ C = TypeVar("C", bound="Callable[..., Coroutine[Any, Any, Any]]")
 F = TypeVar("F", bound="Callable[..., Coroutine[Any, Any, Any] | AsyncIterator[Any]]")
 
 _numbers = itertools.count(1)
+_NO_CONTEXT = nullcontext()
 
 
 class Guarding(Protocol):
@@ -152,6 +156,36 @@ class StreamPolicy(Policy):
         """Put an async generator function under this policy."""
 
 
+class AdmittedStream:
+    """One iteration that a policy has admitted; only its end matters.
+
+    Args:
+        leave: Called once, at the end.
+    """
+
+    __slots__ = ("_leave",)
+
+    def __init__(self, leave: Callable[[], object]) -> None:
+        self._leave = leave
+
+    def step(self) -> AbstractContextManager[object]:
+        """Return the context in which the generator runs to its next item."""
+        return _NO_CONTEXT
+
+    def delivered(self) -> None:
+        """Do nothing."""
+
+    def pause(self) -> None:
+        """Do nothing."""
+
+    def resume(self) -> None:
+        """Do nothing."""
+
+    def ended(self, exc: BaseException | None) -> None:  # noqa: ARG002 - however it ended
+        """Give back what the iteration held."""
+        self._leave()
+
+
 class AdmittingPolicy(StreamPolicy):
     """A policy that admits a call, or an iteration as a whole, and takes back what it holds when that ends."""
 
@@ -162,29 +196,10 @@ class AdmittingPolicy(StreamPolicy):
         """Admit one iteration, or raise; return the synchronous function that ends it."""
 
     def _decorate_stream(self, fn: Any) -> Any:  # noqa: ANN401 - typed where it is called
-        async def protected(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:  # noqa: ANN401 - the signature is the function's
-            leave = await self._admit()
-            try:
-                source = fn(*args, **kwargs)
-                step = source.asend(None)
-                while True:
-                    try:
-                        item = await step
-                    except StopAsyncIteration:
-                        return
-                    try:
-                        sent = yield item
-                    except GeneratorExit:
-                        await source.aclose()
-                        raise
-                    except BaseException as exc:  # noqa: BLE001 - forwarded to the function's own generator
-                        step = source.athrow(exc)
-                    else:
-                        step = source.asend(sent)
-            finally:
-                leave()
+        async def admit(_args: tuple[Any, ...], _kwargs: dict[str, Any]) -> AdmittedStream:
+            return AdmittedStream(await self._admit())
 
-        return self._dress(protected, fn)
+        return self._dress(pump(admit, fn), fn)
 
 
 def rejections(exc: BaseException) -> list[RejectedError]:

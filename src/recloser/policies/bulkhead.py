@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from recloser._breaker.loop_bound import PerLoop
 from recloser._core import checks
 from recloser.errors import BulkheadFullError
-from recloser.policies._loops import PerLoop
 from recloser.policies._policy import AdmittingPolicy, is_awaitable
 
 if TYPE_CHECKING:

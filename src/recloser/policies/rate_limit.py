@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from recloser._breaker.loop_bound import PerLoop
 from recloser._core import checks
 from recloser._core.wording import plural
 from recloser.errors import RateLimitedError
 from recloser.policies._bucket import TokenBucket
-from recloser.policies._loops import PerLoop
 from recloser.policies._policy import AdmittingPolicy, is_awaitable
 
 if TYPE_CHECKING:

@@ -138,7 +138,7 @@ class Retry(Policy):
         if attempt >= self._attempts:
             return None
         try:
-            verdict = self._classifier.judge(exc)
+            verdict = self._classifier.classify(exc)
         except Exception as fault:  # noqa: BLE001 - logged; the caller gets the call's own error
             log(logging.ERROR, "The predicate of %r raised; the call is not tried again", self._name, exc_info=fault)
             return None

@@ -21,7 +21,7 @@ import pytest
 
 from recloser._core.backoff import ConstantBackoff, ExponentialBackoff
 from recloser._core.machine import Ticket
-from recloser._core.meters import AnyMeter
+from recloser._core.meters import parts_of
 from recloser._core.outcomes import Outcome
 from recloser._core.states import CircuitState, Trigger
 from recloser._core.trip import ConsecutiveFailures, FailureCount, FailureRate, SlowCallRate, TripRule
@@ -173,7 +173,7 @@ class Run:
 
 def failure_ring(meter: Any) -> Ring:  # noqa: ANN401 - looks into any meter that has a window
     """Return the window in which a meter, or the first of several, counts failures."""
-    ring: Ring = (meter._meters[0] if isinstance(meter, AnyMeter) else meter)._ring
+    ring: Ring = parts_of(meter)[0].ring
     return ring
 
 
@@ -237,7 +237,7 @@ def play(ring: CountRing | TimeRing, minimum: int, steps: list[dict[str, Any]]) 
             elif step["do"] == "advance":
                 now += step["seconds"]
             elif step["do"] == "record" and step["outcome"] == "F":
-                ring.mark(plain, now)
+                ring.hit(plain, now)
             elif step["do"] == "record":
                 plain += 1
                 ring.settle(plain, now)

@@ -93,7 +93,7 @@ def test_of_two_threads_that_make_a_breaker_both_get_the_one_that_joined() -> No
     both = threading.Barrier(2, timeout=10)
     made: list[CircuitBreaker] = []
     looked: list[str] = []
-    find = registry._shelf.find
+    find = registry.queue.find
 
     def make() -> None:
         made.append(registry.breaker(NAME))
@@ -105,7 +105,7 @@ def test_of_two_threads_that_make_a_breaker_both_get_the_one_that_joined() -> No
             both.wait()  # until the other thread has found no breaker of this name either
         return found
 
-    registry._shelf.find = find_together
+    registry.queue.find = find_together
     threads = [threading.Thread(target=make) for _ in range(2)]
     for thread in threads:
         thread.start()
@@ -113,7 +113,7 @@ def test_of_two_threads_that_make_a_breaker_both_get_the_one_that_joined() -> No
         thread.join(10)
     assert len(made) == 2
     assert made[0] is made[1]
-    assert fleet._worker.memberships[NAME].breaker is made[0]
+    assert fleet._worker.memberships[NAME].engine is made[0].engine
 
 
 def test_a_breaker_is_in_one_fleet() -> None:

@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from recloser import CircuitBreaker, CircuitState, FailureCount, TimeWindow
+from recloser._breaker.fleet_port import FleetPort
 from recloser.fleet import Acquire, Code, FleetStoreError, Reply, Report, Result, SharedState, Sync, Vote
 from recloser.fleet._worker import Worker
 from recloser.fleet.membership import Membership
@@ -68,7 +69,9 @@ class Member:
         if "trip_when" in options:
             del settings["failure_threshold"]
         self.breaker: CircuitBreaker | None = CircuitBreaker(NAME, clock=self.desk.clock, **settings)  # type: ignore[arg-type]
-        self.link = self.breaker._link = Membership(self.breaker, self.desk)
+        engine = self.breaker.engine
+        self.link = Membership(engine, self.desk)
+        engine.port = FleetPort(engine, self.link)
 
     @property
     def state(self) -> str:
@@ -92,7 +95,7 @@ class Member:
     def forget(self) -> None:
         self.breaker = None
         gc.collect()
-        assert self.link.breaker is None
+        assert self.link.engine is None
 
 
 @pytest.fixture
@@ -223,7 +226,8 @@ async def test_the_probe_of_a_breaker_that_is_gone_is_left_to_others(member: Mem
     member.link.learn(SharedState(CircuitState.OPEN, generation=8, remaining_us=0, trips=1))
     breaker = member.breaker
     assert breaker is not None
-    asked = breaker._link
+    assert breaker.engine.port is not None
+    asked = breaker.engine.port.membership
     assert asked is member.link
     granted = SharedState(CircuitState.HALF_OPEN, generation=9, remaining_us=5_000_000, trips=1)
     member.link._token = granted.generation

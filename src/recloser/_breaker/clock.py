@@ -1,0 +1,64 @@
+"""A user's clock, made safe: what it raises or returns wrongly reaches no caller."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from typing import TYPE_CHECKING
+
+from recloser._breaker.dispatch import log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class CheckedClock:
+    """Monotonic seconds of a clock that may fail; many breakers can share one.
+
+    Args:
+        raw: Returns monotonic seconds.
+    """
+
+    __slots__ = ("_failed", "_last", "raw")
+
+    def __init__(self, raw: Callable[[], float]) -> None:
+        self.raw = raw
+        self._failed = False
+        self._last = 0.0
+
+    def first(self) -> float:
+        """Read the clock for a breaker that is being made.
+
+        Raises:
+            ValueError: The clock returns no finite number.
+        """
+        self._last = _checked(self.raw())
+        return self._last
+
+    def read(self, breaker: str) -> float:
+        """Read the clock; return the last good reading if it fails, and log that once.
+
+        Args:
+            breaker: The name of the breaker that needs to know.
+        """
+        try:
+            self._last = _checked(self.raw())
+        except Exception as fault:  # noqa: BLE001 - logged
+            if not self._failed:
+                self._failed = True
+                message = "The clock of circuit breaker %r failed; its last reading is used"
+                log(logging.ERROR, message, breaker, exc_info=fault)
+        else:
+            self._failed = False
+        return self._last
+
+
+def _checked(now: float) -> float:
+    if not math.isfinite(now):
+        raise ValueError(f"the clock must return a finite number of seconds, not {now!r}")
+    return now
+
+
+MONOTONIC = CheckedClock(time.monotonic)
+"""The clock of breakers that were given none."""

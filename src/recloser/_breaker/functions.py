@@ -1,0 +1,38 @@
+"""What kind of function something is, and the names that a wrapper takes over from its function."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def is_kind(kind: Callable[[Any], bool], fn: Any) -> bool:  # noqa: ANN401 - asked of anything
+    """Return whether a function, or an object that is called like one, is of a kind that `inspect` knows."""
+    return kind(fn) or (callable(fn) and not inspect.isclass(fn) and kind(type(fn).__call__))
+
+
+def name_after(wrapper: Any, fn: Any) -> None:  # noqa: ANN401 - any function
+    """Name a wrapper: after its function, for a partial the one inside, for another callable object after its class."""
+    named = fn
+    while isinstance(named, functools.partial):
+        named = named.func
+    if hasattr(named, "__name__"):
+        functools.update_wrapper(wrapper, named)
+    else:
+        functools.update_wrapper(
+            wrapper, type(named), ("__module__", "__name__", "__qualname__", "__doc__"), updated=()
+        )
+    wrapper.__wrapped__ = fn
+
+
+def misfit(fn: object) -> TypeError:
+    """Return the error of a function that can't be decorated."""
+    return TypeError(
+        f"a circuit breaker decorates coroutine functions and async generator functions, not {fn!r}; "
+        "await breaker.call(fn, ...) takes any function that returns an awaitable or a plain value, "
+        "breaker.call_in_thread(fn, ...) a blocking one"
+    )

@@ -1,0 +1,136 @@
+"""What an admitted call holds until it is settled, and what belongs to one half-open period.
+
+A call of a closed or disabled breaker holds the `Epoch` that admitted it, a probe holds a `Probe`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from recloser._core.trip import slow_call_limit
+from recloser._core.windows import ALWAYS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from recloser._core.events import Transition
+    from recloser._core.outcomes import Outcome
+    from recloser._core.settings import Settings
+
+
+class Gate(Protocol):
+    """The permits of one half-open episode."""
+
+    def take(self) -> bool:
+        """Take a permit if one is free; say whether."""
+        ...
+
+    def give(self) -> None:
+        """Give a permit back."""
+        ...
+
+
+class Run(Protocol):
+    """What the closed path reads to count a failure by itself."""
+
+    seen: int
+    """The total of successes when the current run of failures began."""
+    trip_at: int
+    """The total of failures at which the run trips."""
+
+
+class NoRun:
+    """Stands where the rule is not a run of failures: no total of successes is ever equal to `seen`."""
+
+    seen = -1
+    trip_at = 0
+
+
+NO_RUN = NoRun()
+
+
+class Epoch:
+    """One generation: what it admits is counted only while it lasts.
+
+    `successes` and `failures` are the running totals outside half-open since the breaker's creation: they go on from
+    epoch to epoch.
+    """
+
+    __slots__ = ("edge", "failures", "generation", "run", "successes", "watch")
+
+    def __init__(self, generation: int, successes: int, failures: int) -> None:
+        self.generation = generation
+        self.successes = successes
+        self.failures = failures
+        self.run: Run = NO_RUN
+        self.watch = False
+        self.edge = ALWAYS
+
+
+class Probe:
+    """One probe."""
+
+    __slots__ = ("admitted_at", "epoch", "gate", "progressed", "settled", "token")
+
+    def __init__(self, epoch: Epoch, gate: Gate, admitted_at: float, token: int = 0) -> None:
+        self.epoch = epoch
+        self.gate = gate
+        self.admitted_at = admitted_at
+        self.token = token
+        self.progressed = False
+        self.settled = False
+
+    @property
+    def generation(self) -> int:
+        """The number that fences the call off: the token that a fleet granted it with, else that of its epoch."""
+        return self.token or self.epoch.generation
+
+
+Ticket = Epoch | Probe
+"""What an admitted call holds until it is settled."""
+
+UNCOUNTED = Epoch(0, 0, 0)
+"""The ticket of a call that goes through without being counted: shadow mode would have rejected it, or it comes from
+inside a running probe."""
+NEEDS_LEASE = Epoch(0, 0, 0)
+"""In place of a ticket: the caller can ask the fleet for the lease of a probe."""
+
+
+class Episode:
+    """One half-open period; it keeps the settings it began with."""
+
+    __slots__ = ("gate", "limit_seconds", "passed", "probes", "settings", "slow_call_seconds")
+
+    def __init__(self, settings: Settings, gate: Gate, limit_seconds: float) -> None:
+        self.settings = settings
+        self.gate = gate
+        self.limit_seconds = limit_seconds
+        self.slow_call_seconds = slow_call_limit(settings.trip_when)
+        self.passed = 0
+        self.probes: list[Probe] = []
+
+    def renew(self, new_gate: Callable[[int], Gate]) -> None:
+        """Go on with a gate whose permits are free but for those of the running probes."""
+        gate = new_gate(self.settings.max_probes)
+        for _ in self.probes:
+            gate.take()
+        self.gate = gate
+        for probe in self.probes:
+            probe.gate = gate
+
+
+class Expiry(NamedTuple):
+    """A probe whose time was over, and what that led to."""
+
+    probe: Probe
+    outcome: Outcome
+    error: str | None
+    transition: Transition | None
+
+
+class Admission(NamedTuple):
+    """The answer to a call that arrives: a ticket, or None for a rejection, and what happened on the way."""
+
+    ticket: Ticket | None
+    expired: tuple[Expiry, ...] = ()
+    reopened: Transition | None = None
