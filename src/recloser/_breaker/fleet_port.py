@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 MANUAL = {CircuitState.FORCED_OPEN: Trigger.FORCED_OPEN, CircuitState.DISABLED: Trigger.DISABLED}
 
 
-async def admit_by_lease(engine: Engine) -> Ticket:
+async def admit_by_lease(engine: Engine) -> Any:  # noqa: ANN401 - a Ticket; Any for the reason given at `Engine.live`
     """As `engine.admit()`, for a caller whose answer was NEEDS_LEASE.
 
     Raises:
