@@ -23,7 +23,7 @@ ON = {
     Trigger.DISABLED: "disable()",
     Trigger.RESET: "reset()",
     Trigger.FLEET_OPENED: "the fleet opened",
-    Trigger.FLEET_PROBING: "another process makes the probe",
+    Trigger.FLEET_PROBING: "another process runs the probe",
     Trigger.FLEET_CLOSED: "the fleet closed",
 }
 BY_HAND = (Trigger.FORCED_OPEN, Trigger.DISABLED, Trigger.RESET)
