@@ -1,1 +1,1 @@
-"""An MCP server whose tools stand behind circuit breakers: an API, a database, and data with several sources."""
+"""An MCP server whose tools use circuit breakers: an API, a database, and data from several sources."""

@@ -1,4 +1,4 @@
-"""Serve by stdio: `python -m examples.mcp_server`; see `--help`."""
+"""Serve over stdio: `python -m examples.mcp_server`; see `--help`."""
 
 import argparse
 import logging
@@ -20,7 +20,7 @@ DATABASE = "RECLOSER_EXAMPLE_DATABASE"
 
 
 def main() -> None:
-    """Start what is not given, and serve until standard input ends."""
+    """Start the services that the options don't name, and serve until standard input ends."""
     options = parse()
     logging.basicConfig(level=logging.INFO)
     logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -32,7 +32,7 @@ def main() -> None:
 
 
 async def serve(url: str, place: str, breakers: Breakers) -> None:
-    """Serve by stdio."""
+    """Serve over stdio."""
     async with (
         httpx.AsyncClient(base_url=url, timeout=5) as client,
         opened(place, breakers.database) as database,
@@ -43,13 +43,13 @@ async def serve(url: str, place: str, breakers: Breakers) -> None:
 def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="examples.mcp_server", description=__doc__)
-    parser.add_argument("--upstream", help="URL of the HTTP services; by default an own one on loopback")
-    parser.add_argument("--down-after", type=int, help="the own upstream fails from this request on")
-    parser.add_argument("--down-for", type=int, default=20, help="and for so many requests")
+    parser.add_argument("--upstream", help="URL of the HTTP services; by default, the example starts its own")
+    parser.add_argument("--down-after", type=int, help="the example's own HTTP services fail from this request on")
+    parser.add_argument("--down-for", type=int, default=20, help="for this many requests")
     parser.add_argument(
         "--database",
         default=os.environ.get(DATABASE),
-        help=f"SQLite file, made if it is not there, or postgresql:// URL; by default ${DATABASE}, or a temporary file",
+        help=f"SQLite file, created if missing, or postgresql:// URL; by default ${DATABASE}, or a temporary file",
     )
     parser.add_argument("--api-reset-seconds", type=float, default=60.0)
     parser.add_argument("--database-reset-seconds", type=float, default=30.0)

@@ -1,4 +1,4 @@
-"""The breakers: one for each dependency, in one registry, and what counts as a failure of each."""
+"""The breakers: one per dependency, in one registry, and what counts as a failure of each dependency."""
 
 import httpx
 
@@ -12,7 +12,7 @@ class Breakers:
 
     Args:
         api_reset_seconds: How long the breakers of HTTP services stay open.
-        database_reset_seconds: How long that of the database does.
+        database_reset_seconds: How long the breaker of the database stays open.
     """
 
     def __init__(self, api_reset_seconds: float = 60.0, database_reset_seconds: float = 30.0) -> None:
@@ -39,7 +39,7 @@ class Breakers:
 
 
 def is_service_down(exc: BaseException) -> bool:
-    """Return whether an HTTP service failed; a 404 is an answer, and a full connection pool is our own doing."""
+    """Return whether an HTTP service failed; a 404 is an answer, and a full pool is our own problem."""
     if isinstance(exc, httpx.HTTPStatusError):
         return exc.response.is_server_error or exc.response.status_code == httpx.codes.TOO_MANY_REQUESTS
     return isinstance(exc, httpx.TransportError) and not isinstance(exc, httpx.PoolTimeout)

@@ -1,4 +1,4 @@
-"""The database: asked by a model that nobody supervises, so that it can read and nothing else."""
+"""The database: a model queries it without supervision, so it only allows reading."""
 
 import math
 from collections.abc import AsyncGenerator
@@ -17,17 +17,17 @@ Row = dict[str, Any]
 
 
 class QueryError(Exception):
-    """A query that brought no rows: refused, wrong, too slow, or the database failed."""
+    """A query returned no rows: it was refused, wrong or too slow, or the database failed."""
 
 
 class Database(Protocol):
-    """What can be read, behind its breaker."""
+    """A database that can be read, behind its breaker."""
 
     async def read(self, sql: str, parameters: tuple[Any, ...]) -> list[Row]:
-        """Run one reading statement; return at most 1000 rows, of values that JSON knows.
+        """Run one reading statement; return at most 1000 rows of values that JSON can represent.
 
         Raises:
-            QueryError: There are no rows to be had.
+            QueryError: The query returned no rows.
             CircuitBreakerOpenError: The breaker rejects the query.
         """
         ...
@@ -35,11 +35,11 @@ class Database(Protocol):
 
 @asynccontextmanager
 async def opened(place: str, breaker: CircuitBreaker) -> AsyncGenerator[Database]:
-    """Open a database for the time of a block.
+    """Open a database for the duration of a block.
 
     Args:
-        place: A URL of PostgreSQL, or a SQLite file, which is made if it is not there.
-        breaker: What its queries go through.
+        place: A PostgreSQL URL, or a SQLite file, which is created if it is missing.
+        breaker: The breaker that protects its queries.
     """
     if place.startswith(POSTGRESQL):
         from .postgres import Postgres  # noqa: PLC0415 - needs asyncpg
@@ -53,7 +53,7 @@ async def opened(place: str, breaker: CircuitBreaker) -> AsyncGenerator[Database
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - whatever a driver returns
-    """Return a value that JSON knows: numbers, texts and lists as they are, bytes in hexadecimal, others as text."""
+    """Return a value that JSON can represent: bytes become hexadecimal, and unknown types become text."""
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):

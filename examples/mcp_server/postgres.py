@@ -1,7 +1,7 @@
-"""PostgreSQL for somebody who may read: a read-only transaction for each statement, and a breaker that knows SQLSTATEs.
+"""Read-only PostgreSQL: a read-only transaction for each statement, and a breaker that knows SQLSTATEs.
 
-What a transaction can't forbid, such as functions that end other sessions or read files of the server, is for the role
-to forbid: connect as one that may read the tables that a model is to see, and nothing else. A superuser is refused.
+A transaction can't forbid functions that end other sessions or read files of the server. The role has to forbid them:
+connect with a role that can read the tables that the model is allowed to see, and nothing else. Superusers are refused.
 """
 
 import re
@@ -18,7 +18,7 @@ from recloser.integrations.asyncpg import BreakerPool
 from .database import MAX_ROWS, MAX_SECONDS, QueryError, Row, plain
 
 CONNECT_SECONDS = 2.0
-COMMAND_SECONDS = 2 * MAX_SECONDS  # beyond the server's own limit: only a frozen server gets there
+COMMAND_SECONDS = 2 * MAX_SECONDS  # above the server's own limit, so only a frozen server reaches it
 SETTINGS = {
     "application_name": "recloser-example",
     "default_transaction_read_only": "on",
@@ -28,14 +28,14 @@ READING = re.compile(r"\s*(?:select|with|values|table)\b", re.IGNORECASE)
 
 
 class RoleError(Exception):
-    """The role of the URL may do anything."""
+    """The role in the URL is a superuser."""
 
 
 class Postgres:
-    """A server.
+    """A PostgreSQL server.
 
     Args:
-        pool: Of connections to it, behind its breaker.
+        pool: The pool of connections, behind its breaker.
     """
 
     def __init__(self, pool: BreakerPool) -> None:
@@ -44,7 +44,7 @@ class Postgres:
     @classmethod
     @asynccontextmanager
     async def opened(cls, url: str, breaker: CircuitBreaker) -> AsyncGenerator[Self]:
-        """Hold a pool for the time of a block; the server need not be there yet."""
+        """Keep a pool open for the duration of a block; the server doesn't have to be up yet."""
         pool = asyncpg.create_pool(
             url,
             min_size=0,
@@ -60,7 +60,7 @@ class Postgres:
     async def read(self, sql: str, parameters: tuple[Any, ...]) -> list[Row]:
         """Run one reading statement with `$1`, `$2` for the parameters; see `Database.read()`.
 
-        A prepared statement is one statement, whatever is written into it.
+        It is a prepared statement, so PostgreSQL rejects several statements in one text.
         """
         if READING.match(sql) is None:
             raise QueryError("only SELECT, WITH, VALUES and TABLE are allowed")
@@ -87,5 +87,5 @@ async def _refuse_superusers(connection: asyncpg.Connection) -> None:
 
 
 def _whole(parameter: Any) -> Any:  # noqa: ANN401 - of a statement
-    """Return a number that JSON has written as 1.0 as the integer that the server may ask for."""
+    """Turn a whole float into an integer: JSON may write 1 as 1.0, but the server may expect an integer."""
     return int(parameter) if isinstance(parameter, float) and parameter.is_integer() else parameter

@@ -33,7 +33,7 @@ def make_server(breakers: Breakers, sources: Sources) -> MCPServer:
 
 
 class Tools:
-    """What a model can do: each tool asks a source, and words what it says if that does not answer."""
+    """The tools: each one asks a source, and returns a message that the model can read if the source fails."""
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
@@ -59,7 +59,7 @@ class Tools:
         return found
 
     async def get_user_with_fallback(self, user_id: str) -> Data:
-        """Get a user; a remembered one says so, and one that can't be had is marked as unavailable."""
+        """Get a user; a user from the cache or an unavailable one is marked as such."""
         try:
             user = await self._sources.user.detailed(user_id)
         except httpx.HTTPError as exc:
@@ -68,7 +68,7 @@ class Tools:
         return {**found, "from_cache": True} if user.source == CACHE else found
 
     async def get_data_with_multiple_fallbacks(self, data_id: str) -> Data:
-        """Get data from the first source that has it: the primary, the secondary, what was read before."""
+        """Get data from the first source that has it: the primary, the secondary, or the cache."""
         try:
             return cast("Data", await self._sources.data(data_id))
         except FallbackExhaustedError as exc:

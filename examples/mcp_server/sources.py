@@ -1,4 +1,4 @@
-"""Where data comes from when things go well, and what stands in when they don't: the fallback chains."""
+"""The fallback chains: where data normally comes from, and what replaces it during an outage."""
 
 from typing import Any
 from urllib.parse import quote
@@ -18,13 +18,14 @@ ONE_HOUR = 3600.0
 
 
 class Sources:
-    """Everything that the tools ask, each behind its breaker.
+    """The sources that the tools use, each behind its breaker.
 
-    A chain moves on when a breaker rejects the call; `data`, which has a second source, also when the first one fails.
+    A chain moves on when a breaker rejects the call. `data` has a second source, so it also moves on when the first one
+    fails.
 
     Args:
         breakers: The breakers.
-        client: Of the HTTP services.
+        client: The client of the HTTP services.
         database: The database.
     """
 
@@ -63,7 +64,7 @@ def _unavailable(user_id: str) -> Data:
 
 
 def as_tool_error(doing: str, exc: Exception) -> ToolError:
-    """Return an error that the model reads: what was tried, and what went wrong; no address of our network."""
+    """Return an error for the model: what was tried and what went wrong, without addresses of our network."""
     if isinstance(exc, httpx.HTTPStatusError):
         return ToolError(f"{doing}: {exc.response.status_code} {exc.response.reason_phrase}")
     return ToolError(f"{doing}: {str(exc) or type(exc).__name__}")

@@ -1,4 +1,4 @@
-"""SQLite for somebody who may read: a file, an authorizer, and what counts as a failure."""
+"""Read-only SQLite: a file, an authorizer, and what counts as a failure."""
 
 import sqlite3
 import time
@@ -26,11 +26,11 @@ PRIMARY_CODE = 0xFF  # an extended result code keeps its primary one in the low 
 
 
 class SQLite:
-    """A file.
+    """A SQLite file.
 
     Args:
-        path: Of the file; a small database is made there if there is none.
-        breaker: What its queries go through.
+        path: The file; if it doesn't exist, a small database is created there.
+        breaker: The breaker that protects its queries.
     """
 
     def __init__(self, path: Path, breaker: CircuitBreaker) -> None:
@@ -48,13 +48,13 @@ class SQLite:
 
 
 def is_down(exc: BaseException) -> bool:
-    """Return whether SQLite failed, and not the query: by its error code, since the class is the same for both."""
+    """Return whether SQLite failed rather than the query; only the error code tells, not the exception class."""
     code = getattr(exc, "sqlite_errorcode", None)
     return code is not None and code & PRIMARY_CODE in DOWN
 
 
 def create(path: Path) -> None:
-    """Make a small database, for a start."""
+    """Create a small database to start with."""
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE cities (name TEXT PRIMARY KEY, inhabitants INTEGER)")
         cities = [("Oslo", 717_710), ("Bergen", 291_940), ("Trondheim", 214_565)]
@@ -66,9 +66,9 @@ def read(path: Path, sql: str, parameters: tuple[Any, ...]) -> list[Row]:
 
     Args:
         path: The database file.
-        sql: One statement with `?` for each parameter. The driver refuses a second one, the authorizer whatever
-            does not read: also ATTACH and PRAGMA, which a read-only connection would allow.
-        parameters: They are bound, never pasted into the statement.
+        sql: One statement with `?` for each parameter. The driver refuses a second statement. The authorizer refuses
+            everything that doesn't read, including ATTACH and PRAGMA, which a read-only connection would allow.
+        parameters: The values; they are bound, never pasted into the statement.
 
     Returns:
         At most 1000 rows.

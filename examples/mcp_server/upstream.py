@@ -1,4 +1,4 @@
-"""The HTTP services that the tools ask: a real server on loopback that fails on cue."""
+"""The HTTP services that the tools call: a real server on loopback that fails on command."""
 
 import json
 from collections import Counter
@@ -13,14 +13,14 @@ LONGEST_HOLD_SECONDS = 10.0
 
 
 class Hold:
-    """Keeps one request waiting for its answer, so that others can be seen to come meanwhile."""
+    """Delays the answer to one request, so that others can arrive in the meantime."""
 
     def __init__(self) -> None:
         self.arrived = Event()
         self.released = Event()
 
     def wait(self) -> None:
-        """Wait until the answer may be given."""
+        """Wait until the request is released."""
         self.arrived.set()
         self.released.wait(LONGEST_HOLD_SECONDS)
 
@@ -29,8 +29,8 @@ class Upstream(ThreadingHTTPServer):
     """Answers `GET /<service>/<anything>` with JSON, or with 503 while the service is down.
 
     Args:
-        down_after: From this request on, counted over all services, everything is down; None for never.
-        down_for: So many requests later everything is up again.
+        down_after: From this request on, counted over all services, everything is down; None means never.
+        down_for: After this many more requests, everything is up again.
     """
 
     daemon_threads = True
@@ -45,28 +45,28 @@ class Upstream(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The address that it listens on."""
         return f"http://{HOST}:{self.server_port}"
 
     def is_down(self, service: str) -> bool:
-        """Count a request, and tell whether it fails."""
+        """Count a request and return whether it fails."""
         self.requests += 1
         self.counts[service] += 1
         return service in self.down or self.requests - 1 in self._outage
 
     def hold_next(self, service: str) -> Hold:
-        """Let the next request to a service wait until it is released."""
+        """Make the next request to a service wait until it is released."""
         hold = self._holds[service] = Hold()
         return hold
 
     def let_wait(self, service: str) -> None:
-        """Let a request wait, if it is to."""
+        """Wait if this request is on hold."""
         if hold := self._holds.pop(service, None):
             hold.wait()
 
     @contextmanager
     def serving(self) -> Generator[str]:
-        """Serve, in a thread; yield the URL."""
+        """Serve in a thread and yield the URL."""
         thread = Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         try:
@@ -79,7 +79,7 @@ class Upstream(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        """Answer with what was asked, or with an error."""
+        """Answer with the requested data, or with an error."""
         service, _, rest = self.path.strip("/").partition("/")
         upstream = cast("Upstream", self.server)
         is_down = upstream.is_down(service)
@@ -93,4 +93,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Say nothing: the server's standard error belongs to its log."""
+        """Log nothing: standard error is for the MCP server's own log."""
