@@ -15,40 +15,42 @@ TARGET = Path(__file__).with_name("README.md")
 INTRODUCTION = """\
 # Benchmarks
 
-Written by `python -m benchmarks --write`; don't edit. Run it with `nox -s bench`, or a part of it with
-`python -m benchmarks --only closed,open --no-peers`. `--profile` shows what a call executes.
+`python -m benchmarks --write` generates this file, so don't edit it. Run the benchmarks with `nox -s bench`, or a part
+of them with `python -m benchmarks --only closed,open --no-peers`. `--profile` shows what a call executes.
 """
 
 READING = """\
 ## How to read this
 
-**x floor.** The floor is the smallest breaker that one would write by hand: try, except, a count, a time
-([floor.py](floor.py)). A ratio is what a library adds to the bare work, divided by what the floor adds to the same
-work: `(library - bare) / (floor - bare)`. For closed calls the bare work is an awaited coroutine that returns at once;
-for failing calls one that raises; a rejected call has no work, so only the loop is subtracted. A network call takes a
-million nanoseconds and more: next to that all of these are small.
+**x floor.** The floor is the smallest breaker that one would write by hand: try, except, a counter, a time
+([floor.py](floor.py)). The ratio compares what a library adds to the bare work with what the floor adds to the same
+work: `(library - bare) / (floor - bare)`. For closed calls, the bare work is to await a coroutine that returns
+immediately. For failing calls, it is to await one that raises. A rejected call does no work, so only the loop is
+subtracted. A network call takes a million nanoseconds or more, and all of these figures are small compared with that.
 
-**Noise.** Each round runs every subject once, starting with another one each time. Time is CPU time of the thread; the
-cyclic garbage collector runs between the rounds, not within. The ratio is the median of the ratios within each round,
-with their *quartiles*: a shared machine changes its speed by half from one minute to the next, and only what ran in the
-same round can be compared. *Of minima* is the ratio of the fastest rounds; where the two differ much, the machine was
-not quiet, and the run is best repeated. *Spread* is the distance between the quartiles of the nanoseconds as a share of
-their median. Nanoseconds differ between machines, and ratios between Python versions: compare figures of one run, and
-take a difference of 0.1 in a ratio near 1 for nothing.
+**Noise.** Each round runs every subject once and starts with a different one. Times are CPU times of the thread. The
+cyclic garbage collector runs between the rounds, not during them. The ratio is the median of the ratios of the single
+rounds, with their *quartiles*. A shared machine can change its speed by half from one minute to the next, so only
+figures of the same round are comparable. *Of minima* is the ratio of the fastest rounds. If it differs much from the
+median, the machine was busy, and you should repeat the run. *Spread* is the distance between the quartiles of the
+nanoseconds, as a share of their median. Nanoseconds differ between machines, and ratios differ between Python versions,
+so only compare figures of one run. A difference of 0.1 in a ratio near 1 means nothing.
 
-**Bytes.** `tracemalloc` over {breakers:,} breakers (a tenth of that for the comparison between libraries); their names
-don't count. A *used* breaker has seen successes and a failure, in every bucket if it has any. *Left behind* is what
-remains of a rejected call with the garbage collector off; where a collection changes it, what remains then follows.
+**Bytes.** `tracemalloc` measures {breakers:,} breakers (a tenth of that to compare the libraries). Names don't count. A
+*used* breaker has seen successes and a failure, in every bucket if it has buckets. *Left behind* is the memory that a
+rejected call leaves with the garbage collector off. If a collection changes that, the second figure is what remains.
 
-**Tasks.** So many tasks call at once through an open breaker whose time has come, and the dependency does not answer
-before all have tried: how many calls reach it? One should.
+**Tasks.** This many tasks call an open breaker at the same time, after its reset timeout. The dependency doesn't answer
+until all of them have tried. How many calls reach it? It should be one.
 
-**Registry.** The keys are got in random order, each time another one: most of the time is the machine's, which fetches
-what is in no cache. The fastest of {passes} passes counts.
+**Registry.** Every key is looked up once, in random order. Most of the time is spent by the machine to fetch data that
+is in no cache. The figure is the fastest of {passes} passes.
 
-**Requests.** CPU time of the client's thread; the server is a process of its own. What the caller waits for is longer.
+**Requests.** This is the CPU time of the client's thread. The server is a process of its own, so the caller waits for
+longer.
 
-**Queries.** `select 1`, in SQLite in memory and in a PostgreSQL on loopback if there is one: CPU time of this process.
+**Queries.** This is the CPU time of this process for `select 1`, in SQLite in memory and, if there is one, in a
+PostgreSQL on loopback.
 """
 
 

@@ -109,14 +109,14 @@ async def _run_own(options: Options, results: Results) -> None:
         await _add(results, "left behind by a rejected call", less_than(1, "B"), _own_retained, "{:.2f} B")
     if "herd" in options.groups:
         for tasks in HERDS:
-            what = f"calls of {tasks:,} tasks that reach the dependency when the time has come"
+            what = f"calls of {tasks:,} tasks that reach the dependency after the reset timeout"
             await _add(results, what, exactly(1), partial(herd.reached_by, own.RECLOSER, tasks), "{:,}")
     if "registry" in options.groups:
         get = partial(registry.nanoseconds_per_get, options.keys)
         await _add(results, f"registry get by key among {options.keys:,}", at_most(1_000, "ns"), get, "{:,.0f} ns")
         weigh = partial(registry.bytes_per_breaker, options.breakers)
         await _add(
-            results, "one idle breaker in a registry, its place there included", at_most(1024, "B"), weigh, "{:,.0f} B"
+            results, "one idle breaker in a registry, including its entry", at_most(1024, "B"), weigh, "{:,.0f} B"
         )
     await _run_integrations(options, results)
 
@@ -126,12 +126,12 @@ async def _run_integrations(options: Options, results: Results) -> None:
     if "http" in options.groups:
         for library in transport.LIBRARIES:
             measured = partial(transport.percent_of_a_request, library, options.rounds)
-            what = f"a breaker per origin, of a request of {library} on loopback"
+            what = f"a breaker per origin, added to a request with {library} on loopback"
             await _add(results, what, at_most(5, "%"), measured, "{:.1f} %")
     if "database" in options.groups:
         for library in database.LIBRARIES:
             measured = partial(database.percent_of_a_block, library, options.rounds)
-            await _add(results, f"a breaker, of one query of {library}", at_most(10, "%"), measured, "{:.1f} %")
+            await _add(results, f"a breaker, added to one query with {library}", at_most(10, "%"), measured, "{:.1f} %")
 
 
 async def _own_retained() -> float:
