@@ -1,4 +1,4 @@
-"""Chains of fallbacks: what answers when a dependency is away."""
+"""Fallback chains: what answers when a dependency is down."""
 
 from recloser._fallback.fallback import Answer, Fallback, fallback
 from recloser._fallback.links import Constant

@@ -1,11 +1,11 @@
-"""The way down a fallback chain: one link after the other, until one has an answer.
+"""How a fallback chain runs: it tries one link after the other, until one has an answer.
 
-* A link is left behind for an `Exception` that says so (see `Condition`), never for a cancellation or another
-  `BaseException`: those pass at once, and nothing is counted, logged or noted on them.
-* Any other exception ends the chain and reaches the caller, the same object; the errors before it become its notes.
-* What `on=` and the log raise never reaches the caller.
-* The exceptions of earlier links hold the frames of this package, so that these let go of them at the end: no cycle is
-  left for the garbage collector.
+* The chain moves on after an `Exception` that matches its condition (see `Condition`), never after a cancellation or
+  another `BaseException`. Those pass through immediately; nothing is counted, logged or noted on them.
+* Any other exception ends the chain and reaches the caller as the same object. The errors before it become its notes.
+* Exceptions from `on=` or from the log never reach the caller.
+* The exceptions of earlier links reference the frames of this package. These frames therefore drop their references at
+  the end, so that no cycle is left for the garbage collector.
 """
 
 from __future__ import annotations
@@ -33,74 +33,78 @@ ALWAYS = (RejectedError, NoAnswer, FallbackExhaustedError)
 
 
 class Chain:
-    """Links in their order, and what each of them has done so far."""
+    """The links in their order, and the counts of each; a chain can be a link of another chain.
+
+    Args:
+        links: The links.
+        on: After which exceptions the chain moves on, in addition to `ALWAYS`.
+        name: The chain's name; by default that of the first link.
+
+    Attributes:
+        sources: The names of the links, in order; links with the same name are numbered.
+        remembers: Whether there is a memory in this chain or in a chain inside it.
+        wrapper: The decorated function that this chain belongs to, if any.
+    """
 
     __slots__ = (
         "__weakref__",
-        "_answers",
-        "_errors",
-        "_exhausted",
-        "_links",
         "_memories",
-        "_name",
         "_predicate",
-        "_remembers",
-        "_sources",
         "_types",
+        "answer_counts",
+        "error_counts",
+        "exhausted_count",
+        "links",
+        "name",
+        "remembers",
+        "sources",
+        "wrapper",
     )
-
-    _remembers: bool
-    """Whether there is a memory in the chain, or in a chain within it."""
 
     def __init__(self, links: Sequence[Link], on: Condition, name: str | None) -> None:
         if name is not None and not isinstance(name, str):
             raise TypeError(f"name must be a string, not {name!r}")
         self._types, self._predicate = _condition(on)
-        self._links = tuple(links)
+        self.links = tuple(links)
         self._memories = tuple(link for link in links if isinstance(link, MemoryLink))
-        self._remembers = bool(self._memories) or any(isinstance(link, Chain) and link._remembers for link in links)
-        self._name = links[0].name if name is None else name
-        self._sources = _told_apart([link.name for link in links])
-        self._answers = [0] * len(links)
-        self._errors = [0] * len(links)
-        self._exhausted = 0
-
-    @property
-    def name(self) -> str:
-        """The chain's name."""
-        return self._name
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """The names of the links, in order; those that have the same one are numbered."""
-        return self._sources
+        self.remembers: bool = bool(self._memories) or any(isinstance(link, Chain) and link.remembers for link in links)
+        self.name = links[0].name if name is None else name
+        self.sources = _numbered([link.name for link in links])
+        self.answer_counts = [0] * len(links)
+        self.error_counts = [0] * len(links)
+        self.exhausted_count = 0
+        self.wrapper: object = None
 
     def health(self) -> dict[str, Any]:
-        """Return what each link has done so far, as a JSON-ready dictionary; safe from any thread.
+        """Return the counts of each link as a JSON-ready dictionary; safe from any thread.
 
-        Cancelled calls are counted nowhere.
+        Cancelled calls are not counted.
         """
-        counts = zip(self._sources, self._answers, self._errors, strict=True)
+        counts = zip(self.sources, self.answer_counts, self.error_counts, strict=True)
         return {
             "links": {source: {"answers_total": a, "errors_total": e} for source, a, e in counts},
-            "exhausted_total": self._exhausted,
+            "exhausted_total": self.exhausted_count,
         }
 
-    async def _ask(self, args: tuple[Any, ...], kwargs: dict[str, Any], memos: Mapping[MemoryLink, Memo], /) -> Found:
+    async def ask(self, args: tuple[Any, ...], kwargs: dict[str, Any], memos: Mapping[MemoryLink, Memo], /) -> Found:
         """Answer as a link of another chain."""
-        return await self._walk(self._links, None, args, kwargs, memos=memos)
+        return await self.run(self.links, None, args, kwargs, memos=memos)
 
-    def _memos(
+    def memos(
         self, links: tuple[Link, ...], subject: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Mapping[MemoryLink, Memo]:
-        """Return what the call is remembered by, in the chains within too: what can't be is refused here and now."""
+        """Return the memos of a call, including those for chains inside this one.
+
+        Raises:
+            MisuseError: A memory can't tell calls by these arguments apart.
+        """
         memos = {link: link.memo(subject, args, kwargs) for link in self._memories}
         for link in links:
             if isinstance(link, Chain):
-                memos.update(link._memos(link._links, None, args, kwargs))
+                memos.update(link.memos(link.links, None, args, kwargs))
         return memos
 
-    async def _walk(
+    async def run(
         self,
         links: tuple[Link, ...],
         subject: Hashable,
@@ -113,46 +117,46 @@ class Chain:
         """Ask one link after the other.
 
         Args:
-            links: The chain's own, or, in a policy, with another primary in front.
-            subject: What is remembered is remembered about this: the primary of a policy.
+            links: The chain's own links; in a policy, with another primary in front.
+            subject: What answers are remembered for: the primary of a policy.
             args: The call's arguments.
             kwargs: The call's arguments.
-            errors: What the first links have raised already; the walk begins behind them.
-            memos: What the call is remembered by, if the chain around this one has found that out.
+            errors: The errors of the first links if they have been asked already; the run starts after them.
+            memos: The memos of the call, if the chain around this one has made them.
 
         Raises:
             FallbackExhaustedError: No link had an answer.
-            BaseException: What a link raised for which the chain does not go on.
+            BaseException: An exception of a link that the chain does not move on after.
         """
         if memos is None:
-            memos = self._memos(links, subject, args, kwargs)
+            memos = self.memos(links, subject, args, kwargs)
         found: Found | None
         try:
             for position in range(len(errors), len(links)):
                 link = links[position]
                 try:
-                    found = await link._ask(args, kwargs, memos)
+                    found = await link.ask(args, kwargs, memos)
                 except Exception as exc:
-                    if not self._goes_on(position, exc, errors):
+                    if not self.moves_on(position, exc, errors):
                         raise
-                    errors = (*errors, (self._sources[position], exc))
+                    errors = (*errors, (self.sources[position], exc))
                 else:
                     return self._found(position, found, errors, memos, is_chain=isinstance(link, Chain))
-            self._exhausted += 1
-            raise _exhausted(self._name, errors)
+            self.exhausted_count += 1
+            raise _exhausted(self.name, errors)
         finally:
             errors, found = (), None
 
     def _found(
         self, position: int, found: Found, errors: Errors, memos: Mapping[MemoryLink, Memo], *, is_chain: bool
     ) -> Found:
-        """Count an answer, have it remembered by the memories behind its link, and tell how it was come by."""
-        self._answers[position] += 1
+        """Count an answer, store it in the memories after its link, and add where it came from."""
+        self.answer_counts[position] += 1
         if found.is_fresh:
             for link in self._memories:
                 if link.position > position:
-                    link.memory._remember(memos[link], found.value)
-        source = self._sources[position]
+                    link.memory.remember(memos[link], found.value)
+        source = self.sources[position]
         if is_chain:
             inner = ((f"{source}/{below}", exc) for below, exc in found.errors)
             source, errors = f"{source}/{found.source}", (*errors, *inner)
@@ -160,30 +164,30 @@ class Chain:
             return found
         return Found(found.value, source, found.is_fresh, found.age_seconds, errors)
 
-    def _goes_on(self, position: int, exc: Exception, errors: Errors) -> bool:
-        """Count a link's exception and return whether the next link is asked; if not, note the errors before it."""
-        self._errors[position] += 1
-        source = self._sources[position]
-        if not self._leaves_behind(source, exc):
-            _annotate(exc, self._name, errors)
+    def moves_on(self, position: int, exc: Exception, errors: Errors) -> bool:
+        """Count a link's exception and return whether to ask the next link; if not, add the earlier errors as notes."""
+        self.error_counts[position] += 1
+        source = self.sources[position]
+        if not self._matches_safely(source, exc):
+            _annotate(exc, self.name, errors)
             return False
-        if position + 1 == len(self._sources):
-            log(logging.ERROR, "Fallback %r has no link left after %r: %s", self._name, source, describe(exc))
+        if position + 1 == len(self.sources):
+            log(logging.ERROR, "Fallback %r has no link left after %r: %s", self.name, source, describe(exc))
         else:
-            following = self._sources[position + 1]
-            log(logging.WARNING, "Fallback %r moved on from %r to %r: %s", self._name, source, following, describe(exc))
+            following = self.sources[position + 1]
+            log(logging.WARNING, "Fallback %r moved on from %r to %r: %s", self.name, source, following, describe(exc))
         return True
 
-    def _leaves_behind(self, source: str, exc: Exception) -> bool:
+    def _matches_safely(self, source: str, exc: Exception) -> bool:
         try:
             return self._matches(exc)
-        except Exception:  # noqa: BLE001 - whatever a predicate raises
+        except Exception:  # noqa: BLE001 - a predicate can raise anything
             message = "The predicate `on` of fallback %r raised; the exception of %r goes to the caller"
-            log(logging.ERROR, message, self._name, source, exc_info=True)
+            log(logging.ERROR, message, self.name, source, exc_info=True)
             return False
 
     def _matches(self, exc: Exception) -> bool:
-        """Return whether the chain goes on after an exception; a group is judged by its leaves."""
+        """Return whether the chain moves on after an exception; for a group, all leaves have to match."""
         if isinstance(exc, self._types):
             return True
         if isinstance(exc, ExceptionGroup):
@@ -203,39 +207,39 @@ def _condition(on: object) -> tuple[tuple[type[Exception], ...], Callable[[Excep
     if isinstance(on, type | tuple) or not callable(on) or is_kind(inspect.iscoroutinefunction, on):
         raise TypeError(
             "on must be a subclass of Exception, a tuple of them, or a synchronous predicate on the exception, "
-            f"not {on!r}; what is no Exception, as a cancellation, is never fallen back from"
+            f"not {on!r}; anything that is not an Exception, such as a cancellation, always ends the chain"
         )
     return ALWAYS, on
 
 
-def _told_apart(names: list[str]) -> tuple[str, ...]:
-    """Return the names with a number behind those that would come again."""
+def _numbered(names: list[str]) -> tuple[str, ...]:
+    """Return the names, with a number after each one that would otherwise be repeated."""
     seen: Counter[str] = Counter()
-    told: list[str] = []
+    unique: list[str] = []
     for name in names:
         seen[name] += 1
         candidate = name if seen[name] == 1 else f"{name}-{seen[name]}"
-        while candidate in told:
+        while candidate in unique:
             seen[name] += 1
             candidate = f"{name}-{seen[name]}"
-        told.append(candidate)
-    return tuple(told)
+        unique.append(candidate)
+    return tuple(unique)
 
 
 def _annotate(exc: Exception, name: str, errors: Errors) -> None:
-    """Note on an exception what the links before it raised, in place of what an earlier call noted on the same one."""
+    """Add the errors of the links before it to an exception, in place of the notes of an earlier call."""
     start = f"Before, in fallback {name!r}, "
     with suppress(Exception):  # an exception may refuse to be changed
         kept = [note for note in getattr(exc, "__notes__", ()) if not note.startswith(start)]
-        noted = [f"{start}{source!r} raised {describe(error)}" for source, error in errors]
-        if kept or noted:
-            exc.__notes__ = kept + noted
+        added = [f"{start}{source!r} raised {describe(error)}" for source, error in errors]
+        if kept or added:
+            exc.__notes__ = kept + added
 
 
 def _exhausted(name: str, errors: Errors) -> FallbackExhaustedError:
-    told = "; ".join(f"{source!r}: {describe(exc)}" for source, exc in errors)
+    descriptions = "; ".join(f"{source!r}: {describe(exc)}" for source, exc in errors)
     return FallbackExhaustedError(
-        f"Fallback {name!r} has no answer: {told}",
+        f"Fallback {name!r} has no answer: {descriptions}",
         tuple(exc for _, exc in errors),
         name,
         tuple(source for source, _ in errors),

@@ -1,4 +1,4 @@
-"""Fallback chains: what users hold in their hands."""
+"""The public face of fallback chains: `Fallback`, its answers, and the decorator."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True)  # without slots, as Constant
 class Answer(Generic[T_co]):
-    """The answer of a chain, and how it was come by.
+    """The answer of a chain, and where it came from.
 
     Attributes:
         value: The answer itself.
-        source: Name of the link that gave it; `"inner/link"` if it came from a chain within the chain.
-        errors: What each link that was left behind raised, with the link's name, in order.
-        age_seconds: How old a remembered answer may be; None if it was given in this call.
+        source: The name of the link that gave it; `"inner/link"` if it came from a chain inside the chain.
+        errors: The names of the links that failed before, each with its error, in order.
+        age_seconds: The greatest possible age of a remembered answer; None for an answer from this call.
     """
 
     value: T_co
@@ -59,35 +59,36 @@ class Answer(Generic[T_co]):
 
     @property
     def degraded(self) -> bool:
-        """Whether a link had to be left behind for it."""
+        """Whether an earlier link failed."""
         return bool(self.errors)
 
 
-class Fallback(Chain, Generic[P, T]):
-    """A chain of links, asked in order with the same arguments until one has an answer.
+class Fallback(Generic[P, T]):
+    """A chain of links that are tried in order, with the same arguments, until one has an answer.
 
-    The chain goes on to the next link when a link rejects the call, raises `NoAnswer`, or raises what `on` names. Every
-    other exception ends the chain and reaches the caller, the same object, with the earlier errors as its notes.
-    Cancellation, and whatever else is no `Exception`, passes at once: no later link is started.
+    The chain moves on to the next link if a link rejects the call, raises `NoAnswer`, or raises an exception that `on`
+    selects. Any other exception ends the chain and reaches the caller as the same object, with the earlier errors as
+    notes. Cancellations, and everything else that is not an `Exception`, pass through immediately, and no later link is
+    started.
 
-    Chains may be made at import time and used by any number of tasks. Each step down is logged and counted, see
-    `health()`.
+    You can create a chain at import time and use it in any number of tasks. Each move to the next link is logged and
+    counted; see `health()`.
 
     Args:
         *links: Async or plain functions and other callables, functions behind a breaker, other chains, a `Constant` as
-            the last, and `LastKnownGood` anywhere but first. None is an answer like any other.
-        on: For which exceptions of a link the chain goes on, beside `RejectedError`, `NoAnswer` and the
-            `FallbackExhaustedError` of a chain within: a subclass of `Exception`, a tuple of them, or a predicate on
-            the exception. A group is one of them if each of its leaves is. What a predicate raises is logged, and the
-            link's exception goes to the caller.
-        name: Name in logs and errors; by default that of the first link.
+            the last link, and `LastKnownGood` anywhere but first. None is an answer like any other.
+        on: After which exceptions of a link the chain moves on, in addition to `RejectedError`, `NoAnswer` and the
+            `FallbackExhaustedError` of an inner chain: a subclass of `Exception`, a tuple of them, or a predicate on
+            the exception. For an exception group, all leaves have to match. If a predicate raises, its error is logged,
+            and the link's exception goes to the caller.
+        name: The name in logs and errors; by default that of the first link.
 
     Raises:
         TypeError: A link can't be called, or an argument is of the wrong type.
         ValueError: There is no link, or one that could never be asked or never answer.
     """
 
-    __slots__ = ("_run", "_wrapper")
+    __slots__ = ("__weakref__", "_run", "chain")
 
     @overload
     def __init__(
@@ -128,17 +129,26 @@ class Fallback(Chain, Generic[P, T]):
     def __init__(self, *links: Any, on: Condition = RejectedError, name: str | None = None) -> None:
         if not links:
             raise ValueError("a chain needs at least one link")
-        super().__init__(_links(links), on, name)
-        self._wrapper: object = None
-        self._run: Callable[P, Coroutine[Any, Any, T]] = _way_down(self)
+        self.chain = Chain(_links(links), on, name)
+        self._run: Callable[P, Coroutine[Any, Any, T]] = _as_function(self.chain)
+
+    @property
+    def name(self) -> str:
+        """The chain's name."""
+        return self.chain.name
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The names of the links, in order; links with the same name are numbered."""
+        return self.chain.sources
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """Return the answer of the first link that has one.
 
         Raises:
-            FallbackExhaustedError: No link has one; it holds what each of them raised.
-            TypeError: A `LastKnownGood` can't tell calls by these arguments apart; no link was asked.
-            BaseException: Whatever a link raises for which the chain does not go on, the same object.
+            FallbackExhaustedError: No link has an answer; the error contains what each of them raised.
+            TypeError: A `LastKnownGood` can't tell calls by these arguments apart; no link was called.
+            BaseException: An exception of a link that the chain does not move on after, the same object.
         """
         return await self._run(*args, **kwargs)
 
@@ -146,22 +156,29 @@ class Fallback(Chain, Generic[P, T]):
         """Return the answer of the first link that has one, with its source, its age, and the errors before it.
 
         Raises:
-            FallbackExhaustedError: No link has one; it holds what each of them raised.
-            TypeError: A `LastKnownGood` can't tell calls by these arguments apart; no link was asked.
-            BaseException: Whatever a link raises for which the chain does not go on, the same object.
+            FallbackExhaustedError: No link has an answer; the error contains what each of them raised.
+            TypeError: A `LastKnownGood` can't tell calls by these arguments apart; no link was called.
+            BaseException: An exception of a link that the chain does not move on after, the same object.
         """
-        return _answer(await self._walk(self._links, None, args, kwargs))
+        return _answer(await self.chain.run(self.chain.links, None, args, kwargs))
+
+    def health(self) -> dict[str, Any]:
+        """Return the counts of each link as a JSON-ready dictionary; safe from any thread.
+
+        Cancelled calls are not counted.
+        """
+        return self.chain.health()
 
     def __repr__(self) -> str:
         """Name the chain and its links."""
-        return f"<Fallback {self._name!r}: {', '.join(self._sources)}>"
+        return f"<Fallback {self.name!r}: {', '.join(self.sources)}>"
 
 
 class Chained(Protocol[P, T]):
     """A coroutine function that was decorated with `fallback()`."""
 
     chain: Fallback[P, T]
-    """The chain that the function has become the first link of."""
+    """The chain whose first link is the function."""
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """Return the answer of the first link that has one."""
@@ -180,12 +197,13 @@ class Chained(Protocol[P, T]):
 
 
 class FallbackPolicy(Generic[D]):
-    """Links to fall back to, without the primary: decorates it, or is handed it with each call.
+    """Links to fall back to, without a primary: decorate the primary, or pass it to `call()`.
 
-    Made by `fallback()`. One policy may serve many primaries; what is remembered of one is never served for another.
+    `fallback()` creates it. One policy can serve many primaries, and never serves a remembered answer of one primary
+    for another.
 
     Attributes:
-        kind: What this policy is, for whoever puts policies in order.
+        kind: The kind of policy; a pipeline uses it to check the order.
     """
 
     __slots__ = ("_chain", "_given", "_name", "_on")
@@ -195,8 +213,8 @@ class FallbackPolicy(Generic[D]):
     def __init__(self, links: tuple[AnyLink[D], ...], on: Condition, name: str | None) -> None:
         if not links:
             raise ValueError("fallback() needs at least one link to fall back to")
-        place = ConstantLink("primary", None)  # keeps the place of the primary, which comes with each call
-        self._chain = Chain((place, *_links(links, first=1)), on, "fallback" if name is None else name)
+        primary = ConstantLink("primary", None)  # stands in for the primary, which is passed with each call
+        self._chain = Chain((primary, *_links(links, first=1)), on, "fallback" if name is None else name)
         self._given = links
         self._on: Condition = on
         self._name = name
@@ -204,11 +222,12 @@ class FallbackPolicy(Generic[D]):
     def __call__(self, fn: Callable[P, Awaitable[T]], /) -> Chained[P, T | D]:
         """Decorate a coroutine function, the primary; the wrapper keeps its signature.
 
-        The wrapper's `.chain` is a `Fallback` with counts of its own, `.detailed()` is that of the chain. On a method
-        the links get `self` first, and `.detailed()` wants it too: `Client.fetch.detailed(client, key)`.
+        The wrapper's `.chain` is a `Fallback` with its own counts, and its `.detailed()` is that of the chain. If you
+        decorate a method, all links get `self` as the first argument, and so does `.detailed()`:
+        `Client.fetch.detailed(client, key)`.
 
         Raises:
-            TypeError: `fn` is no coroutine function.
+            TypeError: `fn` is not a coroutine function.
         """
         if not is_kind(inspect.iscoroutinefunction, fn):
             raise TypeError(
@@ -216,11 +235,11 @@ class FallbackPolicy(Generic[D]):
                 "stream has no fallback: what it has delivered can't be taken back"
             )
         chain: Fallback[P, T | D] = Fallback(fn, *self._given, on=self._on, name=self._name)
-        wrapper = cast("Chained[P, T | D]", chain._run)
+        wrapper = cast("Chained[P, T | D]", _as_function(chain.chain))
         name_after(wrapper, fn)
         wrapper.chain = chain
         wrapper.detailed = chain.detailed  # type: ignore[method-assign] # a method to type checkers
-        chain._wrapper = wrapper
+        chain.chain.wrapper = wrapper
         return wrapper
 
     @overload
@@ -230,8 +249,8 @@ class FallbackPolicy(Generic[D]):
     async def call(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Call a primary and, if it has no answer, the links, with the same arguments.
 
-        A `LastKnownGood` serves what it remembers of the same function only: one that is equal to it, as a bound method
-        is, but a lambda that is made for each call is not.
+        A `LastKnownGood` only serves answers of an equal function. Two bound methods of the same object are equal; a
+        lambda that is created for each call is never equal to another.
 
         Args:
             fn: A function that returns an awaitable or a plain value, or another chain.
@@ -239,22 +258,22 @@ class FallbackPolicy(Generic[D]):
             **kwargs: Passed on.
 
         Raises:
-            FallbackExhaustedError: Nobody had an answer; it holds what each of them raised.
+            FallbackExhaustedError: Neither the primary nor a link had an answer; the error contains what each raised.
             TypeError: `fn` can't be called, or a `LastKnownGood` can't tell calls by these arguments apart.
-            BaseException: Whatever `fn` or a link raises for which the chain does not go on, the same object.
+            BaseException: An exception of `fn` or a link that the chain does not move on after, the same object.
         """
         if not callable(fn):
             if inspect.iscoroutine(fn):
                 fn.close()
             raise MisuseError(f"call() takes a function and its arguments, `await policy.call(fn, *args)`, not {fn!r}")
         chain = self._chain
-        primary: Link = fn if isinstance(fn, Chain) else FunctionLink("primary", fn)
-        return (await chain._walk((primary, *chain._links[1:]), fn, args, kwargs)).value
+        primary: Link = fn.chain if isinstance(fn, Fallback) else FunctionLink("primary", fn)
+        return (await chain.run((primary, *chain.links[1:]), fn, args, kwargs)).value
 
     def health(self) -> dict[str, Any]:
-        """Return what the primaries and the links of `call()` have done, as a JSON-ready dictionary.
+        """Return the counts of the primaries and the links of `call()` as a JSON-ready dictionary.
 
-        A decorated function counts for itself, in `.chain.health()`.
+        A decorated function has its own counts, in `.chain.health()`.
         """
         return self._chain.health()
 
@@ -280,12 +299,12 @@ def fallback(
 @overload
 def fallback(*links: AnyLink[D], on: Condition = RejectedError, name: str | None = None) -> FallbackPolicy[D]: ...
 def fallback(*links: Any, on: Condition = RejectedError, name: str | None = None) -> FallbackPolicy[Any]:
-    """Return links to fall back to, as a decorator of the primary or as a policy: `@fallback(cached, Constant(None))`.
+    """Return links to fall back to: use them as a decorator, `@fallback(cached, Constant(None))`, or as a policy.
 
     Args:
-        *links: As those of `Fallback` behind its first one.
+        *links: As in `Fallback`, without the first link.
         on: As in `Fallback`.
-        name: Name in logs and errors; by default that of the decorated function, or `fallback`.
+        name: The name in logs and errors; by default that of the decorated function, or `fallback`.
 
     Raises:
         TypeError: A link can't be called, or an argument is of the wrong type.
@@ -294,37 +313,38 @@ def fallback(*links: Any, on: Condition = RejectedError, name: str | None = None
     return FallbackPolicy(links, on, name)
 
 
-def _way_down(chain: Chain) -> Callable[..., Coroutine[Any, Any, Any]]:
-    """Return the coroutine function that asks a chain.
+def _as_function(chain: Chain) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """Return a coroutine function that runs a chain.
 
-    The first link is written out: what is not degraded shall cost hardly more than the call itself.
+    The call of the first link is written out, so that a call that doesn't fall back costs hardly more than the function
+    itself.
     """
-    links, answers, source = chain._links, chain._answers, chain.sources[0]
+    links, answer_counts, source = chain.links, chain.answer_counts, chain.sources[0]
 
-    async def walked(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the signature is the first link's
-        return (await chain._walk(links, None, args, kwargs)).value
+    async def run(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the signature is the first link's
+        return (await chain.run(links, None, args, kwargs)).value
 
-    async def answered(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the signature is the first link's
+    async def call_first(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the signature is the first link's
         errors: tuple[tuple[str, Exception], ...] = ()
         try:
             value = await (fn(*args, **kwargs) if kwargs else fn(*args))
         except Exception as exc:
-            if not chain._goes_on(0, exc, ()):
+            if not chain.moves_on(0, exc, ()):
                 raise
             errors = ((source, exc),)
         else:
-            answers[0] += 1
+            answer_counts[0] += 1
             return value
         try:
-            return (await chain._walk(links, None, args, kwargs, errors)).value
+            return (await chain.run(links, None, args, kwargs, errors)).value
         finally:
             errors = ()
 
     first = links[0]
-    if chain._remembers or not isinstance(first, FunctionLink) or not is_kind(inspect.iscoroutinefunction, first.fn):
-        return walked
+    if chain.remembers or not isinstance(first, FunctionLink) or not is_kind(inspect.iscoroutinefunction, first.fn):
+        return run
     fn = first.fn
-    return answered
+    return call_first
 
 
 def _answer(found: Found) -> Answer[Any]:
@@ -332,19 +352,19 @@ def _answer(found: Found) -> Answer[Any]:
 
 
 def _links(given: tuple[object, ...], *, first: int = 0) -> tuple[Link, ...]:
-    """Return the links that arguments stand for; the first one is at the given position of its chain."""
+    """Return the links for some arguments, of which the first has the given position in its chain."""
     links = tuple(_link(position, link) for position, link in enumerate(given, first))
     if any(isinstance(link, ConstantLink) for link in links[:-1]):
-        raise ValueError("a Constant always has an answer, so that links behind it are never asked: put it last")
+        raise ValueError("a Constant always has an answer, so links behind it are never asked: put it last")
     return links
 
 
 def _link(position: int, given: object) -> Link:
     if isinstance(given, Fallback):
-        return given
-    chain = getattr(given, "chain", None)
-    if isinstance(chain, Fallback) and chain._wrapper is given:
-        return chain
+        return given.chain
+    decorated_by = getattr(given, "chain", None)
+    if isinstance(decorated_by, Fallback) and decorated_by.chain.wrapper is given:
+        return decorated_by.chain
     if isinstance(given, FallbackPolicy):
         raise TypeError(f"{given!r} is no link: it has no primary; pass Fallback(primary, ...)")
     return link_at(position, given)

@@ -1,4 +1,4 @@
-"""What a fallback chain is made of: each kind of link, and how a link's answer travels."""
+"""The links of a fallback chain, and the answers that they return."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from recloser.errors import MisuseError
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
 
-    from recloser._fallback.memory import Memo
+    from recloser._fallback.memory import Memo, Memory
 
 T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True)  # without slots, which a generic dataclass can't be made with by Constant[int](1)
 class Constant(Generic[T_co]):
-    """A link that always has the same answer, whatever the arguments; the last one of its chain.
+    """A link that always has the same answer, whatever the arguments; only the last link of a chain can be one.
 
-    The value is handed out by reference, and as it is: neither called nor awaited.
+    Callers get the value by reference and as it is: it is neither called nor awaited.
 
     Args:
         value: The answer.
@@ -37,21 +37,21 @@ class Constant(Generic[T_co]):
     value: T_co
 
     def __post_init__(self) -> None:
-        """Refuse what is an answer only once."""
+        """Refuse a coroutine, which can be awaited only once."""
         if inspect.iscoroutine(self.value):
             self.value.close()
             raise TypeError(f"value must be the answer itself, not {self.value!r}; a function is a link as it is")
 
 
 class Found(NamedTuple):
-    """An answer on its way up through the chain.
+    """An answer on its way through the chain to the caller.
 
     Attributes:
-        value: What the caller gets.
-        source: Where it came from.
+        value: The answer itself.
+        source: The name of the link that gave it.
         is_fresh: Whether a dependency gave it in this call, so that it is worth remembering.
-        age_seconds: The age of a remembered answer, None for others.
-        errors: What was raised before, each with its source.
+        age_seconds: The age of a remembered answer; None for other answers.
+        errors: The errors of earlier links, each with its source.
     """
 
     value: Any
@@ -62,20 +62,20 @@ class Found(NamedTuple):
 
 
 class Link(Protocol):
-    """What a chain asks for an answer."""
+    """Something that a chain can ask for an answer."""
 
     @property
     def name(self) -> str:
-        """Name of the source."""
+        """The name of the source."""
         ...
 
-    async def _ask(self, args: tuple[Any, ...], kwargs: dict[str, Any], memos: Mapping[MemoryLink, Memo], /) -> Found:
-        """Return the link's answer, or raise whatever the link raises."""
+    async def ask(self, args: tuple[Any, ...], kwargs: dict[str, Any], memos: Mapping[MemoryLink, Memo], /) -> Found:
+        """Return the link's answer, or raise what the link raises."""
         ...
 
 
 class FunctionLink:
-    """A function of the user: async, plain, or anything else that can be called."""
+    """A user's function: async, plain, or any other callable."""
 
     __slots__ = ("fn", "name")
 
@@ -83,7 +83,8 @@ class FunctionLink:
         self.name = name
         self.fn = fn
 
-    async def _ask(self, args: tuple[Any, ...], kwargs: dict[str, Any], _: Mapping[MemoryLink, Memo], /) -> Found:
+    async def ask(self, args: tuple[Any, ...], kwargs: dict[str, Any], _: Mapping[MemoryLink, Memo], /) -> Found:
+        """Call the function."""
         value = self.fn(*args, **kwargs)
         if type(value) is CoroutineType or inspect.isawaitable(value):
             value = await value
@@ -101,43 +102,49 @@ class ConstantLink:
         self.name = name
         self.found = Found(value, name, is_fresh=False)
 
-    async def _ask(self, _: tuple[Any, ...], __: dict[str, Any], ___: Mapping[MemoryLink, Memo], /) -> Found:
+    async def ask(self, _: tuple[Any, ...], __: dict[str, Any], ___: Mapping[MemoryLink, Memo], /) -> Found:
+        """Return the constant."""
         return self.found
 
 
 class MemoryLink:
-    """A `LastKnownGood` at its place in a chain; no other place sees what is remembered here."""
+    """A `LastKnownGood` at one position of one chain; no other link sees the answers that are stored for it."""
 
     __slots__ = ("memory", "name", "position", "space")
 
-    def __init__(self, name: str, memory: LastKnownGood, position: int) -> None:
+    def __init__(self, name: str, memory: Memory, position: int) -> None:
         self.name = name
         self.memory = memory
         self.position = position
         self.space = object()
 
     def memo(self, subject: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Memo:
-        """Return what a call is remembered by; `subject` tells the primaries of one policy apart."""
-        return self.memory._memo((self.space, subject), args, kwargs)
+        """Return the memo of a call; `subject` distinguishes the primaries of one policy."""
+        return self.memory.memo((self.space, subject), args, kwargs)
 
-    async def _ask(self, _: tuple[Any, ...], __: dict[str, Any], memos: Mapping[MemoryLink, Memo], /) -> Found:
-        value, age_seconds = self.memory._recall(memos[self])
+    async def ask(self, _: tuple[Any, ...], __: dict[str, Any], memos: Mapping[MemoryLink, Memo], /) -> Found:
+        """Return the stored answer.
+
+        Raises:
+            NoAnswer: There is none.
+        """
+        value, age_seconds = self.memory.recall(memos[self])
         return Found(value, self.name, is_fresh=False, age_seconds=age_seconds)
 
 
 def link_at(position: int, given: object) -> Link:
-    """Return the link that an argument stands for.
+    """Return the link for an argument.
 
     Raises:
-        TypeError: It stands for none; the message says what to pass instead.
-        ValueError: A memory has nothing before it that it could remember.
+        TypeError: The argument is not a link; the message says what to pass instead.
+        ValueError: A memory is the first link, so there are no answers that it could remember.
     """
     if isinstance(given, Constant):
         return ConstantLink("constant", given.value)
     if isinstance(given, LastKnownGood):
         if position == 0:
             raise ValueError("LastKnownGood remembers the answers of the links before it; it can't be the first link")
-        return MemoryLink(given.name, given, position)
+        return MemoryLink(given.name, given.memory, position)
     if isinstance(given, CircuitBreaker):
         raise TypeError(f"{given!r} is no link: pass the function that it protects, breaker(fn)")
     if isinstance(getattr(given, "kind", None), str) and callable(getattr(given, "call", None)):
@@ -156,12 +163,12 @@ def link_at(position: int, given: object) -> Link:
 
 
 def refuse_generator(name: str) -> NoReturn:
-    """Refuse what a link has returned."""
+    """Refuse an async generator that a link has returned."""
     raise MisuseError(f"link {name!r} returned an async generator; a link returns one answer")
 
 
 def name_of(fn: object) -> str:
-    """Return a function's name, also through `partial`; of another callable, that of its type."""
+    """Return the name of a function, of the function inside a `partial`, or of another callable's type."""
     while isinstance(fn, functools.partial):
         fn = fn.func
     name = getattr(fn, "__name__", None)
