@@ -79,9 +79,9 @@ class Memory:
         rule, held = self.rule, self.held(now)
         if isinstance(rule, ConsecutiveFailures | FailureCount) or len(held) < rule.minimum_calls:
             return None
-        return sum(map(self._is_marked, held)) / len(held)
+        return sum(map(self._is_hit, held)) / len(held)
 
-    def _is_marked(self, record: Record) -> bool:
+    def _is_hit(self, record: Record) -> bool:
         return record.slow if isinstance(self.rule, SlowCallRate) else record.failed
 
     def observed(self, now: float) -> float | None:

@@ -6,7 +6,7 @@ from recloser._core.windows import WindowTotals
 
 
 class CountList:
-    """The latest calls; True stands for a hit one."""
+    """The latest calls; True stands for a hit."""
 
     def __init__(self, size: int) -> None:
         self.size = size

@@ -9,7 +9,7 @@ from tests.core.rings import CountList
 
 STEPS = st.lists(
     st.one_of(
-        st.tuples(st.just("others"), st.integers(1, 12)),
+        st.tuples(st.just("other"), st.integers(1, 12)),
         st.tuples(st.just("hit"), st.integers(1, 4)),
         st.tuples(st.sampled_from(["settle", "clear"]), st.none()),
         st.tuples(st.just("adopt"), st.integers(1, 9)),
@@ -31,7 +31,7 @@ def test_a_count_ring_agrees_with_a_list_of_the_latest_calls(
     others = start
     ring, calls = CountRing(size, others), CountList(size)
     for step, number in steps:
-        if step == "others":
+        if step == "other":
             others += number or 0
             for _ in range(number or 0):
                 calls.add(hit=False)
@@ -75,11 +75,11 @@ def test_a_ring_of_one_holds_the_latest_call() -> None:
     assert ring.settle(1, 0.0) == WindowTotals(1, 0)
 
 
-def test_a_ring_takes_no_memory_for_its_calls_before_the_first_hit_one() -> None:
+def test_a_ring_takes_no_memory_for_its_calls_before_the_first_hit() -> None:
     ring = CountRing(10**9, 0)
     ring.settle(10**6, 0.0)
     assert ring.peek(10**6, 0.0) == WindowTotals(10**6, 0)
-    assert ring.flags is None
+    assert ring.slots is None
 
 
 def test_clearing_forgets_all_calls() -> None:
@@ -126,9 +126,9 @@ def test_a_ring_of_another_kind_leaves_nothing() -> None:
 
 
 def test_the_ring_that_is_adopted_last_replaces_what_came_before() -> None:
-    hit, others = CountRing(4, 0), CountRing(4, 0)
-    hit.hit(0, 0.0)
+    with_hit, without = CountRing(4, 0), CountRing(4, 0)
+    with_hit.hit(0, 0.0)
     ring = CountRing(4, 1)
-    ring.adopt(hit, 1, 0.0)
-    ring.adopt(others, 1, 0.0)
+    ring.adopt(with_hit, 1, 0.0)
+    ring.adopt(without, 1, 0.0)
     assert ring.peek(1, 0.0) == WindowTotals(1, 0)

@@ -20,13 +20,12 @@ GAPS = st.one_of(
 """Steps of the clock in buckets: onto an edge, between edges, over an idle gap, and back."""
 
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["others", "others", "others", "hit", "hit", "clear", "adopt", "peek"]), GAPS),
-    max_size=40,
+    st.tuples(st.sampled_from(["other", "other", "other", "hit", "hit", "clear", "adopt", "peek"]), GAPS), max_size=40
 )
 
 
 class Watched:
-    """A time ring that is told of a others call only when its bucket is over, beside the list that knows them all."""
+    """A time ring that sees the other calls only when their bucket is over, beside a list that knows all calls."""
 
     def __init__(self, width: float, buckets: int, start: float) -> None:
         self.now = self.latest = start
@@ -38,7 +37,7 @@ class Watched:
     def step(self, what: str, gap: float) -> None:
         self.now += gap * self.list.width
         self.latest = max(self.latest, self.now)
-        if what == "others":
+        if what == "other":
             self.others += 1
             self.list.add(self.now, hit=False)
             if self.now >= self.ring.edge:
@@ -177,7 +176,7 @@ def test_clearing_forgets_all_calls() -> None:
 
 
 def filled(window: TimeWindow) -> TimeRing:
-    """Returns a ring with one hit and one others call per second, from 0 to 9."""
+    """Returns a ring with one hit and one other call per second, from 0 to 9."""
     ring = window.ring(0)
     for second in range(10):
         ring.settle(second + 1, float(second))

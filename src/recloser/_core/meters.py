@@ -1,8 +1,8 @@
-"""What a breaker counts on: one meter per trip rule.
+"""How a breaker counts: one meter per trip rule.
 
-A meter is told of each failure. It is handed the running totals whenever it is asked, and asks to be told of single
-successes only while one could trip it: `quiet_until` is NEVER (infinity) when none can, ALWAYS when the next one might,
-and for a time window the end of the current bucket.
+A meter records each failure, and receives the running totals with every call. It only has to see single successes
+while one could trip the rule: `quiet_until` is NEVER (infinity) if none can, ALWAYS if the next one might, and for a
+time window the end of the current bucket.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class Evidence(NamedTuple):
-    """Why a rule is met, in numbers and in words."""
+    """Why a rule is met, in numbers and as text."""
 
     observed: float
     threshold: float
@@ -38,9 +38,9 @@ class RuleMeter(Protocol):
     """One breaker's measurement of one rule."""
 
     needs_clock: bool
-    """Whether `now` matters when a failure is recorded."""
+    """Whether `now` matters for recording a failure."""
     needs_duration: bool
-    """Whether the duration of every call matters."""
+    """Whether the duration of each call matters."""
 
     @property
     def quiet_until(self) -> float:
@@ -56,35 +56,35 @@ class RuleMeter(Protocol):
         ...
 
     def clear(self, counts: Counts) -> None:
-        """Forget everything; count on from the given totals."""
+        """Forget all calls and continue from the given totals."""
         ...
 
     def adopt(self, other: RuleMeter, counts: Counts, now: float) -> None:
-        """Take over what another meter remembers, as far as it is of the same kind."""
+        """Take over the calls of another meter, as far as it is of the same kind."""
         ...
 
     def failure_count(self, counts: Counts, now: float) -> int:
-        """Return the failures that count at this instant."""
+        """Return the failures that count at this time."""
         ...
 
     def failure_rate(self, counts: Counts, now: float) -> float | None:
-        """Return the failure rate, None where it is not measured or undefined."""
+        """Return the failure rate; None if it is undefined or not measured."""
         ...
 
     def slow_call_rate(self, counts: Counts, now: float) -> float | None:
-        """Return the slow call rate, None where it is not measured or undefined."""
+        """Return the slow call rate; None if it is undefined or not measured."""
         ...
 
     def evidence(self, counts: Counts, now: float) -> Evidence | None:
-        """Say why the rule is met, None if it is not."""
+        """Return why the rule is met; None if it is not."""
         ...
 
 
 class RunMeter:
-    """A run of failures, kept as the total of failures at which it trips; a success shows in the other total.
+    """A run of failures, stored as the total of failures at which it trips.
 
-    `seen` is the total of successes when the run began, `trip_at` the total of failures at which it is long enough. A
-    breaker's failing path reads both itself.
+    `seen` is the total of successes when the run began. If the total has changed since, a success has ended the run.
+    `trip_at` is the total of failures at which the run is long enough. The failing path of a breaker reads both itself.
     """
 
     __slots__ = ("_threshold", "seen", "trip_at")
@@ -112,7 +112,7 @@ class RunMeter:
         return counts.failures >= self.trip_at
 
     def clear(self, counts: Counts) -> None:
-        """Forget everything; count on from the given totals."""
+        """Forget all calls and continue from the given totals."""
         self.seen = counts.successes
         self.trip_at = counts.failures + self._threshold
 
@@ -133,12 +133,12 @@ class RunMeter:
         """A run has no slow calls."""
 
     def evidence(self, counts: Counts, now: float) -> Evidence | None:
-        """Say why the rule is met, None if it is not."""
+        """Return why the rule is met; None if it is not."""
         return _run_evidence(self.failure_count(counts, now), self._threshold)
 
 
 class RecentRunMeter:
-    """A run of failures that remembers when each was, to forget the old ones."""
+    """A run of failures with the time of each, so that old ones can be forgotten."""
 
     __slots__ = ("_seen", "_threshold", "_times", "_within")
 
@@ -164,12 +164,12 @@ class RecentRunMeter:
         return self.failure_count(counts, now) >= self._threshold
 
     def clear(self, counts: Counts) -> None:
-        """Forget everything; count on from the given totals."""
+        """Forget all calls and continue from the given totals."""
         self._seen = counts.successes
         self._times.clear()
 
     def adopt(self, other: RuleMeter, counts: Counts, now: float) -> None:
-        """Take over the run of another meter of consecutive failures, with their times where it knows them."""
+        """Take over the run of another meter of consecutive failures, with the times if it knows them."""
         if isinstance(other, RecentRunMeter):
             self.clear(counts)
             self._times.extend(other._times if other._seen == counts.successes else ())
@@ -178,7 +178,7 @@ class RecentRunMeter:
             self._times.extend([now] * other.failure_count(counts, now))
 
     def failure_count(self, counts: Counts, now: float) -> int:
-        """Return how many failures of the current run are recent."""
+        """Return how many failures of the current run are recent enough."""
         if counts.successes != self._seen:
             return 0
         return sum(now - time < self._within for time in tuple(self._times))
@@ -190,7 +190,7 @@ class RecentRunMeter:
         """A run has no slow calls."""
 
     def evidence(self, counts: Counts, now: float) -> Evidence | None:
-        """Say why the rule is met, None if it is not."""
+        """Return why the rule is met; None if it is not."""
         return _run_evidence(self.failure_count(counts, now), self._threshold)
 
 
@@ -217,14 +217,14 @@ class FailureRateMeter:
         return self._weigh(self.ring.hit(counts.successes, now))
 
     def clear(self, counts: Counts) -> None:
-        """Forget everything; count on from the given totals."""
+        """Forget all calls and continue from the given totals."""
         self.ring.clear(counts.successes)
         self.quiet_until = ALWAYS if self.needs_clock else NEVER
 
     def adopt(self, other: RuleMeter, counts: Counts, now: float) -> None:
-        """Take over the window of another meter of the failure rate, or of the count in a count window.
+        """Take over the window of another meter of a failure rate, or of a failure count in a count window.
 
-        A count in a time window does not know when successes were.
+        A failure count in a time window doesn't know when successes were.
         """
         if isinstance(other, FailureRateMeter) or (isinstance(other, FailureCountMeter) and not other.needs_clock):
             self.ring.adopt(other.ring, counts.successes, now)
@@ -235,22 +235,23 @@ class FailureRateMeter:
         return self.ring.peek(counts.successes, now).hits
 
     def failure_rate(self, counts: Counts, now: float) -> float | None:
-        """Return the failure rate, None below the minimum of calls."""
+        """Return the failure rate; None below the minimum number of calls."""
         return _rate(self.ring.peek(counts.successes, now), self._minimum_calls)
 
     def slow_call_rate(self, counts: Counts, now: float) -> None:
-        """This rule measures no slow calls."""
+        """This rule does not measure slow calls."""
 
     def evidence(self, counts: Counts, now: float) -> Evidence | None:
-        """Say why the rule is met, None if it is not."""
+        """Return why the rule is met; None if it is not."""
         return _rate_evidence(
             "failure rate", "failed", self._rate, self.failure_rate(counts, now), self.ring.peek(counts.successes, now)
         )
 
     def _weigh(self, totals: WindowTotals) -> bool:
-        """Return whether the rule is met, and find out until when a success can't meet it.
+        """Return whether the rule is met, and update the time before which a success can't meet it.
 
-        With enough calls a success only lowers the share of failures, until older successes leave a time window.
+        Once there are enough calls, a success only lowers the share of failures, until older successes leave a time
+        window.
         """
         calls, failures = totals
         enough = calls >= self._minimum_calls
@@ -263,7 +264,7 @@ class FailureRateMeter:
 
 
 class FailureCountMeter:
-    """The number of failures in a window; a success trips it only if it took over a window that meets it."""
+    """The number of failures in a window; a success only trips it if an adopted window meets the rule."""
 
     __slots__ = ("_threshold", "_window", "needs_clock", "quiet_until", "ring")
 
@@ -278,7 +279,7 @@ class FailureCountMeter:
         self.quiet_until = NEVER
 
     def success(self, counts: Counts, now: float, duration: float) -> bool:  # noqa: ARG002 - one protocol for all meters
-        """Return whether the rule is met; only a window that was taken over can make that true."""
+        """Return whether the rule is met; that can only be true for an adopted window."""
         return self._weigh(counts, now)
 
     def failure(self, counts: Counts, now: float, duration: float) -> bool:  # noqa: ARG002 - one protocol for all meters
@@ -286,12 +287,12 @@ class FailureCountMeter:
         return self.ring.hit(counts.successes, now).hits >= self._threshold
 
     def clear(self, counts: Counts) -> None:
-        """Forget everything; count on from the given totals."""
+        """Forget all calls and continue from the given totals."""
         self.ring.clear(counts.successes)
         self.quiet_until = NEVER
 
     def adopt(self, other: RuleMeter, counts: Counts, now: float) -> None:
-        """Take over the window of another meter of the failure rate or count."""
+        """Take over the window of another meter of a failure rate or count."""
         if isinstance(other, FailureRateMeter | FailureCountMeter):
             self.ring.adopt(other.ring, counts.successes, now)
             self._weigh(counts, now)
@@ -301,13 +302,13 @@ class FailureCountMeter:
         return self.ring.peek(counts.successes, now).hits
 
     def failure_rate(self, counts: Counts, now: float) -> None:
-        """This rule measures no rate."""
+        """This rule does not measure a rate."""
 
     def slow_call_rate(self, counts: Counts, now: float) -> None:
-        """This rule measures no slow calls."""
+        """This rule does not measure slow calls."""
 
     def evidence(self, counts: Counts, now: float) -> Evidence | None:
-        """Say why the rule is met, None if it is not."""
+        """Return why the rule is met; None if it is not."""
         failures, threshold = self.failure_count(counts, now), self._threshold
         if failures < threshold:
             return None
@@ -321,7 +322,7 @@ class FailureCountMeter:
 
 
 class SlowCallRateMeter:
-    """The share of slow calls in a window; the failures in the same window are kept beside it, to be shown."""
+    """The share of slow calls in a window; the failures in the same window are only counted for display."""
 
     __slots__ = ("_failures", "_fast", "_minimum_calls", "_rate", "_slow", "_slow_call_seconds")
 
@@ -350,7 +351,7 @@ class SlowCallRateMeter:
         return self._record(now, duration)
 
     def clear(self, counts: Counts) -> None:
-        """Forget everything; count on from the given totals."""
+        """Forget all calls and continue from the given totals."""
         self._slow.clear(self._fast)
         self._failures.clear(counts.successes)
 
@@ -366,14 +367,14 @@ class SlowCallRateMeter:
         return self._failures.peek(counts.successes, now).hits
 
     def failure_rate(self, counts: Counts, now: float) -> None:
-        """This rule measures no failure rate."""
+        """This rule does not measure a failure rate."""
 
     def slow_call_rate(self, counts: Counts, now: float) -> float | None:  # noqa: ARG002 - one protocol for all meters
-        """Return the slow call rate, None below the minimum of calls."""
+        """Return the slow call rate; None below the minimum number of calls."""
         return _rate(self._slow.peek(self._fast, now), self._minimum_calls)
 
     def evidence(self, counts: Counts, now: float) -> Evidence | None:
-        """Say why the rule is met, None if it is not."""
+        """Return why the rule is met; None if it is not."""
         how = f"took longer than {self._slow_call_seconds:g} s"
         return _rate_evidence(
             "slow call rate", how, self._rate, self.slow_call_rate(counts, now), self._slow.peek(self._fast, now)
@@ -389,7 +390,7 @@ class SlowCallRateMeter:
 
 
 class AnyMeter:
-    """Several meters side by side; each records every call, and any of them trips."""
+    """Several meters: each records every call, and any of them can trip."""
 
     __slots__ = ("needs_clock", "needs_duration", "parts")
 
@@ -414,12 +415,12 @@ class AnyMeter:
         return any(met)
 
     def clear(self, counts: Counts) -> None:
-        """Forget everything; count on from the given totals."""
+        """Forget all calls and continue from the given totals."""
         for meter in self.parts:
             meter.clear(counts)
 
     def adopt(self, other: RuleMeter, counts: Counts, now: float) -> None:
-        """Let each meter take over what fits it, best from the one at the same place."""
+        """Let each meter take over what fits it, preferably from the meter at the same position."""
         others = parts_of(other)
         for index, meter in enumerate(self.parts):
             for candidate in (*others, *others[index : index + 1]):
@@ -438,7 +439,7 @@ class AnyMeter:
         return _first(meter.slow_call_rate(counts, now) for meter in self.parts)
 
     def evidence(self, counts: Counts, now: float) -> Evidence | None:
-        """Say why the first rule that is met is met."""
+        """Return the evidence of the first rule that is met."""
         return _first(meter.evidence(counts, now) for meter in self.parts)
 
 

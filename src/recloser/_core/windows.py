@@ -1,18 +1,17 @@
-"""Windows over the latest calls: by count or by time, with O(1) cost per record.
+"""Windows over the latest calls, by count or by time, with O(1) cost per call.
 
-`CountWindow` and `TimeWindow` are immutable descriptions that rules share; each breaker keeps its own ring. A ring
-counts two kinds of calls: *hits* (failures, or slow calls) and *others*. Each hit is recorded by itself. The others are
-not: the ring is handed their running total whenever it is read or a hit is recorded, and the difference to the total
-that it has seen is what happened in between. So the common case, a success, costs a breaker one
-addition.
+`CountWindow` and `TimeWindow` are immutable descriptions that rules share; each breaker has its own ring. A ring
+distinguishes two kinds of calls: *hits* (failures, or slow calls) and *others*. It records each hit. It is never called
+for the others: instead, each method receives their running total, and the difference to the last total that the ring
+has seen is the number of new ones. So the common case, a success, costs a breaker one addition.
 
-Rules that hold after every step:
+Invariants:
 
-- A count ring holds the latest `size` calls, in order.
-- A time ring divides time into buckets of `seconds / buckets`; bucket i starts at `i * width`. It holds the current
-  bucket and the `buckets - 1` before it, so that a call exactly `seconds` old is out, and one older than an idle gap of
-  that length never stays.
-- Reading never changes a ring, and a clock that steps back leaves calls in the current bucket.
+- A count ring contains the latest `size` calls, in order.
+- A time ring divides time into buckets of `seconds / buckets`; bucket i starts at `i * width`. It contains the current
+  bucket and the `buckets - 1` before it. So a call that is exactly `seconds` old is out, and a call from before an idle
+  gap of that length never stays.
+- Reading never changes a ring. If a clock steps back, calls go into the current bucket.
 """
 
 from __future__ import annotations
@@ -28,25 +27,25 @@ ALWAYS = -math.inf
 NEVER = math.inf
 SHORTEST_BUCKET_SECONDS = 1e-6
 MOST_REMEMBERED = 1_000_000
-"""No breaker keeps more calls, buckets or instants: memory is taken in the middle of a call, where it must not fail."""
+"""The most calls, buckets or times that a breaker keeps: it allocates memory during a call, which must not fail."""
 
 
 class WindowTotals(NamedTuple):
-    """How many calls a window holds, and how many of them are hits."""
+    """How many calls a window contains, and how many of them are hits."""
 
     calls: int
     hits: int
 
 
 class Ring(Protocol):
-    """What a rate or a count of failures is measured on."""
+    """The calls that a rate or a number of failures is measured on."""
 
     def hit(self, others: int, now: float) -> WindowTotals:
         """Record one hit and return the totals after it."""
         ...
 
     def settle(self, others: int, now: float) -> WindowTotals:
-        """Take in the other calls so far and return the totals."""
+        """Record the others so far and return the totals."""
         ...
 
     def peek(self, others: int, now: float) -> WindowTotals:
@@ -54,11 +53,11 @@ class Ring(Protocol):
         ...
 
     def clear(self, others: int) -> None:
-        """Forget all calls; `others` is the running total from which to count on."""
+        """Forget all calls; `others` is the running total to continue from."""
         ...
 
-    def adopt(self, other: Ring, others: int, now: float) -> None:
-        """Take over what another ring of the same kind remembers, as far as it fits."""
+    def adopt(self, source: Ring, others: int, now: float) -> None:
+        """Take over the calls of another ring of the same kind, as far as they fit."""
         ...
 
 
@@ -67,13 +66,13 @@ class CountWindow:
     """The latest `size` calls.
 
     Args:
-        size: Number of calls, 1 to 1 000 000. One byte of memory each, taken at the first hit.
+        size: Number of calls, 1 to 1 000 000. Each takes one byte, allocated at the first failure or slow call.
     """
 
     size: int = 100
 
     def __post_init__(self) -> None:
-        """Refuse what is no count."""
+        """Check the size."""
         object.__setattr__(self, "size", checks.count("size", self.size, most=MOST_REMEMBERED))
 
     def ring(self, others: int) -> CountRing:
@@ -98,7 +97,7 @@ class TimeWindow:
     buckets: int = 10
 
     def __post_init__(self) -> None:
-        """Refuse what is no duration or no count."""
+        """Check the duration and the number of buckets."""
         object.__setattr__(self, "seconds", checks.seconds("seconds", self.seconds))
         object.__setattr__(self, "buckets", checks.count("buckets", self.buckets, most=MOST_REMEMBERED))
         if self.seconds / self.buckets < SHORTEST_BUCKET_SECONDS:
@@ -116,17 +115,17 @@ class TimeWindow:
 
 
 class CountRing:
-    """The latest `size` calls, a byte each; until the first hit nothing but a number."""
+    """The latest `size` calls, one byte each; before the first hit, only their number."""
 
-    __slots__ = ("_filled", "_hits", "_position", "_seen", "_size", "flags")
+    __slots__ = ("_filled", "_hits", "_position", "_seen", "_size", "slots")
 
     def __init__(self, size: int, others: int) -> None:
         self._size = size
         self.clear(others)
 
     def clear(self, others: int) -> None:
-        """Forget all calls; `others` is the running total from which to count on."""
-        self.flags: bytearray | None = None
+        """Forget all calls; `others` is the running total to continue from."""
+        self.slots: bytearray | None = None
         self._position = self._filled = self._hits = 0
         self._seen = others
 
@@ -135,17 +134,17 @@ class CountRing:
         fresh = others - self._seen
         if fresh:
             self._take_in(fresh, others)
-        if self.flags is None:
-            self.flags = bytearray(self._size)
+        if self.slots is None:
+            self.slots = bytearray(self._size)
         position = self._position
-        self._hits += 1 - self.flags[position]
-        self.flags[position] = 1
+        self._hits += 1 - self.slots[position]
+        self.slots[position] = 1
         self._position = (position + 1) % self._size
         self._filled = min(self._filled + 1, self._size)
         return WindowTotals(self._filled, self._hits)
 
     def settle(self, others: int, now: float) -> WindowTotals:  # noqa: ARG002 - one protocol for all rings
-        """Take in the other calls so far and return the totals."""
+        """Record the others so far and return the totals."""
         fresh = others - self._seen
         if fresh:
             self._take_in(fresh, others)
@@ -154,37 +153,37 @@ class CountRing:
     def peek(self, others: int, now: float) -> WindowTotals:  # noqa: ARG002 - one protocol for all rings
         """Return the totals without changing anything."""
         fresh = others - self._seen
-        hits, flags = self._hits, self.flags
-        if fresh and flags is not None:
-            hits -= sum(flags.count(1, start, stop) for start, stop in self._spans(fresh))
+        hits, slots = self._hits, self.slots
+        if fresh and slots is not None:
+            hits -= sum(slots.count(1, start, stop) for start, stop in self._spans(fresh))
         return WindowTotals(min(self._filled + fresh, self._size), hits)
 
-    def adopt(self, other: Ring, others: int, now: float) -> None:
-        """Take over the latest calls of another count ring; one of another kind leaves this one empty."""
+    def adopt(self, source: Ring, others: int, now: float) -> None:
+        """Take over the latest calls of another count ring; a ring of another kind leaves this one empty."""
         self.clear(others)
-        if not isinstance(other, CountRing):
+        if not isinstance(source, CountRing):
             return
-        other.settle(others, now)
-        self._filled = min(other._filled, self._size)
+        source.settle(others, now)
+        self._filled = min(source._filled, self._size)
         self._position = self._filled % self._size
-        if other.flags is not None:
-            ordered = other.flags[other._position :] + other.flags[: other._position]
+        if source.slots is not None:
+            ordered = source.slots[source._position :] + source.slots[: source._position]
             latest = ordered[len(ordered) - self._filled :]
-            self.flags = latest + bytes(self._size - self._filled)
+            self.slots = latest + bytes(self._size - self._filled)
             self._hits = latest.count(1)
 
     def _take_in(self, fresh: int, others: int) -> None:
-        """Record the other calls that ended since the ring was last asked."""
+        """Record the others that ended since the ring was last used."""
         self._seen = others
         self._filled = min(self._filled + fresh, self._size)
-        if self.flags is not None and self._hits:
+        if self.slots is not None and self._hits:
             for start, stop in self._spans(fresh):
-                self._hits -= self.flags.count(1, start, stop)
-                self.flags[start:stop] = bytes(stop - start)
+                self._hits -= self.slots.count(1, start, stop)
+                self.slots[start:stop] = bytes(stop - start)
         self._position = (self._position + fresh) % self._size
 
     def _spans(self, fresh: int) -> tuple[tuple[int, int], ...]:
-        """Return the one or two stretches of the ring that the next `fresh` calls overwrite."""
+        """Return the one or two parts of the ring that the next `fresh` calls overwrite."""
         if fresh >= self._size:
             return ((0, self._size),)
         stop = self._position + fresh
@@ -194,7 +193,7 @@ class CountRing:
 
 
 class TimeRing:
-    """Per bucket, the running totals at its start; what the window holds is the difference to the oldest bucket's."""
+    """For each bucket, the running totals at its start; the window is the difference to those of the oldest bucket."""
 
     __slots__ = ("_bucket", "_buckets", "_hits", "_others_at_start", "bases", "edge", "width")
 
@@ -204,13 +203,13 @@ class TimeRing:
         self.clear(others)
 
     def clear(self, others: int) -> None:
-        """Forget all calls; `others` is the running total from which to count on."""
+        """Forget all calls; `others` is the running total to continue from."""
         self.bases: array[int] | None = None
         self._bucket = 0
         self._hits = 0
         self._others_at_start = others
         self.edge = ALWAYS
-        """The instant at which the current bucket ends; ALWAYS while there is none."""
+        """The time when the current bucket ends; ALWAYS while there is none."""
 
     def hit(self, others: int, now: float) -> WindowTotals:
         """Record one hit and return the totals after it."""
@@ -219,7 +218,7 @@ class TimeRing:
         return self._totals(bases, others, self._bucket)
 
     def settle(self, others: int, now: float) -> WindowTotals:
-        """Take in the other calls so far, the latest of which ended at `now`, and return the totals."""
+        """Record the others so far, the latest of which ended at `now`, and return the totals."""
         return self._totals(self._roll(others - 1, now), others, self._bucket)
 
     def peek(self, others: int, now: float) -> WindowTotals:
@@ -229,17 +228,17 @@ class TimeRing:
             return WindowTotals(0, 0)
         return self._totals(bases, others, max(self._bucket, self._bucket_of(now)))
 
-    def adopt(self, other: Ring, others: int, now: float) -> None:
-        """Take over the latest buckets of another time ring; one of another kind leaves this one empty."""
+    def adopt(self, source: Ring, others: int, now: float) -> None:
+        """Take over the latest buckets of another time ring; a ring of another kind leaves this one empty."""
         self.clear(others)
-        if not isinstance(other, TimeRing) or other.bases is None:
+        if not isinstance(source, TimeRing) or source.bases is None:
             return
-        theirs = other._roll(others, now)
+        theirs = source._roll(others, now)
         ours = self._roll(others, now)
-        self._hits = other._hits
+        self._hits = source._hits
         for bucket in range(self._bucket - self._buckets + 1, self._bucket + 1):
-            same_start = other._bucket_of(bucket * self.width)
-            self._set_base(ours, bucket, *other._base(theirs, same_start))
+            same_start = source._bucket_of(bucket * self.width)
+            self._set_base(ours, bucket, *source._base(theirs, same_start))
 
     def _roll(self, others: int, now: float) -> array[int]:
         """Make the bucket of `now` the current one; `others` is the running total before it began."""
@@ -270,7 +269,7 @@ class TimeRing:
         bases[slot + 1] = hits
 
     def _base(self, bases: array[int], bucket: int) -> tuple[int, int]:
-        """Return the running totals at the start of a bucket, or of the nearest one that is remembered."""
+        """Return the running totals at the start of a bucket, or of the nearest bucket that is kept."""
         oldest = self._bucket - self._buckets + 1
         slot = 2 * (min(max(bucket, oldest), self._bucket) % self._buckets)
         return bases[slot], bases[slot + 1]

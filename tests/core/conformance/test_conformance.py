@@ -226,10 +226,10 @@ def test_a_window_agrees_with_a_case_of_another_library(name: str) -> None:
 
 
 def play(ring: CountRing | TimeRing, minimum: int, steps: list[dict[str, Any]]) -> None:
-    plain, now = 0, 0.0
+    others, now = 0, 0.0
 
     def take(step: dict[str, Any]) -> None:
-        nonlocal plain, now
+        nonlocal others, now
         for _ in range(step.get("repeat", step.get("times", 1))):
             if step["do"] == "repeat_block":
                 for inner in step["steps"]:
@@ -237,11 +237,11 @@ def play(ring: CountRing | TimeRing, minimum: int, steps: list[dict[str, Any]]) 
             elif step["do"] == "advance":
                 now += step["seconds"]
             elif step["do"] == "record" and step["outcome"] == "F":
-                ring.hit(plain, now)
+                ring.hit(others, now)
             elif step["do"] == "record":
-                plain += 1
-                ring.settle(plain, now)
-        calls, failures = ring.peek(plain, now)
+                others += 1
+                ring.settle(others, now)
+        calls, failures = ring.peek(others, now)
         measured = {
             "buffered": calls,
             "failures": failures,
