@@ -1,1 +1,1 @@
-"""The pure state machine: synchronous, standard library only, no clock, no I/O, no logging, no event loop."""
+"""The pure state machine: synchronous and standard library only, without a clock, I/O, logging or an event loop."""

@@ -1,4 +1,4 @@
-"""Why a transition happened, in numbers and in words."""
+"""Why a transition happened, in numbers and as text."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def cause_of(
     """Return the cause of a transition.
 
     Args:
-        trigger: Which row of the transition table it was.
+        trigger: The trigger in the transition table.
         before: The counts before the transition.
-        evidence: What the trip rule has found, if it is met.
-        last_error: Type and message of the failure that opened.
-        reason: What whoever acted by hand gave.
-        for_seconds: How long a forced opening lasts.
+        evidence: Why the trip rule is met, if it is.
+        last_error: Type and message of the failure that opened the breaker.
+        reason: The reason given for an action by hand.
+        for_seconds: How long a forced opening lasts; None means until a reset.
     """
     if trigger is Trigger.TRIPPED and evidence is not None:
         return Cause(

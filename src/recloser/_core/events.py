@@ -1,6 +1,6 @@
-"""The facts that a breaker reports: frozen values, named in the past tense.
+"""The facts that a breaker reports: immutable values, named in the past tense.
 
-They carry errors as text, never the exception objects, so that keeping an event keeps no frames alive.
+They contain errors as text and never as exception objects, so an event that you keep doesn't keep any frames alive.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ class Cause:
     """Why a transition happened, in numbers.
 
     Attributes:
-        trigger: Which row of the transition table it was.
+        trigger: The trigger in the transition table.
         text: The cause as a part of a sentence.
-        rule: The trip rule as text; None where no rule was involved.
-        observed: What the rule, or the count of probes, had reached.
-        threshold: What it had to reach.
-        last_error: Type and message of the failure that opened, None if none did.
-        reason: What the caller of `force_open()` gave as the reason.
+        rule: The trip rule as text; None if no rule was involved.
+        observed: The value that the rule has measured, or the number of successful probes.
+        threshold: The value that it has reached.
+        last_error: Type and message of the failure that opened the breaker; None if none did.
+        reason: The reason that was passed to `force_open()`, `disable()` or `reset()`.
     """
 
     trigger: Trigger
@@ -40,20 +40,21 @@ class Cause:
     reason: str | None = None
 
     def __str__(self) -> str:
-        """Say the cause as a part of a sentence."""
+        """Return the cause as a part of a sentence."""
         return self.text if self.last_error is None else f"{self.text}; last error {self.last_error}"
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A breaker's state and counts at one instant.
+    """A breaker's state and counts at one time.
 
-    Totals run from the breaker's creation. Every admitted call ends in exactly one of success, failure, ignored,
-    cancelled, late and leaked; only a probe that outlives its limit, or its event loop, is counted twice: when
-    that is noticed (as failed, or as leaked), and as late when it ends. `failure_rate` and `slow_call_rate` are None
-    where they are undefined or not measured; `retry_after` is in seconds, None where no time is known; `opened_at` and
-    `changed_at` are readings of the breaker's monotonic clock; `last_error` is type and message of the failure that
-    opened, None while closed or disabled.
+    Totals count from the breaker's creation. Every admitted call ends as exactly one of success, failure, ignored,
+    cancelled, late and leaked. There is one exception: a probe that outlives its limit or its event loop counts twice,
+    once as failed or leaked when the breaker notices, and once as late when it ends.
+
+    `failure_rate` and `slow_call_rate` are None if they are undefined or not measured. `retry_after` is in seconds, or
+    None if the time is not known. `opened_at` and `changed_at` are readings of the breaker's monotonic clock.
+    `last_error` is the type and message of the failure that opened the breaker, or None while it is closed or disabled.
     """
 
     state: CircuitState
@@ -90,7 +91,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One step of the machine from a state to the next; as in `StateChanged`."""
+    """One step of the machine from one state to the next; the fields are those of `StateChanged`."""
 
     old: CircuitState
     new: CircuitState
@@ -102,12 +103,12 @@ class Transition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """What all events have in common.
+    """The base class of all events.
 
     Attributes:
-        breaker: Name of the breaker.
-        at: Wall-clock time, an aware UTC datetime; for people, never used to decide anything.
-        monotonic: Reading of the breaker's clock in seconds.
+        breaker: The name of the breaker.
+        at: The wall-clock time, as an aware UTC datetime; it is for people and never affects a decision.
+        monotonic: The reading of the breaker's clock in seconds.
     """
 
     breaker: str
@@ -124,7 +125,7 @@ class StateChanged(Event):
         new: The state that it is in.
         cause: Why.
         snapshot: The counts before the transition.
-        retry_after: Seconds until a call has a chance in the new state, None if unknown.
+        retry_after: Seconds until a call has a chance in the new state; None if unknown.
     """
 
     old: CircuitState
@@ -134,11 +135,11 @@ class StateChanged(Event):
     retry_after: float | None
 
     def __str__(self) -> str:
-        """Say what happened, and why, in a line for a log."""
+        """Return a line for a log: what happened, and why."""
         return f"Circuit breaker {self.breaker!r} went from {self.old} to {self.new}: {self.cause}"
 
     def fields(self) -> dict[str, object]:
-        """Return what a structured log tells of it: plain values by names that stay as they are."""
+        """Return the fields for a structured log: plain values with stable names."""
         return {
             "circuit_breaker": self.breaker,
             "old_state": self.old.value,
@@ -161,7 +162,7 @@ class CallSucceeded(Event):
 
     Attributes:
         generation: The generation that admitted the call.
-        duration_seconds: How long the call ran; None if it was admitted before anybody listened.
+        duration_seconds: How long the call ran; None if it was admitted before there was a listener.
         is_probe: Whether it was a probe.
     """
 
@@ -176,11 +177,11 @@ class CallFailed(Event):
 
     Attributes:
         generation: The generation that admitted the call.
-        duration_seconds: How long the call ran; None if it was admitted before anybody listened.
+        duration_seconds: How long the call ran; None if it was admitted before there was a listener.
         is_probe: Whether it was a probe.
-        error_type: Qualified name of the exception's type; None without one: a result was judged a failure, or a probe
-            ran out of time.
-        error_message: The exception's message, at most 200 characters, or what a probe did instead.
+        error_type: The qualified name of the exception's type; None if there was no exception, because a result counted
+            as a failure or a probe exceeded its limit.
+        error_message: The exception's message, at most 200 characters, or what the probe did.
     """
 
     generation: int
@@ -196,7 +197,7 @@ class CallIgnored(Event):
 
     Attributes:
         generation: The generation that admitted the call.
-        duration_seconds: How long the call ran; None if it was admitted before anybody listened.
+        duration_seconds: How long the call ran; None if it was admitted before there was a listener.
         is_probe: Whether it was a probe.
         cancelled: Whether it was cancelled.
     """
@@ -209,12 +210,12 @@ class CallIgnored(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRejected(Event):
-    """A call was not started; with `shadow` it would not have been, and ran all the same.
+    """A call was rejected and not started; with `shadow`, it ran although the breaker would have rejected it.
 
     Attributes:
         state: The state that rejected it.
-        retry_after: Seconds until a call may go through, None if unknown.
-        shadow: Whether the breaker only pretends.
+        retry_after: Seconds until a call has a chance; None if unknown.
+        shadow: Whether the breaker is in shadow mode.
     """
 
     state: CircuitState
@@ -224,17 +225,17 @@ class CallRejected(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeAdmitted(Event):
-    """A probe was let through; `generation` is that of its half-open episode."""
+    """A probe was admitted; `generation` is that of its half-open episode."""
 
     generation: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LateOutcome(Event):
-    """A call ended after its generation had; it was counted as late and changed nothing else.
+    """A call ended after its generation; it counts as late and changes nothing else.
 
     Attributes:
-        generation: The generation that had admitted the call.
+        generation: The generation that admitted the call.
         outcome: What it would have counted as.
     """
 
@@ -247,11 +248,11 @@ class EventsDropped(Event):
     """A slow reader of an event stream lost the oldest events.
 
     Attributes:
-        count: How many, since the reader last caught up.
+        count: How many events were lost since the reader last caught up.
     """
 
     count: int
 
     def __str__(self) -> str:
-        """Say how many events were lost."""
+        """Return how many events were lost, as text."""
         return f"{self.count} {plural(self.count, 'event')} of {self.breaker!r} lost: the reader was too slow"

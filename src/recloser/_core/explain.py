@@ -1,4 +1,4 @@
-"""A breaker's state as a sentence, the same words wherever it is told."""
+"""A breaker's state as a sentence; all places that show it use this text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def explain(name: str, snapshot: Snapshot) -> str:
-    """Return what the breaker does now, since when, why, with the figures and the last error, and what happens next."""
+    """Return a sentence: the state and its duration, the cause with figures and the last error, and what comes next."""
     state = snapshot.state.replace("_", " ")
     since = f"for {snapshot.time_in_state_seconds:.1f} s"
     return f"Circuit breaker {name!r} is {state} {since}: {_DETAILS[snapshot.state](snapshot)}."

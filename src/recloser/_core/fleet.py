@@ -1,8 +1,8 @@
-"""What a breaker and a fleet of processes have to say to each other: values, and a protocol that the fleet implements.
+"""The interface between a breaker and a fleet of processes: values, and a protocol that the fleet implements.
 
-The breaker's own machine goes on deciding about every call. A fleet moves it along the rows of the table of transitions
-that are the fleet's, and grants the probes while it leads. So the closed path and the rejections of an open
-breaker are the same with a fleet as without one, and a fleet that is unreachable leaves a breaker that decides alone.
+The breaker's own machine still decides about every call. A fleet moves it along the transitions that belong to the
+fleet, and grants the probes while it leads. So the closed path and the rejections of an open breaker are the same with
+and without a fleet, and if the fleet is unreachable, the breaker decides alone.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ FOLLOWING = (
     Trigger.DISABLED,
     Trigger.RESET,
 )
-"""What moves a breaker after its fleet, in the order of preference."""
+"""The triggers by which a breaker follows its fleet, in order of preference."""
 
 
 class Grant(NamedTuple):
     """A probe that the fleet has granted.
 
     Attributes:
-        token: The generation of the fleet that it is; larger than any before.
+        token: The fleet's generation of this probe; larger than any before.
         passed: How many probes of the fleet have succeeded since it opened.
     """
 
@@ -43,13 +43,14 @@ class Grant(NamedTuple):
 
 
 class FleetState(NamedTuple):
-    """Where the fleet is.
+    """The state of the fleet.
 
     Attributes:
-        state: Its state.
-        seconds: Until a reset timeout, another process's probe or a manual state ends; None if it has no end.
-        attempt: How many times in a row it has opened.
-        reason: What whoever acted by hand gave; None if nobody did.
+        state: The state.
+        seconds: The time until the reset timeout, another process's probe or a manual state ends; None if it has no
+            end.
+        attempt: How many times in a row the fleet has opened.
+        reason: The reason given for an action by hand; None if there was none.
     """
 
     state: CircuitState
@@ -59,11 +60,11 @@ class FleetState(NamedTuple):
 
 
 class FleetMembership(Protocol):
-    """The fleet, as one breaker sees it. Nothing here waits but `ask()`, and nothing raises."""
+    """The fleet, as one breaker sees it. Only `ask()` waits, and nothing raises except `check()`."""
 
     @property
     def leads(self) -> bool:
-        """Whether the fleet decides about probes: it is reachable, and not closed."""
+        """Whether the fleet decides about probes: it is reachable and not closed."""
         ...
 
     @property
@@ -72,27 +73,27 @@ class FleetMembership(Protocol):
         ...
 
     def ask(self) -> Awaitable[Grant | None]:
-        """Ask for the probe; None if another process makes it, or the fleet does not answer in time."""
+        """Ask for the probe; None if another process runs it, or if the fleet does not answer in time."""
         ...
 
     def ended(self, token: int) -> None:
-        """Take note that a probe is over; it counts as released unless `judged()` says more in the same step."""
+        """Record that a probe has ended; it counts as released, unless `judged()` says more in the same step."""
         ...
 
     def judged(self, token: int, *, passed: bool) -> None:
-        """Take note of how a probe ended that counts; the token is 0 if the fleet has not granted it."""
+        """Record how a probe that counts has ended; the token is 0 if the fleet has not granted it."""
         ...
 
     def counted(self, duration: float) -> None:
-        """Take note of a call that was counted off the closed path, and of how many seconds it took."""
+        """Record a call that was counted outside the closed path, and how many seconds it took."""
         ...
 
     def noted(self, transition: Transition) -> None:
-        """Take note of a transition that the breaker made by itself."""
+        """Record a transition that the breaker made by itself."""
         ...
 
     def spread(self, open_seconds: float) -> float:
-        """Return by how many seconds a reset timeout is made longer, so that processes without a fleet do not meet."""
+        """Return the seconds to add to a reset timeout, so that processes without the fleet don't probe together."""
         ...
 
     def check(self, settings: Settings) -> None:
@@ -148,7 +149,7 @@ class LeasePort(Protocol):
 
 @cache
 def path(old: CircuitState, new: CircuitState) -> tuple[Trigger, ...]:
-    """Return the shortest way along the transition table by which a breaker follows its fleet."""
+    """Return the shortest path through the transition table by which a breaker follows its fleet."""
     paths: dict[CircuitState, tuple[Trigger, ...]] = {old: ()}
     for state in (queue := [old]):
         for trigger in FOLLOWING:

@@ -1,9 +1,15 @@
-"""What a call's end means for its breaker: a success, a failure, or nothing at all.
+"""How the end of a call counts for its breaker: as a success, as a failure, or not at all.
 
-The order of the questions is the rule. Cancellations never get here, except as leaves of an exception group, where they
-do not count. What is ignored beats what is expected. A `BaseException` that is no `Exception` (KeyboardInterrupt,
-SystemExit, GeneratorExit) says nothing about the dependency unless a type names it; predicates are asked about
-`Exception` only. Any other exception means that the dependency answered. A group is classified by its leaves.
+The rules, in this order:
+
+1. Cancellations are not classified here. As leaves of an exception group, they do not count.
+2. An ignored exception is ignored, even if it is also expected.
+3. An expected exception is a failure.
+4. A `BaseException` that is not an `Exception` (KeyboardInterrupt, SystemExit, GeneratorExit) is ignored, unless an
+   expected type names it. Predicates only see instances of `Exception`.
+5. Any other exception is a success: it shows that the dependency answered.
+
+For an exception group, the leaves decide.
 """
 
 from __future__ import annotations
@@ -17,11 +23,11 @@ if TYPE_CHECKING:
     ExceptionSpec = type[BaseException] | tuple[type[BaseException], ...] | Callable[[BaseException], object]
 
 CACHED_TYPES = 256
-"""How many exception types a classifier remembers before it starts anew; types made at run time stay bounded."""
+"""How many exception types a classifier caches before it starts again; some programs create types at run time."""
 
 
 class Outcome(Enum):
-    """What one call says about the dependency."""
+    """How a call counts for its breaker."""
 
     SUCCESS = "success"
     FAILURE = "failure"
@@ -29,14 +35,14 @@ class Outcome(Enum):
 
 
 class Classifier:
-    """Classifies exceptions, and remembers the outcome per type where no predicate is involved.
+    """Classifies exceptions; caches the outcome per type if no predicate is involved.
 
     Args:
         expected: What counts as a failure: a type, a tuple of types, or a predicate.
-        ignored: What is ignored, in the same forms.
+        ignored: What is ignored: a type, a tuple of types, or a predicate.
         always_ignored: Types that are ignored whatever `ignored` says.
-        never_expected: Types that are no failure whatever `expected` says.
-        is_cancellation: Tells the event loop's cancellation from other exceptions.
+        never_expected: Types that are never a failure, whatever `expected` says.
+        is_cancellation: Returns whether an exception is a cancellation of the event loop.
     """
 
     __slots__ = (
@@ -67,10 +73,10 @@ class Classifier:
         self.outcome_by_type: dict[type[BaseException], Outcome] = {}
 
     def classify(self, exc: BaseException) -> Outcome:
-        """Return what the exception means.
+        """Return how an exception counts.
 
         Raises:
-            BaseException: Whatever a predicate raises.
+            BaseException: The exception of a predicate, if it raises.
         """
         if isinstance(exc, BaseExceptionGroup) and not (self._groups and isinstance(exc, self._groups)):
             return self._classify_leaves(exc)
@@ -84,7 +90,8 @@ class Classifier:
 
     def _classify_leaves(self, group: BaseExceptionGroup[BaseException]) -> Outcome:
         counted = [leaf for leaf in leaves(group) if not self._is_cancellation(leaf)]
-        # Beside others, an answer that there is none says nothing: a rejection and an empty cache reached nobody.
+        # A NoAnswer next to other leaves does not count: a rejected call and a cache that misses are no sign that a
+        # dependency answered.
         others = [leaf for leaf in counted if not isinstance(leaf, self._never_expected)]
         outcomes = {self._classify_one(leaf) for leaf in others or counted}
         if Outcome.FAILURE in outcomes:

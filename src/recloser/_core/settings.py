@@ -22,7 +22,7 @@ SHORTEST_DEFAULT_PROBE_TIMEOUT_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a breaker was told; every field is described at `CircuitBreaker`."""
+    """The settings of a breaker; `CircuitBreaker` describes each field."""
 
     trip_when: TripRule = DEFAULT_RULE
     backoff: Backoff = DEFAULT_BACKOFF
@@ -36,7 +36,7 @@ class Settings:
     shadow: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what lies outside its range."""
+        """Check all values."""
         if not isinstance(self.trip_when, ConsecutiveFailures | FailureRate | FailureCount | SlowCallRate | AnyOf):
             raise TypeError(f"trip_when must be a trip rule such as FailureRate(0.5), not {self.trip_when!r}")
         check_exceptions("expected_exception", self.expected_exception)
@@ -51,13 +51,13 @@ class Settings:
         checks.flag("shadow", self.shadow)
 
     def probe_limit(self, open_seconds: float) -> float:
-        """Return the seconds that a probe may take after the given reset timeout."""
+        """Return how many seconds a probe can take after the given reset timeout."""
         if self.probe_timeout_seconds is not None:
             return self.probe_timeout_seconds
         return max(open_seconds, SHORTEST_DEFAULT_PROBE_TIMEOUT_SECONDS)
 
     def changed(self, options: dict[str, Any]) -> Settings:
-        """Return these settings with the given options of `CircuitBreaker` in their place.
+        """Return these settings, changed by the given options of `CircuitBreaker`.
 
         Raises:
             TypeError: An option is unknown, or a value is of the wrong type.
@@ -86,7 +86,7 @@ class Settings:
 
 
 OPTIONS = frozenset(Settings.__slots__) - {"backoff"} | {"failure_threshold", "reset_timeout_seconds"}
-"""The settings' names as `CircuitBreaker` and `reconfigure()` take them."""
+"""The names of the settings, as arguments of `CircuitBreaker` and `reconfigure()`."""
 
 
 def _backoff(value: object) -> Backoff:

@@ -1,8 +1,8 @@
-"""The states of a circuit breaker and the one table that decides which transitions are legal.
+"""The states of a circuit breaker, and the one table of all transitions.
 
-`TRANSITIONS[state][trigger]` is the state that follows. What is not in the table cannot happen: there is no way from
-closed to half-open, and an open breaker closes only through a successful probe, its own or one of its fleet, or by
-hand. The diagram in the documentation is drawn from this table.
+`TRANSITIONS[state][trigger]` is the next state. No other transition can happen. For example, a closed breaker never
+becomes half-open, and an open breaker only closes by hand or after a successful probe, its own or one of its fleet.
+The diagram in the documentation is generated from this table.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ if TYPE_CHECKING:
 
 
 class CircuitState(StrEnum):
-    """What a circuit breaker does with a call that arrives."""
+    """The state of a circuit breaker: it decides what happens to a call."""
 
     CLOSED = "closed"
     """Normal operation: calls go through and their outcomes are counted."""
     OPEN = "open"
-    """The dependency fails: calls are rejected until the reset timeout is over."""
+    """The dependency fails: calls are rejected until the reset timeout has elapsed."""
     HALF_OPEN = "half_open"
-    """Recovery is being tested: a few probes go through, all others are rejected."""
+    """The breaker tests whether the dependency has recovered: a few probes go through, all other calls are rejected."""
     FORCED_OPEN = "forced_open"
-    """Opened by hand: calls are rejected until a reset, or until the time given is over."""
+    """Opened by hand: calls are rejected until a reset, or until the given time has elapsed."""
     DISABLED = "disabled"
-    """Switched off by hand: calls go through and are counted, and nothing trips, until a reset."""
+    """Switched off by hand: calls go through and are counted, and the breaker never trips, until a reset."""
 
 
 class Trigger(StrEnum):
-    """Why a breaker leaves a state."""
+    """The reason for a transition."""
 
     TRIPPED = "tripped"
     """A trip rule was met."""
     WAIT_ELAPSED = "wait_elapsed"
-    """A call arrived after the reset timeout has elapsed."""
+    """A call arrived after the reset timeout had elapsed."""
     PROBES_PASSED = "probes_passed"
     """Enough probes succeeded."""
     PROBE_FAILED = "probe_failed"
-    """A probe failed, or was slow where slow calls count."""
+    """A probe failed, or it was slow and the trip rule counts slow calls."""
     PROBE_TIMED_OUT = "probe_timed_out"
     """A probe ran longer than the probe timeout."""
     FORCED_OPEN = "forced_open"
@@ -50,11 +50,11 @@ class Trigger(StrEnum):
     RESET = "reset"
     """`reset()` was called."""
     FLEET_OPENED = "fleet_opened"
-    """The fleet opened: other processes saw failures too, or their probe failed."""
+    """The fleet opened: other processes saw failures, too, or the fleet's probe failed."""
     FLEET_PROBING = "fleet_probing"
-    """Another process of the fleet makes the probe."""
+    """Another process of the fleet runs the probe."""
     FLEET_CLOSED = "fleet_closed"
-    """The probes of the fleet succeeded."""
+    """The fleet's probes succeeded."""
 
 
 _BY_HAND = {

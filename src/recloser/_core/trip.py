@@ -1,7 +1,7 @@
-"""When to open: the trip rules.
+"""The trip rules: when a breaker opens.
 
-A rule is an immutable value that many breakers can share; `rule.meter()` makes what one breaker counts on. `a | b`
-trips on either. All comparisons are `>=`; a rate is undefined, and trips nothing, below `minimum_calls`.
+A rule is an immutable value that many breakers can share; `rule.meter()` returns a meter for one breaker. `a | b` trips
+when either rule trips. All comparisons are `>=`. Below `minimum_calls`, a rate is undefined and trips nothing.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from recloser._core.wording import percent, plural
 
 
 class _Combinable:
-    """A rule that can be joined to others with `|`."""
+    """A rule that can be combined with others by `|`."""
 
     __slots__ = ()
 
     def __or__(self, other: object) -> AnyOf:
-        """Return a rule that trips when either does."""
+        """Return a rule that trips when either of the two trips."""
         if not isinstance(other, TripRule):
             return NotImplemented
         return AnyOf((*_parts(self), *_parts(other)))
@@ -41,17 +41,17 @@ class ConsecutiveFailures(_Combinable):
     """Trips after a number of failures without a success in between.
 
     Args:
-        failures: Length of the run that trips, >= 1, with `within_seconds` at most 1 000 000.
-        within_seconds: If given (finite, > 0), failures this old or older are forgotten, so that failures hours apart
-            in a breaker with little traffic do not add up. Costs 8 bytes and more per failure remembered and a clock
-            reading per failure.
+        failures: Number of failures in a row that trips the breaker, >= 1; with `within_seconds`, at most 1 000 000.
+        within_seconds: Forget failures that are this old or older (finite, > 0), so that in a breaker with little
+            traffic, failures that are hours apart do not add up. Costs at least 8 bytes per remembered failure, and a
+            clock reading per failure. By default, failures do not expire.
     """
 
     failures: int = 5
     within_seconds: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        """Refuse what is no count or no duration."""
+        """Check the number and the duration."""
         object.__setattr__(self, "failures", checks.count("failures", self.failures))
         if self.within_seconds is not None:
             object.__setattr__(self, "within_seconds", checks.seconds("within_seconds", self.within_seconds))
@@ -59,17 +59,17 @@ class ConsecutiveFailures(_Combinable):
 
     @property
     def threshold(self) -> int:
-        """The number of failures that trips."""
+        """The number of failures that trips the breaker."""
         return self.failures
 
     def meter(self, counts: Counts) -> RuleMeter:
-        """Return a new meter that counts on from the given totals."""
+        """Return a new meter that continues from the given totals."""
         if self.within_seconds is None:
             return RunMeter(self.failures, counts)
         return RecentRunMeter(self.failures, self.within_seconds, counts)
 
     def __str__(self) -> str:
-        """Say when the rule trips."""
+        """Return when the rule trips, as text."""
         within = "" if self.within_seconds is None else f" within {self.within_seconds:g} s"
         return f"{self.failures} consecutive {plural(self.failures, 'failure')}{within}"
 
@@ -79,9 +79,9 @@ class FailureRate(_Combinable):
     """Trips when the share of failures in a window reaches a rate.
 
     Args:
-        rate: Share of failed calls that trips, 0 < rate <= 1.
+        rate: Share of failed calls that trips the breaker, 0 < rate <= 1.
         window: `CountWindow` or `TimeWindow`.
-        minimum_calls: The rate is undefined below this many calls in the window, >= 1 and at most the size of a count
+        minimum_calls: Below this many calls in the window, the rate is undefined; >= 1 and at most the size of a count
             window.
     """
 
@@ -90,20 +90,20 @@ class FailureRate(_Combinable):
     minimum_calls: int = field(default=20, kw_only=True)
 
     def __post_init__(self) -> None:
-        """Refuse figures outside their ranges."""
+        """Check all values."""
         _check_rate_rule(self)
 
     @property
     def threshold(self) -> float:
-        """The rate that trips."""
+        """The rate that trips the breaker."""
         return self.rate
 
     def meter(self, counts: Counts) -> RuleMeter:
-        """Return a new meter that counts on from the given totals."""
+        """Return a new meter that continues from the given totals."""
         return FailureRateMeter(self.rate, self.minimum_calls, self.window.ring(counts.successes))
 
     def __str__(self) -> str:
-        """Say when the rule trips."""
+        """Return when the rule trips, as text."""
         return f"failure rate of {percent(self.rate)} in {self.window}, from {self.minimum_calls} calls on"
 
 
@@ -112,7 +112,7 @@ class FailureCount(_Combinable):
     """Trips when the number of failures in a window reaches a threshold.
 
     Args:
-        failures: Number of failures that trips, >= 1 and at most the size of a count window.
+        failures: Number of failures that trips the breaker, >= 1 and at most the size of a count window.
         window: `TimeWindow` or `CountWindow`.
     """
 
@@ -120,21 +120,21 @@ class FailureCount(_Combinable):
     window: Window = field(default=TimeWindow(60), kw_only=True)
 
     def __post_init__(self) -> None:
-        """Refuse figures outside their ranges."""
+        """Check all values."""
         object.__setattr__(self, "failures", checks.count("failures", self.failures))
         _check_fits("failures", self.failures, _check_window(self.window))
 
     @property
     def threshold(self) -> int:
-        """The number of failures that trips."""
+        """The number of failures that trips the breaker."""
         return self.failures
 
     def meter(self, counts: Counts) -> RuleMeter:
-        """Return a new meter that counts on from the given totals."""
+        """Return a new meter that continues from the given totals."""
         return FailureCountMeter(self.failures, self.window, counts)
 
     def __str__(self) -> str:
-        """Say when the rule trips."""
+        """Return when the rule trips, as text."""
         return f"{self.failures} {plural(self.failures, 'failure')} in {self.window}"
 
 
@@ -143,11 +143,11 @@ class SlowCallRate(_Combinable):
     """Trips when the share of slow calls in a window reaches a rate, whether they succeeded or failed.
 
     Args:
-        rate: Share of slow calls that trips, 0 < rate <= 1.
-        slow_call_seconds: A call longer than this (strictly) is slow, finite and > 0. A probe that is slow counts
-            as a failed one.
+        rate: Share of slow calls that trips the breaker, 0 < rate <= 1.
+        slow_call_seconds: A call that takes strictly longer than this is slow (finite, > 0). A slow probe counts as
+            failed.
         window: `CountWindow` or `TimeWindow`.
-        minimum_calls: The rate is undefined below this many calls in the window, >= 1 and at most the size of a count
+        minimum_calls: Below this many calls in the window, the rate is undefined; >= 1 and at most the size of a count
             window.
     """
 
@@ -157,28 +157,28 @@ class SlowCallRate(_Combinable):
     minimum_calls: int = field(default=20, kw_only=True)
 
     def __post_init__(self) -> None:
-        """Refuse figures outside their ranges."""
+        """Check all values."""
         object.__setattr__(self, "slow_call_seconds", checks.seconds("slow_call_seconds", self.slow_call_seconds))
         _check_rate_rule(self)
 
     @property
     def threshold(self) -> float:
-        """The rate that trips."""
+        """The rate that trips the breaker."""
         return self.rate
 
     def meter(self, counts: Counts) -> RuleMeter:
-        """Return a new meter that counts on from the given totals."""
+        """Return a new meter that continues from the given totals."""
         return SlowCallRateMeter(self.rate, self.minimum_calls, self.slow_call_seconds, self.window, counts)
 
     def __str__(self) -> str:
-        """Say when the rule trips."""
+        """Return when the rule trips, as text."""
         slow = f"calls longer than {self.slow_call_seconds:g} s"
         return f"{percent(self.rate)} {slow} in {self.window}, from {self.minimum_calls} calls on"
 
 
 @dataclass(frozen=True, slots=True)
 class AnyOf(_Combinable):
-    """Trips when any of its rules does; written `a | b`."""
+    """Trips when any of its rules trips; written as `a | b`."""
 
     rules: tuple[ConsecutiveFailures | FailureRate | FailureCount | SlowCallRate, ...]
 
@@ -188,11 +188,11 @@ class AnyOf(_Combinable):
         return self.rules[0].threshold
 
     def meter(self, counts: Counts) -> RuleMeter:
-        """Return a new meter that counts on from the given totals."""
+        """Return a new meter that continues from the given totals."""
         return AnyMeter(tuple(rule.meter(counts) for rule in self.rules))
 
     def __str__(self) -> str:
-        """Say when the rule trips."""
+        """Return when the rule trips, as text."""
         return " | ".join(str(rule) for rule in self.rules)
 
 
@@ -200,7 +200,7 @@ TripRule = ConsecutiveFailures | FailureRate | FailureCount | SlowCallRate | Any
 
 
 def slow_call_limit(rule: TripRule) -> float:
-    """Return the duration in seconds above which a call is slow for any part of the rule, infinity if for none."""
+    """Return the duration in seconds above which a call is slow for any part of the rule; infinity if there is none."""
     return min((part.slow_call_seconds for part in _parts(rule) if isinstance(part, SlowCallRate)), default=NEVER)
 
 

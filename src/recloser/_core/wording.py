@@ -1,10 +1,10 @@
-"""Small pieces of the sentences in which rules, causes and states are told."""
+"""Small parts of the sentences about rules, causes and states."""
 
 from __future__ import annotations
 
 
 def plural(number: float, noun: str) -> str:
-    """Return the noun as it stands after the number."""
+    """Return the noun in the form that follows the number."""
     return noun if number == 1 else f"{noun}s"
 
 
