@@ -8,13 +8,13 @@
      |   +- BulkheadFullError(max_concurrent, ...)
      |   +- RateLimitedError
      +- CallTimeoutError(name, seconds)               also a TimeoutError
-     +- NoAnswer                                      a fallback link has nothing to say
+     +- NoAnswer                                      a fallback link has no answer
      +- FallbackExhaustedError                        also an ExceptionGroup
      +- FleetError                                    never raised out of a protected call
-         +- FleetStoreError(reason)                   the store of a fleet cannot be used now
+         +- FleetStoreError(reason)                   the store of a fleet can't be used now
     ConfigurationWarning                              a UserWarning
 
-Exceptions of the protected call are never wrapped or changed: they reach the caller as they are.
+Exceptions of the protected call are never wrapped or changed. They reach the caller as they are.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ if TYPE_CHECKING:
 
 
 class RecloserError(Exception):
-    """Root of all exceptions that recloser raises."""
+    """The base class of all exceptions that recloser raises."""
 
 
 class RejectedError(RecloserError):
-    """The call was not started, because something stands before the dependency to protect it.
+    """The call was rejected and not started, to protect the dependency.
 
-    The fields live in `args`, so that raising one costs little and pickling works by itself; they are given by
-    position. A breaker around another never counts it as a failure.
+    The fields are positional and stored in `args`, so raising the error is cheap and it can be pickled. A breaker
+    around another one never counts it as a failure.
 
     Args:
-        name: Name of what rejected the call.
-        retry_after: Seconds after which a call may go through, >= 0; None if that is not known.
+        name: The name of the breaker, bulkhead or rate limit that rejected the call.
+        retry_after: Seconds until a call has a chance, >= 0; None if that is not known.
     """
 
     if TYPE_CHECKING:
@@ -51,39 +51,39 @@ class RejectedError(RecloserError):
 
     @property
     def name(self) -> str:
-        """Name of what rejected the call."""
+        """The name of the breaker, bulkhead or rate limit that rejected the call."""
         name: str = self._field(0, "")
         return name
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds after which a call may go through, >= 0; None if that is not known."""
+        """Seconds until a call has a chance, >= 0; None if that is not known."""
         seconds: float | None = self._field(1, None)
         return seconds
 
-    def _field(self, index: int, default: Any) -> Any:  # noqa: ANN401 - args holds fields of many types
+    def _field(self, index: int, default: Any) -> Any:  # noqa: ANN401 - the fields in args have many types
         return self.args[index] if index < len(self.args) else default
 
     def __str__(self) -> str:
-        """Say what rejected the call, and when to come back."""
+        """Return what rejected the call, and when to come back."""
         return f"{self.name!r} rejected the call; {_when(self.retry_after)}"
 
 
 class MisuseError(TypeError):
-    """A breaker or a chain was handed what it cannot use; never counted as a failure of the dependency."""
+    """A breaker or a chain got an argument that it can't use; never counts as a failure of the dependency."""
 
 
 class CircuitBreakerOpenError(RejectedError):
-    """A circuit breaker did not let the call through.
+    """A circuit breaker rejected the call.
 
     Args:
-        name: Name of the breaker.
-        retry_after: Seconds until a probe may go through, >= 0; None if unknown (a probe is running, or the
-            breaker was forced open without an end).
+        name: The name of the breaker.
+        retry_after: Seconds until a probe can go through, >= 0; None if unknown, because a probe is running or the
+            breaker was forced open without an end.
         state: The state that rejected the call.
-        failure_count: Failures counted when the breaker opened.
-        last_failure: Type and message of the failure that opened it, as text; None if none did.
-        reason: Why it was forced open, None if it was not.
+        failure_count: The number of failures that counted when the breaker opened.
+        last_failure: Type and message of the failure that opened the breaker, as text; None if none did.
+        reason: Why the breaker was forced open; None if it was not.
     """
 
     if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class CircuitBreakerOpenError(RejectedError):
 
     @property
     def failure_count(self) -> int:
-        """Failures counted when the breaker opened."""
+        """The number of failures that counted when the breaker opened."""
         count: int = self._field(3, 0)
         return count
 
@@ -119,12 +119,12 @@ class CircuitBreakerOpenError(RejectedError):
 
     @property
     def reason(self) -> str | None:
-        """Why the breaker was forced open, None if it was not."""
+        """Why the breaker was forced open; None if it was not."""
         text: str | None = self._field(5, None)
         return text
 
     def __str__(self) -> str:
-        """Say which breaker rejected the call, why, and when to come back."""
+        """Return which breaker rejected the call, why, and when to come back."""
         start = f"Circuit breaker {self.name!r} is {self.state.upper()}"
         if self.state is CircuitState.HALF_OPEN:
             return f"{start}. Service unavailable; a probe is running"
@@ -133,14 +133,14 @@ class CircuitBreakerOpenError(RejectedError):
 
 
 class BulkheadFullError(RejectedError):
-    """A bulkhead had no place for the call, and none in its queue either, or the wait in the queue took too long.
+    """A bulkhead and its queue were full, or the call waited too long in the queue.
 
     Args:
-        name: Name of the bulkhead.
-        retry_after: Always None: nobody knows when a call will end.
-        max_concurrent: Calls that may run at once.
-        max_queue: Calls that may wait.
-        waited_seconds: How long this call waited in the queue before it was given up; None if it did not wait.
+        name: The name of the bulkhead.
+        retry_after: Always None, because nobody knows when a running call will end.
+        max_concurrent: The number of calls that can run at once.
+        max_queue: The number of calls that can wait.
+        waited_seconds: How long this call waited in the queue before it gave up; None if it did not wait.
     """
 
     if TYPE_CHECKING:
@@ -157,24 +157,24 @@ class BulkheadFullError(RejectedError):
 
     @property
     def max_concurrent(self) -> int:
-        """Calls that may run at once."""
+        """The number of calls that can run at once."""
         count: int = self._field(2, 1)
         return count
 
     @property
     def max_queue(self) -> int:
-        """Calls that may wait for a place."""
+        """The number of calls that can wait for a place."""
         count: int = self._field(3, 0)
         return count
 
     @property
     def waited_seconds(self) -> float | None:
-        """How long this call waited in the queue before it was given up; None if it did not wait."""
+        """How long this call waited in the queue before it gave up; None if it did not wait."""
         seconds: float | None = self._field(4, None)
         return seconds
 
     def __str__(self) -> str:
-        """Say how full the bulkhead is, and what can be done."""
+        """Return how full the bulkhead is, and what the caller can do."""
         start = f"Bulkhead {self.name!r} is full"
         running = f"{self.max_concurrent} {plural(self.max_concurrent, 'call')} at once"
         if self.waited_seconds is not None:
@@ -183,25 +183,25 @@ class BulkheadFullError(RejectedError):
 
 
 class RateLimitedError(RejectedError):
-    """A rate limit was reached; `retry_after` says in how many seconds there is room for this call.
+    """A rate limit was reached.
 
     Args:
-        name: Name of the rate limit.
+        name: The name of the rate limit.
         retry_after: Seconds until there is a token for a call, >= 0.
     """
 
     def __str__(self) -> str:
-        """Say which rate limit was reached, and when to come back."""
+        """Return which rate limit was reached, and when to come back."""
         return f"Rate limit {self.name!r} is reached; {_when(self.retry_after)}"
 
 
 class CallTimeoutError(RecloserError, TimeoutError):
-    """A call took longer than its `Timeout` allows, and was cancelled.
+    """A call took longer than its `Timeout` allows and was cancelled.
 
-    It is no rejection: the dependency was called and was too slow, so that a breaker around it counts a failure.
+    This is not a rejection: the dependency was called and was too slow, so a breaker around it counts a failure.
 
     Args:
-        name: Name of the timeout.
+        name: The name of the timeout.
         seconds: How long the call was allowed to take.
     """
 
@@ -211,42 +211,42 @@ class CallTimeoutError(RecloserError, TimeoutError):
         self.seconds = seconds
 
     def __reduce__(self) -> tuple[type[CallTimeoutError], tuple[str, float]]:
-        """Pickle by the fields: an OSError, which every TimeoutError is, would be made from the message."""
+        """Pickle the fields: every TimeoutError is an OSError, which would be pickled as its message."""
         return type(self), (self.name, self.seconds)
 
 
-class NoAnswer(RecloserError):  # noqa: N818 - no failure: a cache that misses has done its work
-    """A link of a fallback chain has no answer, as a cache that misses; the chain goes on with the next link.
+class NoAnswer(RecloserError):  # noqa: N818 - not a failure: a cache that misses has done its job
+    """A link of a fallback chain has no answer, such as a cache that misses; the chain moves on to the next link.
 
-    Raised by the link: `raise NoAnswer("user 7 is not in the cache")`. A breaker around the link never counts it as a
-    failure: whatever could say so is there.
+    Raise it in the link: `raise NoAnswer("user 7 is not in the cache")`. A breaker around the link never counts it as a
+    failure, because the dependency has answered.
     """
 
 
 class FallbackExhaustedError(RecloserError, ExceptionGroup[Exception]):
     """No link of a fallback chain had an answer.
 
-    As an `ExceptionGroup` it holds what each link raised, in the links' order, for `except*`, `split()` and breakers,
-    which judge a group by its leaves.
+    It is an `ExceptionGroup` of the links' exceptions, in the order of the links. You can use it with `except*` and
+    `split()`, and breakers classify it by its leaves.
 
     Args:
-        message: What the links said, in one line.
-        exceptions: What each link raised, in order; at least one.
-        name: Name of the chain.
-        sources: Name of the link that raised each of the exceptions.
+        message: The links' errors in one line.
+        exceptions: The exceptions of the links, in order; at least one.
+        name: The name of the chain.
+        sources: For each exception, the name of the link that raised it.
     """
 
     name: str
     sources: tuple[str, ...]
 
-    if TYPE_CHECKING:  # at run time the base class keeps the four arguments in `args`, which is what pickling needs
+    if TYPE_CHECKING:  # at run time, the base class keeps the four arguments in `args`, as pickling needs
 
         def __init__(
             self, message: str, exceptions: Sequence[Exception], name: str, sources: Sequence[str], /
         ) -> None: ...
 
     def __new__(cls, message: str, exceptions: Sequence[Exception], name: str, sources: Sequence[str], /) -> Self:
-        """Make the group and set its fields."""
+        """Create the group and set its fields."""
         self = super().__new__(cls, message, exceptions)
         self.name = name
         self.sources = tuple(sources)
@@ -254,16 +254,16 @@ class FallbackExhaustedError(RecloserError, ExceptionGroup[Exception]):
 
     @property
     def errors(self) -> tuple[tuple[str, Exception], ...]:
-        """What each link raised, with the link's name, in order."""
+        """The names of the links and their exceptions, in order."""
         return tuple(zip(self.sources, self.exceptions, strict=True))
 
-    # Only exceptions can be left of a group of exceptions: the overload for others has nothing to apply to.
+    # Every part of an ExceptionGroup is an Exception, so the overload for other exceptions does not apply.
     def derive(self, excs: Sequence[Any], /) -> FallbackExhaustedError:  # type: ignore[override]
-        """Return a group of some of the errors, as `split()` and `except*` do."""
+        """Return a group of some of the errors; `split()` and `except*` use this."""
         return FallbackExhaustedError(self.message, excs, self.name, [self._source_of(exc) for exc in excs])
 
     def _source_of(self, part: Exception) -> str:
-        """Return the name of the link that raised an exception, or the group of which it is a part."""
+        """Return the name of the link that raised an exception, or raised the group that it is a part of."""
         wanted = _identities(part)
         return next(source for source, error in self.errors if wanted <= _identities(error))
 
@@ -273,13 +273,13 @@ def _identities(exc: BaseException) -> set[int]:
 
 
 class FleetError(RecloserError):
-    """Something about a fleet of breakers went wrong; never raised out of a protected call."""
+    """An operation of a fleet failed; a protected call never raises this."""
 
 
 class FleetStoreError(FleetError):
-    """The store of a fleet cannot be used now: it is down, slow, refuses, or is not connected.
+    """The store of a fleet can't be used now: it is down or slow, refuses operations, or is not connected.
 
-    Whether the operations that were under way took effect is not known.
+    It is not known whether the running operations took effect.
 
     Args:
         reason: What went wrong, in one line, without credentials.
@@ -291,7 +291,7 @@ class FleetStoreError(FleetError):
 
 
 class ConfigurationWarning(UserWarning):
-    """Settings that are valid, and that the field warns against; the message says what happens."""
+    """A setting is valid but known to be harmful; the message says what happens."""
 
 
 def _when(retry_after: float | None) -> str:
