@@ -1,4 +1,4 @@
-"""The `recloser` command: `main` runs it, and says which extra to install when one is missing."""
+"""The `recloser` command: `main` runs it and says which extra to install if one is missing."""
 
 from recloser.cli.endings import INTERRUPTED
 from recloser.cli.extras import MissingExtraError, extra
@@ -14,7 +14,7 @@ def main() -> None:
     """
     try:
         with extra("cli"):
-            from recloser.cli.app import app  # noqa: PLC0415 - click may be missing, which is a message here
+            from recloser.cli.app import app  # noqa: PLC0415 - click may be missing; main() says so
     except MissingExtraError as missing:
         raise SystemExit(f"recloser: {missing}") from None
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""How the commands that show something end."""
+"""Turns errors of a command into exit codes and messages."""
 
 import sys
 from collections.abc import Generator
@@ -14,16 +14,15 @@ __all__ = ["concluded"]
 
 @contextmanager
 def concluded() -> Generator[None]:
-    """Turn what ends a command early into its exit code and its message.
+    """Turn whatever ends a command early into an exit code and a message.
 
     Yields:
         Nothing.
 
     Raises:
-        BrokenPipeError: Nobody reads the output any more; click ends quietly, as a command does when the next one in
-            the pipe has had enough.
+        BrokenPipeError: Nothing reads the output any more; click then ends quietly, as commands in a pipe do.
         SystemExit: The user pressed Ctrl-C.
-        click.ClickException: A library is missing, or the system refused something.
+        click.ClickException: A library is missing, or the system refused an operation.
     """
     try:
         yield

@@ -1,6 +1,6 @@
-"""`recloser demo` on the command line: its options, and what they mean.
+"""The command line of `recloser demo`: its options, and what they do.
 
-Only click is imported with this module, so that `recloser --help` needs nothing else.
+This module only imports click, so `recloser --help` needs nothing else.
 """
 
 import importlib
@@ -86,12 +86,12 @@ def demo(
     timeline: Path,
     no_timeline: bool,
 ) -> None:
-    """Watch a breaker protect a real HTTP server that falls ill.
+    """Watch a breaker protect a real HTTP server during an outage.
 
     The server answers, fails, hangs and recovers while two groups of callers use it, one through a breaker and one
-    without. What the breaker rejects is answered from a memory of earlier answers and, once these are too old, by a
-    default. Ends with what each of them saw and what reached the server, and exits with 1 if the breaker did not open,
-    did not close again, or let more or less than one request through in a half-open episode.
+    without. Rejected calls get an earlier answer from memory or, once that is too old, a default. At the end, the demo
+    shows what each group saw and what reached the server. It exits with 1 if the breaker did not open or did not close
+    again, or if a half-open episode did not let exactly one request through.
 
     With --mcp: a client asks every tool of an MCP server over stdio while what the tools depend on works, fails and
     recovers, and reads the health resource at each step. Exits with 1 if any of it is not as it should be.
@@ -109,13 +109,13 @@ def demo(
             _refuse_other_options(context, "--fleet", _FOR_FLEETS)
             sys.exit(_perform_fleet(fleet, fast=fast))
         with extra("demo"):
-            importlib.import_module("cachetools")  # the memory would miss it only when it is made
+            importlib.import_module("cachetools")  # LastKnownGood would only notice later that it is missing
             from recloser.cli.demo.perform import perform  # noqa: PLC0415 - what it needs may be missing
         sys.exit(perform(plan, seed=seed, port=port, backend=backend, plain=plain, picture=picture))
 
 
 def _scaled(plan: Plan, callers: int) -> Plan:
-    """Let many callers think for longer, so that the load stays one that a single event loop can carry."""
+    """Let many callers pause for longer, so that a single event loop can handle the load."""
     return replace(plan, callers=callers, pause_seconds=max(plan.pause_seconds, callers / _CALLS_PER_SECOND))
 
 

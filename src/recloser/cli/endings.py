@@ -1,4 +1,4 @@
-"""Lets what ends a run early come out of the task groups as itself."""
+"""Unwraps the exceptions that end a run early from the groups that task groups put around them."""
 
 import errno
 import os
@@ -8,22 +8,22 @@ from contextlib import contextmanager
 __all__ = ["INTERRUPTED", "leaves", "unwrapped"]
 
 INTERRUPTED = 130
-"""The exit code after Ctrl-C, as shells have it: 128 and the number of the signal."""
+"""The exit code after Ctrl-C; as in shells, it is 128 plus the number of the signal."""
 
 
 @contextmanager
 def unwrapped(*kinds: type[Exception]) -> Generator[None]:
-    """Unwrap Ctrl-C and a reader that is gone, which task groups wrap, however deep.
+    """Unwrap a Ctrl-C or a broken pipe from exception groups, however deeply they are nested.
 
     Args:
-        *kinds: What else is unwrapped: the first of these errors comes out.
+        *kinds: Other errors to unwrap; the first of them is raised.
 
     Yields:
         Nothing.
 
     Raises:
         KeyboardInterrupt: The user pressed Ctrl-C in the block.
-        BrokenPipeError: Nobody reads the output any more.
+        BrokenPipeError: Nothing reads the output any more.
     """
     interrupted = unread = False
     others: list[BaseException] = []

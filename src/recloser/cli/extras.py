@@ -1,4 +1,4 @@
-"""Turns a missing optional dependency into a sentence that names the command which installs it."""
+"""Turns a missing optional dependency into a message with the command that installs it."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ __all__ = ["MissingExtraError", "extra"]
 
 
 class MissingExtraError(ImportError):
-    """A command needs a library that only one of the extras installs."""
+    """A command needs a library that only an extra installs."""
 
 
 @contextmanager
@@ -15,13 +15,13 @@ def extra(name: str) -> Generator[None, None, None]:
     """Name the extra to install when an import in this block fails.
 
     Args:
-        name: The extra that brings what the block imports.
+        name: The extra that installs what the block imports.
 
     Yields:
         Nothing.
 
     Raises:
-        MissingExtraError: A module that is no part of recloser was not found.
+        MissingExtraError: A module outside recloser was not found.
     """
     try:
         yield

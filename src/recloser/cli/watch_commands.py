@@ -1,4 +1,4 @@
-"""`recloser top` and `recloser status` on the command line: their options, and what they mean."""
+"""The command lines of `recloser top` and `recloser status`: their options, and what they do."""
 
 import io
 import os
@@ -27,7 +27,7 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class _TroubleError(click.ClickException):
-    """What is neither "all closed" nor "not all closed"."""
+    """An error that leaves open whether all breakers are closed."""
 
     exit_code = _TROUBLE
 
@@ -54,7 +54,7 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, seconds: floa
 
 
 def _where(command: Callable[..., None]) -> Callable[..., None]:
-    """Add what tells a dashboard's place to a command."""
+    """Add the URL of the dashboard, and the options of the connection, to a command."""
     header = click.option(
         "-H",
         "--header",
@@ -62,7 +62,7 @@ def _where(command: Callable[..., None]) -> Callable[..., None]:
         multiple=True,
         metavar="NAME:VALUE",
         callback=_headers,
-        help="Sent along, for the login that the dashboard stands behind; may be given several times.",
+        help="A header to send, for a dashboard behind a login; can be repeated.",
     )
     timeout = click.option(
         "--timeout",
@@ -72,14 +72,14 @@ def _where(command: Callable[..., None]) -> Callable[..., None]:
         default=5.0,
         show_default=True,
         metavar="SECONDS",
-        help="How long an answer may take.",
+        help="Longest wait to connect and to get the first answer.",
     )
     return click.argument("url")(header(timeout(command)))
 
 
-@click.command(short_help="Tell whether a service's breakers are closed.")
+@click.command(short_help="Check whether a service's breakers are closed.")
 @_where
-@click.option("--json", "as_json", is_flag=True, help="Print the dashboard's document.")
+@click.option("--json", "as_json", is_flag=True, help="Print the dashboard's JSON document.")
 def status(url: str, headers: Headers, timeout_seconds: float, *, as_json: bool) -> None:
     """Print the state of the breakers that the dashboard at URL shows.
 
@@ -96,7 +96,7 @@ def status(url: str, headers: Headers, timeout_seconds: float, *, as_json: bool)
 def _print(text: str) -> None:
     try:
         click.echo(text)
-    except BrokenPipeError:  # nobody reads it; the exit code is no other for that
+    except BrokenPipeError:  # nothing reads the output; keep the exit code
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -108,13 +108,13 @@ def _print(text: str) -> None:
     type=click.Choice(["state", "name", "failures", "rejections"]),
     default="state",
     show_default=True,
-    help="What comes first; state: what is not closed.",
+    help="The order; state puts breakers that are not closed first.",
 )
-@click.option("--plain", is_flag=True, help="Write a line for each transition, as into a pipe, instead of a table.")
+@click.option("--plain", is_flag=True, help="Write one line per transition instead of a table, as in a pipe.")
 def top(url: str, headers: Headers, timeout_seconds: float, *, text: str, sort: str, plain: bool) -> None:
     """Watch the breakers that the dashboard at URL shows, live, until Ctrl-C.
 
-    A lost connection is taken up again. Exits with 2 if the dashboard can't be reached in the first place.
+    Reconnects if the connection is lost. Exits with 2 if the dashboard can't be reached in the first place.
     """
     with _reading():
         from recloser.cli.watch.top import watch  # noqa: PLC0415 - what it needs may be missing
@@ -133,7 +133,7 @@ def _address(url: str) -> "httpx.URL":
 
 @contextmanager
 def _reading() -> Generator[None]:
-    """Say what is wrong, and end with 2, when the dashboard can't be read: 1 means that a breaker is not closed.
+    """Report an error and exit with 2 if the dashboard can't be read; 1 would mean that a breaker is not closed.
 
     Yields:
         Nothing.
@@ -154,6 +154,6 @@ def _reading() -> Generator[None]:
         raise _TroubleError(str(error)) from None
     except EndedError as error:
         sys.exit(_BY_SIGNAL + error.number)
-    except Exception as error:  # whatever a setting of the environment, or a full disk, makes of it
+    except Exception as error:  # such as a bad setting in the environment, or a full disk
         first = next(leaves(error)) if isinstance(error, ExceptionGroup) else error
         raise _TroubleError(printable(f"{type(first).__name__}: {first}")) from error

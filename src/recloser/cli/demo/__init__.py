@@ -1,6 +1,6 @@
 """`recloser demo`: the same load on one failing HTTP server, with a breaker and without.
 
-With the breaker there is a fallback chain: what it rejects is answered from a memory, and then by a default.
-Everything is measured where it happens. Callers count what they saw, the upstream counts the requests that it parsed
-off its sockets, the breaker reports its transitions; the summary and the picture are computed from these records.
+The lane with the breaker has a fallback chain: rejected calls get an earlier answer from memory or a default.
+Everything is measured where it happens. Callers count what they saw, the upstream counts the requests that it read from
+its sockets, and the breaker reports its transitions. The summary and the picture are computed from these records.
 """

@@ -1,4 +1,4 @@
-"""All that one run consists of, and all that it leaves behind for the views, the summary and the picture."""
+"""The parts of one run, and its records for the views, the summary and the picture."""
 
 import time
 from collections.abc import Callable
@@ -27,8 +27,8 @@ class Experiment:
 
     Args:
         plan: What to play.
-        seed: Of the replies, latencies, pauses and orders.
-        clock: The seconds since the experiment was made; by default those of the monotonic clock.
+        seed: The seed of the replies, latencies, pauses and orders.
+        clock: Seconds since the start of the experiment; by default by the monotonic clock.
     """
 
     def __init__(self, plan: Plan, *, seed: int, clock: Callable[[], float] | None = None) -> None:
@@ -56,7 +56,7 @@ class Experiment:
 
     @property
     def outage(self) -> tuple[float, float]:
-        """When the upstream went down, and when it came back, in seconds on the demo's clock."""
+        """When the upstream went down and when it came back, in seconds on the demo's clock."""
         down = next(mark.at for mark in self.marks if mark.phase.down)
         return down, next(mark.at for mark in self.marks if mark.at > down and not mark.phase.down)
 

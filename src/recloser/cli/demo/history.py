@@ -1,4 +1,4 @@
-"""What the breaker did: its transitions and its half-open episodes, in its own words."""
+"""What the breaker did: its transitions and its half-open episodes, as it reports them."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ __all__ = ["Episode", "History"]
 
 @dataclass(slots=True)
 class Episode:
-    """One stay in half-open.
+    """One half-open episode.
 
     Attributes:
         began: When it began, in seconds on the demo's clock.
@@ -28,7 +28,7 @@ class History:
         self.episodes: list[Episode] = []
 
     def __call__(self, event: Event) -> None:
-        """Record a transition; other events are none of its business."""
+        """Record a transition; ignore other events."""
         if not isinstance(event, StateChanged):
             return
         self.changes.append(event)

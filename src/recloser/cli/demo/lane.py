@@ -1,4 +1,4 @@
-"""Two ways to the upstream, and the record of what callers got on each of them."""
+"""The two lanes to the upstream, and the record of what callers got in each of them."""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -20,7 +20,7 @@ _UNKNOWN: Order = {"status": "unknown"}
 
 
 class Outcome(StrEnum):
-    """What became of a call, in its caller's eyes; an answer is named as the fallback chain names its source."""
+    """What a caller got; answers are named after their source in the fallback chain."""
 
     SERVICE = "orders_service"
     MEMORY = "last_known_good"
@@ -36,7 +36,7 @@ class Call:
         at: When it ended, in seconds on the demo's clock.
         outcome: What the caller got.
         seconds: How long the caller waited for it.
-        age_seconds: How old the answer was, if it was a remembered one.
+        age_seconds: How old the answer was, if it came from memory.
     """
 
     at: float
@@ -46,9 +46,9 @@ class Call:
 
 
 class Lane:
-    """A group of callers that go straight to the upstream, and the record of what they saw.
+    """A group of callers that call the upstream directly, and the record of what they saw.
 
-    `calls` holds every finished call, `counts` how many there were of each outcome, `lost_seconds` the time that
+    `calls` contains every finished call, `counts` how many there were of each outcome, and `lost_seconds` the time that
     callers waited for calls that failed.
 
     Args:
@@ -70,15 +70,15 @@ class Lane:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What a request says of itself."""
+        """The headers of a request."""
         return {}
 
     async def attempt(self, fetch: Fetch, number: int) -> None:
-        """Ask for one order and record what came of it.
+        """Ask for one order and record the outcome.
 
         Args:
             fetch: Gets an order from the upstream.
-            number: The order's.
+            number: The number of the order.
         """
         began = self._clock()
         try:
@@ -92,21 +92,21 @@ class Lane:
             self.lost_seconds += ended - began
 
     async def _ask(self, fetch: Fetch, number: int) -> tuple[Outcome, float | None]:
-        """Return where the answer came from and, if it was remembered, its age in seconds."""
+        """Return where the answer came from and, if it came from memory, its age in seconds."""
         await fetch(number)
         return Outcome.SERVICE, None
 
 
 class ProtectedLane(Lane):
-    """A group of callers with a breaker before the upstream, and a memory and a default to fall back to.
+    """A group of callers with a breaker in front of the upstream, and a memory and a default to fall back to.
 
-    Only what the breaker rejects goes down the chain: the failures that open it reach their callers.
+    Only rejected calls fall back. The failures that open the breaker reach their callers.
 
     Args:
         name: The first segment of the path of the lane's requests.
         clock: The demo's clock, in seconds.
-        breaker: Protects the upstream.
-        plan: Says how many orders are remembered, and for how long.
+        breaker: The breaker that protects the upstream.
+        plan: Contains how many orders are remembered, and for how long.
     """
 
     sources = (Outcome.SERVICE, Outcome.MEMORY, Outcome.DEFAULT)
@@ -122,7 +122,7 @@ class ProtectedLane(Lane):
 
     @property
     def headers(self) -> dict[str, str]:
-        """The breaker's generation: read in the step that lets a call through, it is that call's."""
+        """The breaker's generation, read in the step that admits the call: it is the generation of that call."""
         return {GENERATION_HEADER: str(self._breaker.generation)}
 
     async def _ask(self, fetch: Fetch, number: int) -> tuple[Outcome, float | None]:
@@ -131,10 +131,10 @@ class ProtectedLane(Lane):
 
 
 async def orders_service(fetch: Fetch, number: int) -> Order:
-    """Return an order from the upstream: the first link of the chain, which is named after it."""
+    """Return an order from the upstream; this is the first link of the chain and gives it its name."""
     return await fetch(number)
 
 
 def _number(_: Fetch, number: int) -> int:
-    """Return what an order is remembered by: its number, by whichever function it was got."""
+    """Return the key of a remembered order: only its number, not the function that gets it."""
     return number

@@ -1,4 +1,4 @@
-"""The view for a terminal: a table that moves, with what happened scrolling by above it."""
+"""The view for a terminal: a live table, with events scrolling by above it."""
 
 from types import TracebackType
 from typing import Self
@@ -23,7 +23,7 @@ _OPEN_STYLE = "white on red"
 
 
 class LiveView:
-    """Redraws itself in place while it is entered as a context manager.
+    """Redraws itself in place while its block runs.
 
     Args:
         console: The terminal.
@@ -38,18 +38,18 @@ class LiveView:
         self._live = Live(console=console, auto_refresh=False, transient=True)
 
     def __enter__(self) -> Self:
-        """Take over the bottom of the terminal."""
+        """Start drawing at the bottom of the terminal."""
         self._live.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Give the terminal back."""
+        """Restore the terminal."""
         self._live.__exit__(kind, error, traceback)
 
     def note(self, text: str) -> None:
-        """Let a line scroll by above the table."""
+        """Print a line above the table."""
         self._console.print(
             f"{self._experiment.clock():5.1f} s  {text}",
             markup=False,

@@ -1,4 +1,4 @@
-"""The callers: what each of them does."""
+"""The load: what each caller does."""
 
 from functools import partial
 from random import Random
@@ -13,13 +13,13 @@ __all__ = ["drive"]
 
 
 async def drive(lane: Lane, client: httpx.AsyncClient, plan: Plan, random: Random, stop: anyio.Event) -> None:
-    """Keep a lane's callers busy until they are told to stop; calls in flight then end by themselves.
+    """Run a lane's callers until `stop` is set; running calls then end by themselves.
 
     Args:
-        lane: Where the calls go and are recorded.
-        client: Has the upstream as its base URL.
-        plan: Says how many callers there are, how long each of them thinks between two calls, and how many orders they
-            ask for.
+        lane: The lane that makes and records the calls.
+        client: A client with the upstream as its base URL.
+        plan: Contains how many callers there are, how long each of them pauses between two calls, and how many orders
+            there are.
         random: Draws the pauses and the orders.
         stop: Ends the load.
     """

@@ -1,6 +1,6 @@
-"""The colours of the picture, each with one meaning.
+"""The colours of the picture; each has one meaning.
 
-Okabe and Ito's palette stays distinct for every kind of colour vision: https://jfly.uni-koeln.de/color/
+People with any kind of colour vision can distinguish Okabe and Ito's palette: https://jfly.uni-koeln.de/color/
 """
 
 from recloser import CircuitState

@@ -1,4 +1,4 @@
-"""The panels of the picture, each labelled where its data is."""
+"""The panels of the picture; each label is next to its data."""
 
 # pyright: reportUnknownMemberType=false
 # Many of matplotlib's methods have keyword arguments without types.
@@ -18,7 +18,7 @@ _BAR_HEIGHT = 0.86
 _PROBES_Y = -0.75
 _LABEL_SHARE = 0.05
 _HEADROOM = 0.25
-# Heights in a panel, as shares of it.
+# Heights as shares of a panel.
 _SLIVER_Y, _LEVEL_Y, _ABOVE_Y = 0.12, 0.35, 0.86
 _VERBS = {
     Outcome.SERVICE: "from the service",
@@ -53,7 +53,7 @@ def _bar(axes: Axes, span: Span, y: float, colors: tuple[str, str], total: float
 
 
 def draw_outcomes(axes: Axes, experiment: Experiment, lane: Lane) -> None:
-    """Draw what a lane's callers got, stacked, at the time when they got it."""
+    """Draw what a lane's callers got over time, as stacked areas."""
     bins = _bins(experiment)
     base = [0.0] * bins.count
     for outcome, (fill, _) in OUTCOMES.items():
@@ -67,7 +67,7 @@ def draw_outcomes(axes: Axes, experiment: Experiment, lane: Lane) -> None:
 
 
 def _label_outcomes(axes: Axes, experiment: Experiment, lane: Lane) -> None:
-    """Write each outcome's count into its area; the few failures before the breaker opens have theirs above it."""
+    """Write each outcome's count into its area; for the few failures before the breaker opens, write it above."""
     down, up = experiment.outage
     bin_seconds = experiment.plan.bin_seconds
     recovered = (experiment.marks[-1].at + experiment.plan.seconds) / 2
@@ -86,7 +86,7 @@ def _label_outcomes(axes: Axes, experiment: Experiment, lane: Lane) -> None:
 
 
 def _write(axes: Axes, lane: Lane, outcome: Outcome, x: float, *, y: float = _LEVEL_Y, ha: str = "center") -> None:
-    """Write an outcome's count; the box keeps it readable where the area is lower than the text."""
+    """Write an outcome's count; the box keeps it readable if the area is lower than the text."""
     fill, ink = OUTCOMES[outcome]
     text = f"{lane.counts[outcome]} {_VERBS[outcome]}"
     box = {"facecolor": fill, "edgecolor": "none", "pad": 1.5}
@@ -105,7 +105,7 @@ def draw_hits(axes: Axes, experiment: Experiment) -> None:
 
 
 def draw_lost(axes: Axes, experiment: Experiment) -> None:
-    """Draw the time that callers have waited for calls that failed."""
+    """Draw the total time that callers have waited for calls that failed."""
     for lane, color in ((experiment.bare, INK), (experiment.protected, BLUE)):
         times, totals = lost_seconds(lane.calls, experiment.plan.seconds)
         axes.plot(times, totals, color=color)

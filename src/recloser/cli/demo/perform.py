@@ -1,4 +1,4 @@
-"""The demo from start to exit code: play, sum up, draw."""
+"""The demo from start to exit code: run, summarise, draw."""
 
 import logging
 import sys
@@ -22,30 +22,30 @@ from recloser.cli.endings import unwrapped
 
 __all__ = ["conclude", "perform"]
 
-# Without this, trio lets Ctrl-C strike in the middle of anything, a task group's beginning for one.
+# Without this, Ctrl-C can interrupt trio anywhere, for example while a task group starts.
 _OPTIONS = {"asyncio": {}, "trio": {"restrict_keyboard_interrupt_to_checkpoints": True}}
 
 
 def perform(plan: Plan, *, seed: int, port: int, backend: str, plain: bool, picture: Path | None) -> int:
-    """Run the demo and say what came of it.
+    """Run the demo and print the results.
 
     Args:
         plan: What to play.
-        seed: Of the replies, latencies, pauses and orders.
-        port: The upstream's TCP port, 0 for any that is free.
+        seed: The seed of the replies, latencies, pauses and orders.
+        port: The upstream's TCP port; 0 means any free port.
         backend: `asyncio` or `trio`.
         plain: Write lines even on a terminal.
         picture: Where to write the timeline; None for no picture.
 
     Returns:
-        The exit code: 0 if the breaker did all that it promises, 1 if not.
+        The exit code: 0 if the breaker behaved as it should, 1 if not.
 
     Raises:
         KeyboardInterrupt: The user pressed Ctrl-C; all tasks have ended and all sockets are closed.
-        BrokenPipeError: Nobody reads the output any more.
+        BrokenPipeError: Nothing reads the output any more.
         OSError: The port cannot be used, or the picture could not be written.
     """
-    # The views tell of every transition: the lines that the library logs would tell it twice.
+    # The views show every transition, so the library's log lines would repeat them.
     logging.getLogger("recloser").addHandler(logging.NullHandler())
     console = Console()
     experiment = Experiment(plan, seed=seed)
@@ -54,15 +54,15 @@ def perform(plan: Plan, *, seed: int, port: int, backend: str, plain: bool, pict
 
 
 def conclude(experiment: Experiment, console: Console, picture: Path | None) -> int:
-    """Sum up a run that is over.
+    """Summarise a finished run.
 
     Args:
         experiment: What happened.
-        console: Where to print the summary and what is wrong with it.
+        console: Where to print the summary and the problems.
         picture: Where to write the timeline; None for no picture.
 
     Returns:
-        The exit code: 0 if the breaker did all that it promises, 1 if not.
+        The exit code: 0 if the breaker behaved as it should, 1 if not.
 
     Raises:
         OSError: The picture could not be written.

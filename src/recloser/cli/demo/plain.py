@@ -1,4 +1,4 @@
-"""The view for pipes, logs and CI: one line per second, and one for everything that happens."""
+"""The view for pipes, logs and CI: one line per second, and one for each event."""
 
 from typing import TextIO
 
@@ -10,7 +10,7 @@ __all__ = ["PlainView"]
 
 
 class PlainView:
-    """Writes lines that never move.
+    """Writes lines and never changes them.
 
     Args:
         stream: Where to write.
@@ -24,7 +24,7 @@ class PlainView:
         self._experiment = experiment
 
     def note(self, text: str) -> None:
-        """Write a line about what happened."""
+        """Write a line about an event."""
         self._write(text)
 
     def refresh(self) -> None:

@@ -1,4 +1,4 @@
-"""What the demo plays, as values: the upstream's phases and the pace of the callers."""
+"""The script of the demo as values: the upstream's phases and the pace of the callers."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -19,12 +19,12 @@ Reply = HTTPStatus | Fault
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """One stretch of the upstream's life.
+    """A period in which the upstream behaves in one way.
 
     Attributes:
-        name: What the views call it.
+        name: The name that the views show.
         seconds: How long it lasts.
-        replies: One of these is drawn for each request.
+        replies: Each request gets one of these at random.
         latency_seconds: The mean time before a status is sent.
     """
 
@@ -46,13 +46,13 @@ class Plan:
     Attributes:
         phases: The upstream's script, played in order.
         callers: Concurrent callers in each of the two lanes.
-        pause_seconds: The mean time that a caller thinks between two calls.
+        pause_seconds: The mean pause of a caller between two calls.
         timeout_seconds: The HTTP client's timeout.
-        failure_threshold: The breaker's consecutive failures.
+        failure_threshold: The consecutive failures that open the breaker.
         reset_timeout_seconds: How long the breaker stays open before it probes.
-        orders: How many orders there are to ask for.
-        memory_ttl_seconds: The age at which a remembered order is served no more; shorter than the outage, so that the
-            default is seen as well.
+        orders: The number of different orders.
+        memory_ttl_seconds: The age at which a remembered order is no longer served; shorter than the outage, so that
+            the default is used as well.
         bin_seconds: The width of the picture's bins.
     """
 

@@ -1,4 +1,4 @@
-"""The summary as a table for people."""
+"""The summary as a table and sentences."""
 
 from rich import box
 from rich.console import Group
@@ -14,7 +14,7 @@ __all__ = ["report"]
 
 
 def report(summary: Summary, plan: Plan) -> Group:
-    """Return the table, and the sentences that belong under it.
+    """Return the table, and the sentences below it.
 
     Args:
         summary: The figures.
@@ -74,7 +74,7 @@ def _sentences(summary: Summary) -> list[str]:
 
 
 def _meanwhile(lane: LaneSummary) -> str:
-    """Say what callers got during the outage."""
+    """Return what callers got during the outage."""
     fresh, memory, default = (lane.counts_while_down[source] for source in SOURCES)
     errors = lane.counts_while_down[Outcome.FAILURE]
     return f"{fresh} fresh answers, {memory} from memory, {default} by default, {errors} errors"

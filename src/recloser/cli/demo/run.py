@@ -1,4 +1,4 @@
-"""Plays an experiment: upstream, callers and view in one task group, which ends when the script does."""
+"""Runs an experiment: the upstream, the callers and the view in one task group, which ends with the script."""
 
 import ssl
 from textwrap import shorten
@@ -21,12 +21,12 @@ _CAUSE_LENGTH = 110
 async def play(experiment: Experiment, view: View, *, port: int = 0) -> None:
     """Run the whole script.
 
-    When cancelled, all tasks end and all sockets are closed before this returns.
+    If it is cancelled, it returns after all tasks have ended and all sockets are closed.
 
     Args:
         experiment: Collects what happens.
-        view: Shows it meanwhile.
-        port: The upstream's TCP port, 0 for any that is free.
+        view: Shows what happens.
+        port: The upstream's TCP port; 0 means any free port.
 
     Raises:
         PortError: The port is taken or not allowed.
@@ -48,7 +48,7 @@ async def play(experiment: Experiment, view: View, *, port: int = 0) -> None:
 
 
 async def _perform(experiment: Experiment, view: View, url: str) -> None:
-    """Play the phases under load, then let the calls in flight end."""
+    """Play the phases under load, then let running calls end."""
     stop = anyio.Event()
 
     async def crowd(lane: Lane) -> None:
@@ -70,7 +70,7 @@ def _client(experiment: Experiment, url: str) -> httpx.AsyncClient:
         base_url=url,
         timeout=experiment.plan.timeout_seconds,
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=experiment.plan.callers),
-        # Plain HTTP on loopback: an empty context spares the loading of the CA bundle, which blocks the loop.
+        # For plain HTTP on loopback, an empty context avoids loading the CA bundle, which would block the event loop.
         verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
         trust_env=False,
     )

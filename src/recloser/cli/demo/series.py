@@ -1,4 +1,4 @@
-"""From records to what a picture plots: rates per bin, spans and running totals."""
+"""Turns records into what the picture plots: rates per bin, spans and running totals."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ __all__ = ["Bins", "Span", "lost_seconds", "phase_spans", "state_spans"]
 
 @dataclass(frozen=True, slots=True)
 class Bins:
-    """Equal slices of the time from zero.
+    """Time slices of equal length, starting at zero.
 
     Attributes:
-        width_seconds: Of each.
-        count: How many there are; what comes later is left out.
+        width_seconds: The length of each slice.
+        count: The number of slices; later times are left out.
     """
 
     width_seconds: float
@@ -24,11 +24,11 @@ class Bins:
 
     @property
     def edges(self) -> list[float]:
-        """The slices' limits, one more than there are slices."""
+        """The limits of the slices: one more than there are slices."""
         return [number * self.width_seconds for number in range(self.count + 1)]
 
     def rates(self, times: Iterable[float]) -> list[float]:
-        """Return how often per second something happened in each slice."""
+        """Return the number of times per second in each slice."""
         totals = [0] * self.count
         for at in times:
             if (number := int(at / self.width_seconds)) < self.count:
@@ -38,7 +38,7 @@ class Bins:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of time that has one name."""
+    """A named period."""
 
     name: str
     began: float
@@ -46,7 +46,7 @@ class Span:
 
 
 def phase_spans(experiment: Experiment) -> list[Span]:
-    """Return the upstream's phases; it was in the first one before the script began."""
+    """Return the upstream's phases; the first one also covers the time before the script began."""
     first, *others = experiment.marks
     beginnings = [(0.0, first.phase.name), *((mark.at, mark.phase.name) for mark in others)]
     return _spans(beginnings, experiment.plan.seconds)
@@ -59,7 +59,7 @@ def state_spans(experiment: Experiment) -> list[Span]:
 
 
 def lost_seconds(calls: Iterable[Call], until: float) -> tuple[list[float], list[float]]:
-    """Return times, and what callers had waited by then for calls that failed."""
+    """Return times, and how long callers had waited by then for calls that failed."""
     times, totals = [0.0], [0.0]
     for call in calls:
         if call.outcome is Outcome.FAILURE:

@@ -1,4 +1,4 @@
-"""The figures at the end of a run, all of them computed from what was recorded during it."""
+"""The figures at the end of a run, computed from its records."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ class LaneSummary:
         calls: Finished calls.
         counts: How many of them had each outcome.
         counts_while_down: The same for the calls that ended while no request could succeed.
-        oldest_seconds: The age of the oldest answer from memory; None without one.
+        oldest_seconds: The age of the oldest answer from memory; None without such an answer.
         hits: Requests that reached the upstream.
-        hits_while_down: Those of them that came while no request could succeed.
+        hits_while_down: The requests that arrived while no request could succeed.
         lost_seconds: The time that callers waited for calls that failed.
-        latency_seconds: The median time of a call that the upstream answered; None without one.
+        latency_seconds: The median time of calls that the upstream answered; None without such calls.
     """
 
     calls: int
@@ -38,7 +38,7 @@ class LaneSummary:
 
     @property
     def rejections(self) -> int:
-        """Calls that the breaker refused at once: nothing else goes down the chain of fallbacks."""
+        """Calls that the breaker rejected: only these fall back."""
         return self.counts[Outcome.MEMORY] + self.counts[Outcome.DEFAULT]
 
 
@@ -51,8 +51,7 @@ class Summary:
         bare: The lane without.
         detect_seconds: From the start of the outage until the breaker opened; None if it never did.
         recover_seconds: From the end of the outage until the breaker closed; None if it never did.
-        probes: For each half-open episode, how many requests that it let through reached the upstream; None if it had
-            not ended.
+        probes: For each half-open episode, how many of its requests reached the upstream; None if it had not ended.
     """
 
     protected: LaneSummary
@@ -63,7 +62,7 @@ class Summary:
 
     @property
     def problems(self) -> list[str]:
-        """What is not as a breaker should be, one sentence each."""
+        """The ways in which the breaker did not behave as it should, as sentences."""
         found: list[str] = []
         if self.detect_seconds is None:
             found.append("The breaker did not open while the upstream was down.")
@@ -80,7 +79,7 @@ class Summary:
 
 
 def summarise(experiment: Experiment) -> Summary:
-    """Compute the summary of a run that is over."""
+    """Return the summary of a finished run."""
     down, up = experiment.outage
     opened = experiment.history.first(CircuitState.OPEN, since=down)
     closed = experiment.history.first(CircuitState.CLOSED, since=up)
@@ -94,7 +93,7 @@ def summarise(experiment: Experiment) -> Summary:
 
 
 def _probes(experiment: Experiment, episode: Episode) -> int | None:
-    """Count by generation: a call of the closed breaker may be on its way for so long that it arrives in half-open."""
+    """Count by generation, because a call from before the opening can be so slow that it arrives during half-open."""
     if episode.generation is None:
         return None
     hits = (hit for hit in experiment.upstream.hits if hit.lane == experiment.protected.name)

@@ -1,4 +1,4 @@
-"""The picture of a run: panels over one time axis, under a headline that says what came out."""
+"""The picture of a run: panels over one time axis, with the results as the headline."""
 
 # pyright: reportUnknownMemberType=false
 # Many of matplotlib's methods have keyword arguments without types.
@@ -35,12 +35,12 @@ _GRID = {"height_ratios": (1.5, 2, 2, 2, 2), "hspace": 0.45, "left": 0.07, "righ
 
 
 def draw(experiment: Experiment, summary: Summary, path: Path) -> None:
-    """Write the picture of a run that is over.
+    """Write the picture of a finished run.
 
     Args:
-        experiment: What happened.
-        summary: The figures of it.
-        path: Where to write; the suffix says in which format.
+        experiment: The run.
+        summary: Its figures.
+        path: Where to write; the suffix selects the format.
 
     Raises:
         OSError: It could not be written.

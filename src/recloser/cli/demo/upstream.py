@@ -1,4 +1,4 @@
-"""A real HTTP/1.1 server on loopback that falls ill on cue, and counts the requests that reach its sockets."""
+"""A real HTTP/1.1 server on loopback that fails on command, and counts the requests that reach its sockets."""
 
 import json
 import socket
@@ -26,14 +26,14 @@ _GONE = (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream
 
 
 class PortError(OSError):
-    """The upstream cannot listen on the port that was asked for."""
+    """The upstream can't listen on the requested port."""
 
 
 async def bind(port: int) -> tuple[MultiListener[SocketStream], int]:
     """Listen on loopback.
 
     Args:
-        port: The TCP port, 0 for any that is free.
+        port: The TCP port; 0 means any free port.
 
     Returns:
         The listener and its port.
@@ -50,13 +50,13 @@ async def bind(port: int) -> tuple[MultiListener[SocketStream], int]:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One request, as it was parsed off a socket.
+    """One request that arrived at a socket.
 
     Attributes:
         at: Seconds on the demo's clock.
         lane: The first segment of the request's path.
-        generation: What the request says of the breaker's generation that let it through; empty if it says nothing.
-        phase: What the upstream was doing.
+        generation: The breaker's generation that admitted the request, from a header; empty without the header.
+        phase: The phase of the upstream.
     """
 
     at: float
@@ -66,7 +66,7 @@ class Hit:
 
 
 class Upstream:
-    """The server: `phase` is set from outside, `hits` and `counts` say what arrived.
+    """The server: set `phase` from outside; `hits` and `counts` contain what arrived.
 
     Args:
         phase: The phase to begin with.
@@ -116,20 +116,20 @@ class Upstream:
         return connection.our_state is h11.DONE
 
     def _order(self, request: h11.Request) -> str:
-        """Return the order that a request asks for by the last segment of its path, as JSON."""
+        """Return the order that the last segment of a request's path names, as JSON."""
         number = request.target.decode("ascii").rpartition("/")[2]
         return json.dumps({"order": number, "read_at_seconds": round(self._clock(), 3)})
 
 
 def _origin(request: h11.Request) -> tuple[str, str]:
-    """Return the lane and the generation that a request says it comes from."""
+    """Return the lane and the generation of a request."""
     lane = request.target.decode("ascii").lstrip("/").partition("/")[0]
     generation = dict(request.headers).get(GENERATION_HEADER.encode(), b"")
     return lane, generation.decode("latin-1")
 
 
 async def _read_request(stream: SocketStream, connection: h11.Connection) -> h11.Request:
-    """Return the next request once all of it is here; its body is dropped."""
+    """Return the next request once it has arrived completely; drop its body."""
     request: h11.Request | None = None
     while True:
         event = connection.next_event()

@@ -1,4 +1,4 @@
-"""What every view of a running demo can do, and the figures that all of them show."""
+"""The interface of all views of a running demo, and the figures that they show."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _RECENT_SECONDS = 1.0
 
 
 class View(Protocol):
-    """Shows a run while it goes on.
+    """Shows a run while it is in progress.
 
     Attributes:
         refresh_seconds: The time between two calls of `refresh`.
@@ -25,10 +25,10 @@ class View(Protocol):
     refresh_seconds: float
 
     def note(self, text: str) -> None:
-        """Say that something happened now."""
+        """Show an event that has just happened."""
 
     def refresh(self) -> None:
-        """Show the figures as they are now."""
+        """Show the current figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Standing:
         counts: How many of them had each outcome.
         hits: Requests that reached the upstream.
         lost_seconds: The time that callers waited for calls that failed.
-        latency_seconds: The median time of the calls that ended within the last second; None when there were none.
+        latency_seconds: The median time of the calls that ended within the last second; None if there were none.
     """
 
     calls: int
@@ -51,7 +51,7 @@ class Standing:
 
 
 def standing(experiment: Experiment, lane: Lane) -> Standing:
-    """Return a lane's figures as they are now."""
+    """Return a lane's current figures."""
     since = experiment.clock() - _RECENT_SECONDS
     recent = [call.seconds for call in takewhile(lambda call: call.at >= since, reversed(lane.calls))]
     return Standing(
@@ -64,5 +64,5 @@ def standing(experiment: Experiment, lane: Lane) -> Standing:
 
 
 def milliseconds(seconds: float | None) -> str:
-    """Return a latency as text, a dash when there is none."""
+    """Return a latency as text; a dash if there is none."""
     return "-" if seconds is None else f"{seconds * 1000:.0f} ms"
