@@ -1,4 +1,4 @@
-"""Benchmarks of recloser: what a protected call costs beside a hand-written breaker and beside other libraries.
+"""Benchmarks of recloser: what a protected call costs, compared with a hand-written breaker and other libraries.
 
-Run `python -m benchmarks --help`. The figures of the last full run are in `README.md` beside this file.
+Run `python -m benchmarks --help`. `README.md` in this directory has the figures of the last full run.
 """

@@ -1,4 +1,4 @@
-"""Which paths are compared, against which base and floor, and the bar that each has to stay under."""
+"""The paths to compare, their bases and floors, and the bar of each."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ class Comparison:
     """A path through a breaker.
 
     Args:
-        group: What `--only` selects.
+        group: The group in which `--only` selects it.
         who: The library.
-        what: The path, for the table.
+        what: The name of the path in the table.
         base: The key of the same work without a breaker, in `BASES`.
         floor: The key of the same work with the hand-written breaker, in `FLOORS`.
-        build: Makes the loop.
-        bar: At most so many times the floor's overhead; None where no bar is set.
+        build: Returns the loop.
+        bar: The most that it can cost, in units of the floor's overhead; None for no bar.
     """
 
     group: str
@@ -38,20 +38,20 @@ class Comparison:
 
     @property
     def key(self) -> str:
-        """Names the subject in the run."""
+        """The name of the subject in the run."""
         return f"{self.who}: {self.what}"
 
 
 async def build_subjects(
     comparisons: Sequence[Comparison],
 ) -> tuple[list[Subject], dict[str, Exception]]:
-    """Makes every loop that the comparisons need, and tries each once.
+    """Builds every loop that the comparisons need, and tries each once.
 
     Args:
         comparisons: What to measure.
 
     Returns:
-        The subjects, and by key the errors of those that can't be made or don't run.
+        The subjects, and by key the errors of those that can't be built or don't run.
     """
     builds: dict[str, Build] = {}
     for comparison in comparisons:
@@ -79,7 +79,7 @@ def contender_comparisons(contender: Contender, bars: Mapping[str, float] | None
 
     Args:
         contender: The library.
-        bars: By path, for those that have one.
+        bars: The bars by path.
     """
     bars = bars or {}
     who = contender.distribution
@@ -247,7 +247,7 @@ def own_comparisons() -> list[Comparison]:
 
 
 def policy_comparisons() -> list[Comparison]:
-    """Returns every policy around a call that succeeds, beside its hand-written equivalent."""
+    """Returns every policy around a successful call, compared with its hand-written equivalent."""
     who = own.RECLOSER.distribution
     return [
         Comparison("policies", who, f"policy: {what}", "bare await", f"floor: {what}", build, 1.5)

@@ -1,4 +1,4 @@
-"""What every breaker in the run has in common: it is made, it protects functions, it rejects."""
+"""The common interface of all breakers in the run: create one, protect a function, reject calls."""
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -9,24 +9,24 @@ from benchmarks.harness import BenchmarkError
 Work = Callable[[int], Coroutine[Any, Any, int]]
 
 NEVER = 1_000_000_000
-"""A failure threshold that no run reaches."""
+"""A failure threshold that is never reached."""
 
 LONG_SECONDS = 3600.0
-"""A reset timeout that no run outlasts."""
+"""A reset timeout that never elapses during a run."""
 
 TRIP_AFTER = 5
 
 
 class Make(Protocol):
-    """Makes a breaker that counts failures in a row, or as near to that as the library comes."""
+    """Creates a breaker that counts failures in a row, or the closest that the library has."""
 
     def __call__(self, name: str, *, failure_threshold: int, reset_timeout_seconds: float) -> Any:  # noqa: ANN401 - of any library
         """Returns a closed breaker.
 
         Args:
             name: Unique in the run.
-            failure_threshold: So many failures open it.
-            reset_timeout_seconds: So long it stays open.
+            failure_threshold: The number of failures that open it.
+            reset_timeout_seconds: How long it stays open.
         """
 
 
@@ -36,10 +36,10 @@ class Contender:
 
     Args:
         distribution: The library's name in the package index.
-        make: Makes one breaker.
-        protect: Puts a breaker around a coroutine function, the way its documentation does.
-        rejection: What an open breaker raises.
-        bound_to_function: Whether the breaker exists only as part of the function that it protects.
+        make: Creates one breaker.
+        protect: Puts a breaker around a coroutine function, as its documentation does.
+        rejection: The exception that an open breaker raises.
+        bound_to_function: Whether a breaker only exists as a part of the function that it protects.
     """
 
     distribution: str
@@ -50,12 +50,12 @@ class Contender:
 
 
 async def work(value: int) -> int:
-    """Answers at once."""
+    """Returns immediately."""
     return value
 
 
 async def broken(value: int) -> int:
-    """Fails at once."""
+    """Fails immediately."""
     raise ConnectionError(value)
 
 
@@ -84,8 +84,8 @@ async def trip(contender: Contender, protected: Work, dependency: Dependency) ->
 
     Args:
         contender: Whose breaker it is.
-        protected: The function, its breaker made with the threshold `TRIP_AFTER`.
-        dependency: What it asks.
+        protected: The function; its breaker has the threshold `TRIP_AFTER`.
+        dependency: The dependency that it calls.
 
     Raises:
         BenchmarkError: The breaker does not open.

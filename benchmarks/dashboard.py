@@ -1,9 +1,9 @@
 """What the dashboard costs a service of 1 000 breakers: `python -m benchmarks.dashboard`.
 
-One process has the breakers and serves the dashboard; browsers are played by another one, which reads the stream of
-events from real sockets. Rounds without, with one and with ten of them, and with one that reads nothing, take turns:
+One process has the breakers and serves the dashboard. Another process stands in for the browsers and reads the stream
+of events from real sockets. Rounds with no client, one client, ten clients, and a client that reads nothing alternate:
 
-- paced: 10 000 calls per second, and how much more of a core the process then takes;
+- paced: at 10 000 calls per second, how much more of a core the process uses;
 - at full speed: how many calls fit into a second of processor time, compared with the rounds without a client.
 
 One call in fifty fails, and ten of the breakers are open.
@@ -39,11 +39,11 @@ REQUEST = b"GET /events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n
 
 
 class DownError(Exception):
-    """What a failing call raises."""
+    """The error of a failing call."""
 
 
 async def main() -> None:
-    """Measure, and print both tables."""
+    """Measure and print both tables."""
     logging.getLogger("recloser").addHandler(logging.NullHandler())
     registry = BreakerRegistry(failure_threshold=1_000_000, reset_timeout_seconds=10_000)
     breakers = [registry.breaker(f"host-{number}") for number in range(BREAKERS)]
@@ -66,7 +66,7 @@ async def main() -> None:
 
 
 async def measured(port: int, load: Callable[[], Awaitable[float]]) -> dict[str, list[float]]:
-    """Let a load run with each number of clients in turn."""
+    """Run a load with each number of clients in turn."""
     figures: dict[str, list[float]] = {name: [] for name in CLIENTS}
     for _ in range(ROUNDS):
         for name, clients in CLIENTS.items():
@@ -79,24 +79,24 @@ async def measured(port: int, load: Callable[[], Awaitable[float]]) -> dict[str,
 
 
 async def work() -> None:
-    """Yield to the event loop once, as a call over a network does at least."""
+    """Yield to the event loop once, as any network call does at least."""
     await asyncio.sleep(0)
 
 
 async def fail() -> None:
-    """Fail after having done so."""
+    """Yield to the event loop, then fail."""
     await asyncio.sleep(0)
     raise DownError
 
 
 async def call(breaker: CircuitBreaker, number: int) -> None:
-    """Make one call, which may fail."""
+    """Make one call; ignore its failure or rejection."""
     with suppress(DownError, CircuitBreakerOpenError):
         await breaker.call(fail if number % 50 == 0 else work)
 
 
 async def pace(breakers: list[CircuitBreaker]) -> float:
-    """Make calls at a constant pace; return which share of a core the process took."""
+    """Make calls at a constant rate; return the share of a core that the process used."""
     targets, numbers = cycle(breakers), count()
     batch = round(CALLS_PER_SECOND * TICK_SECONDS)
     began, cpu = time.monotonic(), time.process_time()
@@ -108,7 +108,7 @@ async def pace(breakers: list[CircuitBreaker]) -> float:
 
 
 async def run(breakers: list[CircuitBreaker]) -> float:
-    """Make as many calls as fit; return how many per second of processor time."""
+    """Make as many calls as possible; return their number per second of processor time."""
     numbers = count()
     cpu = time.process_time()
     end = time.monotonic() + ROUND_SECONDS
@@ -123,7 +123,7 @@ async def run(breakers: list[CircuitBreaker]) -> float:
     return next(numbers) / (time.process_time() - cpu)
 
 
-# The dashboard, and who looks at it
+# The dashboard and its clients
 
 
 @asynccontextmanager
@@ -142,7 +142,7 @@ async def serving(registry: BreakerRegistry) -> AsyncGenerator[int]:
 
 @asynccontextmanager
 async def looked_at(port: int, clients: int) -> AsyncGenerator[None]:
-    """Have clients read the stream of events in another process; -1 is one that reads nothing."""
+    """Let clients in another process read the stream of events; -1 means one that reads nothing."""
     if clients == 0:
         await asyncio.sleep(SETTLE_SECONDS)
         yield
@@ -164,14 +164,14 @@ async def looked_at(port: int, clients: int) -> AsyncGenerator[None]:
 
 
 def look(port: int, clients: int, pipe: Connection) -> None:
-    """Read the stream of events as so many clients do, until told to stop; say how many messages came per second."""
+    """Read the stream of events as some clients until told to stop; send the number of messages per second."""
     sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(abs(clients))]
     if clients < 0:
         sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
     for each in sockets:
         each.sendall(REQUEST)
         each.recv(1)
-        each.setblocking(False)  # noqa: FBT003 - that is its signature
+        each.setblocking(False)  # noqa: FBT003 - the signature of sockets
     pipe.send("connected")
     began, messages = time.monotonic(), 0
     while not pipe.poll(0.02):

@@ -1,6 +1,6 @@
-"""Times blocks on databases, with a breaker around them and without: SQLite in memory, PostgreSQL on loopback.
+"""Times blocks on databases with and without a breaker: SQLite in memory and PostgreSQL on loopback.
 
-The PostgreSQL is the one of the tests.
+The PostgreSQL server is the one of the tests.
 """
 
 import importlib
@@ -20,11 +20,11 @@ Block = Callable[[], Awaitable[None]]
 async def percent_of_a_block(library: str, rounds: int) -> float:
     """Returns what a breaker adds to the CPU time that this process spends on one query in a block, in percent.
 
-    Bare and guarded blocks take turns; the figure is the median over the rounds of what was added within each.
+    Bare and guarded blocks alternate. The figure is the median of what the breaker adds in each round.
 
     Args:
-        library: Of `LIBRARIES`.
-        rounds: How often each kind makes a batch of blocks.
+        library: One of `LIBRARIES`.
+        rounds: How often to run a batch of each kind of block.
     """
     async with LIBRARIES[library]() as (bare, guarded):
         added = []
@@ -82,4 +82,4 @@ async def _with_asyncpg() -> AsyncGenerator[tuple[Block, Block]]:
 
 
 LIBRARIES = {"aiosqlite": _with_aiosqlite} | ({"asyncpg": _with_asyncpg} if find_programs() else {})
-"""Of which this machine has what they need."""
+"""The libraries whose databases this machine has."""

@@ -53,11 +53,11 @@ class Line:
 
 
 async def answer() -> None:
-    """Answer at once."""
+    """Return immediately."""
 
 
 async def fail() -> None:
-    """Fail at once."""
+    """Fail immediately."""
     raise OSError
 
 
@@ -110,7 +110,7 @@ async def untouched(server: RedisServer) -> list[Line]:
 
 
 async def compare(shared: CircuitBreaker, local: CircuitBreaker) -> tuple[float, float]:
-    """Return how much longer a call takes, as the median of the ratios and of the nanoseconds of interleaved rounds."""
+    """Return how much longer a call takes: the median ratio and the median nanoseconds of alternating rounds."""
     ratios, extras = [], []
     for number in range(ROUNDS):
         order = (shared, local) if number % 2 else (local, shared)
@@ -147,7 +147,7 @@ async def probes(server: RedisServer) -> list[Line]:
 
 
 async def convergence(url: str, rounds: int, name: str, limits: tuple[float, float]) -> list[Line]:
-    """B4 and B5: from the second worker's own opening to all open, and what is let through meanwhile."""
+    """B4 and B5: the time from the second worker's opening until all are open, and what gets through in this time."""
     delays, late = [], []
     async with crew_of(8, url, callers=5, pause_seconds=0.05, open_seconds=0.3) as crew:
         await crew.until_called()
@@ -185,7 +185,7 @@ async def convergence(url: str, rounds: int, name: str, limits: tuple[float, flo
 
 
 async def outage(server: RedisServer) -> list[Line]:
-    """B6, B7 and B12: Redis is frozen, then killed, then back."""
+    """B6, B7 and B12: Redis freezes, is killed, and comes back."""
     lines = []
     async with crew_of(4, server.url, open_seconds=1.0, poll_seconds=1.0) as crew:
         await bring_to(crew, "open")
@@ -242,7 +242,7 @@ async def outage(server: RedisServer) -> list[Line]:
 
 
 async def leases(server: RedisServer) -> list[Line]:
-    """B8 and B9: the prober dies; Redis is frozen again and again."""
+    """B8 and B9: the process with the probe dies; Redis freezes again and again."""
     lease = 2.0
     async with crew_of(4, server.url, lease_seconds=lease, callers=8) as crew:
         await bring_to(crew, "half_open")
@@ -286,7 +286,7 @@ async def leases(server: RedisServer) -> list[Line]:
 
 
 async def idle(server: RedisServer) -> list[Line]:
-    """B10: what a process that has nothing to say costs Redis."""
+    """B10: what an idle process costs Redis."""
     processes, seconds = 4, 10
     async with crew_of(
         processes, server.url, poll_seconds=1.0, other_breakers=99, callers=1, pause_seconds=0.1
@@ -334,7 +334,7 @@ async def poison(server: RedisServer) -> list[Line]:
 
 
 async def leaving(server: RedisServer) -> list[Line]:
-    """B14: what is left, and how long leaving takes while Redis hangs."""
+    """B14: what remains after leaving, and how long leaving takes while Redis hangs."""
     lines = []
     for is_frozen in (False, True):
         tasks, threads = len(asyncio.all_tasks()), threading.active_count()
@@ -359,7 +359,7 @@ async def leaving(server: RedisServer) -> list[Line]:
 
 
 async def measure(names: list[str]) -> list[Line]:
-    """Measure all parts, or those that are named."""
+    """Measure all parts, or the named ones."""
     lines: list[Line] = []
     with tempfile.TemporaryDirectory() as folder, RedisServer(Path(folder)) as server:
 

@@ -1,15 +1,16 @@
-"""Breakers that share their state through Redis, against each other: `python -m benchmarks.fleet_peers`.
+"""Compares breakers that share their state through Redis: `python -m benchmarks.fleet_peers`.
 
-Four processes of four callers each call one downstream, which fails and stays down. All is counted there and in Redis:
+Four processes of four callers each call one downstream, which fails and stays down. Requests are counted at the
+downstream, and commands in Redis:
 
-- what a closed call takes, and how many commands it sends;
-- the time from the request that fulfils the rule to the last one that is let through: then all are open;
-- how many requests reach the downstream per reset timeout after that.
+- how long a closed call takes, and how many commands it sends;
+- the time from the request that meets the rule to the last request that gets through: then all breakers are open;
+- how many requests per reset timeout reach the downstream after that.
 
-Each library does as its documentation says: five failures open it. recloser asks for the quorum of two workers.
+Each library is set up as its documentation says: five failures open it. recloser uses a quorum of two workers.
 """
 
-# The peers need not be installed and need not have types.
+# The other libraries may be missing, and may have no types.
 # mypy: disable-error-code="import-not-found, import-untyped"
 
 import asyncio
@@ -38,12 +39,12 @@ Call = Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
 
 
 async def nothing() -> None:
-    """Answer at once."""
+    """Return immediately."""
 
 
 @asynccontextmanager
 async def protection(library: str, url: str) -> AsyncGenerator[Call]:
-    """Yield what calls a function through a breaker of a library."""
+    """Yield a function that calls another one through a library's breaker."""
     if library == "recloser":
         from recloser import BreakerRegistry  # noqa: PLC0415 - each process has one library
         from recloser.fleet import RedisFleet  # noqa: PLC0415
@@ -81,7 +82,7 @@ async def protection(library: str, url: str) -> AsyncGenerator[Call]:
 
 
 async def work(library: str, url: str, port: int) -> None:
-    """Call the downstream until the standard input ends."""
+    """Call the downstream until standard input ends."""
 
     async def ask() -> None:
         async with await anyio.connect_tcp("127.0.0.1", port) as stream:
@@ -114,7 +115,7 @@ async def closed_calls(library: str, server: RedisServer) -> float:
 
 
 async def commands_per_call(library: str, server: RedisServer) -> float:
-    """Return how many commands Redis has got per closed call."""
+    """Return how many commands Redis receives per closed call."""
     with server.client() as client:
         async with protection(library, server.url) as call:
             await call(nothing)
@@ -126,7 +127,7 @@ async def commands_per_call(library: str, server: RedisServer) -> float:
 
 
 async def outage(library: str, url: str) -> tuple[float, list[int]]:
-    """Return the milliseconds from the failure that fulfils the rule to all open, and requests per reset timeout."""
+    """Return the milliseconds from the failure that meets the rule until all are open, and the requests per period."""
     downstream = Downstream()
     async with downstream.serving():
         command = [sys.executable, "-m", "benchmarks.fleet_peers", library, url, str(downstream.port)]
@@ -151,7 +152,7 @@ async def outage(library: str, url: str) -> tuple[float, list[int]]:
 
 
 async def main() -> None:
-    """Measure, and print one row per library."""
+    """Measure and print one row per library."""
     print(
         "| library | closed call | ratio | commands per call | 5th failure to all open | requests per reset timeout |"
     )

@@ -1,8 +1,8 @@
-"""The floor: the smallest breakers that a good engineer would write by hand, for a decorator and for a block.
+"""The floor: the smallest breakers that a good engineer would write by hand, as a decorator and as a block.
 
 They count consecutive failures, open, fail fast with a message that names them, and let calls through again when the
-time is over. They do nothing else: no totals, no events, no late outcomes, no limit on probes. What a breaker
-costs is measured against them.
+reset timeout has elapsed. They do nothing else: no totals, no events, no late outcomes, no limit on probes. The cost of
+a breaker is measured against them.
 """
 
 import functools
@@ -20,15 +20,15 @@ class FloorOpenError(Exception):
 
 
 class FloorBreaker:
-    """A decorator around try and except."""
+    """A breaker as a decorator, with try and except."""
 
     def __init__(self, name: str, failure_threshold: int = 5, reset_timeout_seconds: float = 60.0) -> None:
         """Starts closed.
 
         Args:
-            name: What the message of a rejection names.
-            failure_threshold: So many failures in a row open the breaker.
-            reset_timeout_seconds: So long it stays open.
+            name: The name in the message of a rejection.
+            failure_threshold: The number of failures in a row that opens the breaker.
+            reset_timeout_seconds: How long it stays open.
         """
         self.name = name
         self.failure_threshold = failure_threshold

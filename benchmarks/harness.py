@@ -1,11 +1,12 @@
 """Times subjects against each other in interleaved rounds.
 
-Every round runs every subject once, each round starting with another one, so that a slow phase of the machine hits them
-all. Time is the CPU time of this thread: what other processes do costs nothing, except through shared caches and clock
-rates, and for those there are the minimum and the spread.
+Every round runs every subject once and starts with a different one, so a slow phase of the machine affects all of them.
+The time is the CPU time of this thread. Other processes only affect it through shared caches and clock rates; the
+minimum and the spread show that.
 
-The cyclic garbage collector is off while a subject runs and runs between the rounds. Collections would otherwise fall
-to whichever subject happens to be running; `memory.retained_per_rejection` shows who leaves work to the collector.
+The cyclic garbage collector is off while a subject runs, and runs between the rounds. Otherwise, collections would
+count for the subject that happens to be running. `memory.retained_per_rejection` shows which subjects need the
+collector.
 """
 
 import gc
@@ -17,18 +18,18 @@ from types import FunctionType
 from typing import cast
 
 Run = Callable[[int], Awaitable[int]]
-"""Carries out so many operations and returns how many of them went as they should."""
+"""Performs some operations and returns how many of them went as expected."""
 
 WARM_UP_SHARE = 10
 
 SMALLEST_BATCH = 400
 
 BATCH_STEP = 20
-"""Batches are multiples of this, so that a loop can mix kinds of calls."""
+"""Batches are multiples of this number, so that a loop can mix different calls."""
 
 
 class BenchmarkError(Exception):
-    """A subject did not do what it is timed for."""
+    """A subject did not do what the benchmark measures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Subject:
 
     Args:
         key: Unique in the run.
-        run: Makes the calls.
+        run: The loop that makes the calls.
     """
 
     key: str
@@ -46,10 +47,10 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """The nanoseconds of one operation, one figure a round.
+    """The nanoseconds of one operation, one figure per round.
 
     Args:
-        rounds: In the order of the rounds.
+        rounds: The figures, in the order of the rounds.
     """
 
     rounds: tuple[float, ...]
@@ -61,7 +62,7 @@ class Timings:
 
     @property
     def median(self) -> float:
-        """The round in the middle."""
+        """The median of the rounds."""
         return statistics.median(self.rounds)
 
     @property
@@ -76,11 +77,11 @@ class Overhead:
     """What a subject adds to its base, in units of what the floor adds to the same base.
 
     Args:
-        ratio: The median of the ratios within each round. A machine that changes its speed between two rounds, as
-            shared ones do, changes all three times of a round and hardly their ratio.
-        low: The first quartile of these.
-        high: The third quartile of these.
-        of_minima: The ratio of the fastest rounds, which need not be the same round.
+        ratio: The median of the ratios of the single rounds. If a machine changes its speed between two rounds, as
+            shared ones do, all three times of a round change, but hardly their ratio.
+        low: The first quartile of these ratios.
+        high: The third quartile of these ratios.
+        of_minima: The ratio of the fastest rounds, which can be different rounds.
     """
 
     ratio: float
@@ -118,10 +119,10 @@ def overhead(subject: Timings, base: Timings, floor: Timings) -> Overhead:
 
 
 def with_own_code(run: Run) -> Run:
-    """Gives a loop a code object of its own.
+    """Gives a loop its own code object.
 
-    CPython specialises bytecode in place. Loops that share their code would undo each other's specialisation, and a
-    subject's time would depend on the one before it.
+    CPython specialises bytecode in place. Loops with shared code would undo each other's specialisation, and the time
+    of a subject would depend on the subject before it.
     """
     function = cast("FunctionType", run)
     code = function.__code__.replace()
@@ -133,14 +134,14 @@ async def measure(subjects: Sequence[Subject], *, rounds: int, batch_millisecond
 
     Args:
         subjects: At least one.
-        rounds: How often each is timed.
-        batch_milliseconds: About so long each runs in a round, after a warm-up of a tenth of that.
+        rounds: How often to time each subject.
+        batch_milliseconds: About how long each runs in a round, after a warm-up of a tenth of that.
 
     Returns:
         The timings by the subjects' keys.
 
     Raises:
-        BenchmarkError: A call went another way than the subject says.
+        BenchmarkError: A call did not go as the subject expects.
     """
     figures: dict[str, list[float]] = {subject.key: [] for subject in subjects}
     operations = {subject.key: await _batch(subject, batch_milliseconds) for subject in subjects}
@@ -161,7 +162,7 @@ async def measure(subjects: Sequence[Subject], *, rounds: int, batch_millisecond
 
 
 async def _batch(subject: Subject, milliseconds: float) -> int:
-    """Returns how many operations take about so long, a multiple of `BATCH_STEP`."""
+    """Returns how many operations take about this long, as a multiple of `BATCH_STEP`."""
     await subject.run(SMALLEST_BATCH)
     each = await _nanoseconds(subject, SMALLEST_BATCH)
     return max(SMALLEST_BATCH, round(milliseconds * 1e6 / each / BATCH_STEP) * BATCH_STEP)
@@ -172,5 +173,5 @@ async def _nanoseconds(subject: Subject, operations: int) -> float:
     done = await subject.run(operations)
     elapsed = time.thread_time_ns() - started
     if done != operations:
-        raise BenchmarkError(f"{subject.key}: {done} of {operations} calls went as they should")
+        raise BenchmarkError(f"{subject.key}: {done} of {operations} calls went as expected")
     return elapsed / operations

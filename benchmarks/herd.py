@@ -1,4 +1,4 @@
-"""Lets many tasks loose on one open breaker whose time has come, and counts the calls that reach the dependency."""
+"""Lets many tasks call an open breaker after its reset timeout, and counts the calls that reach the dependency."""
 
 import asyncio
 
@@ -7,18 +7,18 @@ from benchmarks.contender import TRIP_AFTER, Contender, Dependency, trip
 OPEN_SECONDS = 0.05
 
 PATIENCE_SECONDS = 20.0
-"""After so long a probe answers even if some tasks still wait inside their breaker."""
+"""After this time, a probe answers even if some tasks still wait inside their breaker."""
 
 
 async def reached_by(contender: Contender, tasks: int) -> int:
     """Returns how many of the tasks' calls reach the dependency.
 
-    The dependency answers only when every other task is done or has reached it too, so no call profits from an
-    earlier one's success.
+    The dependency only answers when all other tasks are done or have reached it, too, so no call benefits from the
+    success of an earlier one.
 
     Args:
         contender: The library.
-        tasks: How many call at the same time.
+        tasks: How many tasks call at the same time.
     """
     dependency = Dependency()
     ask = dependency.function()

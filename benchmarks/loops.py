@@ -1,4 +1,4 @@
-"""The loops that are timed: each makes so many calls and counts those that went as they should."""
+"""The loops to time: each makes some calls and counts those that went as expected."""
 
 from itertools import repeat
 
@@ -7,7 +7,7 @@ from benchmarks.floor import FloorGuard
 from benchmarks.harness import Run, with_own_code
 
 FAILURE_EVERY = 20
-"""In a mixed loop one call in so many fails, so that a window of 100 always holds a few failures."""
+"""In a mixed loop, one in this many calls fails, so a window of 100 always contains a few failures."""
 
 
 def calls(protected: Work) -> Run:
@@ -26,8 +26,8 @@ def failing_calls(protected: Work, failure: type[Exception]) -> Run:
     """Returns a loop of calls that raise.
 
     Args:
-        protected: What is called.
-        failure: What it raises.
+        protected: The function to call.
+        failure: The exception that it raises.
     """
 
     async def run(times: int) -> int:
@@ -46,8 +46,8 @@ def mixed_calls(succeeding: Work, failing: Work) -> Run:
     """Returns a loop in which one call in `FAILURE_EVERY` fails.
 
     Args:
-        succeeding: Called most of the time.
-        failing: Raises ConnectionError; the same breaker's.
+        succeeding: The function to call most of the time.
+        failing: A function of the same breaker that raises ConnectionError.
     """
 
     async def run(times: int) -> int:
@@ -78,7 +78,7 @@ def floor_blocks(breaker: FloorGuard, function: Work) -> Run:
 
 
 def nothing() -> Run:
-    """Returns the loop alone: a rejected call has no work to subtract."""
+    """Returns an empty loop: a rejected call has no work to subtract."""
 
     async def run(times: int) -> int:
         done = 0

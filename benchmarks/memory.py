@@ -1,4 +1,4 @@
-"""Counts bytes: how large a breaker is, fresh and used, and what a rejected call leaves behind."""
+"""Measures memory: how large a breaker is, fresh and used, and what a rejected call leaves behind."""
 
 import gc
 import tracemalloc
@@ -20,14 +20,15 @@ B = TypeVar("B")
 async def bytes_per_breaker(
     make: Callable[[str], B], use: Callable[[B], Awaitable[None]] | None = None, *, breakers: int = BREAKERS
 ) -> float:
-    """Returns how much memory one breaker takes of many.
+    """Returns how much memory one of many breakers takes.
 
-    The names are made before and do not count; nor does what all breakers share, which the first one brings along.
+    The names are created before and do not count. What all breakers share comes with the first one and does not count
+    either.
 
     Args:
-        make: Makes a breaker of a given name.
-        use: What is done with each breaker before it is weighed.
-        breakers: How many are made.
+        make: Creates a breaker with the given name.
+        use: What to do with each breaker before it is measured.
+        breakers: How many breakers to create.
     """
     first = make("first")
     if use is not None:
@@ -51,11 +52,11 @@ async def bytes_per_breaker(
 
 
 async def use_once(protected: Work, dependency: Dependency) -> None:
-    """Makes some calls that succeed and, in their middle, one that fails.
+    """Makes some successful calls with a failing one in between.
 
     Args:
         protected: A function under a breaker.
-        dependency: What it asks.
+        dependency: The dependency that it calls.
     """
     for _ in range(CALLS_AROUND_FAILURE):
         await protected(1)
@@ -73,7 +74,7 @@ async def weigh_used(contender: Contender, *, breakers: int) -> float:
 
     Args:
         contender: The library.
-        breakers: How many are made.
+        breakers: How many breakers to create.
     """
     dependency = Dependency()
     function = dependency.function()
@@ -94,8 +95,8 @@ class Retained:
     """The bytes that a rejected call leaves behind.
 
     Args:
-        at_once: Before the cyclic garbage collector ran.
-        for_good: After it ran.
+        at_once: Before the cyclic garbage collector has run.
+        for_good: After it has run.
     """
 
     at_once: float

@@ -1,4 +1,4 @@
-"""recloser and the floor as contenders, and the loops over what only recloser has."""
+"""recloser and the floor as contenders, and the loops over features that only recloser has."""
 
 from dataclasses import dataclass
 from itertools import repeat
@@ -25,7 +25,7 @@ RECLOSER = Contender(distribution="recloser", make=CircuitBreaker, protect=_deco
 
 
 def windowed(name: str, rule: FailureRate) -> CircuitBreaker:
-    """Returns a breaker whose rule looks at a window."""
+    """Returns a breaker with a rule over a window."""
     return CircuitBreaker(name, trip_when=rule, reset_timeout_seconds=LONG_SECONDS)
 
 
@@ -74,11 +74,11 @@ def rejected_permits(breaker: CircuitBreaker) -> Run:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A way to set a breaker up that is weighed.
+    """A setup of a breaker whose memory is measured.
 
     Args:
-        what: For the table.
-        bar: At most so many bytes.
+        what: The name in the table.
+        bar: The most bytes that it can take.
         rule: The trip rule; None for the default.
     """
 
@@ -99,12 +99,12 @@ BUCKET_SECONDS = 6.0
 async def weigh(kind: Kind, *, used: bool, breakers: int) -> float:
     """Returns the bytes of one breaker.
 
-    A used one has seen successes and one failure in every bucket of a window.
+    A used breaker has seen successes and one failure in every bucket of its window.
 
     Args:
-        kind: How it is set up.
-        used: Whether to make calls through each before it is weighed.
-        breakers: How many are made.
+        kind: The setup.
+        used: Whether to make calls through each breaker before it is measured.
+        breakers: How many breakers to create.
     """
     now = 0.0
     dependency = Dependency()

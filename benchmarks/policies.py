@@ -1,7 +1,7 @@
-"""Each policy beside its hand-written equivalent: the fewest lines that a good engineer would write for the same need.
+"""Each policy and its hand-written equivalent: the fewest lines that a good engineer would write for the same purpose.
 
-The hand-written ones are decorators for any coroutine function, as the hand-written breaker is, and do one thing each:
-no names, no reuse in another event loop, no plain functions, no retry budget.
+Like the hand-written breaker, the equivalents are decorators for any coroutine function. They do one thing each,
+without names, reuse in another event loop, plain functions or a retry budget.
 """
 
 import time
@@ -21,7 +21,7 @@ ATTEMPTS = 3
 
 
 class FullError(Exception):
-    """No place, or no token."""
+    """There is no free place, or no token."""
 
 
 def floor_timeout(function: Work) -> Work:
@@ -35,7 +35,7 @@ def floor_timeout(function: Work) -> Work:
 
 
 def floor_bulkhead(function: Work) -> Work:
-    """Returns the function with so many places."""
+    """Returns the function with a limited number of places."""
     limiter = anyio.CapacityLimiter(PLACES)
 
     async def protected(*args: int, **kwargs: int) -> int:
@@ -70,7 +70,7 @@ def floor_rate_limit(function: Work) -> Work:
 
 
 def floor_retry(function: Work) -> Work:
-    """Returns the function with further attempts."""
+    """Returns the function with retries."""
 
     async def protected(*args: int, **kwargs: int) -> int:
         for attempt in range(ATTEMPTS):
@@ -86,7 +86,7 @@ def floor_retry(function: Work) -> Work:
 
 
 def floor_hedge(function: Work) -> Work:
-    """Returns the function with one further attempt after a delay."""
+    """Returns the function with a second attempt after a delay."""
 
     async def protected(*args: int, **kwargs: int) -> int:
         answers: list[int] = []
@@ -118,7 +118,7 @@ def floor_hedge(function: Work) -> Work:
 
 
 def floor_fallback(function: Work) -> Work:
-    """Returns the function with a default for calls that are rejected, and a count."""
+    """Returns the function with a default for rejected calls, and a counter."""
     answers = 0
 
     async def protected(*args: int, **kwargs: int) -> int:
@@ -134,13 +134,13 @@ def floor_fallback(function: Work) -> Work:
 
 
 def floor_pipeline(function: Work) -> Work:
-    """Returns the function under retry, breaker, timeout and bulkhead, by hand."""
+    """Returns the function with a hand-written retry, breaker, timeout and bulkhead."""
     inner = floor_timeout(floor_bulkhead(function))
     return floor_retry(FloorBreaker("floor", NEVER, LONG_SECONDS)(inner))
 
 
 def pipeline(function: Work) -> Work:
-    """Returns the function under the same four of recloser."""
+    """Returns the function with the same four policies of recloser."""
     breaker = CircuitBreaker("timed pipeline", failure_threshold=NEVER, reset_timeout_seconds=LONG_SECONDS)
     return Pipeline(Retry(ATTEMPTS), breaker, Timeout(LONG_SECONDS), Bulkhead(PLACES))(function)
 

@@ -1,7 +1,7 @@
 """Shows what one call executes, function by function: bytecode instructions and calls into C.
 
-Counts do not vary with the machine's load, so they tell a change of the code from noise; what an instruction costs they
-do not tell.
+The counts don't depend on the machine's load, so they distinguish a change of the code from noise. They don't show what
+an instruction costs.
 """
 
 import sys
@@ -17,11 +17,11 @@ from benchmarks.report import table
 Step = Callable[[], Awaitable[object]]
 
 SETTLED_CALLS = 50
-"""Calls before the counted one, so that caches are filled."""
+"""The calls before the counted one, which fill the caches."""
 
 
 class _Counts:
-    """Counts what runs while it is the trace and the profile function."""
+    """A trace and profile function that counts what runs."""
 
     def __init__(self) -> None:
         self.instructions: Counter[str] = Counter()

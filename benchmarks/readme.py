@@ -1,4 +1,4 @@
-"""Writes README.md beside this file: the tables of a run, and on what it ran."""
+"""Writes README.md in this directory: the tables of a run, and the machine that it ran on."""
 
 import os
 import platform
@@ -58,8 +58,8 @@ def write(results: Results, options: Options) -> None:
     """Replaces README.md.
 
     Args:
-        results: Of a run.
-        options: That it ran with.
+        results: The results of a run.
+        options: The options of the run.
     """
     about = f"{machine()}; {options.rounds} rounds of about {options.batch_milliseconds:g} ms a subject."
     reading = READING.format(breakers=options.breakers, passes=registry.PASSES)
@@ -67,7 +67,7 @@ def write(results: Results, options: Options) -> None:
 
 
 def machine() -> str:
-    """Names processor, system, Python and libraries, and nothing that tells where this ran."""
+    """Returns the processor, system, Python and libraries, and nothing that identifies the machine."""
     others = ", ".join(f"{name} {found}" for name in LIBRARIES if (found := _version(name)))
     return (
         f"{_processor()}, {os.cpu_count()} cores, {_system()}; "

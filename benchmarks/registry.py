@@ -1,4 +1,4 @@
-"""Times getting one breaker among very many, and weighs breakers together with their place in a registry."""
+"""Times getting one of very many breakers, and measures the memory of a breaker with its entry in a registry."""
 
 import gc
 import random
@@ -13,7 +13,7 @@ SEED = 1
 
 
 async def nanoseconds_per_get(keys: int) -> float:
-    """Returns the CPU time of one get, every key being got once in random order; of the fastest pass.
+    """Returns the CPU time of one get in the fastest pass; each pass gets every key once, in random order.
 
     Args:
         keys: How many breakers there are.
@@ -38,10 +38,10 @@ def _pass(registry: BreakerRegistry, names: list[str]) -> float:
 
 
 async def bytes_per_breaker(breakers: int) -> float:
-    """Returns the bytes of one breaker that a registry made and keeps.
+    """Returns the bytes of one breaker that a registry has created and keeps.
 
     Args:
-        breakers: How many are made.
+        breakers: How many breakers to create.
     """
     registry = BreakerRegistry(max_breakers=breakers + 1)
 

@@ -1,4 +1,4 @@
-"""Tables in plain text that are also Markdown."""
+"""Tables in plain text that are also valid Markdown."""
 
 from collections.abc import Sequence
 
@@ -8,8 +8,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, texts: int = 
 
     Args:
         header: The names of the columns.
-        rows: As many cells each.
-        texts: So many columns from the left hold text; the others hold figures and are aligned to the right.
+        rows: The rows, with as many cells as the header.
+        texts: The number of columns from the left that contain text; the others contain figures and are right-aligned.
     """
     widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
 

@@ -1,4 +1,4 @@
-"""What a run found, as tables: the bars, the times behind them, and the libraries side by side."""
+"""The results of a run as tables: the bars, the times behind them, and the libraries side by side."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,11 +12,11 @@ HERDS = (100, 10_000)
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """What a figure has to keep to.
+    """A limit for a figure.
 
     Args:
-        text: For the table.
-        keeps: Whether a figure does.
+        text: The limit in the table.
+        keeps: Returns whether a figure is within the limit.
     """
 
     text: str
@@ -39,7 +39,7 @@ def exactly(wanted: int) -> Bar:
 
 
 class BarRow(NamedTuple):
-    """A figure of recloser beside its bar."""
+    """A figure of recloser and its bar."""
 
     what: str
     bar: str
@@ -64,9 +64,9 @@ class Results:
     """The rows of a run.
 
     Args:
-        bars: Of recloser alone.
-        times: Of everything that is timed.
-        libraries: One row each, first its name.
+        bars: The figures of recloser and their bars.
+        times: All measured times.
+        libraries: One row per library; the first cell is its name.
         absent: The libraries that are not installed, with the reason.
         errors: What could not be measured, and why.
     """
@@ -81,21 +81,21 @@ class Results:
         """Adds a figure of recloser and its verdict.
 
         Args:
-            what: What is measured.
-            bar: None where none is set.
-            figure: What came out.
-            text: The same for the table.
+            what: The name of the figure.
+            bar: Its bar; None for no bar.
+            figure: The measured value.
+            text: The value in the table.
         """
         verdict = "" if bar is None else "pass" if bar.keeps(figure) else "MISS"
         self.bars.append(BarRow(what, "" if bar is None else bar.text, text, verdict))
 
     def add_times(self, what: str, timings: Timings, ratio: Overhead | None) -> None:
-        """Adds what a subject took.
+        """Adds the times of a subject.
 
         Args:
             what: The subject.
             timings: Its rounds.
-            ratio: Against the floor; None for bases and floors.
+            ratio: The overhead compared with the floor; None for bases and floors.
         """
         row = TimeRow(what, f"{timings.minimum:,.1f}", f"{timings.median:,.1f}", f"{timings.spread:.0%}")
         if ratio is not None:
@@ -107,7 +107,7 @@ class Results:
         self.times.append(row)
 
     def text(self) -> str:
-        """Returns all tables and what is missing from them."""
+        """Returns all tables, and a note about what is missing."""
         parts = []
         if self.bars:
             parts.append(table(BAR_HEADER, self.bars))

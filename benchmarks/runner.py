@@ -1,4 +1,4 @@
-"""Carries out what was asked for."""
+"""Runs the selected benchmarks."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -39,12 +39,12 @@ class Options:
     """What to run, and how long.
 
     Args:
-        groups: Of `GROUPS`.
+        groups: Some of `GROUPS`.
         rounds: How often each subject is timed.
         batch_milliseconds: How long it runs each time.
-        with_peers: Whether other libraries take part.
-        breakers: How many breakers are weighed.
-        keys: How many breakers a registry holds.
+        with_peers: Whether to include other libraries.
+        breakers: How many breakers to create to measure their memory.
+        keys: How many breakers a registry contains.
     """
 
     groups: tuple[str, ...] = GROUPS
@@ -62,7 +62,7 @@ class Options:
 
 
 async def run(options: Options) -> Results:
-    """Measures everything that the options name."""
+    """Measures everything that the options select."""
     results = Results()
     found = peers.find() if options.with_peers else peers.Peers((), ())
     results.absent = found.absent
@@ -99,7 +99,7 @@ async def _run_times(options: Options, results: Results, contenders: Sequence[Co
 
 
 async def _run_own(options: Options, results: Results) -> None:
-    """Measures what is no call: bytes, calls that get through, and what a registry does."""
+    """Measures everything except the times of calls: memory, calls that get through, and the registry."""
     if "memory" in options.groups:
         for kind in own.KINDS:
             for used, when in ((False, "fresh"), (True, "used")):
@@ -122,7 +122,7 @@ async def _run_own(options: Options, results: Results) -> None:
 
 
 async def _run_integrations(options: Options, results: Results) -> None:
-    """Measures what breakers add to the work of clients."""
+    """Measures what breakers add to the requests and queries of clients."""
     if "http" in options.groups:
         for library in transport.LIBRARIES:
             measured = partial(transport.percent_of_a_request, library, options.rounds)

@@ -1,4 +1,4 @@
-"""What each way to watch breakers adds to a call that succeeds."""
+"""What each way to monitor breakers adds to a successful call."""
 
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -40,7 +40,7 @@ def _watched(watch: Watch) -> Callable[[], Awaitable[Run]]:
 
 
 _KEPT: list[object] = []
-"""What watches, so that it goes on doing so."""
+"""Keeps the monitoring objects alive."""
 
 
 WATCHES: Mapping[str, Callable[[], Awaitable[Run]]] = {
@@ -52,4 +52,4 @@ WATCHES: Mapping[str, Callable[[], Awaitable[Run]]] = {
     "OpenTelemetry with durations": _watched(lambda registry: _opentelemetry(registry, durations=True)),
 }
 FREE = {"a listener of transitions", "log listener", "Prometheus", "OpenTelemetry"}
-"""Those that want to be told of no single call."""
+"""The ways that don't need an event for each call."""

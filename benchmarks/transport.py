@@ -1,6 +1,6 @@
-"""Times requests of an httpx client to a server on loopback, with breakers and without.
+"""Times requests of an httpx client to a server on loopback, with and without breakers.
 
-The server is a process of its own: `python -m benchmarks.transport`.
+The server runs in its own process: `python -m benchmarks.transport`.
 """
 
 import asyncio
@@ -20,10 +20,10 @@ _RESPONSE = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 2\r
 async def percent_of_a_request(library: str, rounds: int) -> float:
     """Returns what a breaker per origin adds to the client's CPU time for one request, in percent.
 
-    Both clients take turns; the figure is the median over the rounds of what was added within each.
+    Both clients alternate. The figure is the median of what the breakers add in each round.
 
     Args:
-        library: Of `LIBRARIES`.
+        library: One of `LIBRARIES`.
         rounds: How often each client makes a batch of requests.
     """
     web = importlib.import_module(library)
@@ -61,7 +61,7 @@ async def _serving() -> AsyncGenerator[str]:
 
 
 class _Server(asyncio.Protocol):
-    """Answers each request that has no body."""
+    """Answers requests without a body."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: Any = transport

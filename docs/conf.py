@@ -16,7 +16,7 @@ extensions = [
 ]
 exclude_patterns = ["images"]
 
-# Docstrings are written for readers of the source: what stands in single backquotes there is code.
+# Docstrings are written for readers of the source, where single backquotes mean code.
 default_role = "code"
 autoclass_content = "class"
 napoleon_use_ivar = True

@@ -1,6 +1,6 @@
-"""Other circuit breakers that protect coroutines, one adapter a file, named after the library.
+"""Other circuit breakers that protect coroutines: one adapter per file, named after the library.
 
-None of them is needed: what can't be imported is named in the report and left out. `nox -s bench` installs them.
+None of them is required: the report names libraries that can't be imported. `nox -s bench` installs them.
 """
 
 import importlib
@@ -21,11 +21,11 @@ ADAPTERS = (
 
 @dataclass(frozen=True, slots=True)
 class Peers:
-    """What could be imported.
+    """The libraries that could be imported.
 
     Args:
         present: The libraries that take part.
-        absent: The adapters of those that don't, each with the reason.
+        absent: The adapters of the missing libraries, each with the reason.
     """
 
     present: tuple[Contender, ...]

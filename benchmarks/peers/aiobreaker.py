@@ -1,6 +1,6 @@
 """aiobreaker: counts failures in a row; the failure that opens it raises the rejection instead of its own error."""
 
-# The library need not be installed and need not have types.
+# The library may be missing, and may have no types.
 # mypy: disable-error-code="import-not-found, import-untyped"
 
 from datetime import timedelta

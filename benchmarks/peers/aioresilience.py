@@ -1,6 +1,6 @@
 """aioresilience: counts failures in a row under an asyncio.Lock, and logs every failure."""
 
-# The library need not be installed and need not have types.
+# The library may be missing, and may have no types.
 # mypy: disable-error-code="import-not-found, import-untyped"
 
 from aioresilience import CircuitBreaker, CircuitBreakerOpenError, CircuitConfig, with_circuit_breaker

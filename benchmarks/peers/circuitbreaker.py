@@ -1,6 +1,6 @@
-"""circuitbreaker: counts failures in a row; an open breaker whose time is over lets every call through."""
+"""circuitbreaker: counts failures in a row; after the reset timeout, it lets every call through."""
 
-# The library need not be installed and need not have types.
+# The library may be missing, and may have no types.
 # mypy: disable-error-code="import-not-found, import-untyped"
 
 from circuitbreaker import CircuitBreaker, CircuitBreakerError

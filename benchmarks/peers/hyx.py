@@ -1,6 +1,6 @@
-"""hyx: counts failures in a row; it closes after three successes and admits every call meanwhile."""
+"""hyx: counts failures in a row; it closes after three successes and admits every call until then."""
 
-# The library need not be installed and need not have types.
+# The library may be missing, and may have no types.
 # mypy: disable-error-code="import-not-found, import-untyped"
 
 from hyx.circuitbreaker import consecutive_breaker

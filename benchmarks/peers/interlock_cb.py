@@ -1,9 +1,9 @@
-"""interlock-cb: a failure rate over the last 100 calls; it has no rule for failures in a row.
+"""interlock-cb: uses a failure rate over the last 100 calls; it has no rule for failures in a row.
 
-The threshold becomes the number of calls that it waits for, with a rate that only failures alone reach.
+The threshold becomes the minimum number of calls, with a rate of 100 %.
 """
 
-# The library need not be installed and need not have types.
+# The library may be missing, and may have no types.
 # mypy: disable-error-code="import-not-found, import-untyped"
 
 from typing import Any

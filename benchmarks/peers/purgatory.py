@@ -1,6 +1,6 @@
 """purgatory: counts failures in a row; breakers live in a factory and are looked up by name on every call."""
 
-# The library need not be installed and need not have types.
+# The library may be missing, and may have no types.
 # mypy: disable-error-code="import-not-found, import-untyped"
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
-"""pyresilience: counts failures in a row; each decorated function gets a breaker of its own."""
+"""pyresilience: counts failures in a row; each decorated function gets its own breaker."""
 
-# The library need not be installed and need not have types.
+# The library may be missing, and may have no types.
 # mypy: disable-error-code="import-not-found, import-untyped"
 
 from collections.abc import Callable
