@@ -27,9 +27,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from prometheus_client import CollectorRegistry, start_http_server
 
+from demos.dashboard.plan import dependencies
+from demos.dashboard.service import serve
 from recloser import BreakerRegistry
-from recloser.cli.dashboard_demo.plan import dependencies
-from recloser.cli.dashboard_demo.service import serve
 from recloser.telemetry.prometheus import BreakerCollector
 
 DOCS = Path(__file__).parents[1]

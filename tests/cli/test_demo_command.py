@@ -96,7 +96,7 @@ def test_without_a_library_the_demo_of_mcp_names_the_extra(
     library: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in list(sys.modules):
-        if name.startswith((f"{library}.", "recloser.cli.mcp_demo.")):
+        if name.startswith((f"{library}.", "demos.mcp.")):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, library, None)
     result = invoke("--mcp")
@@ -132,7 +132,7 @@ def test_without_a_library_the_demo_of_fleets_names_the_extra(
     library: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in list(sys.modules):
-        if name.startswith((f"{library}.", "recloser.cli.fleet_demo.", "recloser.cli.demo.")):
+        if name.startswith((f"{library}.", "demos.fleet.", "recloser.cli.demo.")):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, library, None)
     result = invoke("--fleet", "3")

@@ -21,5 +21,5 @@ def dashboard(*, port: int, fast: bool, control: bool, seed: int) -> None:
     """
     with concluded():
         with extra("demo-dashboard"):
-            from recloser.cli.dashboard_demo.perform import perform  # noqa: PLC0415 - what it needs may be missing
+            from demos.dashboard.perform import perform  # noqa: PLC0415 - what it needs may be missing
         perform(port=port, fast=fast, control=control, seed=seed)

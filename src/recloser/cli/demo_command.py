@@ -137,7 +137,7 @@ def _perform_mcp(*, plain: bool) -> int:
     with extra("demo"):
         importlib.import_module("cachetools")  # only the server would miss these two
         importlib.import_module("httpx")
-        from recloser.cli.mcp_demo.perform import perform  # noqa: PLC0415 - what it needs may be missing
+        from demos.mcp.perform import perform  # noqa: PLC0415 - what it needs may be missing
     return perform(plain=plain)
 
 
@@ -146,5 +146,5 @@ def _perform_fleet(workers: int, *, fast: bool) -> int:
         importlib.import_module("redis")
     with extra("demo"):
         importlib.import_module("httpx")  # only the workers would miss it
-        from recloser.cli.fleet_demo.perform import perform  # noqa: PLC0415 - what it needs may be missing
+        from demos.fleet.perform import perform  # noqa: PLC0415 - what it needs may be missing
     return perform(workers, fast=fast)

@@ -1,0 +1,106 @@
+"""Starts the server and what it depends on, and plays the script."""
+
+import math
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, TextIO
+
+import anyio
+from mcp import Client, StdioServerParameters, stdio_client
+
+from demos.mcp.dependencies import Dependencies
+from demos.mcp.director import Director
+from demos.mcp.example import Example
+from demos.mcp.facts import Health, Probe, Report
+from demos.mcp.script import PHASES, RECOVERING, RESET_SECONDS, Phase
+
+__all__ = ["Record", "View", "play"]
+
+
+class View(Protocol):
+    """Shows what happens, while it does."""
+
+    def begin(self, health: Health) -> None:
+        """Say that the server runs."""
+
+    def phase(self, number: int, phase: Phase) -> None:
+        """Say that a phase begins."""
+
+    def report(self, report: Report) -> None:
+        """Show what came of a step."""
+
+    def waiting(self, seconds: float, health: Health) -> AbstractContextManager[object]:
+        """Say how long the next wait is, and by whose word; the wait is the time of the block."""
+        ...
+
+    def ready(self, health: Health) -> None:
+        """Show health at the end of that wait."""
+
+
+@dataclass(slots=True)
+class Record:
+    """What happened.
+
+    Attributes:
+        phases: Each phase that began, with what came of its steps.
+        waited_seconds: How long the client waited because health said so.
+        problems: What is not as it should be, one sentence each.
+    """
+
+    phases: list[tuple[Phase, list[Report]]] = field(default_factory=list[tuple[Phase, list[Report]]])
+    waited_seconds: float = 0.0
+    problems: list[str] = field(default_factory=list[str])
+
+
+async def play(example: Example, view: View, record: Record, directory: Path, log: TextIO) -> None:
+    """Play the whole script.
+
+    When cancelled, the server has ended and the socket of the services is closed before this returns.
+
+    Args:
+        example: The server.
+        view: Shows it meanwhile.
+        record: Keeps what happens.
+        directory: An empty one, for the database.
+        log: What the server writes to its standard error.
+
+    Raises:
+        StageError: A probe does not reach its dependency.
+        MCPError: The server doesn't answer any more.
+    """
+    upstream, database = example.make_upstream(), directory / "demo.db"
+    with upstream.serving() as url:
+        dependencies = Dependencies(upstream, database)
+        times = ["--api-reset-seconds", f"{RESET_SECONDS}", "--database-reset-seconds", f"{RESET_SECONDS}"]
+        command, *arguments = example.command("--upstream", url, "--database", str(database), *times)
+        server = StdioServerParameters(command=command, args=arguments, env=example.environment, cwd=directory)
+        async with Client(stdio_client(server, errlog=log)) as client:
+            await _perform(Director(client, dependencies), dependencies, view, record)
+
+
+async def _perform(director: Director, dependencies: Dependencies, view: View, record: Record) -> None:
+    view.begin(await director.health())
+    for number, phase in enumerate(PHASES, start=1):
+        view.phase(number, phase)
+        if phase is RECOVERING:
+            dependencies.repair()
+            record.waited_seconds = await _wait(director, view)
+        reports: list[Report] = []
+        record.phases.append((phase, reports))
+        for step in phase.steps:
+            found = await director.play_probe(step) if isinstance(step, Probe) else [await director.play(step)]
+            for report in found:
+                view.report(report)
+                reports.append(report)
+                record.problems += [f"{phase.name}: {problem}" for problem in report.problems]
+
+
+async def _wait(director: Director, view: View) -> float:
+    """Wait as long as health says, for the breaker whose time comes last."""
+    health = await director.health()
+    seconds = max(breaker.retry_after or 0.0 for breaker in health.values())
+    with view.waiting(seconds, health):
+        await anyio.sleep(math.ceil(seconds * 1000) / 1000)
+    view.ready(await director.health())
+    return seconds
