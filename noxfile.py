@@ -51,7 +51,6 @@ def lowest(session: nox.Session) -> None:
         "cache",
         "cli",
         "demo",
-        "demo-dashboard",
         "fastmcp",
         "httpx",
         "httpx2",
@@ -143,7 +142,7 @@ def bench(session: nox.Session) -> None:
 @nox.session
 def demo(session: nox.Session) -> None:
     """Runs the demo."""
-    session.install("--editable", ".[demo,mcp]")
+    session.install("--editable", ".[demo]")
     session.run("recloser", "demo", *session.posargs)
 
 

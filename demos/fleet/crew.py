@@ -1,11 +1,11 @@
 """The workers as their director sees them: processes that are ordered about, and tell what they do."""
 
 import json
-import os
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import anyio
 from anyio.abc import Process
@@ -15,6 +15,7 @@ from demos.fleet.pace import Pace
 
 __all__ = ["Change", "Crew", "Hand", "StageError", "until"]
 
+_ROOT = Path(__file__).parents[2]
 _FAREWELL_SECONDS = 5.0
 _LOOK_SECONDS = 0.002
 
@@ -123,7 +124,7 @@ class Crew:
             for number in range(1, count + 1):
                 url = f"{upstream_url}/worker-{number}/1"
                 command = [sys.executable, "-m", "demos.fleet.worker", redis_url, url]
-                process = await anyio.open_process([*command, json.dumps(asdict(pace))], stderr=None, env=os.environ)
+                process = await anyio.open_process([*command, json.dumps(asdict(pace))], stderr=None, cwd=_ROOT)
                 stack.push_async_callback(_dismiss, process)
                 hands.append(Hand(number, process))
             async with anyio.create_task_group() as tasks:

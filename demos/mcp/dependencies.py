@@ -5,13 +5,11 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-if TYPE_CHECKING:
-    from demos.mcp.facts import Health
-    from examples.mcp_server.upstream import Upstream
+from demos.mcp.facts import Health
+from examples.mcp_server.upstream import Upstream
 
 __all__ = ["BREAKERS", "Arrival", "Dependencies"]
 
@@ -39,7 +37,7 @@ class Dependencies:
         database: The file, which is not there yet.
     """
 
-    def __init__(self, upstream: "Upstream", database: Path) -> None:
+    def __init__(self, upstream: Upstream, database: Path) -> None:
         self._upstream = upstream
         self._database = database
         self._good = b""
@@ -61,7 +59,7 @@ class Dependencies:
         self._upstream.down.clear()
         self._database.write_bytes(self._good or self._database.read_bytes())
 
-    def reached(self, health: "Health") -> Counter[str]:
+    def reached(self, health: Health) -> Counter[str]:
         """Return what has reached each so far: requests by the services' own count, reads by the breaker's."""
         return Counter(self._upstream.counts) + Counter({_DATABASE: health[_DATABASE].admitted})
 

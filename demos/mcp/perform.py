@@ -11,7 +11,6 @@ from mcp import MCPError
 from rich.console import Console
 
 from demos.mcp.director import StageError
-from demos.mcp.example import Example, locate
 from demos.mcp.plain import PlainView
 from demos.mcp.play import Record, View, play
 from demos.mcp.summary import summary
@@ -35,14 +34,13 @@ def perform(*, plain: bool) -> int:
     Raises:
         KeyboardInterrupt: The user pressed Ctrl-C; the server has ended and all sockets are closed.
         BrokenPipeError: Nobody reads the output any more.
-        FileNotFoundError: The example server is not there.
     """
     console = Console()
     with tempfile.TemporaryDirectory(prefix="recloser-demo-") as directory:
         log = Path(directory) / "server.log"
         view = PlainView(sys.stdout) if plain or not console.is_terminal else TerminalView(console)
         with log.open("w", encoding="utf-8") as errlog:
-            record = _play(locate(), view, Path(directory), errlog)
+            record = _play(view, Path(directory), errlog)
         code = conclude(record, console)
         if code:
             lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LINES_OF_LOG:]
@@ -69,11 +67,11 @@ def conclude(record: Record, console: Console) -> int:
     return 1 if record.problems else 0
 
 
-def _play(example: Example, view: View, directory: Path, log: TextIO) -> Record:
+def _play(view: View, directory: Path, log: TextIO) -> Record:
     record = Record()
     try:
         with unwrapped():
-            anyio.run(partial(play, example, view, record, directory, log))
+            anyio.run(partial(play, view, record, directory, log))
     except* (MCPError, StageError) as errors:
         record.problems += [f"The demo ended early: {error}." for error in leaves(errors)]
     return record

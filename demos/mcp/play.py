@@ -1,6 +1,8 @@
 """Starts the server and what it depends on, and plays the script."""
 
 import math
+import os
+import sys
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +13,15 @@ from mcp import Client, StdioServerParameters, stdio_client
 
 from demos.mcp.dependencies import Dependencies
 from demos.mcp.director import Director
-from demos.mcp.example import Example
 from demos.mcp.facts import Health, Probe, Report
 from demos.mcp.script import PHASES, RECOVERING, RESET_SECONDS, Phase
+from examples.mcp_server.upstream import Upstream
 
-__all__ = ["Record", "View", "play"]
+__all__ = ["SERVER", "Record", "View", "play"]
+
+_ROOT = Path(__file__).parents[2]
+SERVER = [sys.executable, "-m", "examples.mcp_server"]
+"""The command that serves by stdio, at the root of the clone."""
 
 
 class View(Protocol):
@@ -53,13 +59,12 @@ class Record:
     problems: list[str] = field(default_factory=list[str])
 
 
-async def play(example: Example, view: View, record: Record, directory: Path, log: TextIO) -> None:
+async def play(view: View, record: Record, directory: Path, log: TextIO) -> None:
     """Play the whole script.
 
     When cancelled, the server has ended and the socket of the services is closed before this returns.
 
     Args:
-        example: The server.
         view: Shows it meanwhile.
         record: Keeps what happens.
         directory: An empty one, for the database.
@@ -69,12 +74,13 @@ async def play(example: Example, view: View, record: Record, directory: Path, lo
         StageError: A probe does not reach its dependency.
         MCPError: The server doesn't answer any more.
     """
-    upstream, database = example.make_upstream(), directory / "demo.db"
+    upstream, database = Upstream(), directory / "demo.db"
     with upstream.serving() as url:
         dependencies = Dependencies(upstream, database)
         times = ["--api-reset-seconds", f"{RESET_SECONDS}", "--database-reset-seconds", f"{RESET_SECONDS}"]
-        command, *arguments = example.command("--upstream", url, "--database", str(database), *times)
-        server = StdioServerParameters(command=command, args=arguments, env=example.environment, cwd=directory)
+        command, *arguments = SERVER
+        arguments += ["--upstream", url, "--database", str(database), *times]
+        server = StdioServerParameters(command=command, args=arguments, env=dict(os.environ), cwd=_ROOT)
         async with Client(stdio_client(server, errlog=log)) as client:
             await _perform(Director(client, dependencies), dependencies, view, record)
 

@@ -1,6 +1,6 @@
-"""Draws images/metrics.svg: what a Prometheus has recorded of the service that `recloser dashboard` runs.
+"""Draws images/metrics.svg: what a Prometheus has recorded of the service that `python -m demos.dashboard` runs.
 
-`python docs/pictures/metrics.py` needs `prometheus` on the path (Debian: apt install prometheus) and takes two minutes.
+`python -m docs.pictures.metrics` needs `prometheus` on the path (Debian: apt install prometheus) and takes two minutes.
 It also asks that server every query of the Grafana dashboard, and says which of them are refused or find nothing.
 """
 

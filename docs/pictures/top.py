@@ -1,4 +1,4 @@
-"""Draws images/top.svg: what `recloser top` shows of the service that `recloser dashboard` runs.
+"""Draws images/top.svg: what `recloser top` shows of the service that `python -m demos.dashboard` runs.
 
 `python docs/pictures/top.py` takes a minute, for the service has to fall ill first.
 """
@@ -19,7 +19,8 @@ from recloser.cli.watch.board import Board
 from recloser.cli.watch.screen import frame
 from recloser.cli.watch.source import client, follow
 
-PICTURE = Path(__file__).parents[1] / "images" / "top.svg"
+ROOT = Path(__file__).parents[2]
+PICTURE = ROOT / "docs" / "images" / "top.svg"
 SIZE = (100, 18)
 ADDRESS = "http://shop.example/breakers/"
 
@@ -70,8 +71,8 @@ async def watched(url: httpx.URL) -> Board:
 
 def main() -> None:
     """Draw the picture."""
-    command = [sys.executable, "-m", "recloser", "dashboard", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-m", "demos.dashboard", "--port", "0"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None  # noqa: S101 - of Popen
         url = httpx.URL(process.stdout.readline().removeprefix("The dashboard is at ").strip())
         try:

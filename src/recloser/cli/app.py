@@ -3,7 +3,6 @@
 import click
 
 from recloser import __version__
-from recloser.cli.dashboard_command import dashboard
 from recloser.cli.demo_command import demo
 from recloser.cli.watch_commands import status, top
 
@@ -16,5 +15,5 @@ def app() -> None:
     """See circuit breakers work."""
 
 
-for command in (dashboard, demo, status, top):
+for command in (demo, status, top):
     app.add_command(command)

@@ -13,13 +13,11 @@ import click
 
 from recloser.cli.conclusion import concluded
 from recloser.cli.demo.plan import DEFAULT, FAST, Plan
-from recloser.cli.extras import MissingExtraError, extra
+from recloser.cli.extras import extra
 
 __all__ = ["demo"]
 
 _CALLS_PER_SECOND = 150
-_FOR_MCP = {"mcp", "plain"}
-_FOR_FLEETS = {"fleet", "fast"}
 _FORMATS = (".svg", ".png")
 
 
@@ -41,13 +39,6 @@ def _installed(_context: click.Context, _parameter: click.Parameter, backend: st
 
 
 @click.command()
-@click.option("--mcp", is_flag=True, help="Show an MCP server and its client instead; goes with --plain alone.")
-@click.option(
-    "--fleet",
-    type=click.IntRange(2, 16),
-    metavar="N",
-    help="Show N worker processes that share a breaker through Redis instead, 2 to 16; goes with --fast alone.",
-)
 @click.option("--fast", is_flag=True, help="Play the same script in about 4 seconds.")
 @click.option(
     "--callers",
@@ -71,12 +62,8 @@ def _installed(_context: click.Context, _parameter: click.Parameter, backend: st
     help="Where to write the picture, SVG or PNG.",
 )
 @click.option("--no-timeline", is_flag=True, help="Write no picture.")
-@click.pass_context
 def demo(
-    context: click.Context,
     *,
-    mcp: bool,
-    fleet: int | None,
     fast: bool,
     callers: int,
     port: int,
@@ -93,21 +80,12 @@ def demo(
     shows what each group saw and what reached the server. It exits with 1 if the breaker did not open or did not close
     again, or if a half-open episode did not let exactly one request through.
 
-    With --mcp: a client asks every tool of an MCP server over stdio while what the tools depend on works, fails and
-    recovers, and reads the health resource at each step. Exits with 1 if any of it is not as it should be.
-
-    With --fleet N: so many worker processes share one breaker through a private Redis. One worker is sick, the upstream
-    fails and recovers, Redis is killed and started again. Exits with 1 if any of it is not as it should be.
+    A clone of the repository has more demos: `python3 dev.py demo --mcp`, `python3 dev.py demo --fleet 4` and
+    `python3 dev.py dashboard`.
     """
     plan = _scaled(FAST if fast else DEFAULT, callers)
     picture = None if no_timeline else timeline
     with concluded():
-        if mcp:
-            _refuse_other_options(context, "--mcp", _FOR_MCP)
-            sys.exit(_perform_mcp(plain=plain))
-        if fleet is not None:
-            _refuse_other_options(context, "--fleet", _FOR_FLEETS)
-            sys.exit(_perform_fleet(fleet, fast=fast))
         with extra("demo"):
             importlib.import_module("cachetools")  # LastKnownGood would only notice later that it is missing
             from recloser.cli.demo.perform import perform  # noqa: PLC0415 - what it needs may be missing
@@ -117,34 +95,3 @@ def demo(
 def _scaled(plan: Plan, callers: int) -> Plan:
     """Let many callers pause for longer, so that a single event loop can handle the load."""
     return replace(plan, callers=callers, pause_seconds=max(plan.pause_seconds, callers / _CALLS_PER_SECOND))
-
-
-def _refuse_other_options(context: click.Context, option: str, allowed: set[str]) -> None:
-    for parameter in context.command.params:
-        name = parameter.name or ""
-        given = context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
-        if given and name not in allowed:
-            message = f"{option} cannot be combined with {parameter.opts[0]}"
-            raise click.UsageError(message)
-
-
-def _perform_mcp(*, plain: bool) -> int:
-    with extra("mcp"):
-        sdk = importlib.import_module("mcp")
-    if not hasattr(sdk, "Client"):
-        message = "this needs mcp 2: pip install 'mcp>=2.3'"
-        raise MissingExtraError(message)
-    with extra("demo"):
-        importlib.import_module("cachetools")  # only the server would miss these two
-        importlib.import_module("httpx")
-        from demos.mcp.perform import perform  # noqa: PLC0415 - what it needs may be missing
-    return perform(plain=plain)
-
-
-def _perform_fleet(workers: int, *, fast: bool) -> int:
-    with extra("redis"):
-        importlib.import_module("redis")
-    with extra("demo"):
-        importlib.import_module("httpx")  # only the workers would miss it
-        from demos.fleet.perform import perform  # noqa: PLC0415 - what it needs may be missing
-    return perform(workers, fast=fast)

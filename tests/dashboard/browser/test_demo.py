@@ -1,13 +1,15 @@
-"""The outage that `recloser dashboard` plays, as it is seen in the browser."""
+"""The outage that `python -m demos.dashboard` plays, as it is seen in the browser."""
 
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Generator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
 
+_ROOT = Path(__file__).parents[3]
 _LONGEST_MS = 60_000
 
 # Takes down whatever a card shows: the state, and what comes next.
@@ -36,8 +38,8 @@ _HAS_SEEN = """
 
 @pytest.fixture
 def origin(browser: Browser) -> Generator[str]:  # noqa: ARG001 - not without a browser
-    command = [sys.executable, "-m", "recloser", "dashboard", "--fast", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-m", "demos.dashboard", "--fast", "--port", "0"]
+    with subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             yield process.stdout.readline().removeprefix("The dashboard is at ").strip().rstrip("/")

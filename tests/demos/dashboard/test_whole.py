@@ -1,4 +1,4 @@
-"""`recloser dashboard` as users start it: a process, looked at over HTTP, ended by Ctrl-C."""
+"""`python -m demos.dashboard` as users start it: a process, looked at over HTTP, ended by Ctrl-C."""
 
 import errno
 import re
@@ -8,26 +8,28 @@ import subprocess
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
 from click.testing import CliRunner, Result
 
-from recloser.cli.app import app
+from demos.dashboard import __main__ as command
 
+ROOT = Path(__file__).parents[3]
 _PATIENCE_SECONDS = 30.0
 _TRANSITION = re.compile(r"\d\d:\d\d:\d\d  (\S+): (\w+) -> (\w+): .+")
 
 
 def invoke(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["dashboard", *arguments], prog_name="recloser")
+    return CliRunner().invoke(command.main, arguments)
 
 
 @contextmanager
 def started(*arguments: str) -> Generator[tuple[subprocess.Popen[str], str]]:
     """Starts it on a free port; gives the process and the URL that it says."""
-    command = [sys.executable, "-m", "recloser", "dashboard", "--port", "0", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    program = [sys.executable, "-m", "demos.dashboard", "--port", "0", *arguments]
+    with subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             url = process.stdout.readline().removeprefix("The dashboard is at ").strip()
@@ -104,18 +106,7 @@ def test_what_ends_it_early_is_no_error(error: BaseException, code: int, monkeyp
     def perform(**_: object) -> None:
         raise error
 
-    monkeypatch.setattr("demos.dashboard.perform.perform", perform)
+    monkeypatch.setattr(command, "perform", perform)
     result = invoke()
     assert result.exit_code == code
     assert "Error" not in result.output
-
-
-@pytest.mark.parametrize("library", ["h11", "httpx", "uvicorn"])
-def test_without_a_library_the_message_names_the_extra(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(sys.modules):
-        if name.startswith((f"{library}.", "recloser.cli.demo.", "demos.dashboard.")):
-            monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, library, None)
-    result = invoke()
-    assert result.exit_code == 1
-    assert result.output == f"Error: {library} is not installed; this needs: pip install 'recloser[demo-dashboard]'\n"

@@ -1,4 +1,4 @@
-"""`recloser demo --fleet` from the command to its end: real processes, a real Redis that is killed, a real upstream."""
+"""`python -m demos.fleet` from the command to its end: real processes, a real Redis that is killed, a real upstream."""
 
 import os
 import re
@@ -11,25 +11,27 @@ import pytest
 
 from tests.fleet.server import executable
 
-COMMAND = [sys.executable, "-m", "recloser", "demo", "--fast", "--fleet"]
+ROOT = Path(__file__).parents[3]
+COMMAND = [sys.executable, "-m", "demos.fleet", "--fast"]
 WORKERS = 3
 
 
 def started(*arguments: str, **options: object) -> subprocess.Popen[str]:
     """Starts a demo that finds a redis-server."""
     path = os.pathsep.join([str(Path(executable()).parent), os.environ["PATH"]])
+    options["env"] = {**os.environ, "PATH": path, **options.get("env", {})}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen([*COMMAND, *arguments], text=True, env={**os.environ, "PATH": path}, **pipes, **options)
+    return subprocess.Popen([*COMMAND, *arguments], text=True, cwd=ROOT, **pipes, **options)
 
 
 @pytest.fixture(scope="module")
 def output(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What a whole run prints that ends with 0, started where no clone is."""
-    elsewhere = tmp_path_factory.mktemp("elsewhere")
-    with started(str(WORKERS), cwd=elsewhere) as demo:
+    """What a whole run prints that ends with 0 and leaves no file behind."""
+    temporary = tmp_path_factory.mktemp("temporary")
+    with started(str(WORKERS), env={"TMPDIR": str(temporary)}) as demo:
         printed, errors = demo.communicate(timeout=100)
     assert (demo.returncode, errors) == (0, ""), printed
-    assert list(elsewhere.iterdir()) == []
+    assert list(temporary.iterdir()) == []
     return printed
 
 
@@ -106,7 +108,7 @@ def test_a_worker_that_dies_ends_the_demo_with_its_number() -> None:
         while "1. All is well" not in demo.stdout.readline():
             pass
         victims = [
-            pid for pid in children(demo.pid) if b"fleet_demo.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+            pid for pid in children(demo.pid) if b"demos.fleet.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
         ]
         os.kill(victims[-1], signal.SIGKILL)
         printed = demo.stdout.read()

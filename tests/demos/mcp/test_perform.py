@@ -1,14 +1,12 @@
 import io
+import sys
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from demos.mcp import perform as module
 from demos.mcp import play
-from demos.mcp.example import Example, locate
 from demos.mcp.facts import Ask, BreakerHealth, Exchange, Kind, Report, Step
 from demos.mcp.perform import conclude, perform
 from demos.mcp.play import Record
@@ -62,10 +60,9 @@ def test_an_expectation_that_is_not_met_makes_the_command_fail(
 
 
 def test_a_server_that_does_not_start_is_told_with_what_it_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "server.py").write_text("raise SystemExit('no [luck]')")
-    monkeypatch.setattr(module, "locate", lambda: Example(locate().directory, "server", (tmp_path,)))
+    monkeypatch.setattr(play, "SERVER", [sys.executable, "-c", "raise SystemExit('no [luck]')"])
     assert perform(plain=True) == 1
     said = capsys.readouterr().out
     assert "PROBLEM: The demo ended early: " in said

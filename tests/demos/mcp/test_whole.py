@@ -1,4 +1,4 @@
-"""`recloser demo --mcp` from the command to its end: real processes, and dependencies that really fail."""
+"""`python -m demos.mcp` from the command to its end: real processes, and dependencies that really fail."""
 
 import os
 import pty
@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-COMMAND = [sys.executable, "-m", "recloser", "demo", "--mcp"]
+ROOT = Path(__file__).parents[3]
+COMMAND = [sys.executable, "-m", "demos.mcp"]
 PHASES = ["healthy", "failing", "open", "recovering", "healthy again"]
 TOOLS = {
     "call_external_api",
@@ -23,17 +24,18 @@ BREAKERS = [*DEPENDENCIES, "database"]
 
 
 def started(*arguments: str, **options: object) -> subprocess.Popen[str]:
-    return subprocess.Popen([*COMMAND, *arguments], text=True, **options)
+    return subprocess.Popen([*COMMAND, *arguments], text=True, cwd=ROOT, **options)
 
 
 @pytest.fixture(scope="module")
 def output(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What a whole run prints that ends with 0, started where no clone is."""
-    elsewhere = tmp_path_factory.mktemp("elsewhere")
-    with started(stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=elsewhere) as demo:
+    """What a whole run prints that ends with 0 and leaves no file behind."""
+    temporary = tmp_path_factory.mktemp("temporary")
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    with started(stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as demo:
         printed, errors = demo.communicate(timeout=60)
     assert (demo.returncode, errors) == (0, ""), printed
-    assert list(elsewhere.iterdir()) == []
+    assert list(temporary.iterdir()) == []
     return printed
 
 
@@ -118,9 +120,9 @@ def test_it_ends_quietly_when_nobody_reads_on() -> None:
     assert (demo.returncode, errors) == (1, "")
 
 
-def test_on_a_terminal_states_have_colours(tmp_path: Path) -> None:
+def test_on_a_terminal_states_have_colours() -> None:
     ours, theirs = pty.openpty()
-    with started(stdin=theirs, stdout=theirs, stderr=theirs, cwd=tmp_path, env={**os.environ, "TERM": "xterm"}) as demo:
+    with started(stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm"}) as demo:
         os.close(theirs)
         printed = b"".join(iter(lambda: read(ours), b"")).decode()
         demo.wait(timeout=60)
