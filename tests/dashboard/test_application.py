@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,14 @@ async def test_the_page_asks_for_nothing_by_an_absolute_url(registry: BreakerReg
     assert b'src="/' not in page
     assert b'href="/' not in page
     assert b"://" not in page.replace(b"http://www.w3.org/", b"")
+
+
+async def test_the_page_finds_every_file_that_it_asks_for(registry: BreakerRegistry) -> None:
+    dashboard = app(registry)
+    page = bytes((await ask(dashboard, "/")).body).decode()
+    asked_for = set(re.findall(r'(?:href|src)="([^"#]+)"', page))
+    assert {"static/main.js", "static/vendor/uplot/uPlot.iife.min.js", "static/vendor/uplot/uPlot.min.css"} <= asked_for
+    assert {path: (await ask(dashboard, f"/{path}")).status for path in asked_for} == dict.fromkeys(asked_for, 200)
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/static/../__init__.py", "/static/", "/static/index.html", "/control"])

@@ -1,5 +1,6 @@
 """The page and what it consists of: a fixed list of files, read once."""
 
+from collections.abc import Iterator
 from functools import cache
 from hashlib import sha256
 from http import HTTPStatus
@@ -8,6 +9,7 @@ from importlib.resources.abc import Traversable
 from pathlib import PurePosixPath
 from typing import ClassVar
 
+from recloser._assets import UPLOT
 from recloser.dashboard._http import Answer, Receive, Scope, Send, header
 
 PAGE = "index.html"
@@ -48,16 +50,11 @@ class StaticFile:
 
 @cache
 def static_files() -> dict[str, StaticFile]:
-    """Return all files by their path within the directory; what a browser has no use for is left out."""
-    return dict(_files_in(files("recloser.dashboard").joinpath("static"), PurePosixPath()))
+    """Return all files by the path that the page knows them by; what a browser has no use for is left out."""
+    return dict([*_files_in(files("recloser.dashboard") / "static"), *_files_in(UPLOT, "vendor/uplot/")])
 
 
-def _files_in(directory: Traversable, at: PurePosixPath) -> list[tuple[str, StaticFile]]:
-    found: list[tuple[str, StaticFile]] = []
+def _files_in(directory: Traversable, prefix: str = "") -> Iterator[tuple[str, StaticFile]]:
     for entry in directory.iterdir():
-        path = at / entry.name
-        if entry.is_dir():
-            found += _files_in(entry, path)
-        elif media_type := _TYPES.get(path.suffix):
-            found.append((path.as_posix(), StaticFile(entry.read_bytes(), media_type)))
-    return found
+        if media_type := _TYPES.get(PurePosixPath(entry.name).suffix):
+            yield prefix + entry.name, StaticFile(entry.read_bytes(), media_type)
