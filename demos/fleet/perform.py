@@ -10,10 +10,10 @@ import anyio
 from rich.console import Console
 from rich.table import Table
 
-from demos.fleet.crew import Crew, StageError
 from demos.fleet.pace import DEFAULT, FAST, THRESHOLD, Pace
 from demos.fleet.play import HEALTHY, Act, Play, Stage
 from demos.fleet.server import Server, find_server
+from demos.fleet.workers import Crew, StageError
 from recloser.cli.demo.upstream import HOST, Upstream, bind
 from recloser.cli.endings import leaves, unwrapped
 

@@ -8,9 +8,9 @@ from http import HTTPStatus
 from itertools import pairwise
 from typing import Protocol
 
-from demos.fleet.crew import Crew, until
 from demos.fleet.pace import Pace
 from demos.fleet.server import Server
+from demos.fleet.workers import Crew, until
 from recloser.cli.demo.plan import Phase
 from recloser.cli.demo.upstream import Hit, Upstream
 

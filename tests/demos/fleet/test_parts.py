@@ -12,13 +12,13 @@ import anyio
 import pytest
 from rich.console import Console
 
-from demos.fleet import crew
 from demos.fleet import server as server_module
-from demos.fleet.crew import Change, Hand, StageError, _dismiss, until
+from demos.fleet import workers
 from demos.fleet.perform import _Lines, conclude
 from demos.fleet.play import Act
 from demos.fleet.server import NoServerError, Server, find_server
 from demos.fleet.worker import _tell
+from demos.fleet.workers import Change, Hand, StageError, _dismiss, until
 
 pytestmark = pytest.mark.anyio
 
@@ -97,7 +97,7 @@ async def test_a_server_that_does_not_start_is_not_waited_for_for_ever(
 
 
 async def test_a_worker_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew, "_FAREWELL_SECONDS", 0.05)
+    monkeypatch.setattr(workers, "_FAREWELL_SECONDS", 0.05)
     process = await anyio.open_process([sys.executable, "-c", "import time; time.sleep(60)"])
     await _dismiss(process)
     assert process.returncode == -9
