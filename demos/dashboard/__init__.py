@@ -1,1 +1,1 @@
-"""`python -m demos.dashboard`: the dashboard of a service whose dependencies fall ill and recover, again and again."""
+"""`python -m demos.dashboard`: the dashboard of a service whose dependencies fail and recover, again and again."""

@@ -17,7 +17,7 @@ __all__ = ["main"]
 @click.option("--control", is_flag=True, help="Let the page act on breakers, with a token that is printed.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of what is random in it.")
 def main(*, port: int, fast: bool, control: bool, seed: int) -> None:
-    """Look at the live dashboard of a service whose dependencies fall ill and recover, until Ctrl-C.
+    """Look at the live dashboard of a service whose dependencies fail and recover, until Ctrl-C.
 
     The service and the HTTP servers that it calls run on loopback in this process. In your own application you mount
     `recloser.dashboard.app(registry)`.

@@ -34,15 +34,15 @@ def perform(*, port: int, fast: bool, control: bool, seed: int) -> None:
     Args:
         port: The dashboard's TCP port, 0 for any that is free.
         fast: Let outages come and go within seconds.
-        control: Let whoever knows a token, which is printed, act on the breakers.
-        seed: Of what is random in the service.
+        control: Let clients that send a token, which is printed, act on the breakers.
+        seed: Seeds what is random in the service.
 
     Raises:
         KeyboardInterrupt: The user pressed Ctrl-C; all tasks have ended and all sockets are closed.
-        BrokenPipeError: Nobody reads the output any more.
+        BrokenPipeError: The reader of the output is gone.
         PortError: The port is taken or not allowed.
     """
-    # What happens is told below: the lines that the library logs would tell it twice.
+    # The demo prints transitions itself; the log would repeat them.
     logging.getLogger("recloser").addHandler(logging.NullHandler())
     registry = BreakerRegistry()
     token = secrets.token_urlsafe(18) if control else None
@@ -74,24 +74,24 @@ def _bound(port: int) -> socket.socket:
 async def _run(
     config: uvicorn.Config, listener: socket.socket, registry: BreakerRegistry, *, fast: bool, seed: int
 ) -> None:
-    lines, told = anyio.create_memory_object_stream[str](math.inf)
-    registry.subscribe(lambda event: lines.send_nowait(_said(event)), kinds=StateChanged)
+    lines, received = anyio.create_memory_object_stream[str](math.inf)
+    registry.subscribe(lambda event: lines.send_nowait(_line(event)), kinds=StateChanged)
     guarded = [
         (each, each.protect(registry, each.name, each.reset_timeout_seconds)) for each in dependencies(fast=fast)
     ]
-    async with anyio.create_task_group() as group, lines, told:
-        group.start_soon(_tell, told)
+    async with anyio.create_task_group() as group, lines, received:
+        group.start_soon(_print, received)
         group.start_soon(serve, guarded, Random(seed))
         await uvicorn.Server(config).serve(sockets=[listener])
         group.cancel_scope.cancel()
 
 
-async def _tell(lines: MemoryObjectReceiveStream[str]) -> None:
-    """Print lines: not in a listener, whose errors would be logged and forgotten, and not in the event loop."""
+async def _print(lines: MemoryObjectReceiveStream[str]) -> None:
+    """Print lines: in a task, since a listener's errors are only logged, and in a thread, since a pipe may be full."""
     async for line in lines:
-        await anyio.to_thread.run_sync(click.echo, line, abandon_on_cancel=True)  # a pipe may be full
+        await anyio.to_thread.run_sync(click.echo, line, abandon_on_cancel=True)
 
 
-def _said(event: StateChanged) -> str:
+def _line(event: StateChanged) -> str:
     at = event.at.astimezone().strftime("%H:%M:%S")
     return printable(f"{at}  {event.breaker}: {event.old} -> {event.new}: {event.cause}")

@@ -1,4 +1,4 @@
-"""What the service depends on, as values: how each dependency fares, and what guards it."""
+"""The service's dependencies, as values: the phases of each, and the breaker that protects it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,12 +19,12 @@ class Dependency:
 
     Attributes:
         name: Its name and its breaker's.
-        phases: What it goes through, over and over.
+        phases: What it goes through, again and again.
         protect: Makes its breaker in a registry; the number is a reset timeout in seconds.
         callers: How many tasks call it.
-        pause_seconds: The mean time that each of them thinks between two calls.
+        pause_seconds: The mean time between two calls of each of them.
         timeout_seconds: The HTTP client's timeout.
-        reset_timeout_seconds: How long the breaker stays open before it tries again.
+        reset_timeout_seconds: How long the breaker stays open before a probe.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Dependency:
     reset_timeout_seconds: float = 8.0
 
     def faster(self, times: float) -> "Dependency":
-        """Return the same with all that takes long taking less; the pace of calls stays."""
+        """Return the same dependency with shorter phases and timeouts; the rate of calls stays."""
         return replace(
             self,
             phases=tuple(replace(phase, seconds=phase.seconds / times) for phase in self.phases),
@@ -46,7 +46,7 @@ class Dependency:
 
 
 def dependencies(*, fast: bool) -> list[Dependency]:
-    """Return the service's dependencies; `fast` ones fall ill within seconds."""
+    """Return the service's dependencies; with `fast` they fail within seconds."""
     return [each.faster(_TIMES_FASTER) for each in _DEPENDENCIES] if fast else list(_DEPENDENCIES)
 
 

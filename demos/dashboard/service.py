@@ -18,10 +18,10 @@ __all__ = ["serve"]
 
 
 class _Server(Upstream):
-    """A dependency's server, which may run for days: it takes no note of its requests."""
+    """A dependency's server, which may run for days: it does not record its requests."""
 
     def record(self, lane: str, generation: str) -> None:
-        """Forget a request."""
+        """Record nothing."""
 
 
 async def serve(dependencies: list[tuple[Dependency, CircuitBreaker]], random: Random) -> None:

@@ -22,7 +22,7 @@ def main(workers: int, *, fast: bool) -> None:
     """Watch worker processes share one breaker through a private Redis.
 
     One worker is sick, the upstream fails and recovers, Redis is killed and started again. WORKERS is the number of
-    processes, 2 to 16; the default is 4. Exits with 1 if anything is not as it should be.
+    processes, 2 to 16; the default is 4. Exits with 1 if anything is not as expected.
     """
     with concluded():
         sys.exit(perform(workers, fast=fast))

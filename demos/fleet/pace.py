@@ -15,17 +15,17 @@ class Pace:
     """The times of a run, in seconds.
 
     Attributes:
-        open_seconds: How long the breakers stay open before a probe.
-        pause_seconds: How long each worker rests between two calls.
-        poll_seconds: How often a worker asks for the fleet's state.
-        lease_seconds: How long a probe is exclusive without a sign of life.
+        reset_timeout_seconds: How long the breakers stay open before a probe.
+        pause_seconds: How long each worker waits between two calls.
+        poll_seconds: How often a worker reads the fleet's state.
+        lease_seconds: How long a probe stays exclusive when its worker no longer renews the lease.
     """
 
-    open_seconds: float = 2.0
+    reset_timeout_seconds: float = 2.0
     pause_seconds: float = 0.02
     poll_seconds: float = 0.5
     lease_seconds: float = 2.0
 
 
 DEFAULT = Pace()
-FAST = Pace(open_seconds=0.6, poll_seconds=0.2, lease_seconds=1.0)
+FAST = Pace(reset_timeout_seconds=0.6, poll_seconds=0.2, lease_seconds=1.0)

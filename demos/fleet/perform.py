@@ -1,4 +1,4 @@
-"""The demo from start to exit code: play, sum up."""
+"""The demo from start to exit code: play the acts, print the summary."""
 
 import tempfile
 import time
@@ -13,26 +13,26 @@ from rich.table import Table
 from demos.fleet.pace import DEFAULT, FAST, THRESHOLD, Pace
 from demos.fleet.play import HEALTHY, Act, Play, Stage
 from demos.fleet.server import Server, find_server
-from demos.fleet.workers import Crew, StageError
+from demos.fleet.workers import DemoError, Workers
 from recloser.cli.demo.upstream import HOST, Upstream, bind
 from recloser.cli.endings import leaves, unwrapped
 
-__all__ = ["conclude", "perform"]
+__all__ = ["Lines", "conclude", "perform"]
 
 
 def perform(workers: int, *, fast: bool) -> int:
-    """Run the demo and say what came of it.
+    """Run the demo and print its outcome.
 
     Args:
         workers: How many worker processes there are.
-        fast: Whether reset timeouts are shorter.
+        fast: Use shorter reset timeouts.
 
     Returns:
-        The exit code: 0 if all came as it should, 1 if not.
+        The exit code: 0 if everything was as expected, 1 if not.
 
     Raises:
         KeyboardInterrupt: The user pressed Ctrl-C; all processes have ended.
-        BrokenPipeError: Nobody reads the output any more.
+        BrokenPipeError: The reader of the output is gone.
         NoServerError: There is no redis-server.
     """
     console = Console(highlight=False, markup=False, soft_wrap=True)
@@ -46,7 +46,7 @@ def perform(workers: int, *, fast: bool) -> int:
         try:
             with unwrapped():
                 anyio.run(partial(_play, workers, FAST if fast else DEFAULT, server, console, acts))
-        except* (StageError, TimeoutError) as errors:
+        except* (DemoError, TimeoutError) as errors:
             problems = [f"The demo ended early: {error}." for error in leaves(errors)]
     return conclude(acts, problems, console)
 
@@ -55,12 +55,12 @@ def conclude(acts: list[Act], problems: list[str], console: Console) -> int:
     """Sum up a run that is over.
 
     Args:
-        acts: What came of them.
-        problems: What else is not as it should be.
+        acts: The acts that were played.
+        problems: What else was not as expected.
         console: Where to print it.
 
     Returns:
-        The exit code: 0 if all came as it should, 1 if not.
+        The exit code: 0 if everything was as expected, 1 if not.
     """
     table = Table("act", "requests that reached the upstream", title="Counted at the upstream")
     for number, act in enumerate(acts, start=1):
@@ -71,39 +71,45 @@ def conclude(acts: list[Act], problems: list[str], console: Console) -> int:
     for problem in problems:
         console.print(f"PROBLEM: {problem}", style="bold red")
     if not problems:
-        console.print("All of it came as it should.", style="bold green")
+        console.print("Everything was as expected.", style="bold green")
     return 1 if problems else 0
 
 
-class _Lines:
-    """Shows acts as lines."""
+class Lines:
+    """Shows acts as lines.
+
+    Args:
+        console: Where to print them.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
 
     def begin(self, number: int, act: Act) -> None:
+        """Print the title of an act."""
         self._console.print(f"\n{number}. {act.title}", style="bold")
 
     def end(self, act: Act) -> None:
+        """Print its outcome."""
         for line in act.lines:
             self._console.print(f"   {line}")
         for problem in act.problems:
             self._console.print(f"   PROBLEM: {problem}", style="bold red")
 
 
-async def _play(workers: int, pace: Pace, server: Server, console: Console, acts: list[Act]) -> None:
+async def _play(count: int, pace: Pace, server: Server, console: Console, acts: list[Act]) -> None:
     await server.start()
     listener, port = await bind(0)
     url = f"http://{HOST}:{port}"
     upstream = Upstream(HEALTHY, random=Random(1), clock=time.monotonic)
     console.print(
-        f"{workers} worker processes call {url}, each through its own breaker: {THRESHOLD} failures in a row open it, "
-        f"for {pace.open_seconds} s. They share it through a private Redis; the quorum is 2."
+        f"{count} worker processes call {url}, each through its own breaker: {THRESHOLD} failures in a row open it, "
+        f"for {pace.reset_timeout_seconds} s. They share it through a private Redis; the quorum is 2."
     )
     async with listener, anyio.create_task_group() as tasks:
         tasks.start_soon(upstream.serve, listener)
-        async with Crew.working(workers, server.url, url, pace) as crew:
-            play = Play(Stage(crew, upstream, url, server, pace), _Lines(console))
+        async with Workers.started(count, server.url, url, pace) as workers:
+            play = Play(Stage(workers, upstream, url, server, pace), Lines(console))
             try:
                 await play.run()
             finally:

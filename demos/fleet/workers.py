@@ -1,4 +1,4 @@
-"""The workers as their director sees them: processes that are ordered about, and tell what they do."""
+"""The worker processes, as the demo sees them: it tells each what to call, and each reports what its breaker does."""
 
 import json
 import sys
@@ -13,15 +13,15 @@ from anyio.streams.text import TextReceiveStream
 
 from demos.fleet.pace import Pace
 
-__all__ = ["Change", "Crew", "Hand", "StageError", "until"]
+__all__ = ["Change", "DemoError", "WorkerProcess", "Workers", "stop", "until"]
 
 _ROOT = Path(__file__).parents[2]
-_FAREWELL_SECONDS = 5.0
-_LOOK_SECONDS = 0.002
+_EXIT_SECONDS = 5.0
+_POLL_SECONDS = 0.002
 
 
-class StageError(RuntimeError):
-    """The play can't go on, since something for which it waits does not come."""
+class DemoError(RuntimeError):
+    """The demo can't go on, because something that it waits for does not happen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,14 @@ class Change:
 
 
 @dataclass(slots=True)
-class Hand:
+class WorkerProcess:
     """One worker.
 
     Attributes:
-        number: Its number, from 1 on.
+        number: Its number, counted from 1.
         process: Its process.
-        changes: What its breaker has done so far.
-        connected: Whether it says that the store is reachable; None before it has said anything.
+        changes: The transitions of its breaker so far.
+        connected: Whether it reports the store as reachable; None before its first report.
     """
 
     number: int
@@ -57,7 +57,7 @@ class Hand:
 
     @property
     def lane(self) -> str:
-        """What the upstream knows it by."""
+        """The upstream's name for it."""
         return f"worker-{self.number}"
 
     @property
@@ -65,81 +65,81 @@ class Hand:
         """The state of its breaker."""
         return self.changes[-1].new if self.changes else "closed"
 
-    async def order(self, url: str) -> None:
-        """Tell it what to call from now on."""
+    async def call(self, url: str) -> None:
+        """Make it call this URL from now on."""
         assert self.process.stdin is not None  # noqa: S101 - it was made with a pipe
         await self.process.stdin.send(json.dumps({"url": url}).encode() + b"\n")
 
     async def listen(self) -> None:
-        """Take note of what it tells, until it ends.
+        """Record what it reports until it ends.
 
         Raises:
-            StageError: It has ended, though nobody asked it to.
+            DemoError: It has ended by itself.
         """
         assert self.process.stdout is not None  # noqa: S101 - it was made with a pipe
         rest = ""
         async for text in TextReceiveStream(self.process.stdout):
             *lines, rest = (rest + text).split("\n")
             for line in lines:
-                self._hear(json.loads(line))
-        raise StageError(f"worker {self.number} ended early, with exit code {await self.process.wait()}")
+                self._record(json.loads(line))
+        raise DemoError(f"worker {self.number} ended early, with exit code {await self.process.wait()}")
 
-    def _hear(self, news: dict[str, object]) -> None:
-        if "connected" in news:
-            self.connected = bool(news["connected"])
+    def _record(self, report: dict[str, object]) -> None:
+        if "connected" in report:
+            self.connected = bool(report["connected"])
         else:
-            self.changes.append(Change(str(news["old"]), str(news["new"]), float(str(news["at"]))))
+            self.changes.append(Change(str(report["old"]), str(report["new"]), float(str(report["at"]))))
 
 
 @dataclass(frozen=True, slots=True)
-class Crew:
+class Workers:
     """All workers.
 
     Attributes:
-        hands: Each of them.
+        each: The workers, by number.
     """
 
-    hands: tuple[Hand, ...]
+    each: tuple[WorkerProcess, ...]
 
     def are(self, state: str) -> bool:
         """Return whether all breakers are in a state."""
-        return all(hand.state == state for hand in self.hands)
+        return all(worker.state == state for worker in self.each)
 
     def since(self, begun: float, new: str) -> list[float]:
         """Return when breakers went into a state, since an instant of the monotonic clock."""
         return sorted(
-            change.at for hand in self.hands for change in hand.changes if change.at >= begun and change.new == new
+            change.at for worker in self.each for change in worker.changes if change.at >= begun and change.new == new
         )
 
     def are_connected(self, *, connected: bool) -> bool:
-        """Return whether the store is reachable for all, or for none."""
-        return all(hand.connected is connected for hand in self.hands)
+        """Return whether the store is reachable for all workers, or for none of them."""
+        return all(worker.connected is connected for worker in self.each)
 
     @classmethod
     @asynccontextmanager
-    async def working(cls, count: int, redis_url: str, upstream_url: str, pace: Pace) -> AsyncGenerator["Crew"]:
-        """Start so many workers, each with its own path at the upstream; at the end of the block they have ended."""
+    async def started(cls, count: int, redis_url: str, upstream_url: str, pace: Pace) -> AsyncGenerator["Workers"]:
+        """Start workers, each with its own path at the upstream; they have ended when the block has."""
         async with AsyncExitStack() as stack:
-            hands: list[Hand] = []
+            workers: list[WorkerProcess] = []
             for number in range(1, count + 1):
                 url = f"{upstream_url}/worker-{number}/1"
-                command = [sys.executable, "-m", "demos.fleet.worker", redis_url, url]
-                process = await anyio.open_process([*command, json.dumps(asdict(pace))], stderr=None, cwd=_ROOT)
-                stack.push_async_callback(_dismiss, process)
-                hands.append(Hand(number, process))
+                command = [sys.executable, "-m", "demos.fleet.worker", redis_url, url, json.dumps(asdict(pace))]
+                process = await anyio.open_process(command, stderr=None, cwd=_ROOT)
+                stack.push_async_callback(stop, process)
+                workers.append(WorkerProcess(number, process))
             async with anyio.create_task_group() as tasks:
-                for hand in hands:
-                    tasks.start_soon(hand.listen)
-                yield cls(tuple(hands))
+                for worker in workers:
+                    tasks.start_soon(worker.listen)
+                yield cls(tuple(workers))
                 tasks.cancel_scope.cancel()
 
 
-async def _dismiss(process: Process) -> None:
-    """End a worker by closing its standard input; kill it if it does not listen."""
+async def stop(process: Process) -> None:
+    """End a worker by closing its standard input; kill it if that does not help."""
     with anyio.CancelScope(shield=True):
         assert process.stdin is not None  # noqa: S101 - it was made with a pipe
         await process.stdin.aclose()
-        with anyio.move_on_after(_FAREWELL_SECONDS):
+        with anyio.move_on_after(_EXIT_SECONDS):
             await process.wait()
         if process.returncode is None:
             process.kill()
@@ -147,13 +147,18 @@ async def _dismiss(process: Process) -> None:
 
 
 async def until(is_so: Callable[[], bool], what: str, seconds: float) -> None:
-    """Wait until something is so that other processes bring about.
+    """Wait for something that other processes do.
+
+    Args:
+        is_so: Whether it has happened.
+        what: What this is, as a clause for the error's message.
+        seconds: How long to wait.
 
     Raises:
-        StageError: It is not so after that many seconds.
+        DemoError: It has not happened after that many seconds.
     """
     with anyio.move_on_after(seconds):
-        while not is_so():  # noqa: ASYNC110 - nobody tells when
-            await anyio.sleep(_LOOK_SECONDS)
+        while not is_so():  # noqa: ASYNC110 - no event reports it
+            await anyio.sleep(_POLL_SECONDS)
         return
-    raise StageError(f"{what} did not come about within {seconds:.0f} s")
+    raise DemoError(f"it did not happen within {seconds:.0f} s that {what}")

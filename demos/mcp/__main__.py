@@ -22,7 +22,7 @@ def main(*, plain: bool) -> None:
     """Watch an MCP server through an outage, as its client sees it.
 
     A client calls every tool of an MCP server over stdio while what the tools depend on works, fails and recovers. It
-    reads the health resource at each step. Exits with 1 if anything is not as it should be.
+    reads the health resource at each step. Exits with 1 if anything is not as expected.
     """
     with concluded():
         sys.exit(perform(plain=plain))

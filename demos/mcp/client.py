@@ -1,4 +1,4 @@
-"""The client's side: tools are called, health is read."""
+"""The client's side: it calls tools and reads health."""
 
 import json
 from typing import Any, cast
@@ -26,7 +26,7 @@ async def call_tool(client: Client, tool: str, arguments: dict[str, object]) -> 
 
 
 async def read_health(client: Client) -> Health:
-    """Read what the server says of its breakers, now."""
+    """Read the current health of the server's breakers."""
     read = await client.read_resource(HEALTH_URI, cache_mode="bypass")
     health = json.loads(getattr(read.contents[0], "text", ""))
     return {

@@ -1,4 +1,4 @@
-"""What the server depends on: four HTTP services and a SQLite file, which fail on cue and count what reaches them."""
+"""The server's dependencies: four HTTP services and a SQLite file. They fail on cue, and count what reaches them."""
 
 import sqlite3
 from collections import Counter
@@ -20,7 +20,7 @@ BREAKERS = {
     "secondary": "secondary",
     "database": "database",
 }
-"""Each dependency, and the breaker that stands before it."""
+"""Each dependency, and the breaker that protects it."""
 
 _DATABASE = "database"
 Arrival = Callable[[], Awaitable[None]]
@@ -30,11 +30,11 @@ _ARRIVAL_SECONDS = 10.0
 
 
 class Dependencies:
-    """All of them, healthy at first.
+    """All dependencies, healthy at first.
 
     Args:
-        upstream: The HTTP services, which are served already.
-        database: The file, which is not there yet.
+        upstream: The HTTP services, already running.
+        database: The path of the file, which does not exist yet.
     """
 
     def __init__(self, upstream: Upstream, database: Path) -> None:
@@ -47,7 +47,7 @@ class Dependencies:
             connection.executemany("INSERT INTO cities VALUES (?, ?)", cities)
 
     def fail(self, name: str) -> None:
-        """Let a service answer 503, or make the file something that is no database."""
+        """Make a service answer 503, or overwrite the file with something that is not a database."""
         if name == _DATABASE:
             self._good = self._database.read_bytes()
             self._database.write_bytes(_GARBAGE)
@@ -60,18 +60,18 @@ class Dependencies:
         self._database.write_bytes(self._good or self._database.read_bytes())
 
     def reached(self, health: Health) -> Counter[str]:
-        """Return what has reached each so far: requests by the services' own count, reads by the breaker's."""
+        """Return how many calls have reached each so far: services count requests, the breaker counts reads."""
         return Counter(self._upstream.counts) + Counter({_DATABASE: health[_DATABASE].admitted})
 
     def holding(self, name: str, half_open: Callable[[], Awaitable[bool]]) -> AbstractAsyncContextManager[Arrival]:
-        """Keep the next call waiting for the time of a block.
+        """Hold the next call until the end of a block.
 
         Args:
             name: The dependency.
-            half_open: Asks health whether a probe is running; a file tells nobody who reads it.
+            half_open: Reads from health whether a probe is running; a file does not report its readers.
 
         Returns:
-            A context manager that yields what waits until the call is there, and raises TimeoutError after 10 s.
+            A context manager that yields a function which waits for the call, and raises TimeoutError after 10 s.
         """
         return self._holding_reader(half_open) if name == _DATABASE else self._holding_request(name)
 
@@ -97,5 +97,5 @@ class Dependencies:
                     raise TimeoutError
 
         with closing(sqlite3.connect(self._database, isolation_level=None)) as connection:
-            connection.execute("BEGIN EXCLUSIVE")  # who reads waits, for a second at most
+            connection.execute("BEGIN EXCLUSIVE")  # readers wait, for a second at most
             yield arrived

@@ -1,4 +1,4 @@
-"""Plays steps: asks what the script says, looks at health, and compares."""
+"""Plays steps: makes the calls of the script, reads health, and compares both with what the script expects."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -14,21 +14,21 @@ from demos.mcp.dependencies import BREAKERS, Arrival, Dependencies
 from demos.mcp.facts import Ask, Exchange, Health, Kind, Probe, Report, Step
 from recloser import CircuitState
 
-__all__ = ["Director", "StageError"]
+__all__ = ["DemoError", "Director"]
 
 _ERRORS = {Kind.ERROR, Kind.REJECTED}
 
 
-class StageError(RuntimeError):
-    """The script can't be played on, since something on which it waits does not come."""
+class DemoError(RuntimeError):
+    """The demo can't go on, because something that it waits for does not happen."""
 
 
 class Director:
     """Plays one step after the other.
 
     Args:
-        client: Asks the server.
-        dependencies: What the server asks.
+        client: Calls the server.
+        dependencies: What the server calls.
     """
 
     def __init__(self, client: Client, dependencies: Dependencies) -> None:
@@ -36,14 +36,14 @@ class Director:
         self._dependencies = dependencies
 
     async def health(self) -> Health:
-        """Read what the server says of its breakers, now."""
+        """Read the current health of the server's breakers."""
         return await read_health(self._client)
 
     async def play(self, step: Step) -> Report:
-        """Ask what a step asks.
+        """Make the calls of a step.
 
         Returns:
-            What came of it, and what is wrong with that.
+            The outcome, and what is wrong with it.
         """
         before = await self.health()
         for name in step.breaks:
@@ -58,13 +58,13 @@ class Director:
         return Report(tuple(exchanges), before, after, reached, step.breaks, tuple(problems))
 
     async def play_probe(self, probe: Probe) -> tuple[Report, Report]:
-        """Let the calls that are held be the probes of their breakers, and others come meanwhile.
+        """Hold one call of each breaker, which is its probe, and make other calls meanwhile.
 
         Returns:
-            What came of it while they were on their way, and what when they had arrived.
+            The outcome while the probes were held, and the outcome after they had ended.
 
         Raises:
-            StageError: A probe does not reach its dependency.
+            DemoError: A probe does not reach its dependency.
         """
         before = await self.health()
         began = self._dependencies.reached(before)
@@ -105,7 +105,7 @@ class Director:
             is_error, text = await call_tool(self._client, ask.tool, ask.arguments)
             answers.append(text)
             if is_error != (ask.kind in _ERRORS) or not text.startswith(ask.begins):
-                problems.append(f"{ask.tool} said {text!r}, not {ask.begins!r}.")
+                problems.append(f"{ask.tool} answered {text!r}, not {ask.begins!r}.")
         return Exchange(ask, tuple((text, len(list(same))) for text, same in groupby(answers)))
 
 
@@ -114,15 +114,15 @@ async def _until(arrived: Arrival, name: str) -> None:
         await arrived()
     except TimeoutError:
         message = f"the probe did not reach the dependency {name}"
-        raise StageError(message) from None
+        raise DemoError(message) from None
 
 
 def _differences(before: Health, after: Health, changes: dict[str, str]) -> Iterator[str]:
-    """Compare states with what they were before and what is to have changed."""
+    """Compare states with those before and with the expected changes."""
     for name, breaker in after.items():
         expected = changes.get(name, before[name].state)
         if breaker.state != expected:
-            yield f"Health said that {name} is {breaker.state}, not {expected}."
+            yield f"Health reports {name} as {breaker.state}, not {expected}."
 
 
 def _miscounts(reached: Counter[str], expected: dict[str, int]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What the demo saw: answers, states, and the requests that arrived, as plain values."""
+"""What the demo observed, as plain values: answers, states, and the requests that arrived."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -19,13 +19,13 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BreakerHealth:
-    """What the resource `health://circuit-breakers` says of one breaker.
+    """What the resource `health://circuit-breakers` reports about one breaker.
 
     Attributes:
         state: Its state.
-        retry_after: Seconds until it admits a probe; None while that is not known.
+        retry_after: Seconds until it admits a probe; None while this is unknown.
         probes: Probes so far.
-        admitted: Calls so far that it let through, and that have ended.
+        admitted: Calls so far that it admitted, and that have ended.
     """
 
     state: str
@@ -39,14 +39,14 @@ Health = dict[str, BreakerHealth]
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Calls of one tool, and what is to come of each.
+    """Calls of one tool, and the answer that each expects.
 
     Attributes:
         tool: The tool.
         arguments: Its arguments.
-        kind: Where the answer is to come from.
-        begins: What the answer, or the text of the error, is to begin with.
-        times: How often it is asked.
+        kind: Where the answer should come from.
+        begins: How the answer, or the text of the error, should begin.
+        times: How many calls there are.
     """
 
     tool: str
@@ -62,8 +62,8 @@ class Step:
 
     Attributes:
         asks: The calls.
-        reach: What is to reach each dependency meanwhile; nothing is to reach the others.
-        states: The states that breakers are to have afterwards, as far as they change.
+        reach: How many calls should reach each dependency meanwhile; none should reach the others.
+        states: The states that breakers should have afterwards, as far as they change.
         breaks: The dependencies that fail from now on.
     """
 
@@ -75,11 +75,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Calls of breakers whose time has come: one each is let through, and kept waiting while others come.
+    """Calls of breakers whose reset timeout has elapsed: one call each is admitted, and held while others arrive.
 
     Attributes:
         held: For each dependency, the call that is its probe.
-        meanwhile: The calls that come while these are on their way.
+        meanwhile: The calls that arrive while the probes are held.
     """
 
     held: dict[str, Ask]
@@ -88,12 +88,12 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What was asked, and what the client saw.
+    """Calls, and the answers that the client got.
 
     Attributes:
         ask: The calls.
-        answers: Each different answer, with the number of times that it came in a row.
-        note: Said in place of the answers of calls that have none yet.
+        answers: Each different answer, with how often it came in a row.
+        note: Shown in place of an answer while there is none.
     """
 
     ask: Ask
@@ -103,15 +103,15 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What came of a step.
+    """The outcome of a step.
 
     Attributes:
-        exchanges: What the client saw.
-        before: What health said before.
-        after: What it said afterwards.
-        reached: What reached each dependency meanwhile; None while that is not over.
-        broken: The dependencies that had just begun to fail.
-        problems: What is not as it should be, one sentence each.
+        exchanges: The calls, and the answers that the client got.
+        before: The health before the step.
+        after: The health after it.
+        reached: How many calls reached each dependency meanwhile; None while some are on their way.
+        broken: The dependencies that began to fail with this step.
+        problems: What was not as expected, one sentence each.
     """
 
     exchanges: tuple[Exchange, ...]

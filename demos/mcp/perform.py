@@ -1,4 +1,4 @@
-"""The demo from start to exit code: play, sum up."""
+"""The demo from start to exit code: play the script, print the summary."""
 
 import sys
 import tempfile
@@ -10,7 +10,7 @@ import anyio
 from mcp import MCPError
 from rich.console import Console
 
-from demos.mcp.director import StageError
+from demos.mcp.director import DemoError
 from demos.mcp.plain import PlainView
 from demos.mcp.play import Record, View, play
 from demos.mcp.summary import summary
@@ -23,17 +23,17 @@ _LINES_OF_LOG = 20
 
 
 def perform(*, plain: bool) -> int:
-    """Run the demo and say what came of it.
+    """Run the demo and print its outcome.
 
     Args:
         plain: Write lines even on a terminal.
 
     Returns:
-        The exit code: 0 if all came as it should, 1 if not.
+        The exit code: 0 if everything was as expected, 1 if not.
 
     Raises:
         KeyboardInterrupt: The user pressed Ctrl-C; the server has ended and all sockets are closed.
-        BrokenPipeError: Nobody reads the output any more.
+        BrokenPipeError: The reader of the output is gone.
     """
     console = Console()
     with tempfile.TemporaryDirectory(prefix="recloser-demo-") as directory:
@@ -53,17 +53,17 @@ def conclude(record: Record, console: Console) -> int:
 
     Args:
         record: What happened.
-        console: Where to print the summary and what is wrong.
+        console: Where to print the summary and the problems.
 
     Returns:
-        The exit code: 0 if all came as it should, 1 if not.
+        The exit code: 0 if everything was as expected, 1 if not.
     """
     if any(reports for _, reports in record.phases):
         console.print(summary(record))
     for problem in record.problems:
         console.print(f"PROBLEM: {problem}", style="bold red", highlight=False, markup=False, soft_wrap=True)
     if not record.problems:
-        console.print("All of it came as it should.", style="bold green")
+        console.print("Everything was as expected.", style="bold green")
     return 1 if record.problems else 0
 
 
@@ -72,6 +72,6 @@ def _play(view: View, directory: Path, log: TextIO) -> Record:
     try:
         with unwrapped():
             anyio.run(partial(play, view, record, directory, log))
-    except* (MCPError, StageError) as errors:
+    except* (MCPError, DemoError) as errors:
         record.problems += [f"The demo ended early: {error}." for error in leaves(errors)]
     return record

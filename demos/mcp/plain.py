@@ -22,16 +22,16 @@ class PlainView:
         self._stream = stream
 
     def begin(self, health: Health) -> None:
-        """Say that the server runs."""
-        self._write("an MCP server runs, asked over stdio")
+        """Write that the server is running."""
+        self._write("an MCP server is running; the client calls it over stdio")
         self._write(f"  health: {_states(health)}")
 
     def phase(self, number: int, phase: Phase) -> None:
-        """Say that a phase begins."""
+        """Write that a phase begins."""
         self._write(f"\n{number}. {phase.name}: {phase.about}")
 
     def report(self, report: Report) -> None:
-        """Write what came of a step."""
+        """Write the outcome of a step."""
         for name in report.broken:
             self._write(f"  {wording.failure(name)}")
         for exchange in report.exchanges:
@@ -53,7 +53,7 @@ class PlainView:
         yield
 
     def ready(self, health: Health) -> None:
-        """Write health at the end of that wait."""
+        """Write health at the end of the wait."""
         self._write(f"  health: {_states(health)}, until a call arrives")
 
     def _write(self, line: str) -> None:

@@ -1,4 +1,4 @@
-"""Starts the server and what it depends on, and plays the script."""
+"""Starts the server and its dependencies, and plays the script."""
 
 import math
 import os
@@ -25,23 +25,23 @@ SERVER = [sys.executable, "-m", "examples.mcp_server"]
 
 
 class View(Protocol):
-    """Shows what happens, while it does."""
+    """Shows the script while it is played."""
 
     def begin(self, health: Health) -> None:
-        """Say that the server runs."""
+        """Show that the server is running."""
 
     def phase(self, number: int, phase: Phase) -> None:
-        """Say that a phase begins."""
+        """Show that a phase begins."""
 
     def report(self, report: Report) -> None:
-        """Show what came of a step."""
+        """Show the outcome of a step."""
 
     def waiting(self, seconds: float, health: Health) -> AbstractContextManager[object]:
-        """Say how long the next wait is, and by whose word; the wait is the time of the block."""
+        """Show how long the next wait is, and which health it comes from; the wait lasts as long as the block."""
         ...
 
     def ready(self, health: Health) -> None:
-        """Show health at the end of that wait."""
+        """Show health at the end of the wait."""
 
 
 @dataclass(slots=True)
@@ -49,9 +49,9 @@ class Record:
     """What happened.
 
     Attributes:
-        phases: Each phase that began, with what came of its steps.
-        waited_seconds: How long the client waited because health said so.
-        problems: What is not as it should be, one sentence each.
+        phases: Each phase that began, with the outcome of its steps.
+        waited_seconds: How long the client waited, as health told it to.
+        problems: What was not as expected, one sentence each.
     """
 
     phases: list[tuple[Phase, list[Report]]] = field(default_factory=list[tuple[Phase, list[Report]]])
@@ -66,13 +66,13 @@ async def play(view: View, record: Record, directory: Path, log: TextIO) -> None
 
     Args:
         view: Shows it meanwhile.
-        record: Keeps what happens.
-        directory: An empty one, for the database.
-        log: What the server writes to its standard error.
+        record: Collects what happens.
+        directory: An empty directory, for the database.
+        log: Gets what the server writes to its standard error.
 
     Raises:
-        StageError: A probe does not reach its dependency.
-        MCPError: The server doesn't answer any more.
+        DemoError: A probe does not reach its dependency.
+        MCPError: The server no longer answers.
     """
     upstream, database = Upstream(), directory / "demo.db"
     with upstream.serving() as url:
@@ -103,7 +103,7 @@ async def _perform(director: Director, dependencies: Dependencies, view: View, r
 
 
 async def _wait(director: Director, view: View) -> float:
-    """Wait as long as health says, for the breaker whose time comes last."""
+    """Wait as long as health says, for the breaker that admits a probe last."""
     health = await director.health()
     seconds = max(breaker.retry_after or 0.0 for breaker in health.values())
     with view.waiting(seconds, health):

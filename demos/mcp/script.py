@@ -1,4 +1,4 @@
-"""The script: what is asked in each phase, and what is to come of it."""
+"""The script: the calls of each phase, and what the demo expects of them."""
 
 import json
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Phase:
     Attributes:
         name: What it is called.
         about: What happens in it.
-        steps: What is asked, tool by tool.
+        steps: The calls, tool by tool.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The figures at the end, computed from what was recorded."""
+"""The figures at the end, computed from the record."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -24,7 +24,7 @@ _COLUMNS = {
 
 
 def summary(record: Record) -> Group:
-    """Return a table of what the client saw in each phase, and the sentences that belong under it."""
+    """Return a table of what the client saw in each phase, with sentences below it."""
     table = Table(
         title="What the client saw, and what reached the dependencies", box=box.SIMPLE_HEAD, collapse_padding=True
     )
@@ -44,7 +44,7 @@ def _figures(reports: Iterable[Report]) -> list[str]:
 
 
 def _counts(reports: Iterable[Report]) -> tuple[Counter[Kind], int]:
-    """Return how many answers came from where, and how many calls reached a dependency."""
+    """Return how many answers of each kind there were, and how many calls reached a dependency."""
     kinds, reached = Counter[Kind](), 0
     for report in reports:
         reached += sum((report.reached or {}).values())
@@ -64,5 +64,5 @@ def _sentences(record: Record) -> Iterator[str]:
     reports = [report for _, reports in record.phases for report in reports]
     first, last = reports[0].before, reports[-1].after
     probes = ", ".join(f"{name} {last[name].probes - first[name].probes}" for name in last)
-    yield f"Waited:  {record.waited_seconds:.1f} s, because health said so"
+    yield f"Waited:  {record.waited_seconds:.1f} s, as health said"
     yield f"Probes:  {probes}"

@@ -36,8 +36,8 @@ class TerminalView:
         self._console = console
 
     def begin(self, health: Health) -> None:
-        """Say that the server runs."""
-        self._console.print(Text("\nAn MCP server runs, asked over stdio.", style="bold"))
+        """Print that the server is running."""
+        self._console.print(Text("\nAn MCP server is running; the client calls it over stdio.", style="bold"))
         self._rows([(Text("health", style="dim"), _states(health))])
 
     def phase(self, number: int, phase: Phase) -> None:
@@ -47,7 +47,7 @@ class TerminalView:
         self._console.print(Text(phase.about, style="italic"))
 
     def report(self, report: Report) -> None:
-        """Print what came of a step."""
+        """Print the outcome of a step."""
         self._console.print()
         for name in report.broken:
             self._console.print(Text(f"now {wording.failure(name)}", style="red"))
@@ -62,13 +62,13 @@ class TerminalView:
             self._console.print(Text(f"PROBLEM: {problem}", style="bold red"))
 
     def waiting(self, seconds: float, health: Health) -> AbstractContextManager[Status]:
-        """Print how long the wait is, with something that moves."""
+        """Print how long the wait is, with a spinner."""
         self._console.print()
         self._console.print(Text(wording.wait(seconds, health)))
         return self._console.status(Text(f"waiting {seconds:.1f} s"))
 
     def ready(self, health: Health) -> None:
-        """Print health at the end of that wait."""
+        """Print health at the end of the wait."""
         self._rows([(Text("health", style="dim"), _states(health).append(", until a call arrives", style="dim"))])
 
     def _rows(self, rows: list[tuple[Text, Text]]) -> None:

@@ -1,4 +1,4 @@
-"""What the views say, in rows of a label and a text."""
+"""The texts that the views share."""
 
 import json
 from collections import Counter
@@ -11,13 +11,13 @@ __all__ = ["answers", "asked", "changes", "failure", "reached", "still", "wait"]
 
 
 def asked(exchange: Exchange) -> str:
-    """Return a call as it would be written."""
+    """Return a call as it is written in Python."""
     arguments = ", ".join(f"{name}={json.dumps(value)}" for name, value in exchange.ask.arguments.items())
     return f"{exchange.ask.tool}({arguments})"
 
 
 def answers(exchange: Exchange) -> Iterator[tuple[str, str]]:
-    """Yield each answer with its label: how often it came, and where it comes from."""
+    """Yield each answer with its label: how often it came, and where from."""
     if exchange.note:
         yield "1 x probe", exchange.note
     for text, times in exchange.answers:
@@ -25,12 +25,12 @@ def answers(exchange: Exchange) -> Iterator[tuple[str, str]]:
 
 
 def failure(name: str) -> str:
-    """Say how a dependency fails."""
+    """Return how a dependency fails."""
     return "the file of the database is corrupt" if name == "database" else f"the service {name} answers 503"
 
 
 def reached(report: Report) -> str:
-    """Say what has reached the dependencies."""
+    """Return how many calls have reached each dependency."""
     counts = report.reached or Counter[str]()
     return ", ".join(f"{name} {counts[name]}" for name in BREAKERS if counts[name]) or "nothing"
 
@@ -45,7 +45,7 @@ def changes(report: Report) -> list[tuple[str, str, str]]:
 
 
 def still(health: Health, but: Collection[str] = ()) -> list[tuple[str, str]]:
-    """Return the states of the breakers that have not changed, each with the breakers that are in it."""
+    """Return each state with the breakers that are in it, without those in `but`."""
     rest: dict[str, list[str]] = {}
     for name, breaker in health.items():
         if name not in but:
@@ -56,6 +56,6 @@ def still(health: Health, but: Collection[str] = ()) -> list[tuple[str, str]]:
 
 
 def wait(seconds: float, health: Health) -> str:
-    """Say how long to wait, and by whose word."""
+    """Return how long to wait, and the times that health reports."""
     times = ", ".join(f"{name} {breaker.retry_after or 0.0:.1f}" for name, breaker in health.items())
-    return f"health tells when to come back, in seconds: {times}; so the client waits {seconds:.1f} s"
+    return f"health says when to retry, in seconds: {times}; so the client waits {seconds:.1f} s"

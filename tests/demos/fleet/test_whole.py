@@ -42,11 +42,11 @@ def acts(output: str) -> list[str]:
 
 def test_every_act_is_played(acts: list[str]) -> None:
     assert len(acts) == 7
-    assert acts[-1].endswith("All of it came as it should.\n")
+    assert acts[-1].endswith("Everything was as expected.\n")
 
 
 def test_one_workers_evidence_opens_its_own_breaker_only(acts: list[str]) -> None:
-    assert "its breaker alone opened: the evidence of one worker is no quorum" in acts[1]
+    assert "only its own breaker opened: the failures of one worker are not a quorum" in acts[1]
 
 
 def test_all_open_long_before_each_has_met_the_outage_alone(acts: list[str]) -> None:
@@ -65,11 +65,11 @@ def test_one_request_per_reset_timeout_reaches_what_is_down(acts: list[str]) -> 
 
 @pytest.mark.parametrize("act", [4, 6])
 def test_one_request_closes_all(acts: list[str], act: int) -> None:
-    assert f"1 request found it well again, and all {WORKERS} breakers closed within " in acts[act]
+    assert f"1 request succeeded, and all {WORKERS} breakers closed within " in acts[act]
 
 
 def test_without_redis_each_worker_tries_by_itself(acts: list[str]) -> None:
-    assert "without Redis all calls go on; each breaker decides alone" in acts[5]
+    assert "without Redis all calls go on, and each breaker decides alone" in acts[5]
     assert f"requests of {WORKERS} workers, spread over " in acts[5]
 
 
@@ -105,7 +105,7 @@ def test_ctrl_c_ends_all_processes() -> None:
 def test_a_worker_that_dies_ends_the_demo_with_its_number() -> None:
     with started(str(WORKERS)) as demo:
         assert demo.stdout is not None
-        while "1. All is well" not in demo.stdout.readline():
+        while "1. Everything works" not in demo.stdout.readline():
             pass
         victims = [
             pid for pid in children(demo.pid) if b"demos.fleet.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()

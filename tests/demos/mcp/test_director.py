@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from demos.mcp import dependencies
-from demos.mcp.director import StageError
+from demos.mcp.director import DemoError
 from demos.mcp.facts import Ask, Kind, Probe, Step
 from tests.demos.mcp.stage import staged
 
@@ -47,11 +47,11 @@ async def test_different_answers_in_a_row_are_told_apart(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("step", "problem"),
     [
-        (Step((ask(Kind.ANSWER, "sunny"),), {"api": 1}), 'call_external_api said \'{"status":'),
-        (Step((ask(Kind.ERROR, '{"status": "success"'),), {"api": 1}), 'call_external_api said \'{"status":'),
+        (Step((ask(Kind.ANSWER, "sunny"),), {"api": 1}), 'call_external_api answered \'{"status":'),
+        (Step((ask(Kind.ERROR, '{"status": "success"'),), {"api": 1}), 'call_external_api answered \'{"status":'),
         (Step((OK,)), "1 calls reached the dependency api, not 0."),
         (Step((OK,), {"api": 2}), "1 calls reached the dependency api, not 2."),
-        (Step((OK,), {"api": 1}, {"users": "open"}), "Health said that users is closed, not open."),
+        (Step((OK,), {"api": 1}, {"users": "open"}), "Health reports users as closed, not open."),
     ],
     ids=["another answer", "no error", "too much", "too little", "another state"],
 )
@@ -87,7 +87,7 @@ async def test_probes_are_seen_on_their_way_and_as_they_arrive(tmp_path: Path) -
 async def test_a_closed_breaker_makes_no_probe_which_is_a_problem(tmp_path: Path) -> None:
     async with staged(tmp_path) as stage:
         during, after = await stage.director.play_probe(Probe({"api": OK}, (OK,)))
-    assert during.problems == ("Health said that external_api is closed, not half_open.",)
+    assert during.problems == ("Health reports external_api as closed, not half_open.",)
     assert after.problems == (
         "2 calls reached the dependency api, not 1.",
         "The breaker external_api let 0 probes through, not exactly one.",
@@ -100,5 +100,5 @@ async def test_a_probe_that_never_arrives_ends_the_demo(
 ) -> None:
     monkeypatch.setattr(dependencies, "_ARRIVAL_SECONDS", 0.05)
     async with staged(tmp_path) as stage:
-        with pytest.RaisesGroup(pytest.RaisesExc(StageError, match=f"did not reach the dependency {dependency}")):
+        with pytest.RaisesGroup(pytest.RaisesExc(DemoError, match=f"did not reach the dependency {dependency}")):
             await stage.director.play_probe(Probe({dependency: OK}, ()))

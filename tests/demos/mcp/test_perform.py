@@ -27,8 +27,8 @@ def test_a_good_run_ends_with_zero() -> None:
     code, said = concluded(Record([(OPEN, [REPORT])], 1.5))
     assert code == 0
     assert "Open:    0 of 3 calls reached anything; 3 cached, 0 stand-ins, 0 rejected\n" in said
-    assert "Waited:  1.5 s" in said
-    assert said.endswith("All of it came as it should.\n")
+    assert "Waited:  1.5 s, as health said" in said
+    assert said.endswith("Everything was as expected.\n")
 
 
 def test_a_problem_is_told_and_is_a_failure() -> None:
@@ -54,8 +54,8 @@ def test_an_expectation_that_is_not_met_makes_the_command_fail(
     monkeypatch.setattr(play, "PHASES", (wrong,))
     assert perform(plain=True) == 1
     said = capsys.readouterr().out
-    assert '    PROBLEM: call_external_api said \'{"status": "success"' in said
-    assert "\nPROBLEM: healthy: call_external_api said" in said
+    assert '    PROBLEM: call_external_api answered \'{"status": "success"' in said
+    assert "\nPROBLEM: healthy: call_external_api answered" in said
     assert "\nThe server's log ends with:\n" in said
 
 

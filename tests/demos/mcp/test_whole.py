@@ -85,7 +85,7 @@ def test_exactly_one_call_reaches_each_dependency_as_it_recovers(phases: dict[st
 
 
 def test_the_client_waits_as_long_as_health_says(phases: dict[str, str]) -> None:
-    said = re.search(r"come back, in seconds: (.*); so the client waits (\S+) s", phases["recovering"])
+    said = re.search(r"when to retry, in seconds: (.*); so the client waits (\S+) s", phases["recovering"])
     assert said is not None
     times = re.findall(r"(\w+) (\d\.\d)", said[1])
     assert {name for name, _ in times} == set(BREAKERS)
@@ -96,7 +96,7 @@ def test_it_ends_with_a_summary(output: str) -> None:
     assert "\x1b" not in output
     assert re.search(r"^ +open +40 +0 +15 +5 +0 +20 +0 *$", output, flags=re.MULTILINE)
     assert "Probes:  external_api 1, users 1, primary 1, secondary 1, database 1\n" in output
-    assert output.endswith("All of it came as it should.\n")
+    assert output.endswith("Everything was as expected.\n")
 
 
 def test_ctrl_c_ends_the_server_and_everything_else() -> None:
@@ -106,7 +106,7 @@ def test_ctrl_c_ends_the_server_and_everything_else() -> None:
         first = demo.stdout.readline()
         demo.send_signal(signal.SIGINT)
         errors = demo.stderr.read()
-    assert first == "an MCP server runs, asked over stdio\n"
+    assert first == "an MCP server is running; the client calls it over stdio\n"
     assert (demo.returncode, errors) == (130, "Interrupted.\n")
 
 
