@@ -17,24 +17,38 @@ Check = Callable[[str, Any], object]
 
 SECONDS: Check = checks.seconds
 SECONDS_OR_ZERO: Check = partial(checks.seconds, zero=True)
+RATE_OR_ZERO: Check = partial(checks.rate, zero=True)
 FROM_TWO: Check = partial(checks.number_at_least, least=2)
 
 RANGES: list[tuple[Check, str]] = [
     (SECONDS, "a finite number of seconds > 0"),
     (SECONDS_OR_ZERO, "a finite number of seconds >= 0"),
+    (checks.seconds_or_none, "a finite number of seconds > 0, or None"),
     (checks.rate, "a rate with 0 < rate <= 1"),
+    (RATE_OR_ZERO, "a rate with 0 <= rate <= 1"),
     (checks.fraction, "a fraction with 0 <= fraction <= 1"),
     (FROM_TWO, "a finite number >= 2"),
     (checks.count, "an integer >= 1"),
 ]
+UNBOUNDED: list[tuple[Check, str]] = [(checks.instant, "a finite number of seconds"), (checks.integer, "an integer")]
 
 
-@pytest.mark.parametrize(("check", "wanted"), RANGES)
-@pytest.mark.parametrize("value", [True, False, None, "1", Decimal(1), [1], 1j])
+@pytest.mark.parametrize(("check", "wanted"), [*RANGES, *UNBOUNDED])
+@pytest.mark.parametrize("value", [True, False, "1", Decimal(1), [1], 1j])
 def test_what_is_no_number_is_a_type_error(check: Check, wanted: str, value: object) -> None:
     with pytest.raises(TypeError) as caught:
         check("dose", value)
     assert str(caught.value) == f"dose must be {wanted}, not {value!r}"
+
+
+@pytest.mark.parametrize(("check", "wanted"), [row for row in [*RANGES, *UNBOUNDED] if "None" not in row[1]])
+def test_none_is_a_type_error(check: Check, wanted: str) -> None:
+    with pytest.raises(TypeError, match=f"^dose must be {wanted}, not None$"):
+        check("dose", None)
+
+
+def test_none_passes_where_it_is_allowed() -> None:
+    assert checks.seconds_or_none("dose", None) is None
 
 
 @pytest.mark.parametrize(("check", "wanted"), [row for row in RANGES if row[0] is not checks.count])
@@ -55,6 +69,7 @@ def test_what_is_not_finite_or_negative_is_a_value_error(check: Check, wanted: s
         (checks.rate, 0),
         (checks.rate, 1.0000001),
         (checks.rate, Fraction(1, HUGE)),
+        (RATE_OR_ZERO, 1.0000001),
         (checks.fraction, 1.0000001),
         (FROM_TWO, 1.9999999),
         (checks.count, 0),
@@ -64,6 +79,13 @@ def test_what_is_not_finite_or_negative_is_a_value_error(check: Check, wanted: s
 def test_what_lies_just_outside_the_range_is_a_value_error(check: Check, value: object) -> None:
     with pytest.raises(ValueError, match="^dose must be "):
         check("dose", value)
+
+
+@pytest.mark.parametrize("value", [NAN, INF, -INF, HUGE, -HUGE])
+def test_an_instant_is_finite(value: float) -> None:
+    with pytest.raises(ValueError, match="^dose must be a finite number of seconds, not ") as caught:
+        checks.instant("dose", value)
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
 @pytest.mark.parametrize("value", [1.0, 1.5, NAN, INF])
@@ -78,12 +100,16 @@ def test_a_float_is_no_count(value: float) -> None:
         (SECONDS, 5e-324),
         (SECONDS, 1e300),
         (SECONDS_OR_ZERO, 0),
+        (checks.seconds_or_none, 0.5),
         (checks.rate, 5e-324),
         (checks.rate, 1),
+        (RATE_OR_ZERO, 0),
         (checks.fraction, 0),
         (checks.fraction, 1),
         (FROM_TWO, 2),
         (SECONDS, Fraction(1, 2)),
+        (checks.instant, -1e300),
+        (checks.instant, 0),
     ],
 )
 def test_what_lies_in_the_range_is_returned_as_a_float(check: Check, value: float) -> None:
@@ -95,6 +121,11 @@ def test_what_lies_in_the_range_is_returned_as_a_float(check: Check, value: floa
 def test_a_count_is_returned_as_an_int() -> None:
     assert checks.count("dose", 10**30) == 10**30
     assert checks.count("dose", 1) == 1
+
+
+@pytest.mark.parametrize("value", [0, -3, HUGE])
+def test_an_integer_has_no_bounds(value: int) -> None:
+    assert checks.integer("dose", value) == value
 
 
 @pytest.mark.parametrize("value", [True, False])

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from recloser._core.outcomes import CACHED_TYPES, Classifier, Outcome
+from recloser._core.outcomes import CACHED_TYPES, Classifier, Outcome, leaves
 from tests.core.driver import F, I, S
 
 
@@ -41,8 +41,8 @@ def classifier(expected: Any = Exception, ignored: Any = ()) -> Classifier:  # n
     )
 
 
-def group(*leaves: BaseException) -> BaseExceptionGroup[BaseException]:
-    return BaseExceptionGroup("several", leaves)
+def group(*parts: BaseException) -> BaseExceptionGroup[BaseException]:
+    return BaseExceptionGroup("several", parts)
 
 
 class Asked:
@@ -241,3 +241,20 @@ def test_what_is_never_expected_says_nothing_beside_others() -> None:
 
 def test_what_is_never_expected_is_ignored_if_it_is_ignored() -> None:
     assert classifier(Exception, MissError).classify(MissError()) is I
+
+
+def test_the_leaves_of_a_group_come_in_order() -> None:
+    first, second, third, last = DownError(1), WorseError(2), MissingError(3), KeyboardInterrupt()
+    assert list(leaves(group(first, group(second, group(third)), last))) == [first, second, third, last]
+
+
+def test_any_other_exception_is_its_own_leaf() -> None:
+    error = DownError()
+    assert list(leaves(error)) == [error]
+
+
+def test_groups_may_be_nested_to_any_depth() -> None:
+    error: BaseException = DownError()
+    for _ in range(10_000):
+        error = group(error)
+    assert [type(leaf) for leaf in leaves(error)] == [DownError]

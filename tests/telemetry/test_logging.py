@@ -244,11 +244,31 @@ async def test_structlog_loggers_of_every_make_are_taken() -> None:
     [
         ({"logger": "app"}, TypeError, "logger must be a logging.Logger, or one that takes fields as keywords"),
         ({"logger": logging.LoggerAdapter(logging.getLogger(), {})}, TypeError, "logger must be a logging.Logger"),
-        ({"rejections_every_seconds": 0}, ValueError, "a finite number of seconds > 0, not 0"),
-        ({"rejections_every_seconds": math.inf}, ValueError, "a finite number of seconds > 0, not inf"),
-        ({"rejections_every_seconds": math.nan}, ValueError, "a finite number of seconds > 0, not nan"),
-        ({"rejections_every_seconds": "10"}, TypeError, "a finite number of seconds > 0, not '10'"),
-        ({"rejections_every_seconds": True}, TypeError, "a finite number of seconds > 0, not True"),
+        (
+            {"rejections_every_seconds": 0},
+            ValueError,
+            "a finite number of seconds > 0, or None, not 0",
+        ),
+        (
+            {"rejections_every_seconds": math.inf},
+            ValueError,
+            "a finite number of seconds > 0, or None, not inf",
+        ),
+        (
+            {"rejections_every_seconds": math.nan},
+            ValueError,
+            "a finite number of seconds > 0, or None, not nan",
+        ),
+        (
+            {"rejections_every_seconds": "10"},
+            TypeError,
+            "a finite number of seconds > 0, or None, not '10'",
+        ),
+        (
+            {"rejections_every_seconds": True},
+            TypeError,
+            "a finite number of seconds > 0, or None, not True",
+        ),
     ],
     ids=str,
 )

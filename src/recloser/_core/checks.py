@@ -1,4 +1,8 @@
-"""Checks of arguments: each names the argument, the value and the range it must lie in."""
+"""Argument checks: each error names the argument, the allowed range and the value.
+
+A check returns the value, as a plain `float`, `int`, `str` or `bool`. A value of the wrong type raises TypeError, a
+value out of range raises ValueError: `failures must be an integer >= 1, not 0`.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +11,36 @@ from numbers import Integral, Real
 
 
 def seconds(argument: str, value: object, *, zero: bool = False) -> float:
-    """Return a duration as a float; it must be finite and above zero, or `zero` may be allowed too."""
+    """Return a duration in seconds: finite and > 0, or >= 0 with `zero=True`."""
     wanted = "a finite number of seconds >= 0" if zero else "a finite number of seconds > 0"
+    return _duration(argument, value, wanted, zero=zero)
+
+
+def seconds_or_none(argument: str, value: object) -> float | None:
+    """Return a duration in seconds, finite and > 0, or None."""
+    return None if value is None else _duration(argument, value, "a finite number of seconds > 0, or None")
+
+
+def instant(argument: str, value: object) -> float:
+    """Return a reading of a clock in seconds: any finite number."""
+    wanted = "a finite number of seconds"
     number = _real(argument, value, wanted)
-    if not math.isfinite(number) or number < 0 or (number == 0 and not zero):
+    if not math.isfinite(number):
         raise ValueError(f"{argument} must be {wanted}, not {value!r}")
     return number
 
 
-def rate(argument: str, value: object) -> float:
-    """Return a rate as a float; it must lie above 0 and at most at 1."""
-    wanted = "a rate with 0 < rate <= 1"
+def rate(argument: str, value: object, *, zero: bool = False) -> float:
+    """Return a rate: above 0 and at most 1, or from 0 to 1 with `zero=True`."""
+    wanted = "a rate with 0 <= rate <= 1" if zero else "a rate with 0 < rate <= 1"
     number = _real(argument, value, wanted)
-    if not 0 < number <= 1:
+    if not 0 <= number <= 1 or (number == 0 and not zero):
         raise ValueError(f"{argument} must be {wanted}, not {value!r}")
     return number
 
 
 def fraction(argument: str, value: object) -> float:
-    """Return a fraction as a float; it must lie from 0 to 1."""
+    """Return a fraction: from 0 to 1."""
     wanted = "a fraction with 0 <= fraction <= 1"
     number = _real(argument, value, wanted)
     if not 0 <= number <= 1:
@@ -34,7 +49,7 @@ def fraction(argument: str, value: object) -> float:
 
 
 def number_at_least(argument: str, value: object, least: float) -> float:
-    """Return a finite float that is not below `least`."""
+    """Return a finite number that is at least `least`."""
     wanted = f"a finite number >= {least:g}"
     number = _real(argument, value, wanted)
     if not math.isfinite(number) or number < least:
@@ -43,28 +58,40 @@ def number_at_least(argument: str, value: object, least: float) -> float:
 
 
 def count(argument: str, value: object, *, least: int = 1, most: float = math.inf) -> int:
-    """Return a count as an int; it must lie from `least` to `most`."""
+    """Return a count: an integer from `least` to `most`."""
     wanted = f"an integer >= {least}" if math.isinf(most) else f"an integer from {least} to {most}"
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"{argument} must be {wanted}, not {value!r}")
-    number = int(value)
+    number = integer(argument, value, wanted)
     if not least <= number <= most:
         raise ValueError(f"{argument} must be {wanted}, not {value!r}")
     return number
 
 
+def integer(argument: str, value: object, wanted: str = "an integer") -> int:
+    """Return an integer of any size; `wanted` describes it in the error."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{argument} must be {wanted}, not {value!r}")
+    return int(value)
+
+
 def one_line(argument: str, value: object) -> str:
-    """Return a string with each run of white space, line ends too, as one space."""
+    """Return a string in which each run of white space, line ends included, is one space."""
     if not isinstance(value, str):
         raise TypeError(f"{argument} must be a string, not {value!r}")
     return " ".join(value.split())
 
 
 def flag(argument: str, value: object) -> bool:
-    """Return a bool; nothing else is taken for one."""
+    """Return a bool; nothing else is accepted, neither 0 nor 1."""
     if not isinstance(value, bool):
         raise TypeError(f"{argument} must be True or False, not {value!r}")
     return value
+
+
+def _duration(argument: str, value: object, wanted: str, *, zero: bool = False) -> float:
+    number = _real(argument, value, wanted)
+    if not math.isfinite(number) or number < 0 or (number == 0 and not zero):
+        raise ValueError(f"{argument} must be {wanted}, not {value!r}")
+    return number
 
 
 def _real(argument: str, value: object, wanted: str) -> float:

@@ -119,11 +119,14 @@ def _types(spec: ExceptionSpec) -> tuple[type[BaseException], ...]:
 
 
 def leaves(exc: BaseException) -> Iterator[BaseException]:
-    """Return the exceptions in a group, and in the groups within; of another exception, itself."""
+    """Iterate over the exceptions in a group and in the groups inside it, in order.
+
+    Any other exception is its own leaf. There is no recursion, so groups may be nested to any depth.
+    """
     pending: list[BaseException] = [exc]
     while pending:
         exc = pending.pop()
         if isinstance(exc, BaseExceptionGroup):
-            pending.extend(exc.exceptions)
+            pending.extend(reversed(exc.exceptions))
         else:
             yield exc

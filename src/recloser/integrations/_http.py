@@ -125,20 +125,3 @@ def checked_statuses(argument: str, statuses: object) -> frozenset[int]:
     if not all(status in STATUSES for status in found):
         raise ValueError(f"{argument} must be {wanted}, not {statuses!r}")
     return frozenset(found)
-
-
-def checked_longest_wait(argument: str, seconds: object) -> float | None:
-    """Return an upper bound for a wait in seconds, or None.
-
-    Raises:
-        TypeError: It is no number.
-        ValueError: It is not finite, or not above zero.
-    """
-    wanted = "a finite number of seconds > 0, or None"
-    if seconds is None:
-        return None
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        raise TypeError(f"{argument} must be {wanted}, not {seconds!r}")
-    if not math.isfinite(seconds) or seconds <= 0:
-        raise ValueError(f"{argument} must be {wanted}, not {seconds!r}")
-    return float(seconds)

@@ -27,9 +27,10 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from recloser import CircuitBreaker, Outcome
 from recloser.integrations._http import stand_in
 from recloser.integrations._network import is_network_error, is_network_error_of
+from recloser.lowlevel import leaves
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
@@ -130,7 +131,7 @@ class GuardedScope(Generic[T]):
 
     def _judge(self, exc: BaseException, *, entering: bool = False) -> Verdict:
         """Return what an exception means, that of a group by its leaves, of which cancellations don't count."""
-        verdicts = [Verdict(self._judge_one(leaf, entering), leaf) for leaf in _leaves(exc)]
+        verdicts = [Verdict(self._judge_one(leaf, entering), leaf) for leaf in leaves(exc)]
         told = [verdict for verdict in verdicts if verdict.outcome is not CANCELLED]
         if not told:
             return Verdict(CANCELLED, exc)
@@ -186,7 +187,7 @@ def has_failure(exc: BaseException, judge: Callable[[Exception, object], Outcome
     """Return whether an exception, or one of a group, tells of a network or is judged to be a failure."""
     return any(
         is_network_error(leaf) or (isinstance(leaf, Exception) and judge(leaf, None) is Outcome.FAILURE)
-        for leaf in _leaves(exc)
+        for leaf in leaves(exc)
     )
 
 
@@ -199,11 +200,3 @@ def checked_breaker(breaker: object) -> CircuitBreaker:
     if not isinstance(breaker, CircuitBreaker):
         raise TypeError(f"breaker must be a CircuitBreaker, not {breaker!r}")
     return breaker
-
-
-def _leaves(exc: BaseException) -> Iterator[BaseException]:
-    if isinstance(exc, BaseExceptionGroup):
-        for part in exc.exceptions:
-            yield from _leaves(part)
-    else:
-        yield exc

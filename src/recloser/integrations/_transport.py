@@ -23,13 +23,13 @@ from recloser.integrations._http import (
     FAILURE_STATUSES,
     LONGEST_RETRY_AFTER_SECONDS,
     SWITCHING_PROTOCOLS,
-    checked_longest_wait,
     checked_statuses,
     origin,
     retry_after,
     stand_in,
     status_error,
 )
+from recloser.lowlevel import checks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -88,7 +88,7 @@ class GuardedTransport(Generic[Transport]):
         self._registry = BreakerRegistry() if registry is None and breaker is None else registry
         self._failure_statuses = checked_statuses("failure_statuses", failure_statuses)
         self._ignored: tuple[type[Exception], ...] = (RejectedError, *self._always_ignored, *ignored)
-        self._longest_wait = checked_longest_wait("max_retry_after_seconds", max_retry_after_seconds)
+        self._longest_wait = checks.seconds_or_none("max_retry_after_seconds", max_retry_after_seconds)
 
     @property
     def registry(self) -> BreakerRegistry | None:

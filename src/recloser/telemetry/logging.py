@@ -8,12 +8,11 @@ of structlog for example, tells both.
 from __future__ import annotations
 
 import logging
-import math
 from collections import OrderedDict
-from numbers import Real
 from typing import TYPE_CHECKING, Any, Protocol
 
 from recloser import CallRejected, CircuitState, StateChanged
+from recloser.lowlevel import checks
 
 if TYPE_CHECKING:
     from recloser import Event
@@ -70,7 +69,7 @@ class LogListener:
     ) -> None:
         self._logger = logging.getLogger(LIBRARY) if logger is None else _checked_logger(logger)
         self._tells_transitions = not isinstance(self._logger, logging.Logger) or self._logger.name != LIBRARY
-        self._interval = None if rejections_every_seconds is None else _checked_interval(rejections_every_seconds)
+        self._interval = checks.seconds_or_none("rejections_every_seconds", rejections_every_seconds)
         self._rejections: OrderedDict[str, _Rejections] = OrderedDict()
         self.kinds: tuple[type[Event], ...] = (
             (StateChanged,) if self._interval is None else (StateChanged, CallRejected)
@@ -150,13 +149,3 @@ def _checked_logger(logger: object) -> Any:  # noqa: ANN401 - either kind
     if isinstance(logger, logging.LoggerAdapter) or not all(callable(getattr(logger, name, None)) for name in methods):
         raise TypeError(f"logger must be a logging.Logger, or one that takes fields as keywords, not {logger!r}")
     return logger
-
-
-def _checked_interval(seconds: object) -> float:
-    wanted = "rejections_every_seconds must be None or a finite number of seconds > 0"
-    if isinstance(seconds, bool) or not isinstance(seconds, Real):
-        raise TypeError(f"{wanted}, not {seconds!r}")
-    number = float(seconds)
-    if not (math.isfinite(number) and number > 0):
-        raise ValueError(f"{wanted}, not {seconds!r}")
-    return number

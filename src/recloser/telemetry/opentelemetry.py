@@ -23,6 +23,7 @@ from recloser import (
     StateChanged,
     __version__,
 )
+from recloser.lowlevel import checks
 from recloser.registry import Ledger
 from recloser.telemetry._names import STATES, boundaries_of, outcome_of, outcomes
 
@@ -76,9 +77,8 @@ def instrument(
         raise TypeError(f"registry must be a BreakerRegistry, not {registry!r}")
     if meter_provider is not None and not isinstance(meter_provider, metrics.MeterProvider):
         raise TypeError(f"meter_provider must be a MeterProvider, not {meter_provider!r}")
-    for argument, value in (("span_events", span_events), ("rejection_span_events", rejection_span_events)):
-        if not isinstance(value, bool):
-            raise TypeError(f"{argument} must be True or False, not {value!r}")
+    checks.flag("span_events", span_events)
+    checks.flag("rejection_span_events", rejection_span_events)
     boundaries = boundaries_of(durations)
     ledger = Ledger(registry, max_breakers=max_breakers)
     meter = metrics.get_meter("recloser", __version__, meter_provider)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recloser.testing import _arguments
+from recloser.lowlevel import checks
 
 
 class ManualClock:
@@ -26,7 +26,7 @@ class ManualClock:
     __slots__ = ("_now",)
 
     def __init__(self, start: float = 0.0) -> None:
-        self._now = _arguments.instant("start", start)
+        self._now = checks.instant("start", start)
 
     def __call__(self) -> float:
         """Read the clock, in seconds."""
@@ -45,7 +45,7 @@ class ManualClock:
             TypeError: If ``seconds`` is no number.
             ValueError: If ``seconds`` is NaN, infinite or negative; the clock has not moved then.
         """
-        step = _arguments.instant("seconds", seconds)
+        step = checks.instant("seconds", seconds)
         if step < 0:
             raise ValueError(f"seconds must be >= 0, not {seconds!r}; set() can move a clock back")
         self._now += step
@@ -60,4 +60,4 @@ class ManualClock:
             TypeError: If ``seconds`` is no number.
             ValueError: If ``seconds`` is NaN or infinite; the clock has not moved then.
         """
-        self._now = _arguments.instant("seconds", seconds)
+        self._now = checks.instant("seconds", seconds)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from recloser.testing import _arguments
+from recloser.lowlevel import checks
 from recloser.testing._errors import ScheduleError, ScheduleFailedError
 from recloser.testing._loop import ScheduleLoop
 from recloser.testing._schedule import Schedule
@@ -58,7 +58,7 @@ def explore(
         TypeError: If an argument is of the wrong type.
         ValueError: If an argument is out of its range: nothing would be tested.
     """
-    _arguments.at_least_one("schedules", schedules)
+    checks.count("schedules", schedules)
     _check_schedule(seed, max_steps)
     steps = 0
     for each in range(seed, seed + schedules):
@@ -88,8 +88,8 @@ def replay(scenario: Callable[[Schedule], Coroutine[Any, Any, T]], *, seed: int,
 
 
 def _check_schedule(seed: int, max_steps: int) -> None:
-    _arguments.integer("seed", seed)
-    _arguments.at_least_one("max_steps", max_steps)
+    checks.integer("seed", seed)
+    checks.count("max_steps", max_steps)
 
 
 def _play(scenario: Callable[[Schedule], Coroutine[Any, Any, T]], seed: int, max_steps: int) -> tuple[T, int]:

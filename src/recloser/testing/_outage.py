@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recloser import CircuitState
-from recloser.testing import _arguments
+from recloser.lowlevel import checks
 
 if TYPE_CHECKING:
     from recloser import CircuitBreaker, Permit
@@ -39,7 +39,7 @@ async def open_breaker(
         TypeError: An argument is of the wrong type.
         ValueError: `call_seconds` is out of its range, or there is no clock for it.
     """
-    _arguments.seconds("call_seconds", call_seconds)
+    checks.seconds("call_seconds", call_seconds, zero=True)
     if call_seconds and clock is None:
         raise ValueError(f"call_seconds={call_seconds!r} needs clock, the ManualClock that the breaker was made with")
     failure = _failure(error)

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
-from recloser.testing import _arguments
+from recloser.lowlevel import checks
 
 UNSET: Final[Any] = object()
 
@@ -28,7 +28,7 @@ class Succeed:
 
     def __post_init__(self) -> None:
         """Refuse what lies outside its range."""
-        _arguments.at_least_one("times", self.times)
+        checks.count("times", self.times)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Fail:
         is_type = isinstance(self.error, type) and issubclass(self.error, BaseException)
         if not is_type and not isinstance(self.error, BaseException):
             raise TypeError(f"error must be an exception or a type of exceptions, not {self.error!r}")
-        _arguments.at_least_one("times", self.times)
+        checks.count("times", self.times)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Hang:
 
     def __post_init__(self) -> None:
         """Refuse what lies outside its range."""
-        _arguments.at_least_one("times", self.times)
+        checks.count("times", self.times)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +82,9 @@ class Slow:
 
     def __post_init__(self) -> None:
         """Refuse what lies outside its range."""
-        _arguments.seconds("seconds", self.seconds)
+        checks.seconds("seconds", self.seconds, zero=True)
         check_step("then", self.then)
-        _arguments.at_least_one("times", self.times)
+        checks.count("times", self.times)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +105,10 @@ class Chance:
 
     def __post_init__(self) -> None:
         """Refuse what lies outside its range."""
-        _arguments.rate("rate", self.rate)
+        checks.rate("rate", self.rate, zero=True)
         check_step("step", self.step)
         check_step("otherwise", self.otherwise)
-        _arguments.at_least_one("times", self.times)
+        checks.count("times", self.times)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,16 +131,16 @@ class During:
 
     def __post_init__(self) -> None:
         """Refuse what lies outside its range."""
-        _arguments.seconds("start_seconds", self.start_seconds)
+        checks.seconds("start_seconds", self.start_seconds, zero=True)
         if self.end_seconds != math.inf:
-            _arguments.seconds("end_seconds", self.end_seconds)
+            checks.seconds("end_seconds", self.end_seconds, zero=True)
         if self.end_seconds <= self.start_seconds:
             raise ValueError(
                 f"end_seconds must be above start_seconds={self.start_seconds!r}, not {self.end_seconds!r}"
             )
         check_step("step", self.step)
         check_step("otherwise", self.otherwise)
-        _arguments.at_least_one("times", self.times)
+        checks.count("times", self.times)
 
 
 Step: TypeAlias = Succeed | Fail | Hang | Slow | Chance | During

@@ -1,0 +1,9 @@
+"""Building blocks for code that extends recloser, such as an integration of your own.
+
+`checks` validates arguments and `leaves()` walks through exception groups, both as recloser does it itself.
+"""
+
+from recloser._core import checks
+from recloser._core.outcomes import leaves
+
+__all__ = ["checks", "leaves"]
