@@ -25,13 +25,13 @@ class WrongError(Exception):
     """The database answers that the query is wrong."""
 
 
-def judge(exc: Exception, _entered: object) -> Outcome:
+def classify(exc: Exception, _entered: object) -> Outcome:
     if isinstance(exc, DownError):
         return Outcome.FAILURE
     return Outcome.SUCCESS if isinstance(exc, WrongError) else Outcome.IGNORED
 
 
-RULES = Rules((__name__,), judge)
+RULES = Rules((__name__,), classify)
 
 
 class ForeignError(DownError):
@@ -154,7 +154,7 @@ async def test_an_attribute_that_only_looks_like_a_drivers_error_is_none() -> No
     assert not for_sqlalchemy.is_failure(ForeignError())
 
 
-async def test_an_error_that_can_not_be_judged_is_a_failure_and_the_scope_is_left(
+async def test_an_error_that_cannot_be_classified_is_a_failure_and_the_scope_is_left(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def look(exc: Exception, _entered: object) -> Outcome:
@@ -167,7 +167,7 @@ async def test_an_error_that_can_not_be_judged_is_a_failure_and_the_scope_is_lef
     assert raised.value is error
     assert scope.has_left
     assert totals(breaker) == {"failure": 1}
-    assert "can't be judged" in caplog.text
+    assert "Cannot classify an exception" in caplog.text
 
 
 async def test_a_scope_that_raises_the_error_of_its_block_again_counts_it_once() -> None:
@@ -253,7 +253,7 @@ async def test_a_deadline_that_ends_entering_is_a_failure_unless_it_was_a_wait_f
 
     for is_wait, total in ((False, {"failure": 1}), (True, {"ignored": 1})):
         breaker = one()
-        rules = Rules((__name__,), judge, lambda _exc, entered, answer=is_wait: answer and not entered)
+        rules = Rules((__name__,), classify, lambda _exc, entered, answer=is_wait: answer and not entered)
         with anyio.move_on_after(0.01):
             async with GuardedScope(breaker, slow(), rules):
                 pass
@@ -295,7 +295,7 @@ async def test_a_network_error_in_a_block_counts_if_it_came_out_of_the_driver() 
     for packages, total in (((__name__,), "failure"), (("another_driver",), "ignored")):
         breaker = one()
         with pytest.raises(ConnectionRefusedError):
-            async with GuardedScope(breaker, Scope(), Rules(packages, judge)):
+            async with GuardedScope(breaker, Scope(), Rules(packages, classify)):
                 refuse_out_of_this_module()
         assert totals(breaker) == {total: 1}
 

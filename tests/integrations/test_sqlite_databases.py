@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from recloser import CircuitBreaker, CircuitState, Outcome
 from recloser.integrations import aiosqlite as for_aiosqlite
 from recloser.integrations import sqlalchemy as for_sqlalchemy
-from recloser.integrations._sqlite import judge_sqlite
+from recloser.integrations._sqlite import classify_sqlite
 from tests.integrations.kit import one, totals
 
 pytestmark = pytest.mark.anyio
@@ -91,7 +91,7 @@ def locked(path: Path) -> Generator[Path]:
 ClientOf = Callable[[str], AbstractAsyncContextManager[Client]]
 
 
-async def verdict_on(client_of: ClientOf, address: str, statement: str) -> tuple[BaseException, dict[str, int]]:
+async def outcome_on(client_of: ClientOf, address: str, statement: str) -> tuple[BaseException, dict[str, int]]:
     """Runs a statement that fails; returns with what, and what was counted."""
     breaker = one()
     before = set(threading.enumerate())
@@ -117,24 +117,24 @@ def overwrite(path: Path, content: bytes, at: int = 0) -> None:
 
 
 async def test_a_locked_file_is_a_failure(client_of: ClientOf, locked: Path) -> None:
-    exc, counted = await verdict_on(client_of, f"file:{locked}", "select * from names")
+    exc, counted = await outcome_on(client_of, f"file:{locked}", "select * from names")
     assert (name_of(exc), counted) == ("SQLITE_BUSY", {"failure": 1})
 
 
 async def test_a_corrupt_file_is_a_failure(client_of: ClientOf, path: Path) -> None:
     overwrite(path, b"\xff" * 4096, at=4096)
-    exc, counted = await verdict_on(client_of, f"file:{path}", "select * from names")
+    exc, counted = await outcome_on(client_of, f"file:{path}", "select * from names")
     assert (name_of(exc), counted) == ("SQLITE_CORRUPT", {"failure": 1})
 
 
 async def test_a_file_that_is_no_database_is_a_failure(client_of: ClientOf, path: Path) -> None:
     overwrite(path, b"not a database at all" * 500)
-    exc, counted = await verdict_on(client_of, f"file:{path}", "select * from names")
+    exc, counted = await outcome_on(client_of, f"file:{path}", "select * from names")
     assert (name_of(exc), counted) == ("SQLITE_NOTADB", {"failure": 1})
 
 
 async def test_a_file_that_can_not_be_opened_is_a_failure(client_of: ClientOf, tmp_path: Path) -> None:
-    exc, counted = await verdict_on(client_of, f"file:{tmp_path}/missing/names.db", "select 1")
+    exc, counted = await outcome_on(client_of, f"file:{tmp_path}/missing/names.db", "select 1")
     assert (name_of(exc), counted) == ("SQLITE_CANTOPEN", {"failure": 1})
 
 
@@ -149,7 +149,7 @@ async def test_a_full_database_is_a_failure(client_of: ClientOf, path: Path) -> 
 
 
 async def test_a_write_through_a_connection_that_may_only_read_is_an_answer(client_of: ClientOf, path: Path) -> None:
-    exc, counted = await verdict_on(client_of, f"file:{path}?mode=ro", "insert into names values ('new')")
+    exc, counted = await outcome_on(client_of, f"file:{path}?mode=ro", "insert into names values ('new')")
     assert (name_of(exc), counted) == ("SQLITE_READONLY", {"success": 1})
 
 
@@ -240,7 +240,7 @@ def sqlite_error(code: int) -> sqlite3.Error:
     ],
 )
 def test_a_code_of_an_outage_is_a_failure(code: int) -> None:
-    assert judge_sqlite(sqlite_error(code)) is Outcome.FAILURE
+    assert classify_sqlite(sqlite_error(code)) is Outcome.FAILURE
     assert for_aiosqlite.is_failure(sqlite_error(code))
     assert for_sqlalchemy.is_failure(DBAPIError("select 1", None, sqlite_error(code)))
 
@@ -262,13 +262,13 @@ def test_a_code_of_an_outage_is_a_failure(code: int) -> None:
     ],
 )
 def test_a_code_of_an_answer_is_none(code: int) -> None:
-    assert judge_sqlite(sqlite_error(code)) is Outcome.SUCCESS
+    assert classify_sqlite(sqlite_error(code)) is Outcome.SUCCESS
     assert not for_aiosqlite.is_failure(sqlite_error(code))
     assert not for_sqlalchemy.is_failure(DBAPIError("select 1", None, sqlite_error(code)))
 
 
 def test_an_error_that_never_got_as_far_as_sqlite_is_ignored() -> None:
-    assert judge_sqlite(sqlite3.ProgrammingError("Incorrect number of bindings supplied")) is Outcome.IGNORED
+    assert classify_sqlite(sqlite3.ProgrammingError("Incorrect number of bindings supplied")) is Outcome.IGNORED
 
 
 def test_a_group_is_a_failure_if_one_of_its_exceptions_is() -> None:

@@ -13,7 +13,7 @@ from recloser import CircuitBreaker, CircuitState, Outcome
 from recloser.integrations import asyncpg as for_asyncpg
 from recloser.integrations import psycopg as for_psycopg
 from recloser.integrations import sqlalchemy as for_sqlalchemy
-from recloser.integrations._sqlstate import checked_sqlstates, judge_sqlstate, severity_of
+from recloser.integrations._sqlstate import checked_sqlstates, classify_sqlstate, severity_of
 
 OUTAGES = [
     ("08000", "FATAL"),
@@ -120,7 +120,7 @@ def test_an_answer_is_none(
     make: Make, is_failure: Callable[[BaseException], bool], sqlstate: str, severity: str | None
 ) -> None:
     assert not is_failure(make(sqlstate, severity))
-    assert judge_sqlstate(sqlstate, severity, frozenset()) is Outcome.SUCCESS
+    assert classify_sqlstate(sqlstate, severity, frozenset()) is Outcome.SUCCESS
 
 
 @pytest.mark.parametrize(("make", "is_failure"), WAYS)
@@ -132,7 +132,7 @@ def test_a_cancelled_statement_is_a_failure_only_if_it_is_asked_for(
     assert is_failure(cancelled, failure_sqlstates=("57014",))
     assert is_failure(cancelled, failure_sqlstates={"57"})
     assert not is_failure(make("57P05", "FATAL"), failure_sqlstates=["57014"])
-    assert judge_sqlstate("57014", "ERROR", frozenset()) is Outcome.IGNORED
+    assert classify_sqlstate("57014", "ERROR", frozenset()) is Outcome.IGNORED
 
 
 @pytest.mark.anyio
@@ -178,7 +178,7 @@ def test_a_severity_is_read_in_english() -> None:
         (KeyboardInterrupt(), False),
     ],
 )
-def test_an_error_of_asyncpg_without_a_code_is_judged_by_what_it_is(exc: BaseException, expected: bool) -> None:  # noqa: FBT001
+def test_an_error_of_asyncpg_without_a_code_is_classified_by_what_it_is(exc: BaseException, expected: bool) -> None:  # noqa: FBT001
     assert for_asyncpg.is_failure(exc) is expected
 
 
@@ -197,7 +197,7 @@ def test_an_error_of_asyncpg_without_a_code_is_judged_by_what_it_is(exc: BaseExc
         (PermissionError(), False),
     ],
 )
-def test_an_error_of_psycopg_without_a_code_is_judged_by_what_it_is(exc: BaseException, expected: bool) -> None:  # noqa: FBT001
+def test_an_error_of_psycopg_without_a_code_is_classified_by_what_it_is(exc: BaseException, expected: bool) -> None:  # noqa: FBT001
     assert for_psycopg.is_failure(exc) is expected
 
 
@@ -216,7 +216,7 @@ def test_an_error_of_psycopg_without_a_code_is_judged_by_what_it_is(exc: BaseExc
         (TimeoutError(), True),
     ],
 )
-def test_an_error_of_sqlalchemy_without_a_code_is_judged_by_what_it_is(exc: BaseException, expected: bool) -> None:  # noqa: FBT001
+def test_an_error_of_sqlalchemy_without_a_code_is_classified_by_what_it_is(exc: BaseException, expected: bool) -> None:  # noqa: FBT001
     assert for_sqlalchemy.is_failure(exc) is expected
 
 

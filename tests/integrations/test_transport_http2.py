@@ -1,4 +1,4 @@
-"""The transports for httpx and httpx2 over HTTP/2: many exchanges on one connection, each judged by itself."""
+"""The transports for httpx and httpx2 over HTTP/2: many exchanges on one connection, each classified by itself."""
 
 import anyio
 import pytest
@@ -42,7 +42,7 @@ async def test_a_stream_or_a_connection_that_the_server_ends_is_one_failure(libr
     assert totals(breaker) == {"failure": 1}
 
 
-async def test_exchanges_on_one_connection_are_judged_apart(library: Library) -> None:
+async def test_exchanges_on_one_connection_are_classified_apart(library: Library) -> None:
     breaker = one(failure_threshold=9)
     async with (
         http2_serving() as url,

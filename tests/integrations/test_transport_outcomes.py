@@ -1,4 +1,4 @@
-"""The transports for httpx and httpx2: how an exchange with a real server is judged."""
+"""The transports for httpx and httpx2: how an exchange with a real server is classified."""
 
 from contextlib import aclosing
 
@@ -274,7 +274,7 @@ async def test_closing_the_body_of_a_request_closes_its_source() -> None:
     ("leaves", "expected"),
     [(("ConnectError", "PoolTimeout"), {"failure": 1}), (("PoolTimeout", "UnsupportedProtocol"), {"ignored": 1})],
 )
-async def test_a_group_of_errors_is_judged_by_its_leaves(
+async def test_a_group_of_errors_is_classified_by_its_leaves(
     library: Library, leaves: tuple[str, ...], expected: dict[str, int]
 ) -> None:
     def race(_: object) -> None:

@@ -1,7 +1,7 @@
-"""Which OSErrors are a database's: those that tell of a network, and came out of its driver.
+"""Which OSErrors are a database's: those that are about the network and were raised in its driver.
 
-A block that uses a database does other things as well. A file that is missing is an OSError too, and so is another
-service that refuses connections. What a driver raised has been through the driver's code, which its traceback shows.
+A block that uses a database does other things as well. A missing file is an OSError too, and so is a refused connection
+to some other service. The traceback of an exception shows which code it passed through.
 """
 
 from __future__ import annotations
@@ -29,30 +29,25 @@ NETWORK_ERRNOS = frozenset(
 
 
 def is_network_error(exc: BaseException) -> bool:
-    """Return whether an exception tells of a network, and not of files or permissions."""
+    """Return whether an exception is about the network, and not about files or permissions."""
     return isinstance(exc, NETWORK_ERRORS) or (isinstance(exc, OSError) and exc.errno in NETWORK_ERRNOS)
 
 
-def is_network_error_of(packages: tuple[str, ...], exc: BaseException) -> bool:
-    """Return whether an exception tells of a network, and came out of one of some packages."""
-    return is_network_error(exc) and came_out_of(packages, exc)
-
-
 def came_out_of(modules: tuple[str, ...], exc: BaseException) -> bool:
-    """Return whether an exception went through one of some modules, or of packages.
+    """Return whether an exception passed through one of these modules or packages.
 
-    A TimeoutError that a block raised itself, by `fail_after()` or `asyncio.timeout()`, was made of a cancellation: it
-    came out of where that struck.
+    A TimeoutError that `fail_after()` or `asyncio.timeout()` raises in the block replaces a cancellation: what counts
+    is where that one was raised.
     """
     names = (str(frame.f_globals.get("__name__")) for frame in frames_of(exc))
     return any(name == module or name.startswith(f"{module}.") for name in names for module in modules)
 
 
 def frames_of(exc: BaseException) -> Iterator[FrameType]:
-    """Iterate over the frames that an exception went through; of a TimeoutError as `came_out_of` says."""
-    struck = exc.__cause__ or exc.__context__
-    if isinstance(exc, TimeoutError) and struck is not None and not isinstance(struck, Exception):
-        exc = struck
+    """Iterate over the frames that an exception passed through; for a TimeoutError see `came_out_of()`."""
+    replaced = exc.__cause__ or exc.__context__
+    if isinstance(exc, TimeoutError) and replaced is not None and not isinstance(replaced, Exception):
+        exc = replaced
     step = exc.__traceback__
     while step is not None:
         yield step.tb_frame

@@ -1,20 +1,21 @@
-"""What the database integrations share: a block under a breaker, judged by the rules of the driver.
+"""A block under a breaker, whose exceptions are classified by the rules of a database library.
 
-How a block is judged, once:
+How a block can end, and what that means:
 
-- Rejected: the inner scope is not entered.
-- Entering fails: an OSError is the database's, whatever it tells, for nothing else has run yet.
-- The block raises, or leaving does, as a COMMIT may: errors of the driver are judged by their codes, OSErrors as
-  `_network` says. Whatever else the block raises is ignored.
-- Where both raise, the more telling one counts: a failure, then a cancellation, then an answer.
-- A failure and a cancellation settle the permit before the inner scope is left: leaving may have to wait for a server
-  that says nothing, and nothing that happens there makes a success of it.
-- An exception that raises when it is looked at is a failure, and logged: the inner scope is left all the same.
-- Cancellations are judged by the breaker, as those of any call. But a wait for a connection of a pool that has lent all
-  of its own is ignored, however it ends.
+- The breaker rejects the block: the inner scope is not entered.
+- Entering raises: any OSError is the database's, because nothing else has run yet.
+- The block raises, or leaving it does, as a COMMIT can: errors of the driver are classified by their codes, OSErrors as
+  `_network` describes. Any other exception of the block is ignored.
+- Both raise: the outcome that tells more counts. A failure tells more than a cancellation, which tells more than a
+  success.
+- A failure or a cancellation settles the permit before the inner scope is left. Leaving may wait for a server that no
+  longer responds, and must not turn the outcome into a success.
+- An exception that raises while it is inspected is a failure, and is logged. The inner scope is still left.
+- The breaker classifies cancellations, as it does for any call. A wait for a connection of an exhausted pool is ignored
+  however it ends.
 
-What is recorded of a failure is the type and the code of the driver's error, not its message: that may hold an address,
-a statement, or values of a row.
+The breaker records a failure by the type and the code of the driver's error. The message is left out: it may contain an
+address, a statement or values of a row.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from recloser import CircuitBreaker, Outcome
 from recloser.integrations._http import stand_in
-from recloser.integrations._network import is_network_error, is_network_error_of
+from recloser.integrations._network import came_out_of, is_network_error
 from recloser.lowlevel import leaves
 
 if TYPE_CHECKING:
@@ -44,38 +45,44 @@ CANCELLED = None
 MOST_TELLING_FIRST = (Outcome.FAILURE, CANCELLED, Outcome.SUCCESS, Outcome.IGNORED)
 
 
+def no_wait(_exc: BaseException, _entered: object) -> bool:
+    """Return False: the library has no pool, or none that can be exhausted."""
+    return False
+
+
 @dataclass(frozen=True)
 class Rules:
-    """How the errors of one library are judged.
+    """How the exceptions of one library are classified.
 
     Args:
         packages: The library and its drivers.
-        judge: Judges an exception that is no OSError, given what the scope handed out; ignored if it is none of the
-            library's.
-        is_wait: Tells whether an exception ended a wait for a connection of a pool that had lent all of its own, given
-            whether the scope had been entered.
+        classify: Classifies an exception that is no OSError, given what the scope returned when it was entered, or
+            None before. An exception that is not the library's is ignored.
+        is_wait: Returns whether an exception ended a wait for a connection of an exhausted pool, given the same.
+        is_own_only: Whether an exception counts only if it was raised in one of the packages.
     """
 
     packages: tuple[str, ...]
-    judge: Callable[[Exception, object], Outcome]
-    is_wait: Callable[[BaseException, bool], bool] = lambda _exc, _entered: False
+    classify: Callable[[Exception, object], Outcome]
+    is_wait: Callable[[BaseException, object], bool] = no_wait
+    is_own_only: bool = False
 
 
-class Verdict(NamedTuple):
-    """What an exception means, and which one: of a group, the leaf that decides."""
+class Classified(NamedTuple):
+    """An exception and its outcome; for an exception group, those of the leaf that decides."""
 
     outcome: Outcome | None
-    """None for a cancellation and the like, which is the breaker's to judge."""
+    """None for a cancellation, which the breaker classifies."""
     exc: BaseException | None
 
 
 class GuardedScope(Generic[T]):
-    """An async context manager around another one: enters it if the breaker admits, and settles by how it went.
+    """An async context manager that enters another one if the breaker admits, and settles by how that ends.
 
     Args:
-        breaker: The database's.
+        breaker: The breaker of the database.
         scope: The inner context manager.
-        rules: Those of the library that it is of.
+        rules: The rules of the library that the scope belongs to.
     """
 
     __slots__ = ("_breaker", "_entered", "_permit", "_rules", "_scope")
@@ -91,7 +98,7 @@ class GuardedScope(Generic[T]):
         """Enter the inner scope.
 
         Raises:
-            CircuitBreakerOpenError: The breaker rejects it; the inner scope was not entered.
+            CircuitBreakerOpenError: The breaker rejects the block; the inner scope is not entered.
             RuntimeError: The guard is in use.
             BaseException: Whatever the inner scope raises, the same object.
         """
@@ -99,11 +106,12 @@ class GuardedScope(Generic[T]):
             raise RuntimeError("this guard is in use; make one for each block")
         self._permit = permit = await self._breaker.acquire()
         permit.__enter__()
+        self._entered = None
         try:
             entered = await self._scope.__aenter__()
         except BaseException as exc:
             self._permit = None
-            _settle(permit, self._judge(exc, entering=True))
+            _settle(permit, self._classify(exc, entering=True))
             raise
         self._entered = entered
         return entered
@@ -111,54 +119,61 @@ class GuardedScope(Generic[T]):
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> bool | None:
-        """Leave the inner scope; settle by how the block and the leaving of it went."""
+        """Leave the inner scope, and settle by how the block and its exit ended."""
         permit, self._permit = self._permit, None
         if permit is None:
             raise RuntimeError("this guard has not been entered")
-        verdict = Verdict(Outcome.SUCCESS, None) if exc is None else self._judge(exc)
-        if verdict.outcome in {Outcome.FAILURE, CANCELLED}:
-            _settle(permit, verdict)
+        ending = Classified(Outcome.SUCCESS, None) if exc is None else self._classify(exc)
+        if ending.outcome in {Outcome.FAILURE, CANCELLED}:
+            _settle(permit, ending)
         try:
             suppressed: bool | None = await self._scope.__aexit__(exc_type, exc, traceback)
         except BaseException as late:
-            verdicts = [self._judge(late)] if exc is None else [self._judge(late), verdict]
-            _settle(permit, min(verdicts, key=lambda one: MOST_TELLING_FIRST.index(one.outcome)))
+            endings = [self._classify(late)] if exc is None else [self._classify(late), ending]
+            _settle(permit, _most_telling(endings))
             raise
-        if suppressed:  # such as the exception that asks for a rollback, which has then been made
+        if suppressed:  # such as the exception that requests a rollback, which has then been made
             permit.succeed()
-        _settle(permit, verdict)
+        _settle(permit, ending)
         return suppressed
 
-    def _judge(self, exc: BaseException, *, entering: bool = False) -> Verdict:
-        """Return what an exception means, that of a group by its leaves, of which cancellations don't count."""
-        verdicts = [Verdict(self._judge_one(leaf, entering), leaf) for leaf in leaves(exc)]
-        told = [verdict for verdict in verdicts if verdict.outcome is not CANCELLED]
-        if not told:
-            return Verdict(CANCELLED, exc)
-        return min(told, key=lambda one: MOST_TELLING_FIRST.index(one.outcome))
+    def _classify(self, exc: BaseException, *, entering: bool = False) -> Classified:
+        """Classify an exception; a group by its leaves, of which cancellations do not count."""
+        found = [Classified(self._classify_leaf(leaf, entering=entering), leaf) for leaf in leaves(exc)]
+        counted = [one for one in found if one.outcome is not CANCELLED]
+        return _most_telling(counted) if counted else Classified(CANCELLED, exc)
 
-    def _judge_one(self, exc: BaseException, entering: bool) -> Outcome | None:  # noqa: FBT001 - of two private methods
+    def _classify_leaf(self, exc: BaseException, *, entering: bool) -> Outcome | None:
         try:
-            return self._judge_by_rules(exc, entering)
-        except Exception:  # what an exception of somebody else's does when it is looked at
+            return self._classify_by_rules(exc, entering=entering)
+        except Exception:  # whatever a foreign exception raises while it is inspected
             logger.exception(
-                "An error in a block of circuit breaker %r can't be judged; it is a failure", self._breaker.name
+                "Cannot classify an exception in a block of circuit breaker %r; it counts as a failure",
+                self._breaker.name,
             )
             return Outcome.FAILURE
 
-    def _judge_by_rules(self, exc: BaseException, entering: bool) -> Outcome | None:  # noqa: FBT001 - as above
-        if self._rules.is_wait(exc, not entering):
+    def _classify_by_rules(self, exc: BaseException, *, entering: bool) -> Outcome | None:
+        rules = self._rules
+        if rules.is_wait(exc, self._entered):
             return Outcome.IGNORED
         if not isinstance(exc, Exception):
             return CANCELLED
         if isinstance(exc, OSError):
-            return Outcome.FAILURE if entering or is_network_error_of(self._rules.packages, exc) else Outcome.IGNORED
-        return self._rules.judge(exc, self._entered)
+            is_failure = entering or (is_network_error(exc) and came_out_of(rules.packages, exc))
+            return Outcome.FAILURE if is_failure else Outcome.IGNORED
+        if rules.is_own_only and not came_out_of(rules.packages, exc):
+            return Outcome.IGNORED
+        return rules.classify(exc, self._entered)
 
 
-def _settle(permit: Permit, verdict: Verdict) -> None:
-    """Settle a permit, unless that has been done."""
-    outcome, exc = verdict
+def _most_telling(endings: list[Classified]) -> Classified:
+    return min(endings, key=lambda one: MOST_TELLING_FIRST.index(one.outcome))
+
+
+def _settle(permit: Permit, ending: Classified) -> None:
+    """Settle a permit; a second time has no effect."""
+    outcome, exc = ending
     if exc is not None and outcome is CANCELLED:
         permit.__exit__(type(exc), exc, None)
     elif exc is not None and outcome is Outcome.FAILURE:
@@ -170,23 +185,23 @@ def _settle(permit: Permit, verdict: Verdict) -> None:
 
 
 def _recorded(exc: BaseException) -> Exception:
-    """Return what stands for a failure in health, events and logs: the name and the code of the driver's error."""
+    """Return what represents a failure in health, events and logs: the name and the code of the driver's error."""
     of_driver, code = driver_error(exc), None
-    with suppress(Exception):  # as above
+    with suppress(Exception):  # as in _classify_leaf
         code = getattr(of_driver, "sqlstate", None) or getattr(of_driver, "sqlite_errorname", None)
     return stand_in(type(of_driver).__name__)(*([code] if code else []))
 
 
 def driver_error(exc: BaseException) -> BaseException:
-    """Return what a driver raised: SQLAlchemy wraps it, those of asynchronous drivers twice."""
+    """Return the error that the driver raised; SQLAlchemy wraps it, and that of an asynchronous driver twice."""
     wrapped: BaseException | None = getattr(exc, "orig", None)
     return wrapped.__cause__ or wrapped if isinstance(wrapped, BaseException) else exc
 
 
-def has_failure(exc: BaseException, judge: Callable[[Exception, object], Outcome]) -> bool:
-    """Return whether an exception, or one of a group, tells of a network or is judged to be a failure."""
+def has_failure(exc: BaseException, classify: Callable[[Exception, object], Outcome]) -> bool:
+    """Return whether an exception, or a leaf of a group, is a network error or is classified as a failure."""
     return any(
-        is_network_error(leaf) or (isinstance(leaf, Exception) and judge(leaf, None) is Outcome.FAILURE)
+        is_network_error(leaf) or (isinstance(leaf, Exception) and classify(leaf, None) is Outcome.FAILURE)
         for leaf in leaves(exc)
     )
 
@@ -195,7 +210,7 @@ def checked_breaker(breaker: object) -> CircuitBreaker:
     """Return a breaker.
 
     Raises:
-        TypeError: It is none.
+        TypeError: It is no breaker.
     """
     if not isinstance(breaker, CircuitBreaker):
         raise TypeError(f"breaker must be a CircuitBreaker, not {breaker!r}")

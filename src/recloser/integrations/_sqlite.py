@@ -1,11 +1,11 @@
-"""What SQLite says about a database by a result code (https://sqlite.org/rescode.html).
+"""How errors of SQLite are classified, by their result codes (https://sqlite.org/rescode.html).
 
-The classes of `sqlite3` do not tell: a table that does not exist and a disk that is full are both OperationalError.
+The exception classes of `sqlite3` are too coarse: a missing table and a full disk are both an OperationalError.
 
-Two codes are split. SQLITE_BUSY_SNAPSHOT is contention between two transactions, to be tried again, like PostgreSQL's
-40001. Plain SQLITE_READONLY is a write through a connection that may only read. SQLite opens a file without the
-permission to write just like that, without an error, and says the same for both; reads go on working, and no waiting
-will make the writes work. Its extended codes are conditions of the file or its directory.
+Two codes differ from the rest of their families. SQLITE_BUSY_SNAPSHOT is a conflict between two transactions, like
+PostgreSQL's 40001, and the transaction can be run again. SQLITE_READONLY itself is a write through a read-only
+connection: SQLite opens a file without write permission as read-only, without an error. Reads still work, and waiting
+does not help the writes. Its extended codes are conditions of the file or its directory, and are failures.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ OUTAGES = frozenset(
 )
 NO_OUTAGES = frozenset({sqlite3.SQLITE_BUSY_SNAPSHOT, sqlite3.SQLITE_READONLY})
 PRIMARY = 0xFF
-"""An extended code keeps its primary one in the low byte."""
+"""The low byte of an extended code is its primary code."""
 
 
-def judge_sqlite(exc: BaseException) -> Outcome:
-    """Return what an error of `sqlite3` means; one without a code never got as far as SQLite."""
+def classify_sqlite(exc: BaseException) -> Outcome:
+    """Classify an error of `sqlite3`; one without a code was raised before SQLite was called."""
     code: int | None = getattr(exc, "sqlite_errorcode", None)
     if code is None:
         return Outcome.IGNORED

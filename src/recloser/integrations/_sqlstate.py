@@ -1,20 +1,20 @@
-"""What PostgreSQL says about itself by an SQLSTATE and a severity (PostgreSQL manual, appendix A).
+"""How errors of PostgreSQL are classified, by SQLSTATE and severity (PostgreSQL manual, appendix A).
 
-A server that answers "no" has answered: wrong queries, violated constraints, deadlocks and refused logins say nothing
-about its health. An outage is:
+An error that the server sends is an answer: wrong queries, violated constraints, deadlocks and refused logins do not
+mean that the server is unhealthy. These are failures:
 
-- Class 08, unless the server sent it as an ERROR: then the connection that failed is another one (dblink, foreign
-  tables), or a message had the wrong number of parameters (08P01). Drivers make 08003 and 08006 up without a severity
-  when a connection is lost.
-- A resource that has run out (53000, 53100 disk, 53200 memory, 53300 connections), a server that shuts down, crashes or
-  starts (57P01 to 57P04), the I/O of its own files (58000, 58030), corrupt data (XX001, XX002).
-- Whatever ends the session (FATAL, PANIC), unless that is about the login or the session itself: classes 22, 25, 28,
-  3D, 40, 42, and 57P05, a session that was idle for too long.
+- Class 08, unless the server sends it with severity ERROR: then another connection failed (dblink, foreign tables), or
+  a message had the wrong number of parameters (08P01). Drivers make 08003 and 08006 themselves, without a severity,
+  when they lose the connection.
+- An exhausted resource (53000, 53100 disk, 53200 memory, 53300 connections), a server that shuts down, crashes or
+  starts (57P01 to 57P04), an I/O error of its own files (58000, 58030), corrupt data (XX001, XX002).
+- Any error that ends the session (FATAL, PANIC), unless it is about the login or the session itself: classes 22, 25,
+  28, 3D, 40, 42, and 57P05, a session that was idle for too long.
 
-No outage, though they look like one: XX000, which wrong arguments of built-in functions and bad geometries of PostGIS
-raise; 58P01 and 58P02, a file that COPY names; 53400, a limit of the query's own.
+These look like outages, but are none: XX000, which built-in functions raise for wrong arguments and PostGIS for invalid
+geometries; 58P01 and 58P02, a file named in a COPY; 53400, a limit that the query itself exceeds.
 
-57014 is ignored: the query was cancelled, by its caller or by a timeout that somebody thought right for it.
+57014 is ignored: the query was cancelled, by its caller or by a timeout that was set for it.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ IDLE_SESSION_TIMEOUT = "57P05"
 _CODE = re.compile(r"[0-9A-Z]{2}(?:[0-9A-Z]{3})?")
 
 
-def judge_sqlstate(sqlstate: str, severity: str | None, failures: frozenset[str]) -> Outcome:
-    """Return what an error of the server means.
+def classify_sqlstate(sqlstate: str, severity: str | None, failures: frozenset[str]) -> Outcome:
+    """Classify an error of the server.
 
     Args:
         sqlstate: Five characters.
-        severity: In English; None if the driver made the error, or does not tell.
+        severity: In English; None if the driver made the error, or does not provide it.
         failures: Further codes, and classes of two characters, that are failures.
     """
     kind = sqlstate[:2]
@@ -61,18 +61,18 @@ def _is_outage(sqlstate: str, kind: str, severity: str | None) -> bool:
 
 
 def severity_of(exc: BaseException) -> str | None:
-    """Return the severity of an error of asyncpg or psycopg, in English whatever the server's language."""
+    """Return the severity of an error of asyncpg or psycopg, in English whatever the language of the server."""
     diagnostic = getattr(exc, "diag", None)
     severity: str | None = getattr(exc, "severity_en", None) or getattr(diagnostic, "severity_nonlocalized", None)
     return severity
 
 
 def checked_sqlstates(argument: str, codes: object) -> frozenset[str]:
-    """Return a set of SQLSTATEs and of their classes.
+    """Return a set of SQLSTATEs and classes of SQLSTATEs.
 
     Raises:
-        TypeError: It is no collection of strings.
-        ValueError: One of them is neither.
+        TypeError: The argument is no collection of strings.
+        ValueError: One of the strings is neither an SQLSTATE nor a class.
     """
     if isinstance(codes, str) or not isinstance(codes, Iterable):
         raise TypeError(f"{argument} must be a collection of SQLSTATEs, not {codes!r}")

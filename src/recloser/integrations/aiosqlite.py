@@ -1,6 +1,10 @@
-"""A circuit breaker around the blocks of aiosqlite: `async with guard(breaker, aiosqlite.connect(path)) as db:`.
+"""Circuit breakers for aiosqlite: `async with guard(breaker, aiosqlite.connect(path)) as db:`.
 
-aiosqlite runs on asyncio alone, and so does this. `_sqlite` says which answers of SQLite are failures.
+Failures are the result codes of SQLite for a database that is locked, full or corrupt, or that cannot be opened, read
+or written. Any other error of SQLite is a success, because SQLite has answered. Misuse of the driver and exceptions of
+the block itself are ignored.
+
+aiosqlite runs on asyncio only, and so does this module.
 """
 
 from __future__ import annotations
@@ -8,9 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from recloser import Outcome
-from recloser.integrations._network import came_out_of
 from recloser.integrations._scope import GuardedScope, Rules, checked_breaker, has_failure
-from recloser.integrations._sqlite import judge_sqlite
+from recloser.integrations._sqlite import classify_sqlite
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -26,8 +29,6 @@ __all__ = ["guard", "is_failure"]
 
 T = TypeVar("T")
 
-PACKAGES = ("aiosqlite",)
-
 
 def is_failure(exc: BaseException) -> bool:
     """Return whether an exception means that SQLite failed; for `expected_exception=` of a breaker.
@@ -35,34 +36,31 @@ def is_failure(exc: BaseException) -> bool:
     Args:
         exc: Any exception; a group is a failure if one of its exceptions is.
     """
-    return has_failure(exc, _judge)
+    return has_failure(exc, _classify)
 
 
 def guard(breaker: CircuitBreaker, scope: AbstractAsyncContextManager[T, Any]) -> GuardedScope[T]:
-    """Put a block under a breaker; the block is one call.
+    """Put an `async with` block under a breaker; the block is one call.
 
-    Failures are the codes of SQLite that tell of a database that is locked, full, corrupt, or not to be opened, read or
-    written. Any other error of SQLite is a success: it answered. Misuse of the driver and exceptions of the block's own
-    are ignored. A cancellation is judged as that of any call. The breaker's own `expected_exception` is not asked.
+    The breaker classifies a cancellation as it does for any call. Its `expected_exception` has no effect on the block.
 
     Args:
-        breaker: The database's; one for each file.
+        breaker: The breaker of the database; use one for each file.
         scope: `aiosqlite.connect()`, `db.execute()`, or another async context manager of aiosqlite; entered if the
             breaker admits.
 
+    Returns:
+        An async context manager that enters the scope and returns what it returns.
+
     Raises:
-        TypeError: `breaker` is none.
+        TypeError: `breaker` is no breaker.
         CircuitBreakerOpenError: On entering: the breaker rejects the block.
     """
     return GuardedScope(checked_breaker(breaker), scope, RULES)
 
 
-def _judge(exc: Exception, _connection: object) -> Outcome:
-    return judge_sqlite(exc) if isinstance(exc, aiosqlite.Error) else Outcome.IGNORED
+def _classify(exc: Exception, _connection: object) -> Outcome:
+    return classify_sqlite(exc) if isinstance(exc, aiosqlite.Error) else Outcome.IGNORED
 
 
-def _judge_in_block(exc: Exception, connection: object) -> Outcome:
-    return _judge(exc, connection) if came_out_of(PACKAGES, exc) else Outcome.IGNORED
-
-
-RULES = Rules(PACKAGES, _judge_in_block)
+RULES = Rules(("aiosqlite",), _classify, is_own_only=True)

@@ -1,21 +1,28 @@
-"""A circuit breaker before a pool of asyncpg: `BreakerPool(pool, breaker=breaker)`.
+"""Circuit breakers for asyncpg: `BreakerPool(pool, breaker=breaker)`.
 
-asyncpg runs on asyncio alone, and so does this. `_sqlstate` says which answers of the server are failures.
+Failures are lost, refused and timed out connections, `command_timeout`, and the SQLSTATEs of an outage. Any other error
+of the server is a success, because the server has answered. Ignored are cancelled statements (57014) unless
+`failure_sqlstates` contains them, misuse of the driver, and exceptions of the block itself.
+
+`guard` is for connections that belong to no pool. `is_failure` also counts a timeout of waiting for a connection of a
+pool, because asyncpg reports it like any other; `BreakerPool` recognises it.
+
+asyncpg runs on asyncio only, and so does this module.
 """
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from recloser import Outcome
+from recloser.integrations._driver import Driver
 from recloser.integrations._network import came_out_of, frames_of
-from recloser.integrations._scope import GuardedScope, Rules, checked_breaker, has_failure
-from recloser.integrations._sqlstate import checked_sqlstates, judge_sqlstate, severity_of
+from recloser.integrations._scope import GuardedScope, checked_breaker
+from recloser.integrations._sqlstate import classify_sqlstate, severity_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
-    from contextlib import AbstractAsyncContextManager
+    from collections.abc import Collection, Iterable
 
     from recloser import CircuitBreaker
 
@@ -27,63 +34,22 @@ except ModuleNotFoundError as error:
 
 __all__ = ["BreakerPool", "guard", "is_failure"]
 
-T = TypeVar("T")
-
-PACKAGES = ("asyncpg",)
-BROKEN = (asyncpg.ProtocolError, asyncpg.TargetServerAttributeNotMatched)
-"""What a server does not say, but is: no PostgreSQL, or none of its hosts a primary."""
-
-
-def is_failure(exc: BaseException, *, failure_sqlstates: Collection[str] = ()) -> bool:
-    """Return whether an exception means that PostgreSQL failed; for `expected_exception=` of a breaker.
-
-    For functions that talk to the database alone: an OSError that tells of a network counts wherever it comes from.
-    Timeouts of waiting for a connection of the pool count as well, since they don't say so; `BreakerPool` knows.
-
-    Args:
-        exc: Any exception; a group is a failure if one of its exceptions is.
-        failure_sqlstates: Further SQLSTATEs that are failures, or their classes of two characters.
-
-    Raises:
-        TypeError: `failure_sqlstates` is no collection of strings.
-        ValueError: One of them is no SQLSTATE.
-    """
-    return has_failure(exc, _judge_by(failure_sqlstates))
-
-
-def guard(
-    breaker: CircuitBreaker, scope: AbstractAsyncContextManager[T, Any], *, failure_sqlstates: Collection[str] = ()
-) -> GuardedScope[T]:
-    """Put a block under a breaker, such as one of `connection.transaction()`.
-
-    For connections that belong to no pool. The breaker's own `expected_exception` is not asked.
-
-    Args:
-        breaker: The database's.
-        scope: An async context manager of asyncpg; entered if the breaker admits.
-        failure_sqlstates: Further SQLSTATEs that are failures, or their classes of two characters.
-
-    Raises:
-        TypeError: An argument is of the wrong type.
-        ValueError: One of `failure_sqlstates` is no SQLSTATE.
-    """
-    return GuardedScope(checked_breaker(breaker), scope, Rules(PACKAGES, _judge_by(failure_sqlstates)))
+WRONG_SERVERS = (asyncpg.ProtocolError, asyncpg.TargetServerAttributeNotMatched)
+"""The host that responds is no PostgreSQL, or none of the hosts is a primary."""
 
 
 class BreakerPool:
     """A pool of asyncpg behind a breaker; each block and each method is one call.
 
-    Failures are lost, refused and timed out connections, `command_timeout`, and the SQLSTATEs that tell of an outage.
-    Any other error of the server is a success: it answered. Ignored are cancelled statements (57014) unless
-    `failure_sqlstates` has them, misuse of the driver, exceptions of the block's own, and a wait for a connection
-    while the pool has lent all. A cancellation is judged as that of any call. The breaker's own `expected_exception`
-    is not asked.
+    A wait for a connection is ignored while the pool has lent all its connections. The breaker classifies a
+    cancellation as it does for any call. Its `expected_exception` has no effect here.
 
-    Opening, closing and watching the pool remain its own methods.
+    Open, close and monitor the pool itself.
 
     Args:
-        pool: Made by `asyncpg.create_pool()`; with a `command_timeout`, without which a frozen server is not noticed.
-        breaker: The database's.
+        pool: Made by `asyncpg.create_pool()`. Give it a `command_timeout`; without one, a server that hangs goes
+            unnoticed.
+        breaker: The breaker of the database.
         failure_sqlstates: Further SQLSTATEs that are failures, or their classes of two characters.
 
     Raises:
@@ -102,13 +68,13 @@ class BreakerPool:
             raise TypeError(f"pool must be an asyncpg.Pool, not {pool!r}")
         self._pool = pool
         self._breaker = checked_breaker(breaker)
-        self._rules = Rules(PACKAGES, _judge_by(failure_sqlstates), self._is_wait)
+        self._rules = replace(_DRIVER.rules(failure_sqlstates), is_wait=self._is_wait)
 
     def acquire(self, *, timeout: float | None = None) -> GuardedScope[Any]:
-        """Return an async context manager that lends a connection; unlike the pool's own, it can't be awaited.
+        """Return an async context manager that lends a connection. Unlike the pool's own, it cannot be awaited.
 
         Args:
-            timeout: As of the pool.
+            timeout: As in `Pool.acquire()`.
 
         Raises:
             CircuitBreakerOpenError: On entering: the breaker rejects the block.
@@ -116,7 +82,7 @@ class BreakerPool:
         return GuardedScope(self._breaker, self._pool.acquire(timeout=timeout), self._rules)
 
     async def execute(self, query: str, *args: object, timeout: float | None = None) -> str:  # noqa: ASYNC109 - asyncpg's own
-        """Execute a statement, or several without arguments; as of the pool."""
+        """Execute a statement, or several without arguments, as `Pool.execute()` does."""
         async with self.acquire() as connection:
             status: str = await connection.execute(query, *args, timeout=timeout)
             return status
@@ -128,48 +94,44 @@ class BreakerPool:
         *,
         timeout: float | None = None,  # noqa: ASYNC109 - as above
     ) -> None:
-        """Execute a statement once for each of several sequences of arguments; as of the pool."""
+        """Execute a statement once for each sequence of arguments, as `Pool.executemany()` does."""
         async with self.acquire() as connection:
             await connection.executemany(query, args, timeout=timeout)
 
     async def fetch(self, query: str, *args: object, **options: object) -> list[Any]:
-        """Run a query and return its rows; as of the pool."""
+        """Run a query and return its rows, as `Pool.fetch()` does."""
         async with self.acquire() as connection:
             rows: list[Any] = await connection.fetch(query, *args, **options)
             return rows
 
     async def fetchrow(self, query: str, *args: object, **options: object) -> Any:  # noqa: ANN401 - a record, or None
-        """Run a query and return its first row, or None; as of the pool."""
+        """Run a query and return its first row, or None, as `Pool.fetchrow()` does."""
         async with self.acquire() as connection:
             return await connection.fetchrow(query, *args, **options)
 
     async def fetchval(self, query: str, *args: object, **options: object) -> Any:  # noqa: ANN401 - of any type
-        """Run a query and return a value of its first row, or None; as of the pool."""
+        """Run a query and return a value of its first row, or None, as `Pool.fetchval()` does."""
         async with self.acquire() as connection:
             return await connection.fetchval(query, *args, **options)
 
-    def _is_wait(self, exc: BaseException, _entered: bool) -> bool:  # noqa: FBT001 - as `Rules` calls it
-        """Return whether an exception ended a wait for a connection while all that there may be were lent."""
+    def _is_wait(self, exc: BaseException, _connection: object) -> bool:
+        """Return whether an exception ended a wait for a connection while the pool had lent all its connections."""
         if not came_out_of(("asyncpg.pool",), exc) or (
             isinstance(exc, Exception) and not isinstance(exc, TimeoutError)
         ):
             return False
         if any(frame.f_code is asyncpg.Pool.release.__code__ for frame in frames_of(exc)):
-            return False  # giving one back asks the server
+            return False  # releasing a connection sends a query
         pool = self._pool
         return bool(pool.get_size() == pool.get_max_size() and pool.get_idle_size() == 0)
 
 
-def _judge_by(failure_sqlstates: Collection[str]) -> Callable[[Exception, object], Outcome]:
-    return partial(_judge, checked_sqlstates("failure_sqlstates", failure_sqlstates))
-
-
-def _judge(failures: frozenset[str], exc: Exception, connection: object) -> Outcome:
-    """Return what an exception means that is no OSError."""
+def _classify(failures: frozenset[str], exc: Exception, connection: object) -> Outcome:
+    """Classify an exception that is no OSError."""
     if isinstance(exc, asyncpg.PostgresError):
         sqlstate = getattr(exc, "sqlstate", None)
-        return Outcome.IGNORED if sqlstate is None else judge_sqlstate(sqlstate, severity_of(exc), failures)
-    if isinstance(exc, BROKEN):
+        return Outcome.IGNORED if sqlstate is None else classify_sqlstate(sqlstate, severity_of(exc), failures)
+    if isinstance(exc, WRONG_SERVERS):
         return Outcome.FAILURE
     if isinstance(exc, asyncpg.InterfaceError) and _is_lost(exc, connection):
         return Outcome.FAILURE
@@ -177,10 +139,11 @@ def _judge(failures: frozenset[str], exc: Exception, connection: object) -> Outc
 
 
 def _is_lost(exc: asyncpg.InterfaceError, connection: object) -> bool:
-    """Return whether an InterfaceError, which most often is misuse, came of a connection that has been lost.
+    """Return whether an InterfaceError, which usually means misuse, is due to a lost connection.
 
-    The connection knows. One that a pool had lent went back to it when it was lost, and says so by another such error.
-    Where there is none to ask, only the text tells, which asyncpg does not translate.
+    The connection knows whether it is closed. A connection of a pool that is lost goes back to the pool and raises
+    another InterfaceError when it is used. Without a connection only the message tells, which asyncpg does not
+    translate.
     """
     is_closed: Any = getattr(connection, "is_closed", None)
     if is_closed is None:
@@ -189,3 +152,9 @@ def _is_lost(exc: asyncpg.InterfaceError, connection: object) -> bool:
         return bool(is_closed())
     except asyncpg.InterfaceError:
         return True
+
+
+_DRIVER = Driver(("asyncpg",), _classify)
+
+guard = _DRIVER.guard
+is_failure = _DRIVER.is_failure

@@ -1,23 +1,30 @@
-"""A circuit breaker before a pool of psycopg 3: `BreakerPool(pool, breaker=breaker)`.
+"""Circuit breakers for psycopg 3: `BreakerPool(pool, breaker=breaker)`.
 
-The asynchronous half of psycopg runs on asyncio alone, and so does this. `_sqlstate` says which answers of the server
-are failures. A login that fails has no SQLSTATE, as libpq keeps that to itself: a wrong password counts like a server
-that is full.
+Failures are lost and refused connections, and the SQLSTATEs of an outage. Any other error of the server is a success,
+because the server has answered. Ignored are cancelled statements (57014) unless `failure_sqlstates` contains them,
+misuse of the driver, and exceptions of the block itself. A login that fails has no SQLSTATE, since libpq does not pass
+it on: a wrong password counts like a server without free connections.
+
+`guard` is for connections that belong to no pool. It ignores `PoolTimeout`, and so does `is_failure`, because the error
+does not say why the pool had no connection; `BreakerPool` knows.
+
+The asynchronous half of psycopg runs on asyncio only, and so does this module.
 """
 
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from recloser import Outcome
-from recloser.integrations._scope import GuardedScope, Rules, checked_breaker, has_failure
-from recloser.integrations._sqlstate import checked_sqlstates, judge_sqlstate, severity_of
+from recloser.integrations._driver import Driver
+from recloser.integrations._scope import GuardedScope, checked_breaker
+from recloser.integrations._sqlstate import classify_sqlstate, severity_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection
-    from contextlib import AbstractAsyncContextManager
 
     from recloser import CircuitBreaker
 
@@ -29,76 +36,32 @@ except ModuleNotFoundError as error:
 
 __all__ = ["BreakerPool", "guard", "is_failure"]
 
-T = TypeVar("T")
-
-PACKAGES = ("psycopg", "psycopg_pool")
 IGNORED = (
     psycopg_pool.PoolTimeout,
     psycopg_pool.PoolClosed,
     psycopg_pool.TooManyRequests,
     psycopg.errors.PipelineAborted,
 )
-"""What is no error of the server, though psycopg derives it from OperationalError."""
-
-
-def is_failure(exc: BaseException, *, failure_sqlstates: Collection[str] = ()) -> bool:
-    """Return whether an exception means that PostgreSQL failed; for `expected_exception=` of a breaker.
-
-    For functions that talk to the database alone: an OSError that tells of a network counts wherever it comes from.
-    `PoolTimeout` does not, since it does not say why the pool had no connection; `BreakerPool` knows.
-
-    Args:
-        exc: Any exception; a group is a failure if one of its exceptions is.
-        failure_sqlstates: Further SQLSTATEs that are failures, or their classes of two characters.
-
-    Raises:
-        TypeError: `failure_sqlstates` is no collection of strings.
-        ValueError: One of them is no SQLSTATE.
-    """
-    return has_failure(exc, _judge_by(failure_sqlstates))
-
-
-def guard(
-    breaker: CircuitBreaker, scope: AbstractAsyncContextManager[T, Any], *, failure_sqlstates: Collection[str] = ()
-) -> GuardedScope[T]:
-    """Put a block under a breaker, such as one of `connection.transaction()`.
-
-    For connections that belong to no pool; `PoolTimeout` is ignored here. The breaker's own `expected_exception` is not
-    asked.
-
-    Args:
-        breaker: The database's.
-        scope: An async context manager of psycopg; entered if the breaker admits.
-        failure_sqlstates: Further SQLSTATEs that are failures, or their classes of two characters.
-
-    Raises:
-        TypeError: An argument is of the wrong type.
-        ValueError: One of `failure_sqlstates` is no SQLSTATE.
-    """
-    return GuardedScope(checked_breaker(breaker), scope, Rules(PACKAGES, _judge_by(failure_sqlstates)))
+"""These are no errors of the server, though psycopg derives them from OperationalError."""
 
 
 class BreakerPool:
     """A pool of psycopg behind a breaker; each block is one call.
 
-    Failures are lost and refused connections, and the SQLSTATEs that tell of an outage. Any other error of the server
-    is a success: it answered. Ignored are cancelled statements (57014) unless `failure_sqlstates` has them, misuse of
-    the driver, and exceptions of the block's own. A cancellation is judged as that of any call. The breaker's own
-    `expected_exception` is not asked.
+    The pool connects in the background and raises `PoolTimeout` whatever the reason. That is a failure, unless this
+    object has lent as many connections as the pool may have: then it is ignored, as is `TooManyRequests`. The breaker
+    classifies a cancellation as it does for any call. Its `expected_exception` has no effect here.
 
-    The pool connects in the background, and says `PoolTimeout` whatever the reason. It is a failure, unless as many
-    connections as the pool may have are lent by this object: then it is ignored, as is `TooManyRequests`.
+    psycopg has no time limit for statements. Put `anyio.fail_after()` around the block or inside it; without one, a
+    server that hangs goes unnoticed.
 
-    psycopg has no time limit for a statement of its own, without which a frozen server is not noticed: put
-    `anyio.fail_after()` around the block or into it.
-
-    Opening, closing and watching the pool remain its own methods.
+    Open, close and monitor the pool itself.
 
     Args:
-        pool: Its connections are to be lent by this object alone.
-        breaker: The database's.
+        pool: The pool; no one else may borrow its connections.
+        breaker: The breaker of the database.
         failure_sqlstates: Further SQLSTATEs that are failures, or their classes of two characters.
-        count_pool_timeouts: True if each `PoolTimeout` is a failure, False if none is; None as above.
+        count_pool_timeouts: True if each `PoolTimeout` is a failure, False if none is; None to decide as above.
 
     Raises:
         TypeError: An argument is of the wrong type.
@@ -121,13 +84,14 @@ class BreakerPool:
         self._breaker = checked_breaker(breaker)
         self._count_pool_timeouts = count_pool_timeouts
         self._lent = 0
-        self._rules = Rules(PACKAGES, partial(self._judge, _judge_by(failure_sqlstates)), self._is_wait)
+        rules = _DRIVER.rules(failure_sqlstates)
+        self._rules = replace(rules, classify=partial(_classify_in_pool, rules.classify), is_wait=self._is_wait)
 
     def connection(self, timeout: float | None = None) -> GuardedScope[psycopg.AsyncConnection[Any]]:
         """Return an async context manager that lends a connection, and commits or rolls back at its end.
 
         Args:
-            timeout: As of the pool: how many seconds to wait for a connection at most.
+            timeout: As in `AsyncConnectionPool.connection()`: how many seconds to wait for a connection at most.
 
         Raises:
             CircuitBreakerOpenError: On entering: the breaker rejects the block.
@@ -144,30 +108,33 @@ class BreakerPool:
         finally:  # after the COMMIT
             self._lent -= lent
 
-    def _is_wait(self, exc: BaseException, entered: bool) -> bool:  # noqa: FBT001 - as `Rules` calls it
-        """Return whether an exception ended a wait for a connection while all that there may be were lent."""
-        if entered:
+    def _is_wait(self, exc: BaseException, connection: object) -> bool:
+        """Return whether an exception ended a wait for a connection while the pool had lent all its connections."""
+        if connection is not None:
             return False
-        is_exhausted = 0 < self._pool.max_size <= self._lent  # 0: as many as one likes
+        is_exhausted = 0 < self._pool.max_size <= self._lent  # 0 means no limit
         if isinstance(exc, psycopg_pool.PoolTimeout):
             return is_exhausted if self._count_pool_timeouts is None else not self._count_pool_timeouts
         return is_exhausted and not isinstance(exc, Exception)
 
-    def _judge(self, judge: Callable[[Exception, object], Outcome], exc: Exception, connection: object) -> Outcome:
-        """Judge like any scope of psycopg, but for a timeout of this pool, which no wait for others explains."""
-        if isinstance(exc, psycopg_pool.PoolTimeout) and connection is None:
-            return Outcome.FAILURE
-        return judge(exc, connection)
+
+def _classify_in_pool(classify: Callable[[Exception, object], Outcome], exc: Exception, connection: object) -> Outcome:
+    """Classify as any scope of psycopg does, except a `PoolTimeout` that no wait for others explains."""
+    if isinstance(exc, psycopg_pool.PoolTimeout) and connection is None:
+        return Outcome.FAILURE
+    return classify(exc, connection)
 
 
-def _judge_by(failure_sqlstates: Collection[str]) -> Callable[[Exception, object], Outcome]:
-    return partial(_judge, checked_sqlstates("failure_sqlstates", failure_sqlstates))
-
-
-def _judge(failures: frozenset[str], exc: Exception, _connection: object) -> Outcome:
-    """Return what an exception means that is no OSError."""
+def _classify(failures: frozenset[str], exc: Exception, _connection: object) -> Outcome:
+    """Classify an exception that is no OSError."""
     if not isinstance(exc, psycopg.Error) or isinstance(exc, IGNORED):
         return Outcome.IGNORED
     if exc.sqlstate is not None:
-        return judge_sqlstate(exc.sqlstate, severity_of(exc), failures)
+        return classify_sqlstate(exc.sqlstate, severity_of(exc), failures)
     return Outcome.FAILURE if isinstance(exc, psycopg.OperationalError) else Outcome.IGNORED
+
+
+_DRIVER = Driver(("psycopg", "psycopg_pool"), _classify)
+
+guard = _DRIVER.guard
+is_failure = _DRIVER.is_failure
