@@ -1,4 +1,4 @@
-"""The bodies of an exchange: a response's settles its permit, a request's remembers whose error it was."""
+"""The bodies of an exchange: that of the response settles the permit, that of the request remembers its own error."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ if TYPE_CHECKING:
 
 
 class GuardedBody:
-    """A response's body that settles the permit of its exchange.
+    """A response body that settles the permit of its exchange.
 
     Args:
-        body: The transport's own.
-        permit: The exchange's.
-        judge: Settles a permit by an exception.
-        headers: The response's.
+        body: The body from the transport.
+        permit: The permit of the exchange.
+        settle: Settles a permit by an exception.
+        headers: The headers of the response.
     """
 
     def __init__(
         self,
         body: Any,  # noqa: ANN401 - of httpx or httpx2
         permit: Permit,
-        judge: Callable[[Permit, BaseException], None],
+        settle: Callable[[Permit, BaseException], None],
         headers: Mapping[str, str],
     ) -> None:
         self._body = body
         self._permit = permit
-        self._judge = judge
+        self._settle = settle
         self._headers = headers
-        self._begun = False
+        self._has_begun = False
         self._paused_at: float | None = None
 
     def __aiter__(self) -> Self:
-        """Begin to read."""
+        """Start reading."""
         self._chunks = aiter(self._body)
         return self
 
     async def __anext__(self) -> bytes:
-        """Return the next chunk; what the reader does between two of them takes none of the exchange's time."""
+        """Return the next chunk; the time that the reader takes between two chunks does not count."""
         permit = self._permit
         if self._paused_at is not None:
             permit.resume(self._paused_at)
@@ -53,32 +53,32 @@ class GuardedBody:
             permit.succeed()
             raise
         except BaseException as exc:
-            if self._begun and not isinstance(exc, Exception | GeneratorExit) and is_event_stream(self._headers):
+            if self._has_begun and not isinstance(exc, Exception | GeneratorExit) and is_event_stream(self._headers):
                 permit.succeed()
             else:
-                self._judge(permit, exc)
+                self._settle(permit, exc)
             raise
-        if not self._begun:
-            self._begun = True
+        if not self._has_begun:
+            self._has_begun = True
             permit.progress()
         self._paused_at = permit.pause()
         return chunk
 
     async def aclose(self) -> None:
-        """Close the body; if it had not ended, the exchange is a success. The permit is back before anything waits."""
+        """Close the body. An exchange that has not ended yet is a success; it is settled before anything waits."""
         self._permit.resume(self._paused_at)
         self._permit.succeed()
         await self._body.aclose()
 
 
 class GuardedUpload:
-    """A request's body that remembers what its source raised, which is the caller's error, whatever its type.
+    """A request body that remembers the error of its source, which is the caller's, whatever its type.
 
-    A gateway that streams the response of one origin into a request to another one sees the transport errors of the
-    first come out of the second.
+    A gateway may stream the response of one origin into a request to another. The transport errors of the first origin
+    then come out of the request to the second.
 
     Args:
-        source: The request's own body.
+        source: The body of the request.
     """
 
     def __init__(self, source: Any) -> None:  # noqa: ANN401 - of httpx or httpx2
@@ -86,7 +86,7 @@ class GuardedUpload:
         self.error: Exception | None = None
 
     def __aiter__(self) -> Self:
-        """Begin to deliver the body."""
+        """Start sending."""
         self._chunks = aiter(self._source)
         return self
 

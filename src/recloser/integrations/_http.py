@@ -1,7 +1,7 @@
-"""What HTTP says about a breaker: which one an address belongs to, which answers are failures, when to come back.
+"""What breakers take from HTTP: the origin of an address, the statuses that are failures, the time to retry.
 
-What a request carries (credentials, paths, queries, header fields) and what a peer writes (reason phrases, messages of
-errors) may be secret or hostile. Names and errors made here are of the origin, of numbers and of types alone.
+What a request contains (credentials, paths, queries, header fields) and what a peer sends (reason phrases, error
+messages) may be secret or hostile. The names and errors made here consist of origins, numbers and types only.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ STATUSES = range(100, 600)
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 LONGEST_HOST = 253
-"""Of a name in the DNS (RFC 1035, 3.1)."""
+"""The longest name in the DNS (RFC 1035, 3.1)."""
 EXCERPT = 60
 DIGEST_BYTES = 16
 LONGEST_DELAY_DIGITS = 15
 
 
 class StatusError(Exception):
-    """Stands in health, events and logs for a response whose status is a failure; never raised."""
+    """Represents a response with a failing status in health, events and logs; never raised."""
 
 
 def origin(scheme: str, host: str, port: int | None) -> str:
-    """Return the origin of an address as text, the same for all ways of writing it: `https://api.example:8443`.
+    """Return the origin of an address, the same however the address is written: `https://api.example:8443`.
 
     Args:
-        scheme: As it stands in the URL.
-        host: In ASCII, IDNA-encoded; an IPv6 address without brackets. A host that no DNS could know is abbreviated.
-        port: None for the scheme's own.
+        scheme: The scheme of the URL.
+        host: In ASCII, IDNA-encoded; an IPv6 address without brackets. A host too long for the DNS is abbreviated.
+        port: None for the default port of the scheme.
     """
     scheme, host = scheme.lower(), host.lower()
     if ":" in host:
@@ -56,12 +56,12 @@ def origin(scheme: str, host: str, port: int | None) -> str:
 def _compressed(address: str) -> str:
     try:
         return ipaddress.IPv6Address(address).compressed
-    except ValueError:  # a zone with a percent-encoded sign, as URLs have it
+    except ValueError:  # an address with a zone, whose percent sign is encoded in a URL
         return address
 
 
 def status_error(status: int) -> StatusError:
-    """Return what stands for a failing status: its number and its standard phrase, not the one that the peer sent."""
+    """Return an error for a failing status: the number and its standard phrase, not the phrase that the peer sent."""
     try:
         return StatusError(f"{status} {HTTPStatus(status).phrase}")
     except ValueError:
@@ -70,24 +70,24 @@ def status_error(status: int) -> StatusError:
 
 @lru_cache(maxsize=64)
 def stand_in(name: str) -> type[Exception]:
-    """Return an exception type of the given name, to stand for an error whose message may hold anything."""
+    """Return an exception type with a name, to represent an error whose message may contain anything."""
     return type(name, (Exception,), {})
 
 
 def is_event_stream(headers: Mapping[str, str]) -> bool:
-    """Return whether a body is a stream of events, which has no end but that of its reader's interest."""
+    """Return whether a body is a stream of events, which ends only when its reader stops reading."""
     return headers.get("content-type", "").strip().lower().startswith("text/event-stream")
 
 
 def retry_after(headers: Mapping[str, str], longest: float | None) -> float | None:
-    """Return how many seconds a response asks its client to stay away; None if it does not say, or nothing sensible.
+    """Return the seconds to wait that a response asks for; None if it does not ask, or asks for no valid time.
 
-    A date is compared with the response's own `Date`, so that it does not matter how the two clocks are set; without
-    one, with the clock here (RFC 9110, 10.2.3 and 6.6.1). A wait of nothing and a date that is past say nothing.
+    A date is compared with the `Date` of the response, so the two clocks need not agree; without a `Date`, with the
+    local clock (RFC 9110, 10.2.3 and 6.6.1). A wait of zero and a date in the past count as no wait.
 
     Args:
-        headers: The response's, with names in any case.
-        longest: More than this is not heeded; None if nothing is.
+        headers: The headers of the response, with names in any case.
+        longest: The longest wait that is returned; None to return none.
     """
     if longest is None:
         return None
@@ -115,8 +115,8 @@ def checked_statuses(argument: str, statuses: object) -> frozenset[int]:
     """Return a set of HTTP statuses.
 
     Raises:
-        TypeError: It is no collection of integers.
-        ValueError: One of them is no status.
+        TypeError: The argument is no collection of integers.
+        ValueError: One of the integers is no status.
     """
     wanted = "a collection of HTTP statuses from 100 to 599"
     found = tuple(statuses) if isinstance(statuses, Iterable) else None

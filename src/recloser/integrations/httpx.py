@@ -12,49 +12,45 @@ __all__ = ["BreakerTransport"]
 
 
 class _Body(GuardedBody, httpx.AsyncByteStream):
-    """A response's body, as httpx wants it."""
+    """A response body of httpx."""
 
 
 class _Upload(GuardedUpload, httpx.AsyncByteStream):
-    """A request's body, as httpx wants it."""
+    """A request body of httpx."""
 
 
 class BreakerTransport(GuardedTransport[httpx.AsyncBaseTransport], httpx.AsyncBaseTransport):
     """An httpx transport that sends requests through circuit breakers, one per origin.
 
-    An origin is a scheme, a host and a port, however they are written; its breaker is named after it, such as
-    `https://api.example` or `http://[::1]:8080`, and nothing else of a request is in names, health, logs, events or
-    errors. A rejected request raises `CircuitBreakerOpenError` out of the client's method. Each redirect and each
-    request of an authentication flow is an exchange by itself.
+    An origin is a scheme, a host and a port, however they are written. Its breaker is named after it, such as
+    `https://api.example` or `http://[::1]:8080`. Nothing else of a request appears in names, health, logs, events or
+    errors. For a rejected request the client's method raises `CircuitBreakerOpenError`. Each redirect and each request
+    of an authentication flow counts on its own.
 
     Failures are httpx's transport errors and the given statuses. Ignored are a pool without a free connection
-    (`PoolTimeout`), requests that are wrong (`LocalProtocolError`, `UnsupportedProtocol`), whatever the request's own
-    body raises, and what is no transport error. All else is settled at the end of the response's body: an error while
-    it is read is a failure, closing it early is a success. A cancellation is judged as that of any call; of an event
-    stream (`text/event-stream`) that has delivered something it is a success. The breaker's own `expected_exception`,
-    `ignored_exception` and `failed_result` are not asked.
+    (`PoolTimeout`), invalid requests (`LocalProtocolError`, `UnsupportedProtocol`), errors of the request's own body,
+    and exceptions that are no transport errors. Any other exchange is settled at the end of the response body: an error
+    while it is read is a failure, closing it early is a success. The breaker classifies a cancellation as it does for
+    any call, with one exception: cancelling an event stream (`text/event-stream`) that has delivered something is a
+    success. The breaker's own `expected_exception`, `ignored_exception` and `failed_result` have no effect here.
 
     Args:
-        transport: What sends the requests; an `httpx.AsyncHTTPTransport()` if not given. The client's `http2`,
-            `verify`, `limits` and proxies do not reach a transport that is given to it: give them to this one.
-        registry: Holds the breakers, and their settings; one of its own, with the defaults, if not given. Bounded by
-            its `max_breakers`, however many hosts there are. May be shared with other transports.
-        breaker: One breaker for everything in place of one per origin; not together with `registry`.
-        failure_statuses: Statuses that are failures, from 100 to 599.
-        ignored_exception: Further types of exceptions that are ignored.
-        max_retry_after_seconds: When a response with such a status opens the breaker, its `Retry-After` says for how
-            long, at most this long (finite, > 0). None: it is not heeded.
+        transport: Sends the requests; `httpx.AsyncHTTPTransport()` by default. The client's own `http2`, `verify`,
+            `limits` and proxies do not reach a transport that is passed to it: pass them to this one.
+        registry: Holds the breakers and their settings; by default a new one with the default settings. Its
+            `max_breakers` bounds the number of breakers, however many hosts there are. Several transports may share
+            it.
+        breaker: One breaker for all origins, instead of a registry.
+        failure_statuses: The statuses that are failures, from 100 to 599.
+        ignored_exception: Further exception types that are ignored.
+        max_retry_after_seconds: A failing response that opens the breaker may say for how long, in `Retry-After`; this
+            is the upper bound (finite, > 0). None to disregard the header.
 
     Raises:
         TypeError: An argument is of the wrong type.
         ValueError: An argument is out of its range, or both `registry` and `breaker` are given.
     """
 
-    _transport = httpx.AsyncBaseTransport
-    _default = httpx.AsyncHTTPTransport
-    _url = httpx.URL
-    _plain = httpx.ByteStream
+    _library = httpx
     _upload = _Upload
     _body = _Body
-    _failures = httpx.TransportError
-    _always_ignored = (httpx.PoolTimeout, httpx.LocalProtocolError, httpx.UnsupportedProtocol)

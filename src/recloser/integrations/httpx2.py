@@ -12,25 +12,20 @@ __all__ = ["BreakerTransport"]
 
 
 class _Body(GuardedBody, httpx2.AsyncByteStream):
-    """A response's body, as httpx2 wants it."""
+    """A response body of httpx2."""
 
 
 class _Upload(GuardedUpload, httpx2.AsyncByteStream):
-    """A request's body, as httpx2 wants it."""
+    """A request body of httpx2."""
 
 
 class BreakerTransport(GuardedTransport[httpx2.AsyncBaseTransport], httpx2.AsyncBaseTransport):
     """An httpx2 transport that sends requests through circuit breakers, one per origin.
 
-    Arguments, errors and rules are those of `recloser.integrations.httpx.BreakerTransport`, with the classes of httpx2
-    in the place of those of httpx.
+    The arguments, errors and rules are those of `recloser.integrations.httpx.BreakerTransport`, with the classes of
+    httpx2 instead of those of httpx.
     """
 
-    _transport = httpx2.AsyncBaseTransport
-    _default = httpx2.AsyncHTTPTransport
-    _url = httpx2.URL
-    _plain = httpx2.ByteStream
+    _library = httpx2
     _upload = _Upload
     _body = _Body
-    _failures = httpx2.TransportError
-    _always_ignored = (httpx2.PoolTimeout, httpx2.LocalProtocolError, httpx2.UnsupportedProtocol)
