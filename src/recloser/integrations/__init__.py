@@ -1,1 +1,1 @@
-"""Breakers in the clients that you have, one module per library; each needs the extra that bears its name."""
+"""Circuit breakers for the libraries that you use, one module each; each needs the extra of the same name."""

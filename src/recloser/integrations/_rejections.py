@@ -1,4 +1,4 @@
-"""What the servers' integrations share: finding the rejections in what a handler raised, and when to come back."""
+"""What the server integrations share: finding the rejections in an exception, and the time to retry."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ Rejection: TypeAlias = RejectedError | ExceptionGroup[Exception]
 
 
 def rejection_in(exc: Exception) -> Rejection:
-    """Return an exception that is a rejection, or a group of nothing else.
+    """Return the rejection that an exception is, or the group of rejections.
 
-    A child of a task group raises its rejection inside of a group, and an exhausted fallback chain is one. A link that
-    had no answer is no failure of its own: beside a rejection it only says that the link could not help.
+    A child of a task group raises its rejection inside a group, and an exhausted fallback chain is a group. `NoAnswer`
+    beside a rejection is dropped: it only says that another link of the chain could not help.
 
     Raises:
-        Exception: What the exception holds besides rejections; all of it, if it holds none.
+        Exception: Whatever the exception contains besides rejections; the exception itself if it contains none.
     """
     if isinstance(exc, RejectedError):
         return exc
@@ -32,17 +32,17 @@ def rejection_in(exc: Exception) -> Rejection:
 
 
 def is_all(kind: type[RejectedError], rejection: Exception) -> bool:
-    """Return whether all rejections are of one kind."""
+    """Return whether all rejections are of one type."""
     if isinstance(rejection, ExceptionGroup):
         return all(is_all(kind, part) for part in rejection.exceptions)
     return isinstance(rejection, (kind, NoAnswer))
 
 
 def retry_after(rejection: Exception) -> int | None:
-    """Return in how many whole seconds it is worth to try again, >= 1; None if nobody knows.
+    """Return after how many whole seconds a retry makes sense, >= 1; None if that is unknown.
 
-    A task group needs all of its children, so the longest wait counts; a fallback chain needs one of its links, so the
-    shortest does. Waits that are not known are passed over.
+    A task group needs all its children, so the longest wait counts. A fallback chain needs one of its links, so the
+    shortest wait counts. Unknown waits are skipped.
     """
     seconds = _wait_seconds(rejection)
     return None if seconds is None else max(1, math.ceil(seconds))

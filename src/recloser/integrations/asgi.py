@@ -1,12 +1,12 @@
-"""Answers requests that end in a rejection: 503, `Retry-After` and a problem document (RFC 9457); for ASGI frameworks.
+"""Responds to requests that end in a rejection with 503, `Retry-After` and a problem document; for ASGI frameworks.
 
-Every rejection is a 503: "temporary overload", which "will likely be alleviated after some delay" (RFC 9110, 15.6.4),
-is what an open breaker, a full bulkhead and the rate limit of a dependency have in common. A 429 says that this client
-has sent too many requests (RFC 6585, 4), which a limit that all clients share can't claim; where each client has a
-`RateLimit` of its own, `rate_limited_status=429` says it.
+An open breaker, a full bulkhead and the rate limit of a dependency are all a "temporary overload", which "will likely
+be alleviated after some delay" (RFC 9110, 15.6.4): a 503. A 429 means that this client has sent too many requests (RFC
+6585, 4), which is wrong for a limit that all clients share. If each client has its own `RateLimit`, use
+`rate_limited_status=429`.
 
-The answer holds nothing but this: no names, no states, no errors. It is made only of rejections. What else a group
-holds is raised again, so that a rejection never hides an error.
+The response reveals no names, states or errors; the problem document (RFC 9457) holds the status and the time to retry.
+Only rejections are handled: whatever else a group contains is raised again, so a rejection never hides an error.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ TRY_AGAIN_LATER = 1013  # of the close codes that IANA registers for WebSockets
 
 
 class RejectionMiddleware:
-    """Answers rejections for everything inside of it, in any ASGI framework.
+    """Responds to the rejections of the application that it wraps, in any ASGI framework.
 
-    It sees the rejections that other middlewares raise as well, which the handlers of a framework don't: put it
-    outermost. A framework that turns the exceptions of its routes into answers before a middleware sees them, as
-    Litestar does, needs its handlers too. A rejection after the response has begun goes on to the server, which can
-    only cut the connection; so do exceptions that are no rejections. A WebSocket is closed with code 1013.
+    Put it outermost: unlike the handlers of a framework, it also handles the rejections that other middlewares raise.
+    Litestar turns the exceptions of its routes into responses before a middleware sees them, and needs its handlers as
+    well. Exceptions that are no rejections pass through. So does a rejection after the response has begun, which leaves
+    the server no choice but to drop the connection. A WebSocket is closed with code 1013.
 
     Args:
         app: The ASGI application.
-        rate_limited_status: 503, or 429 where each client has a `RateLimit` of its own.
+        rate_limited_status: 503, or 429 if each client has its own `RateLimit`.
 
     Raises:
         TypeError: `app` is not callable.
@@ -55,7 +55,7 @@ class RejectionMiddleware:
         self._rate_limited_status = _checked(rate_limited_status)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection, or the lifespan of the application."""
+        """Handle one connection, or the lifespan of the application."""
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
@@ -71,25 +71,25 @@ class RejectionMiddleware:
         except (RejectedError, ExceptionGroup) as exc:
             if has_begun:
                 raise
-            await _Answer(rejection_in(exc), self._rate_limited_status)(scope, receive, send)
+            await _RejectionResponse(rejection_in(exc), self._rate_limited_status)(scope, receive, send)
 
 
 def exception_handlers(*, rate_limited_status: Literal[429, 503] = 503) -> dict[Any, Any]:
     """Return the exception handlers for Starlette and FastAPI: `FastAPI(exception_handlers=exception_handlers())`.
 
-    They handle `RejectedError` and `ExceptionGroup`, because a child of a task group raises its rejection inside of a
-    group. Rejections that a middleware raises don't reach them; `RejectionMiddleware` serves those.
+    They handle `RejectedError` and `ExceptionGroup`, because a child of a task group raises its rejection inside a
+    group. Rejections that a middleware raises do not reach them; `RejectionMiddleware` handles those.
 
     Args:
-        rate_limited_status: 503, or 429 where each client has a `RateLimit` of its own.
+        rate_limited_status: 503, or 429 if each client has its own `RateLimit`.
 
     Raises:
         ValueError: `rate_limited_status` is another number.
     """
     status = _checked(rate_limited_status)
 
-    async def handle(_connection: object, exc: Exception) -> _Answer:  # others run in a worker thread
-        return _Answer(rejection_in(exc), status)
+    async def handle(_connection: object, exc: Exception) -> _RejectionResponse:  # synchronous ones run in a thread
+        return _RejectionResponse(rejection_in(exc), status)
 
     return {RejectedError: handle, ExceptionGroup: handle}
 
@@ -97,30 +97,30 @@ def exception_handlers(*, rate_limited_status: Literal[429, 503] = 503) -> dict[
 def litestar_exception_handlers(*, rate_limited_status: Literal[429, 503] = 503) -> dict[Any, Any]:
     """Return the exception handlers for Litestar: `Litestar(exception_handlers=litestar_exception_handlers())`.
 
-    They handle `RejectedError` and `ExceptionGroup`, as those for Starlette do. What Litestar must not raise again,
-    since it would ask the same handler about it, goes to the handler of the route or of the application for
-    `Exception` or 500, and otherwise gets Litestar's own answer.
+    They handle `RejectedError` and `ExceptionGroup`, as those for Starlette do. A handler of Litestar cannot raise an
+    exception again, because Litestar would call the same handler with it. An exception that is no rejection goes to the
+    handler of the route or of the application for `Exception` or 500; without one, Litestar's default response is sent.
 
     Args:
-        rate_limited_status: 503, or 429 where each client has a `RateLimit` of its own.
+        rate_limited_status: 503, or 429 if each client has its own `RateLimit`.
 
     Raises:
         ImportError: Litestar is not installed.
         ValueError: `rate_limited_status` is another number.
     """
-    from litestar import Response  # noqa: PLC0415 - only Litestar's users have it
-    from litestar.exceptions.responses import create_debug_response, create_exception_response  # noqa: PLC0415 - too
+    from litestar import Response  # noqa: PLC0415 - not a dependency
+    from litestar.exceptions.responses import create_debug_response, create_exception_response  # noqa: PLC0415 - as above
 
     status = _checked(rate_limited_status)
 
     def handle(request: Any, exc: Exception) -> Any:  # noqa: ANN401 - Litestar's types are not at hand
         try:
-            answer = _Answer(rejection_in(exc), status)
-        except Exception as rest:  # noqa: BLE001 - what there is besides rejections
-            return otherwise(request)(request, rest)
-        return Response(answer.body, status_code=answer.status, headers=answer.headers, media_type=MEDIA_TYPE)
+            made = _RejectionResponse(rejection_in(exc), status)
+        except Exception as rest:  # noqa: BLE001 - any exception that is no rejection
+            return other_handler(request)(request, rest)
+        return Response(made.body, status_code=made.status, headers=made.headers, media_type=MEDIA_TYPE)
 
-    def otherwise(request: Any) -> Callable[[Any, Exception], Any]:  # noqa: ANN401 - as above
+    def other_handler(request: Any) -> Callable[[Any, Exception], Any]:  # noqa: ANN401 - as above
         handlers: Mapping[Any, Any] = request.route_handler.resolve_exception_handlers()
         default = create_debug_response if request.app.debug else create_exception_response
         chosen: Callable[[Any, Exception], Any] = handlers.get(Exception) or handlers.get(500) or default
@@ -129,8 +129,8 @@ def litestar_exception_handlers(*, rate_limited_status: Literal[429, 503] = 503)
     return {RejectedError: handle, ExceptionGroup: handle}
 
 
-class _Answer:
-    """What a client hears of a rejection: an ASGI application that answers one connection."""
+class _RejectionResponse:
+    """The response to a rejection: an ASGI application for one connection."""
 
     def __init__(self, rejection: Rejection, rate_limited_status: int) -> None:
         seconds = retry_after(rejection)
@@ -149,7 +149,7 @@ class _Answer:
 
 
 def _document(status: int, seconds: int | None) -> bytes:
-    """Return a problem document; its type is about:blank, so the title is that of the status (RFC 9457, 4.2.1)."""
+    """Return a problem document. Its type is about:blank, so its title is that of the status (RFC 9457, 4.2.1)."""
     when = "later" if seconds is None else f"in {seconds} s"
     document: dict[str, Any] = {
         "type": "about:blank",

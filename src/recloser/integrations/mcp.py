@@ -1,11 +1,11 @@
-"""Breakers in MCP servers: rejections that the model can read, and a health resource.
+"""Circuit breakers in MCP servers: rejections that the model can read, and a health resource.
 
 For the servers of the MCP Python SDK, `MCPServer` of mcp 2 and `FastMCP` of mcp 1.30, and for `FastMCP` of fastmcp.
 
-The SDKs differ in what becomes of an exception that a tool raises. mcp 2 hides its text from the client and logs it
-with a traceback; mcp 1 and fastmcp pass the text on, with whatever internal name it holds. All pass on the text of
-their own `ToolError`, without a traceback. So the breaker stands inside of the tool, where it sees the dependency's own
-errors, and `explain_rejections` between the two.
+The SDKs treat an exception of a tool differently. mcp 2 hides its message from the client and logs it with a traceback;
+mcp 1 and fastmcp pass the message on, with any internal name in it. All of them pass on the message of their own
+`ToolError`, without a traceback. Therefore the breaker belongs inside the tool, where it sees the errors of the
+dependency, and `explain_rejections` between the two.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ R = TypeVar("R")
 HEALTH_URI = "health://circuit-breakers"
 
 _UNAVAILABLE = "The service behind this tool is temporarily unavailable."
-# In the order of preference where none is loaded yet; mcp has one of its two.
-_HOMES_OF_TOOL_ERROR = ("fastmcp.exceptions", "mcp.server.mcpserver.exceptions", "mcp.server.fastmcp.exceptions")
+# In order of preference if none is loaded yet; mcp has one of its two.
+_TOOL_ERROR_MODULES = ("fastmcp.exceptions", "mcp.server.mcpserver.exceptions", "mcp.server.fastmcp.exceptions")
 
 
 @overload
@@ -56,13 +56,13 @@ def explain_rejections(
     *,
     message: str = _UNAVAILABLE,
 ) -> Any:
-    """Decorate a tool so that the model reads why a call was rejected, and when to come back.
+    """Decorate a tool so that the model reads why a call was rejected, and when to retry.
 
-    A rejection, or an exception group of nothing but rejections, becomes a `ToolError` of the SDK, with the rejection
-    as its cause: `The service behind this tool is temporarily unavailable. Retry in 42 s.` The text names no breaker,
-    since names can be internal addresses. Of a group that holds something else as well, that is raised again; other
-    exceptions and cancellations pass. It belongs above the breaker and below the server's decorator, and keeps the
-    function's signature, from which the SDK makes the tool's schema.
+    A rejection, or an exception group of rejections only, becomes a `ToolError` of the SDK, with the rejection as its
+    cause: `The service behind this tool is temporarily unavailable. Retry in 42 s.` The message names no breaker,
+    because names can be internal addresses. If a group contains other exceptions too, those are raised. Other
+    exceptions and cancellations pass through. The decorator belongs above the breaker and below that of the server. It
+    keeps the signature of the function, from which the SDK derives the schema of the tool.
 
         @server.tool()
         @explain_rejections
@@ -71,8 +71,8 @@ def explain_rejections(
 
     Args:
         fn: A coroutine function.
-        message: What it says in place of the first sentence. Where no time is known it stands alone, and the default is
-            followed by `Try again later.`
+        message: Replaces the first sentence. If no time is known, the default is followed by `Try again later.`, and a
+            message of your own by nothing.
 
     Raises:
         ImportError: Neither mcp nor fastmcp is installed.
@@ -100,17 +100,17 @@ def explain_rejections(
 
 
 def add_health_resource(server: Any, registry: BreakerRegistry) -> None:  # noqa: ANN401 - of any of the three SDKs
-    """Register the resource `health://circuit-breakers`: what `registry.health()` says at the time, as JSON.
+    """Register the resource `health://circuit-breakers`, which returns `registry.health()` as JSON.
 
-    With mcp 2, state changes are told to the clients that listen to it by `subscriptions/listen` (protocol of
-    2026-07-28); the breakers then live in the event loop of the server. The registry is listened to only while a client
-    is. mcp 1 and fastmcp offer their clients no subscriptions.
+    With mcp 2, clients can subscribe to state changes by `subscriptions/listen` (protocol of 2026-07-28); the breakers
+    must then run in the event loop of the server. recloser subscribes to the registry only while a client is
+    subscribed. mcp 1 and fastmcp do not support subscriptions.
 
-    Whoever may read the resource sees the breakers' names and the text of the last error of each.
+    Clients that read the resource see the names of the breakers and the message of the last error of each.
 
     Args:
         server: `MCPServer` of mcp 2, `FastMCP` of mcp 1, or `FastMCP` of fastmcp.
-        registry: The breakers to tell of.
+        registry: The registry of the breakers.
 
     Raises:
         TypeError: An argument is of the wrong type.
@@ -126,29 +126,29 @@ def add_health_resource(server: Any, registry: BreakerRegistry) -> None:  # noqa
         description="State and counts of every circuit breaker of this server.",
         mime_type="application/json",
     )
-    async def circuit_breakers() -> str:  # some SDKs run other functions in a worker thread
+    async def circuit_breakers() -> str:  # some SDKs run synchronous functions in a worker thread
         return json.dumps(registry.health())
 
-    _tell_subscribers(server, registry)
+    _publish_changes(server, registry)
 
 
-def _tell_subscribers(server: Any, registry: BreakerRegistry) -> None:  # noqa: ANN401 - as above
-    """Let the handler of `subscriptions/listen`, where a server has one, hear of state changes too.
+def _publish_changes(server: Any, registry: BreakerRegistry) -> None:  # noqa: ANN401 - as above
+    """Add state changes to the events that the server's handler of `subscriptions/listen`, if any, sends to clients.
 
-    The server publishes events on a bus that it was made with and keeps to itself, and publishing is asynchronous. A
-    breaker's listener is not. So it is no publisher: each client's stream is subscribed to the registry as well.
+    The server publishes its events on a private bus, asynchronously. The listener of a breaker is synchronous and
+    cannot publish there, so the stream of each client is subscribed to the registry too.
     """
     method = "subscriptions/listen"
     bus, low_level = getattr(server, "_subscriptions", None), getattr(server, "_lowlevel_server", None)
     if bus is None or low_level is None or (entry := low_level.get_request_handler(method)) is None:
         return
-    from mcp.server.subscriptions import ListenHandler  # noqa: PLC0415 - only mcp 2 has it
+    from mcp.server.subscriptions import ListenHandler  # noqa: PLC0415 - mcp 2 only
 
     low_level.add_request_handler(method, entry.params_type, ListenHandler(_HealthBus(bus, registry)))
 
 
 class _HealthBus:
-    """The bus of a server, with the state changes of a registry on top."""
+    """The bus of a server, with the state changes of a registry added."""
 
     def __init__(self, bus: SubscriptionBus, registry: BreakerRegistry) -> None:
         self._bus = bus
@@ -156,18 +156,18 @@ class _HealthBus:
         self.publish = bus.publish
 
     def subscribe(self, listener: Callable[[ServerEvent], None]) -> Callable[[], None]:
-        """Subscribe to both; return what ends it."""
-        from mcp.server.subscriptions import ResourceUpdated  # noqa: PLC0415 - only mcp 2 has it
+        """Subscribe to both, and return a function that unsubscribes from both."""
+        from mcp.server.subscriptions import ResourceUpdated  # noqa: PLC0415 - mcp 2 only
 
-        def tell(event: Event) -> None:
+        def forward(event: Event) -> None:
             if isinstance(event, StateChanged):
                 listener(ResourceUpdated(HEALTH_URI))
 
-        leave_bus, leave_registry = self._bus.subscribe(listener), self._registry.subscribe(tell)
+        unsubscribe_bus, unsubscribe_registry = self._bus.subscribe(listener), self._registry.subscribe(forward)
 
         def unsubscribe() -> None:
-            leave_registry()  # first: a bus of the user's own may raise
-            leave_bus()
+            unsubscribe_registry()  # first, because a user's own bus may raise
+            unsubscribe_bus()
 
         return unsubscribe
 
@@ -175,20 +175,20 @@ class _HealthBus:
 def _tool_error(message: str, seconds: int | None) -> Any:  # noqa: ANN401 - a type made at run time
     when = f" Retry in {seconds} s." if seconds is not None else " Try again later." if message == _UNAVAILABLE else ""
     error: Any = _type_of_all(tuple(_tool_error_types()))(f"{message}{when}")
-    error.log_level = logging.INFO  # fastmcp logs a ToolError at this level, mcp 2 at INFO
+    error.log_level = logging.INFO  # for fastmcp; mcp 2 logs a ToolError at INFO
     return error
 
 
 def _tool_error_types() -> list[type[Exception]]:
-    """Return the `ToolError` of each SDK that is loaded; in a process without a server, of one that is installed."""
-    homes = [sys.modules[name] for name in _HOMES_OF_TOOL_ERROR if name in sys.modules]
-    for name in _HOMES_OF_TOOL_ERROR:
+    """Return the `ToolError` of each SDK that is loaded; if none is, of one that is installed."""
+    modules = [sys.modules[name] for name in _TOOL_ERROR_MODULES if name in sys.modules]
+    for name in _TOOL_ERROR_MODULES:
         with suppress(ImportError):
-            homes = homes or [importlib.import_module(name)]
-    return [home.ToolError for home in homes]
+            modules = modules or [importlib.import_module(name)]
+    return [module.ToolError for module in modules]
 
 
 @cache
 def _type_of_all(types: tuple[type[Exception], ...]) -> type[Exception]:
-    """Return the type that every one of the SDKs takes for its own `ToolError`."""
+    """Return a type that each SDK accepts as its own `ToolError`."""
     return types[0] if len(types) == 1 else type("ToolError", types, {})
