@@ -199,7 +199,10 @@ def test_a_pipeline_without_a_name_warns_once_however_often_it_is_made() -> None
 
 
 def test_a_chain_in_place_of_a_policy_is_refused_with_what_to_write_instead() -> None:
-    with pytest.raises(TypeError, match=r"must be an object with a method call.*; fallback\(\.\.\.\) makes a policy"):
+    with pytest.raises(
+        TypeError,
+        match=r"must be an object with a method call.*; fallback\(\.\.\.\) turns the links of a chain into a policy",
+    ):
         Pipeline(RealFallback(answer, Constant("none")))
 
 
@@ -216,14 +219,17 @@ def test_a_decorated_stream_is_unwrapped_to_its_function() -> None:
     ("policies", "head"),
     [
         (lambda circuit: (circuit, Hedge(1)), "hedge inside breaker: the breaker sees one outcome for all attempts"),
-        (lambda _: (RateLimit(1, 1), Retry()), "retry inside rate_limit: further attempts pass the limit"),
+        (lambda _: (RateLimit(1, 1), Retry()), "retry inside rate_limit: the limit does not count further attempts"),
         (lambda _: (Retry(), Retry()), "retry inside retry: the attempts of the two multiply"),
-        (lambda _: (Timeout(1), Fallback()), "fallback inside timeout: when the deadline runs out"),
+        (lambda _: (Timeout(1), Fallback()), "fallback inside timeout: the deadline cancels the fallback too"),
         (lambda circuit: (circuit, Retry()), "retry inside breaker: the breaker sees one outcome for all attempts"),
-        (lambda circuit: (Timeout(1), circuit), "timeout outside breaker: the breaker sees its call cancelled"),
+        (
+            lambda circuit: (Timeout(1), circuit),
+            "timeout outside breaker: the breaker sees a cancellation, not a failure",
+        ),
         (lambda circuit: (circuit, Fallback()), "fallback inside breaker: the breaker sees the fallback's answer"),
-        (lambda _: (Retry(), Fallback()), "fallback inside retry: the fallback answers the first failure"),
-        (lambda _: (Bulkhead(1), Retry()), "retry inside bulkhead: a call holds its place while it waits"),
+        (lambda _: (Retry(), Fallback()), "fallback inside retry: the fallback answers after the first failure"),
+        (lambda _: (Bulkhead(1), Retry()), "retry inside bulkhead: a call keeps its place while it waits"),
         (lambda _: (Hedge(1), Retry()), "retry inside hedge: each hedge makes all attempts"),
         (
             lambda circuit: (circuit, circuit),

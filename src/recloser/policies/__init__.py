@@ -1,7 +1,8 @@
-"""Policies that stand beside a circuit breaker: timeout, bulkhead, rate limit, retry, hedge, and their composition.
+"""Policies to combine with a circuit breaker: timeout, bulkhead, rate limit, retry, hedge, and pipelines of them.
 
-Each has `await policy.call(fn, *args, **kwargs)` and is a decorator, as a breaker is; each runs on asyncio and trio,
-may be made at import time, and serves one event loop after another. `Pipeline` puts several around a call.
+Like a breaker, each policy has `await policy.call(fn, *args, **kwargs)` and is a decorator. Each runs on asyncio and
+trio, can be created at import time, and can be used in one event loop after another. `Pipeline` puts several around a
+call.
 """
 
 from recloser.errors import BulkheadFullError, CallTimeoutError, ConfigurationWarning, RateLimitedError

@@ -1,7 +1,7 @@
 """A token bucket: https://en.wikipedia.org/wiki/Token_bucket, with a continuous inflow of tokens.
 
-It reads its clock itself, and survives it: a clock that jumps back lets no time pass, one that jumps forward fills the
-bucket once, and one that raises, or returns what is no number, stands still.
+It reads its clock itself and tolerates a faulty one: if the clock jumps back, no time passes; if it jumps forward, the
+bucket is filled once; if it raises or returns no number, time stands still.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 WHOLE = 1 - 1e-6
-"""A token that lacks so little is whole: a sleeper must not wake a hair too early again and again."""
+"""The share of a token that counts as a whole one, so that a waiter does not wake up slightly too early, repeatedly."""
 
 
 class TokenBucket:
-    """Holds tokens that flow in evenly; whoever wants something takes one. Begins full.
+    """Holds tokens that flow in at a constant rate. It starts full.
 
     Args:
-        capacity: Most tokens that it holds, >= 1.
-        per_second: Tokens that flow in per second, >= 0.
+        capacity: The most tokens that it holds, >= 1.
+        per_second: The tokens that flow in per second, >= 0.
         clock: Monotonic seconds.
 
     Raises:
@@ -38,7 +38,7 @@ class TokenBucket:
         self._seen = _first_reading(clock)
 
     def take(self) -> bool:
-        """Take a token if there is one; say whether."""
+        """Take a token; return False if there is none."""
         self._fill()
         if self._tokens < WHOLE:
             return False
@@ -46,12 +46,12 @@ class TokenBucket:
         return True
 
     def add(self, tokens: float) -> None:
-        """Put tokens in; what does not fit is lost."""
+        """Add tokens; those that do not fit are lost."""
         held = self._tokens + tokens
         self._tokens = min(held, self.capacity)
 
     def wait_seconds(self, tokens: int = 1) -> float:
-        """Return in how many seconds so many tokens will have been there, if nobody takes others; 0 if they are."""
+        """Return in how many seconds there will be so many tokens, if no others are taken; 0 if there are now."""
         self._fill()
         return max(0.0, (tokens - self._tokens) / self._per_second)
 
@@ -59,7 +59,7 @@ class TokenBucket:
         try:
             now = self._clock()
             elapsed = now - self._seen
-        except Exception:  # noqa: BLE001 - whatever a user's clock raises; time stands still
+        except Exception:  # noqa: BLE001 - a user's clock may raise anything; time stands still
             return
         if elapsed > 0:
             held = self._tokens + elapsed * self._per_second

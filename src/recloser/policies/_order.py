@@ -1,4 +1,4 @@
-"""Orders of policies that the field warns against, each with its reason."""
+"""Orders of policies that have a known drawback, each with the reason."""
 
 from __future__ import annotations
 
@@ -9,46 +9,43 @@ if TYPE_CHECKING:
 
 AGAINST = {
     ("breaker", "retry"): (
-        "the breaker sees one outcome for all attempts, so that retries hide failures from it, and they go on while it "
-        "would be open: put the retry outside the breaker"
+        "the breaker sees one outcome for all attempts: retries hide failures from it and continue while it should be "
+        "open; put the retry outside the breaker"
     ),
     ("breaker", "fallback"): (
-        "the breaker sees the fallback's answer as a success and never opens: put the fallback outside the breaker"
+        "the breaker sees the fallback's answer as a success and never opens; put the fallback outside the breaker"
     ),
     ("retry", "fallback"): (
-        "the fallback answers the first failure, so that nothing is tried again: put the fallback outside the retry"
+        "the fallback answers after the first failure, so nothing is retried; put the fallback outside the retry"
     ),
     ("bulkhead", "retry"): (
-        "a call holds its place while it waits between its attempts: put the bulkhead inside the retry"
+        "a call keeps its place while it waits between its attempts; put the bulkhead inside the retry"
     ),
-    ("rate_limit", "retry"): ("further attempts pass the limit uncounted: put the rate limit inside the retry"),
-    ("retry", "retry"): "the attempts of the two multiply: give one of them all the attempts",
+    ("rate_limit", "retry"): "the limit does not count further attempts; put the rate limit inside the retry",
+    ("retry", "retry"): "the attempts of the two multiply; use one retry with all the attempts",
     ("breaker", "hedge"): (
-        "the breaker sees one outcome for all attempts, so that a hedge hides slow and failed ones from it: put the "
-        "breaker inside the hedge"
+        "the breaker sees one outcome for all attempts: the hedge hides slow and failed ones from it; put the breaker "
+        "inside the hedge"
     ),
     ("timeout", "fallback"): (
-        "when the deadline runs out, the fallback is cancelled with all the rest and answers nothing: put the fallback "
-        "outside the timeout"
+        "the deadline cancels the fallback too, so it cannot answer; put the fallback outside the timeout"
     ),
-    ("hedge", "retry"): (
-        "each hedge makes all attempts, so that one call becomes many: put the hedge inside the retry"
-    ),
+    ("hedge", "retry"): ("each hedge makes all attempts, so one call becomes many; put the hedge inside the retry"),
 }
-"""By kinds, outer and inner: why not."""
+"""By the kinds of the outer and the inner policy: the reason."""
 
 TIMEOUT_OUTSIDE = (
-    "the breaker sees its call cancelled, not failed, and has to tell from the cancellation that the dependency was "
-    "too slow: put a timeout inside the breaker, instead or as well"
+    "the breaker sees a cancellation, not a failure, and has to infer from it that the dependency was too slow; put a "
+    "timeout inside the breaker, instead or as well"
 )
-TWICE = "a call needs two of its permits at once, and the inner one finds none when the outer one took the last"
+TWICE = "a call needs two of its permits at once, and the inner policy finds none if the outer one took the last"
 
 
 def objections(kinds: Sequence[str]) -> Iterator[str]:
-    """Say what is wrong with an order of policies.
+    """Iterate over the objections to an order of policies.
 
     Args:
-        kinds: What they are, outermost first.
+        kinds: The kinds of the policies, outermost first.
     """
     for (outer, inner), reason in AGAINST.items():
         if outer in kinds and inner in kinds[kinds.index(outer) + 1 :]:

@@ -1,10 +1,10 @@
-"""What all policies share: `call`, the decorator, a name.
+"""What all policies share: `call`, the decorator and a name.
 
-A policy implements one method, `_around(fn)`: it returns the coroutine function that calls `fn` under the policy. The
-decorator dresses it up, `call` calls it at once. Policies compose because `call` takes any function, the `call` of
-another policy too: `outer.call(inner.call, fn, *args)`.
+A policy implements one method, `_around(fn)`, which returns a coroutine function that calls `fn` under the policy. The
+decorator returns that function, named after `fn`; `call` calls it right away. Policies compose because `call` takes any
+function, including the `call` of another policy: `outer.call(inner.call, fn, *args)`.
 
-A `Pipeline` knows policies by `kind`, a string such as "retry"; what has no kind is only asked for `call`.
+A `Pipeline` recognises policies by their `kind`, a string such as "retry". An object without one only needs a `call`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _NO_CONTEXT = nullcontext()
 
 
 class Guarding(Protocol):
-    """Whatever can stand around a call: a policy, a breaker, a fallback, a pipeline, an object of one's own."""
+    """An object that can be put around a call: a policy, a breaker, a fallback, a pipeline, or one of your own."""
 
     def call(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Awaitable[Any]:  # noqa: ANN401 - any function's
         """Call a function under protection."""
@@ -45,10 +45,10 @@ class Guarding(Protocol):
 
 
 class Policy(ABC):
-    """A policy for functions that return an awaitable or a plain value.
+    """A policy for functions that return an awaitable or any other value.
 
     Args:
-        name: Name in errors, logs and descriptions; the kind and a number, unique in the process, if None.
+        name: Name in errors, logs and descriptions; if None, the kind and a number that is unique in the process.
 
     Raises:
         TypeError: The name is no string.
@@ -58,7 +58,7 @@ class Policy(ABC):
 
     kind: ClassVar[str]
     _no_generators: ClassVar[str] = ""
-    """Why an async generator function is refused, and what to do instead."""
+    """Why the policy refuses async generator functions, and what to do instead."""
 
     def __init__(self, name: str | None) -> None:
         if name is None:
@@ -77,16 +77,16 @@ class Policy(ABC):
     @overload
     def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]: ...
     def call(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
-        """Call a function under this policy and return what it returns; to be awaited.
+        """Call a function under this policy and return its result.
 
         Args:
-            fn: A function that returns an awaitable or a plain value.
-            *args: Passed on.
-            **kwargs: Passed on.
+            fn: A function that returns an awaitable or any other value.
+            *args: Arguments of the function.
+            **kwargs: Keyword arguments of the function.
 
         Raises:
-            TypeError: `fn` can't be called, or is an async generator function.
-            BaseException: What the policy raises, see its class, and whatever `fn` raises, the same object.
+            TypeError: `fn` is not callable, or is an async generator function.
+            BaseException: Whatever `fn` raises, the same object; and the exceptions of the policy, see its class.
         """
         if not callable(fn):
             raise _no_function(self, fn)
@@ -96,7 +96,7 @@ class Policy(ABC):
         """Decorate a coroutine function; the wrapper's `.policy` is this policy.
 
         Raises:
-            TypeError: `fn` is none; the message names what to use instead.
+            TypeError: `fn` is no coroutine function; the message says what to use instead.
         """
         if is_kind(inspect.isasyncgenfunction, fn):
             raise TypeError(f"{type(self).__name__} does not decorate async generator functions: {self._no_generators}")
@@ -109,13 +109,13 @@ class Policy(ABC):
 
     @abstractmethod
     def _settings(self) -> str:
-        """Say the settings in words."""
+        """Return a description of the settings."""
 
     def _decorate(self, fn: Any) -> Any:  # noqa: ANN401 - typed where it is called
         if not is_kind(inspect.iscoroutinefunction, fn):
             raise TypeError(
                 f"{type(self).__name__} decorates coroutine functions, not {fn!r}; "
-                "await policy.call(fn, ...) takes any function that returns an awaitable or a plain value"
+                "await policy.call(fn, ...) takes any function that returns an awaitable or a value"
             )
         return self._dress(self._around(fn), fn)
 
@@ -141,11 +141,11 @@ class StreamPolicy(Policy):
     def __call__(self, fn: F, /) -> F:
         """Decorate a coroutine function or an async generator function; the wrapper's `.policy` is this policy.
 
-        An async generator is admitted at its first step, and what it holds is given back when the iteration ends:
-        exhausted, failed, closed early or cancelled.
+        An async generator is admitted at its first step. Its permit is released when the iteration ends, whether it is
+        exhausted, fails, is closed early or is cancelled.
 
         Raises:
-            TypeError: `fn` is neither; the message names what to use instead.
+            TypeError: `fn` is neither; the message says what to use instead.
         """
         is_stream = is_kind(inspect.isasyncgenfunction, fn)
         wrapper: F = self._decorate_stream(fn) if is_stream else self._decorate(fn)
@@ -187,13 +187,13 @@ class AdmittedStream:
 
 
 class AdmittingPolicy(StreamPolicy):
-    """A policy that admits a call, or an iteration as a whole, and takes back what it holds when that ends."""
+    """A policy that admits a call, or an iteration as a whole, and is released when that ends."""
 
     __slots__ = ()
 
     @abstractmethod
     async def _admit(self) -> Callable[[], object]:
-        """Admit one iteration, or raise; return the synchronous function that ends it."""
+        """Admit one iteration, or raise; return a synchronous function that releases it."""
 
     def _decorate_stream(self, fn: Any) -> Any:  # noqa: ANN401 - typed where it is called
         async def admit(_args: tuple[Any, ...], _kwargs: dict[str, Any]) -> AdmittedStream:
@@ -203,15 +203,15 @@ class AdmittingPolicy(StreamPolicy):
 
 
 def rejections(exc: BaseException) -> list[RejectedError]:
-    """Return the rejections among an exception's leaves."""
+    """Return the rejections among the leaves of an exception."""
     return [leaf for leaf in leaves(exc) if isinstance(leaf, RejectedError)]
 
 
 def is_awaitable(result: object) -> bool:
-    """Return whether a function's result is to be awaited; asked only if it is no coroutine.
+    """Return whether the result of a function has to be awaited; called only if it is no coroutine.
 
     Raises:
-        MisuseError: It is an async generator.
+        MisuseError: The result is an async generator.
     """
     if type(result) is AsyncGeneratorType:
         raise MisuseError(

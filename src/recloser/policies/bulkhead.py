@@ -1,4 +1,4 @@
-"""Bulkhead: one dependency must not take up all that the caller has."""
+"""Bulkhead: keeps one dependency from taking up all the resources of the caller."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 
 class Bulkhead(AdmittingPolicy):
-    """Lets so many calls run at once, and so many wait for a place; others are rejected at once.
+    """Limits how many calls run at once and how many wait for a place; further calls are rejected immediately.
 
-    A rejected call is ignored for every breaker around the bulkhead. Places are given in the order of arrival, and
-    nobody overtakes; a waiter that is cancelled leaves the queue. A call inside a call of the same bulkhead takes a
-    place of its own. One bulkhead serves one event loop at a time.
+    Breakers around the bulkhead ignore a rejected call. Calls get their places in the order of arrival. A waiting call
+    that is cancelled leaves the queue. A call inside another call of the same bulkhead takes a place of its own. A
+    bulkhead serves one event loop at a time.
 
     Args:
-        max_concurrent: Calls that may run at once, >= 1.
-        max_queue: Calls that may wait for a place, >= 0.
-        queue_timeout_seconds: How long a call waits at most before it is rejected (finite, > 0); None means without
-            end. Only together with `max_queue`.
+        max_concurrent: How many calls may run at once, >= 1.
+        max_queue: How many calls may wait for a place, >= 0.
+        queue_timeout_seconds: How long a call may wait before it is rejected (finite, > 0); None means without limit.
+            Only together with `max_queue`.
         name: Name in errors; `bulkhead-<n>` if not given.
 
     Raises:
@@ -64,13 +64,13 @@ class Bulkhead(AdmittingPolicy):
 
     @property
     def borrowed(self) -> int:
-        """Calls that run now."""
+        """How many calls are running."""
         room = self._rooms.latest
         return 0 if room is None else room.borrowed_tokens
 
     @property
     def waiting(self) -> int:
-        """Calls that wait for a place now."""
+        """How many calls are waiting for a place."""
         room = self._rooms.latest
         return 0 if room is None else room.statistics().tasks_waiting
 
@@ -82,7 +82,7 @@ class Bulkhead(AdmittingPolicy):
             try:
                 room = rooms.latest if rooms.loop is get_running_loop() else rooms.here()
                 room.acquire_on_behalf_of_nowait(place)
-            except (anyio.WouldBlock, RuntimeError):  # no place is free, or no loop of asyncio runs
+            except (anyio.WouldBlock, RuntimeError):  # no place is free, or asyncio is not running
                 room = None
             if room is None:
                 room = await self._queue(place)
@@ -94,7 +94,7 @@ class Bulkhead(AdmittingPolicy):
             finally:
                 try:  # noqa: SIM105 - suppress() takes as long as all the rest
                     room.release_on_behalf_of(place)
-                except RuntimeError:  # those who waited in an event loop that is gone are beyond waking
+                except RuntimeError:  # the event loop of those who wait is closed, so they cannot be woken
                     pass
 
         return protected
@@ -105,7 +105,7 @@ class Bulkhead(AdmittingPolicy):
         return partial(_leave, room, place)
 
     async def _queue(self, place: object) -> anyio.CapacityLimiter:
-        """Take a place, and wait for it if need be; return where it was taken.
+        """Take a place, after a wait if necessary, and return the limiter that it belongs to.
 
         Raises:
             BulkheadFullError: The queue is full, or the wait took too long.
@@ -121,7 +121,7 @@ class Bulkhead(AdmittingPolicy):
                 await room.acquire_on_behalf_of(place)
                 if room.borrowed_tokens <= self._max_concurrent:
                     return room
-                # anyio before 4.15 lends a place to a newcomer that it has promised to one who waits.
+                # anyio before 4.15 may give a new call the place that a waiting one has been promised.
                 room.release_on_behalf_of(place)
         raise BulkheadFullError(self._name, None, self._max_concurrent, self._max_queue, timeout)
 

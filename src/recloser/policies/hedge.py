@@ -1,14 +1,14 @@
-"""Hedge: when an answer is late, ask once more and take what comes first.
+"""Hedge: starts another attempt when the answer is late, and returns the first one that arrives.
 
-After Dean and Barroso, "The Tail at Scale" (https://doi.org/10.1145/2408776.2408794): a second request after the delay
-within which nearly all answers come takes the tail off the latency for a few per cent of load.
+After Dean and Barroso, "The Tail at Scale" (https://doi.org/10.1145/2408776.2408794): a second request, sent after the
+delay within which nearly all answers arrive, cuts the tail of the latency for a few per cent of additional load.
 
 Rules:
 
-1. Every attempt is a task of its own in one task group, and `call` returns only when all of them have ended.
-2. An attempt's task never fails: it writes down how the attempt ended. What the caller gets is decided in one place,
-   `_Race.verdict`, when all have ended; no loser's error on its way out can displace the winner's result.
-3. Losers are cancelled by their scope, without a deadline: ignored for a breaker around the function.
+1. Each attempt is a task of its own in one task group, and `call` returns only when all of them have ended.
+2. The task of an attempt never fails: it records how the attempt ended. `_Race.result` decides what the caller gets
+   when all attempts have ended, so the error of a loser cannot replace the result of the winner.
+3. Losers are cancelled by their scope, without a deadline, so a breaker inside the hedge ignores them.
 """
 
 from __future__ import annotations
@@ -36,22 +36,23 @@ if TYPE_CHECKING:
 
 
 class Hedge(Policy):
-    """Starts a further attempt when the earlier ones have not answered in time; the first success wins.
+    """Starts another attempt when the earlier ones have not answered in time; the first success wins.
 
-    For idempotent functions only: the dependency may see one call several times. An attempt that fails starts the next
-    one at once, as in gRPC's hedging, unless it was rejected (by an open breaker, a full bulkhead, a rate limit): then
-    no more are started. The losers are cancelled, which is ignored for a breaker inside. If all attempts fail, the
-    caller gets the first one's exception, the same object. A KeyboardInterrupt or the like ends them all.
+    Use it for idempotent functions only: the dependency may see one call several times. An attempt that fails starts
+    the next one immediately, as in gRPC's hedging. An attempt that is rejected (by an open breaker, a full bulkhead, a
+    rate limit) ends the hedging: no more are started. The losers are cancelled, which a breaker inside the hedge
+    ignores. If all attempts fail, the exception of the first one is raised, the same object. A KeyboardInterrupt, and
+    any other exception that is no `Exception`, ends all attempts.
 
-    Cancelling the call cancels all attempts; the call ends when they have ended. Each attempt runs in a task of its
-    own, so that context variables that the function sets are not seen by the caller.
+    Cancelling the call cancels all attempts, and the call ends when they have ended. Each attempt runs in a task of its
+    own, so the caller does not see context variables that the function sets.
 
     Args:
-        delay_seconds: How long to wait for an answer before the next attempt (finite, >= 0); about the time within
-            which 95 % of the answers come.
-        max_hedges: Attempts besides the first one, >= 1.
-        budget: A `RetryBudget`, or its ratio; None means no bound. By default one hedge per ten calls in the long run:
-            when everything is slow, more load makes it slower.
+        delay_seconds: How long to wait for an answer before the next attempt (finite, >= 0). A good value is the time
+            within which 95 % of the answers arrive.
+        max_hedges: How many attempts are made besides the first one, >= 1.
+        budget: A `RetryBudget`, or its ratio; None means no limit. By default one hedge per ten calls in the long run,
+            because more load slows down a dependency that is already slow.
         name: Name in descriptions; `hedge-<n>` if not given.
 
     Raises:
@@ -62,7 +63,7 @@ class Hedge(Policy):
     __slots__ = ("_budget", "_delay_seconds", "_max_hedges")
 
     kind = "hedge"
-    _no_generators = "two streams cannot be merged into one; hedge the function that fetches the first item"
+    _no_generators = "two streams cannot be merged; hedge the function that fetches the first item"
 
     def __init__(
         self,
@@ -85,13 +86,13 @@ class Hedge(Policy):
             async with anyio.create_task_group() as attempts:
                 race.start(attempts)
                 for _ in range(self._max_hedges):
-                    await race.news(self._delay_seconds)
+                    await race.wait(self._delay_seconds)
                     if race.is_closed or not self._may_hedge():
                         break
                     race.start(attempts)
-                await race.end()
+                await race.wait_for_end()
                 attempts.cancel_scope.cancel()
-            return race.verdict()
+            return race.result()
 
         return protected
 
@@ -105,16 +106,16 @@ class Hedge(Policy):
 
 
 class _Race:
-    """The attempts of one call, and how they ended."""
+    """The attempts of one call, and how each of them ended."""
 
     __slots__ = (
         "_args",
+        "_ended",
         "_errors",
         "_fn",
         "_is_over",
         "_is_won",
         "_kwargs",
-        "_news",
         "_running",
         "_started",
         "_value",
@@ -129,9 +130,9 @@ class _Race:
         self._errors: dict[int, BaseException] = {}
         self._value: Any = None
         self._is_won = self._is_over = False
-        self._news = anyio.Event()
+        self._ended = anyio.Event()
         self.is_closed = False
-        """Whether further attempts make no sense: one has won, was rejected, or ended the program."""
+        """Whether no further attempts are started: one has won, was rejected, or raised a fatal error."""
 
     def start(self, attempts: TaskGroup) -> None:
         """Start an attempt."""
@@ -139,21 +140,21 @@ class _Race:
         attempts.start_soon(self._run, self._started)
         self._started += 1
 
-    async def news(self, seconds: float | None) -> None:
-        """Wait until an attempt has ended, or the time is over."""
-        self._news = anyio.Event()
+    async def wait(self, seconds: float | None) -> None:
+        """Wait until an attempt ends, or the time has elapsed."""
+        self._ended = anyio.Event()
         with anyio.move_on_after(seconds):
-            await self._news.wait()
+            await self._ended.wait()
 
-    async def end(self) -> None:
-        """Wait until there is nothing more to wait for."""
+    async def wait_for_end(self) -> None:
+        """Wait until an attempt has won or all have ended."""
         while self._running and not self._is_over:
-            await self.news(None)
+            await self.wait(None)
 
-    def verdict(self) -> Any:  # noqa: ANN401 - the function's result
-        """Return the winner's result, or raise what the caller is to see."""
+    def result(self) -> Any:  # noqa: ANN401 - the function's result
+        """Return the result of the winner, or raise an exception of an attempt."""
         error = self._error()
-        self._errors.clear()  # their tracebacks hold frames that hold this object
+        self._errors.clear()  # their tracebacks refer to frames that refer to this object
         if error is None:
             return self._value
         try:
@@ -162,7 +163,7 @@ class _Race:
             del error
 
     def _error(self) -> BaseException | None:
-        """Return the error that the caller is to see, None if there is a result."""
+        """Return the exception to raise, None if there is a result."""
         fatal = [error for error in self._errors.values() if _is_fatal(error)]
         if fatal:
             return fatal[0]
@@ -173,7 +174,7 @@ class _Race:
             result = self._fn(*self._args, **self._kwargs)
             if type(result) is CoroutineType or is_awaitable(result):
                 result = await result
-        except BaseException as exc:  # noqa: BLE001 - a cancellation too: the task ends here anyway
+        except BaseException as exc:  # noqa: BLE001 - also a cancellation: the task ends here anyway
             self._errors[number] = exc
             self._is_over |= _is_fatal(exc)
             self.is_closed |= self._is_over or isinstance(exc, MisuseError) or bool(rejections(exc))
@@ -182,9 +183,9 @@ class _Race:
                 self._value = result
             self._is_won = self._is_over = self.is_closed = True
         self._running -= 1
-        self._news.set()
+        self._ended.set()
 
 
 def _is_fatal(exc: BaseException) -> bool:
-    """Return whether an error is neither an `Exception` nor a cancellation, or holds one that isn't."""
+    """Return whether an exception, or a leaf of it, is neither an `Exception` nor a cancellation."""
     return not all(isinstance(leaf, Exception) or is_cancellation(leaf) for leaf in leaves(exc))

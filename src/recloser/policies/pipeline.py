@@ -1,4 +1,4 @@
-"""Pipeline: several policies around one call, in an order that can be read."""
+"""Pipeline: several policies around one call, in an explicit order."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from recloser.policies._policy import Guarding, Wrapped
 
 
-class Step:
-    """A function under one policy, called with the caller's own arguments.
+class PolicyCall:
+    """A function under one policy, called with the arguments of the caller.
 
-    Equal to another one of the same policy and function: a fallback's memory is to know it again.
+    Two of them are equal if their policies and functions are, so that `LastKnownGood` recognises the function.
     """
 
     __slots__ = ("_call", "_fn")
@@ -33,36 +33,36 @@ class Step:
         return self._call(self._fn, *args, **kwargs)
 
     def __eq__(self, other: object) -> bool:
-        """Compare policy and function."""
-        return isinstance(other, Step) and (self._call, self._fn) == (other._call, other._fn)
+        """Compare the policies and the functions."""
+        return isinstance(other, PolicyCall) and (self._call, self._fn) == (other._call, other._fn)
 
     def __hash__(self) -> int:
-        """Hash policy and function."""
+        """Hash the policy and the function."""
         return hash((self._call, self._fn))
 
 
 class Pipeline(StreamPolicy):
-    """Puts policies around a call; the first is the outermost.
+    """Puts several policies around a call; the first one is the outermost.
 
-    The usual order is `Pipeline(fallback, retry, breaker, timeout, bulkhead)`. Orders that the field warns against are
-    allowed, and warned about once, where the pipeline is made, with the reason. A pipeline within a pipeline stands for
-    its policies.
+    The usual order is `Pipeline(fallback, retry, breaker, timeout, bulkhead)`. An order with a known drawback is
+    allowed; a warning says why it has one, once, where the pipeline is created. A pipeline inside a pipeline is
+    replaced by its policies.
 
-    An async generator function can be decorated if every policy in the pipeline can decorate one.
+    The pipeline decorates an async generator function if each of its policies does.
 
     Args:
-        *policies: Policies, breakers, fallbacks, pipelines, or anything with a `call` like theirs; at least one.
+        *policies: Policies, breakers, fallbacks, pipelines, or objects with a `call` like theirs; at least one.
         name: Name in descriptions; `pipeline-<n>` if not given.
 
     Raises:
-        TypeError: Something has no `call`, or the name is no string.
+        TypeError: An object has no `call`, or the name is no string.
         ValueError: There are no policies.
 
     Warns:
         ConfigurationWarning: The order has a known drawback.
     """
 
-    __slots__ = ("_objections", "_policies")
+    __slots__ = ("_policies",)
 
     kind = "pipeline"
 
@@ -72,31 +72,32 @@ class Pipeline(StreamPolicy):
             raise ValueError("a pipeline needs at least one policy, outermost first")
         for policy in policies:
             if isinstance(policy, type) or not callable(getattr(policy, "call", None)):
-                hint = "; fallback(...) makes a policy of a chain's links" if hasattr(policy, "detailed") else ""
+                hint = "; fallback(...) turns the links of a chain into a policy" if hasattr(policy, "detailed") else ""
                 raise TypeError(
                     f"a policy must be an object with a method call(fn, *args, **kwargs), not {policy!r}{hint}"
                 )
         self._policies = tuple(inner for policy in policies for inner in _flat(policy))
-        self._objections = frozenset(_objections(self._policies))
-        told = frozenset(told for policy in policies if isinstance(policy, Pipeline) for told in policy._objections)
-        for objection in sorted(self._objections - told):
-            text = objection if name is None else f"{name}: {objection}"  # with a made-up name each were a new one
+        inner = [policy.policies for policy in policies if isinstance(policy, Pipeline)]
+        known = {objection for inner_policies in inner for objection in _objections(inner_policies)}
+        for objection in sorted(set(_objections(self._policies)) - known):
+            # A generated name would make each warning a new one, and so defeat the filter "once".
+            text = objection if name is None else f"{name}: {objection}"
             warnings.warn(text, ConfigurationWarning, stacklevel=2)
 
     @property
     def policies(self) -> tuple[Guarding, ...]:
-        """The policies, outermost first; those of inner pipelines in their place."""
+        """The policies, outermost first, with inner pipelines replaced by theirs."""
         return self._policies
 
     def describe(self) -> str:
-        """Return the order as text: a line per policy with its settings, outermost first."""
+        """Return the order as text: one line per policy with its settings, outermost first."""
         lines = (f"{number}. {_text(policy)}" for number, policy in enumerate(self._policies, 1))
         return "\n".join((f"Pipeline {self._name!r}, outermost first:", *lines))
 
     def _around(self, fn: Callable[..., Any]) -> Wrapped:
         outermost, *others = self._policies
         for policy in reversed(others):
-            fn = Step(policy.call, fn)
+            fn = PolicyCall(policy.call, fn)
         call = outermost.call
 
         async def protected(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the signature is the function's
@@ -125,11 +126,11 @@ class Pipeline(StreamPolicy):
 
 
 def _flat(policy: Guarding) -> tuple[Guarding, ...]:
-    return policy._policies if isinstance(policy, Pipeline) else (policy,)
+    return policy.policies if isinstance(policy, Pipeline) else (policy,)
 
 
 def _kind(policy: Guarding) -> str:
-    """Return what a policy is, by the word that warnings and descriptions use."""
+    """Return the kind of a policy, as warnings and descriptions name it."""
     if isinstance(policy, CircuitBreaker):
         return "breaker"
     kind = getattr(policy, "kind", None)
@@ -139,8 +140,8 @@ def _kind(policy: Guarding) -> str:
 def _text(policy: Guarding) -> str:
     if isinstance(policy, CircuitBreaker):
         timeout = policy.reset_timeout_seconds
-        open_time = f"{timeout:g} s" if isinstance(timeout, float | int) else str(timeout)
-        return f"CircuitBreaker {policy.name!r}: opens on {policy.snapshot().rule}, for {open_time}"
+        wait = f"{timeout:g} s" if isinstance(timeout, float | int) else str(timeout)
+        return f"CircuitBreaker {policy.name!r}: opens on {policy.snapshot().rule}, for {wait}"
     return str(policy)
 
 

@@ -1,4 +1,4 @@
-"""Rate limit: a dependency must not see more calls than it allows."""
+"""Rate limit: keeps the calls to a dependency within the rate that it allows."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
 
 
 class RateLimit(AdmittingPolicy):
-    """Lets `calls` calls start in any `per_seconds`, in the long run; others are rejected with the time to come back.
+    """Lets `calls` calls start per `per_seconds` on average; further calls are rejected with the time to retry.
 
-    A token bucket (https://en.wikipedia.org/wiki/Token_bucket): it holds `calls` tokens, a call takes one, and they
-    flow in evenly, one every `per_seconds / calls`. After an idle time `calls` calls may thus start in one instant;
-    over any time t at most `calls + t * calls / per_seconds` do.
+    It is a token bucket (https://en.wikipedia.org/wiki/Token_bucket) of `calls` tokens. A call takes one token, and one
+    flows in every `per_seconds / calls` seconds. So after an idle period `calls` calls may start at the same time, and
+    in any period of t seconds at most `calls + t * calls / per_seconds` calls start.
 
-    A rejected call is ignored for every breaker around the rate limit. Calls that wait start in the order of arrival,
-    and nobody overtakes; a waiter that is cancelled has taken no token. One rate limit serves one event loop at a time,
-    and one process: the limit of a dependency is to be divided by the number of processes.
+    Breakers around the rate limit ignore a rejected call. Waiting calls start in the order of arrival. A waiting call
+    that is cancelled takes no token. A rate limit serves one event loop at a time, in one process: divide the limit of
+    the dependency by the number of processes.
 
     Args:
-        calls: Calls in `per_seconds`, >= 1; also how many may start at once.
-        per_seconds: The time for so many calls (finite, > 0).
-        max_wait_seconds: A call waits for its token if that takes at most so long (finite, >= 0), and is rejected at
-            once if it would take longer.
+        calls: How many calls may start per `per_seconds`, >= 1; also how many may start at once.
+        per_seconds: The period for so many calls (finite, > 0).
+        max_wait_seconds: How long a call may wait for its token (finite, >= 0); a call that would have to wait longer
+            is rejected immediately.
         name: Name in errors; `rate_limit-<n>` if not given.
-        clock: Monotonic seconds, of the same pace as the event loop's.
+        clock: Returns monotonic seconds, which pass as fast as those of the event loop.
 
     Raises:
         TypeError: An argument is of the wrong type.
@@ -68,7 +68,7 @@ class RateLimit(AdmittingPolicy):
 
     @property
     def waiting(self) -> int:
-        """Calls that wait for a token now."""
+        """How many calls are waiting for a token."""
         return self._line.length
 
     def _around(self, fn: Callable[..., Any]) -> Wrapped:
@@ -86,13 +86,13 @@ class RateLimit(AdmittingPolicy):
 
     async def _admit(self) -> Callable[[], object]:
         await self._wait()
-        return _nothing_to_give_back
+        return _end
 
     async def _wait(self) -> None:
-        """Take a token, as soon as all who came before have theirs.
+        """Take a token, after all calls that arrived earlier.
 
         Raises:
-            RateLimitedError: That would take too long.
+            RateLimitedError: The wait would be too long.
         """
         self._line = line = self._lines.here()
         if not line.length and self._bucket.take():
@@ -103,7 +103,7 @@ class RateLimit(AdmittingPolicy):
         line.length += 1
         try:
             async with line.lock:
-                while not self._bucket.take():  # noqa: ASYNC110 - nobody else knows when time has passed
+                while not self._bucket.take():  # noqa: ASYNC110 - there is no event to wait for
                     await anyio.sleep(self._bucket.wait_seconds())
         finally:
             line.length -= 1
@@ -114,7 +114,7 @@ class RateLimit(AdmittingPolicy):
 
 
 class _Line:
-    """Those who wait for a token; the first of them holds the lock, and it alone watches the bucket."""
+    """The calls that wait for a token. The first one holds the lock, and only that one watches the bucket."""
 
     __slots__ = ("length", "lock")
 
@@ -123,5 +123,5 @@ class _Line:
         self.lock = anyio.Lock(fast_acquire=True)
 
 
-def _nothing_to_give_back() -> None:
-    """End an iteration: its token was used up when it began."""
+def _end() -> None:
+    """End an iteration: there is nothing to return, because its token was used up when it began."""

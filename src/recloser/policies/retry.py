@@ -1,12 +1,12 @@
-"""Retry: a failure that may pass is tried again, without a storm.
+"""Retry: repeats a call that failed, within a budget.
 
 Rules:
 
-1. A success, and a failure that is not tried again, cost next to nothing: tenacity, which runs the further attempts, is
-   given a call only after its first attempt has failed in a way that is.
-2. Whether to try again is decided in one place, `_delay_after`, right after each failed attempt.
-3. The budget is asked last, and only after attempts that have reached the dependency: a rejection costs it nothing.
-4. Only an `Exception` is tried again; cancellations, KeyboardInterrupt, SystemExit and GeneratorExit pass at once.
+1. A success, or a failure that is not retried, adds almost no overhead: tenacity runs the further attempts, and gets a
+   call only when its first attempt has failed and is retried.
+2. One method, `_delay_after`, decides after each failed attempt whether there is another one.
+3. The budget is checked last, and only after attempts that reached the dependency: a rejection costs nothing.
+4. Only an `Exception` is retried. Cancellations, KeyboardInterrupt, SystemExit and GeneratorExit are raised at once.
 """
 
 from __future__ import annotations
@@ -47,27 +47,27 @@ _RANDOM = SystemRandom()
 
 
 class Retry(Policy):
-    """Tries a call again, after a growing wait, while it fails in a way that may pass.
+    """Repeats a call that fails, with increasing waits in between.
 
-    Put it outside the breaker, so that each attempt is an outcome of its own. A rejection (an open breaker, a full
-    bulkhead, a rate limit) is never tried again at once: if it tells a `retry_after`, the call waits so long and the
-    backoff on top, which spreads those who wait for the same instant; if that is more than what is left of
-    `max_wait_seconds`, or no time is known, the rejection reaches the caller at once.
+    Put it outside the breaker, so that the breaker sees each attempt. A rejection (an open breaker, a full bulkhead, a
+    rate limit) is never retried immediately. If it has a `retry_after`, the call waits that long plus the backoff,
+    which spreads calls that wait for the same time. If that exceeds the rest of `max_wait_seconds`, or no time is
+    known, the rejection is raised at once.
 
-    When all attempts have failed, the caller gets the last one's exception, the same object. Cancellations and whatever
-    else is no `Exception` pass at once. A cancelled wait makes no further attempt.
+    When all attempts have failed, the exception of the last one is raised, the same object. Cancellations and other
+    exceptions that are no `Exception` are raised at once. If a wait is cancelled, there is no further attempt.
 
     Args:
-        attempts: Most calls of the function, the first one included, >= 1.
-        backoff: Seconds to wait between two attempts (finite, >= 0), or an `ExponentialBackoff`; by default 0.1 s,
-            doubled up to 10 s, spread by half to both sides.
-        on: What is tried again: an exception type, a tuple of types, or a predicate on the exception. An exception
-            group is tried again if any of its leaves is. Rejections go by the rule above, whatever is given here.
-        budget: A `RetryBudget`, or its ratio; None means no bound. By default one further attempt per ten calls in the
-            long run, with its other defaults: an outage does not see its load multiplied.
-        max_wait_seconds: How long one call may wait between its attempts altogether (finite, >= 0).
+        attempts: How often the function is called at most, >= 1.
+        backoff: Seconds to wait between two attempts (finite, >= 0), or an `ExponentialBackoff`. By default 0.1 s,
+            doubled up to 10 s, plus or minus half of it at random.
+        on: What is retried: an exception type, a tuple of types, or a predicate on the exception. An exception group is
+            retried if any of its leaves is. It does not apply to rejections, which follow the rule above.
+        budget: A `RetryBudget`, or its ratio; None means no limit. By default one further attempt per ten calls in the
+            long run, and otherwise the defaults of `RetryBudget`, so that an outage does not multiply the load.
+        max_wait_seconds: How long one call may wait between its attempts in total (finite, >= 0).
         name: Name in logs; `retry-<n>` if not given.
-        random: Source of the jitter of the backoff.
+        random: The source of the backoff's jitter.
 
     Raises:
         TypeError: An argument is of the wrong type.
@@ -78,7 +78,7 @@ class Retry(Policy):
     __slots__ = ("_attempts", "_backoff", "_budget", "_classifier", "_max_wait_seconds", "_random", "_retrying")
 
     kind = "retry"
-    _no_generators = "items that were delivered cannot be taken back; retry the function that opens the stream"
+    _no_generators = "delivered items cannot be taken back; retry the function that opens the stream"
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class Retry(Policy):
 
         async def protected(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the signature is the function's
             if budget is not None:
-                budget._calls += 1  # deposit(), written out: this path is to be short
+                budget.pending_calls += 1  # deposit(), inlined on the hot path
             try:
                 result = fn(*args, **kwargs)
                 if type(result) is CoroutineType or is_awaitable(result):
@@ -120,40 +120,40 @@ class Retry(Policy):
                 delay = self._delay_after(exc, 1, 0.0)
                 if delay is None:
                     raise
-                course = _Course(self, exc, delay)
-            retrying = self._retrying(sleep=anyio.sleep, retry=course.goes_on, wait=course.wait)
-            await retrying(course.attempt, fn, args, kwargs)
-            return course.verdict()
+                attempts = _Attempts(self._delay_after, exc, delay)
+            retrying = self._retrying(sleep=anyio.sleep, retry=attempts.goes_on, wait=attempts.wait)
+            await retrying(attempts.make, fn, args, kwargs)
+            return attempts.result()
 
         return protected
 
     def _delay_after(self, exc: Exception, attempt: int, waited: float) -> float | None:
-        """Return how long to wait before the next attempt; None if there is to be none.
+        """Return the seconds to wait before the next attempt; None if there is none.
 
         Args:
-            exc: What the latest attempt raised.
-            attempt: Its number, from 1.
-            waited: Seconds that this call has waited already.
+            exc: The exception of the latest attempt.
+            attempt: The number of that attempt, from 1.
+            waited: The seconds that this call has already waited.
         """
         if attempt >= self._attempts:
             return None
         try:
-            verdict = self._classifier.classify(exc)
-        except Exception as fault:  # noqa: BLE001 - logged; the caller gets the call's own error
-            log(logging.ERROR, "The predicate of %r raised; the call is not tried again", self._name, exc_info=fault)
+            outcome = self._classifier.classify(exc)
+        except Exception as fault:  # noqa: BLE001 - logged; the caller gets the error of the call
+            log(logging.ERROR, "The predicate of %r raised; the call is not retried", self._name, exc_info=fault)
             return None
         after = _retry_after(exc)
-        if verdict is Outcome.SUCCESS or after is None or (verdict is Outcome.IGNORED and not rejections(exc)):
+        if outcome is Outcome.SUCCESS or after is None or (outcome is Outcome.IGNORED and not rejections(exc)):
             return None
         delay = after + self._backoff.open_seconds(attempt, self._random)
         if waited + delay > self._max_wait_seconds:
             return None
-        if verdict is Outcome.FAILURE and self._budget is not None and not self._budget.withdraw():
-            log(logging.DEBUG, "%r does not try again: its budget is used up", self._name)
+        if outcome is Outcome.FAILURE and self._budget is not None and not self._budget.withdraw():
+            log(logging.DEBUG, "%r does not retry: its budget is used up", self._name)
             return None
         log(
             logging.DEBUG,
-            "%r: attempt %d of %d failed; the next one in %.3g s; %s",
+            "%r: attempt %d of %d failed, retrying in %.3g s: %s",
             self._name,
             attempt,
             self._attempts,
@@ -168,24 +168,27 @@ class Retry(Policy):
         return f"{attempts}; waits {self._backoff}, together at most {self._max_wait_seconds:g} s; {budget}"
 
 
-class _Course:
-    """The attempts of one call, as tenacity makes them.
+class _Attempts:
+    """The attempts of one call, which tenacity makes.
 
-    An attempt that fails does not raise: tenacity would hold on to the error, whose traceback holds tenacity's frames.
+    A failed attempt does not raise. Otherwise tenacity would keep the exception, whose traceback refers to frames of
+    tenacity.
     """
 
-    __slots__ = ("_delay", "_error", "_number", "_policy", "_value", "_waited")
+    __slots__ = ("_delay", "_delay_after", "_error", "_number", "_value", "_waited")
 
-    def __init__(self, policy: Retry, first: Exception, delay: float) -> None:
-        self._policy = policy
+    def __init__(
+        self, delay_after: Callable[[Exception, int, float], float | None], first: Exception, delay: float
+    ) -> None:
+        self._delay_after = delay_after
         self._error: Exception | None = first
         self._value: Any = None
         self._number = 0
         self._waited = 0.0
         self._delay: float | None = delay
 
-    async def attempt(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Make an attempt, and decide about the next one if it fails; the first one has been made already."""
+    async def make(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Make an attempt and, if it fails, decide whether there is another; the first one has already been made."""
         self._number += 1
         if self._number == 1:
             return
@@ -196,31 +199,31 @@ class _Course:
             if type(result) is CoroutineType or is_awaitable(result):
                 result = await result
             self._value = result
-        except Exception as exc:  # noqa: BLE001 - verdict() raises it
+        except Exception as exc:  # noqa: BLE001 - result() raises it
             self._error = exc
-            self._delay = self._policy._delay_after(exc, self._number, self._waited)
+            self._delay = self._delay_after(exc, self._number, self._waited)
 
     def goes_on(self, _state: RetryCallState) -> bool:
-        """Return whether there is to be another attempt."""
+        """Return whether there is another attempt."""
         return self._delay is not None
 
     def wait(self, _state: RetryCallState) -> float:
-        """Return the seconds until the next attempt."""
+        """Return the seconds to wait before the next attempt."""
         return self._delay or 0.0
 
-    def verdict(self) -> Any:  # noqa: ANN401 - the function's result
-        """Return the result, or raise the last attempt's error."""
+    def result(self) -> Any:  # noqa: ANN401 - the function's result
+        """Return the result of the last attempt, or raise its exception."""
         error, self._error = self._error, None
         if error is None:
             return self._value
         try:
             raise error
         finally:
-            del error  # its traceback holds this frame
+            del error  # its traceback refers to this frame
 
 
 def _retry_after(exc: Exception) -> float | None:
-    """Return the seconds before which no attempt makes sense, 0 if nothing was rejected; None if they are unknown."""
+    """Return the seconds to wait because of rejections, 0 if there are none; None if they are unknown."""
     longest = 0.0
     for rejection in rejections(exc):
         if rejection.retry_after is None:

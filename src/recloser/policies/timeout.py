@@ -1,4 +1,4 @@
-"""Timeout: a call that takes too long is cancelled and fails."""
+"""Timeout: cancels a call that takes too long, and fails it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 class Timeout(Policy):
-    """Gives each call a deadline; one that runs out cancels the call and raises `CallTimeoutError`.
+    """Gives each call a deadline. A call that misses it is cancelled, and `CallTimeoutError` is raised.
 
-    Only this deadline becomes a `CallTimeoutError`. A TimeoutError that the function raises itself, and the deadline of
-    a scope around the call, pass untouched; a function that has returned has won, however late it is. A function that
-    swallows its cancellation, or shields itself from it, is waited for.
+    Only this deadline becomes a `CallTimeoutError`. A TimeoutError of the function itself and the deadline of a scope
+    around the call pass through unchanged. If the function returns, its result is returned, however late it is. A
+    function that suppresses its cancellation, or shields itself from it, is waited for.
 
-    Put it inside the breaker: a call that was too slow then counts as failed like any other. Around a breaker its
-    deadline counts once as well, but the breaker has to find it out from the cancellation.
+    Put it inside the breaker, where a call that is too slow counts as a failure. Outside the breaker it counts too, but
+    the breaker has to infer the deadline from the cancellation.
 
     Args:
         seconds: How long a call may take (finite, > 0).
@@ -40,7 +40,7 @@ class Timeout(Policy):
 
     kind = "timeout"
     _no_generators = (
-        "a cancel scope may not stay open across a yield; put `with anyio.fail_after(...)` around the loop over it"
+        "a cancel scope must not stay open across a yield; put `with anyio.fail_after(...)` around the loop over it"
     )
 
     def __init__(self, seconds: float, *, name: str | None = None) -> None:
@@ -49,7 +49,7 @@ class Timeout(Policy):
 
     def _around(self, fn: Callable[..., Any]) -> Wrapped:
         async def protected(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the signature is the function's
-            # The scope of fail_after() without its TimeoutError: that one could not be told from the function's own.
+            # Not fail_after(): its TimeoutError could not be distinguished from one of the function.
             with anyio.move_on_after(self._seconds):
                 result = fn(*args, **kwargs)
                 if type(result) is CoroutineType or is_awaitable(result):
