@@ -13,7 +13,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import recloser
 from recloser import BreakerRegistry, CircuitBreakerOpenError
-from recloser.telemetry.opentelemetry import MOST_ERROR_TYPES, instrument
+from recloser.telemetry._instruments import MOST_ERROR_TYPES
+from recloser.telemetry.opentelemetry import instrument
 from recloser.testing import ManualClock
 from tests.telemetry.kit import answer, break_down, fail, live, make, succeed, take
 

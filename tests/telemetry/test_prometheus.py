@@ -14,7 +14,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from recloser import BreakerRegistry, CircuitBreaker, CircuitBreakerOpenError, CountWindow, FailureRate, SlowCallRate
-from recloser.telemetry._tallies import Durations
+from recloser.telemetry._tallies import DurationTally
 from recloser.telemetry.prometheus import BreakerCollector
 from recloser.testing import ManualClock
 from tests.telemetry.kit import DownError, answer, break_down, fail, live, make, succeed, take
@@ -295,7 +295,7 @@ async def test_of_a_breaker_that_is_gone_resilience4j_names_tell_only_the_counte
 
 async def test_the_longest_call_is_forgotten_after_two_minutes(clock: ManualClock) -> None:
     registry = make(clock)
-    durations = Durations((1.0,), lambda name: name, clock)
+    durations = DurationTally((1.0,), lambda name: name, clock)
     registry.subscribe(durations)
     clock.advance(-clock() % 60)
     longest = []
@@ -309,7 +309,7 @@ async def test_the_longest_call_is_forgotten_after_two_minutes(clock: ManualCloc
 
 async def test_the_longest_call_of_long_ago_is_no_older_minutes(clock: ManualClock) -> None:
     registry = make(clock)
-    durations = Durations((1.0,), lambda name: name, clock)
+    durations = DurationTally((1.0,), lambda name: name, clock)
     registry.subscribe(durations)
     async with registry.breaker("payments").guard():
         clock.advance(5)

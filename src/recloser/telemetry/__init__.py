@@ -1,1 +1,1 @@
-"""What breakers do, for those who watch them: `prometheus`, `opentelemetry` and `logging`, one module each."""
+"""Metrics, span events and log lines about breakers: the modules `prometheus`, `opentelemetry` and `logging`."""

@@ -1,4 +1,4 @@
-"""The metrics of Prometheus, by our own names."""
+"""The metrics for Prometheus, with recloser's own names."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ if TYPE_CHECKING:
 
     from recloser import Snapshot
     from recloser.registry import Entry
-    from recloser.telemetry._tallies import Change, Histogram
+    from recloser.telemetry._tallies import Histogram, TransitionKind
 
 
 class Reading(NamedTuple):
-    """All that one scrape tells.
+    """The data of one scrape.
 
     Attributes:
-        entries: From the ledger.
-        transitions: How often each kind has happened.
-        durations: By name and outcome; None if they are not measured.
-        bounds: Of the buckets of durations.
+        entries: The entries of the ledger.
+        transitions: How often each kind of transition has happened.
+        durations: The histograms by name and outcome; None if durations are not measured.
+        bounds: The bounds of the histogram's buckets.
     """
 
     entries: list[Entry]
-    transitions: dict[Change, int]
+    transitions: dict[TransitionKind, int]
     durations: dict[tuple[str, str], Histogram] | None
     bounds: tuple[float, ...]
 
     def gauge(self, name: str, help_text: str, value: Callable[[Snapshot], float | None]) -> GaugeMetricFamily:
-        """Return a gauge over the breakers that there are and that have a name of their own.
+        """Return a gauge of the existing breakers that have metrics of their own.
 
         Args:
-            name: Of the metric.
-            help_text: What it tells.
-            value: Returns what a breaker has to say; None if that is nothing.
+            name: The name of the metric.
+            help_text: The description of the metric.
+            value: Returns the value of a breaker; None if it has none.
         """
         family = GaugeMetricFamily(name, help_text, labels=["name"])
         for entry in self.entries:
@@ -53,7 +53,7 @@ class Reading(NamedTuple):
 
 
 def states_of(entry: Entry) -> Iterator[tuple[list[str], int]]:
-    """Iterate over the labels and values of a gauge of states; nothing, if there is no such breaker at the moment."""
+    """Iterate over the labels and values of a gauge of states; there are none if no such breaker exists now."""
     if entry.snapshots:
         counts = Counter(snapshot.state.value for snapshot in entry.snapshots)
         for state in STATES:
@@ -71,12 +71,12 @@ def families(reading: Reading) -> Iterator[Metric]:
 
 def _calls(reading: Reading) -> Iterator[Metric]:
     calls = CounterMetricFamily(
-        "circuit_breaker_calls", "Calls that were let through, by how they ended.", labels=["name", "outcome"]
+        "circuit_breaker_calls", "Calls that were admitted, by how they ended.", labels=["name", "outcome"]
     )
     rejections = CounterMetricFamily(
-        "circuit_breaker_rejections", "Calls that were not started, or would not have been.", labels=["name"]
+        "circuit_breaker_rejections", "Calls that were rejected, or would have been in shadow mode.", labels=["name"]
     )
-    probes = CounterMetricFamily("circuit_breaker_probes", "Probes that were let through.", labels=["name"])
+    probes = CounterMetricFamily("circuit_breaker_probes", "Probes that were admitted.", labels=["name"])
     for entry in reading.entries:
         name = entry.name
         for outcome, number in outcomes(entry.totals).items():
@@ -92,7 +92,7 @@ def _states(reading: Reading) -> Iterator[Metric]:
         f"1 for the state that the breaker is in, else 0; for {Ledger.OTHER}, how many breakers are in it.",
         labels=["name", "state"],
     )
-    in_flight = GaugeMetricFamily("circuit_breaker_probes_in_flight", "Probes that are under way.", labels=["name"])
+    in_flight = GaugeMetricFamily("circuit_breaker_probes_in_flight", "Probes that are running.", labels=["name"])
     for entry in reading.entries:
         for labels, value in states_of(entry):
             states.add_metric(labels, value)
@@ -112,21 +112,21 @@ def _states(reading: Reading) -> Iterator[Metric]:
 def _figures(reading: Reading) -> Iterator[Metric]:
     yield reading.gauge(
         "circuit_breaker_time_in_state_seconds",
-        "Time since the last state change, or since the breaker was made.",
+        "Time since the last state change, or since the breaker was created.",
         lambda snapshot: snapshot.time_in_state_seconds,
     )
     yield reading.gauge(
         "circuit_breaker_retry_after_seconds",
-        "Time until a call has a chance; absent if it is not known.",
+        "Time until a call may be admitted; absent if it is unknown.",
         lambda snapshot: snapshot.retry_after,
     )
     yield reading.gauge(
         "circuit_breaker_counted_failures",
-        "Failures that the trip rule counts at the moment.",
+        "Failures that the trip rule counts now.",
         lambda snapshot: snapshot.failure_count,
     )
     yield reading.gauge(
-        "circuit_breaker_threshold", "The trip rule's first number.", lambda snapshot: snapshot.threshold
+        "circuit_breaker_threshold", "The first number of the trip rule.", lambda snapshot: snapshot.threshold
     )
     yield reading.gauge(
         "circuit_breaker_failure_rate",

@@ -1,4 +1,4 @@
-"""What the exporters have in common: the same words, and bounds on what becomes a label."""
+"""What the exporters have in common: the values of labels, and checks of arguments."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from numbers import Real
 from typing import TYPE_CHECKING
 
-from recloser import CallFailed, CallSucceeded, CircuitState
+from recloser import BreakerRegistry, CallFailed, CallSucceeded, CircuitState
 
 if TYPE_CHECKING:
     from recloser import CallIgnored
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 STATES = tuple(state.value for state in CircuitState)
 
 DEFAULT_BOUNDARIES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Those of the Prometheus clients, in seconds."""
+"""The defaults of the Prometheus clients, in seconds."""
 
 
 def outcomes(totals: Totals) -> dict[str, int]:
-    """Return how many calls ended in which way."""
+    """Return how many calls ended with each outcome."""
     return {
         "success": totals.success,
         "failure": totals.failure,
@@ -32,20 +32,31 @@ def outcomes(totals: Totals) -> dict[str, int]:
 
 
 def outcome_of(event: CallSucceeded | CallFailed | CallIgnored) -> str:
-    """Return how a call ended whose duration is known."""
+    """Return the outcome of a call whose duration is known."""
     if isinstance(event, CallSucceeded):
         return "success"
     return "failure" if isinstance(event, CallFailed) else "ignored"
 
 
-def boundaries_of(durations: object) -> tuple[float, ...] | None:
-    """Return the upper bounds of a histogram's buckets, None if no durations are wanted.
-
-    Args:
-        durations: Whether to measure durations, in seconds; or the bounds of the buckets.
+def checked_registry(registry: object) -> BreakerRegistry:
+    """Return a registry.
 
     Raises:
-        TypeError: It is neither.
+        TypeError: It is no registry.
+    """
+    if not isinstance(registry, BreakerRegistry):
+        raise TypeError(f"registry must be a BreakerRegistry, not {registry!r}")
+    return registry
+
+
+def boundaries_of(durations: object) -> tuple[float, ...] | None:
+    """Return the upper bounds of the buckets of a histogram, None if durations are not measured.
+
+    Args:
+        durations: Whether to measure durations; or the bounds of the buckets in seconds.
+
+    Raises:
+        TypeError: The argument is neither.
         ValueError: The bounds are not positive, finite and ascending.
     """
     if isinstance(durations, bool):

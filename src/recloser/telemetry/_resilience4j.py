@@ -1,8 +1,8 @@
-"""The metrics of Prometheus by the names that resilience4j gives them, so that its Grafana dashboards work.
+"""The metrics for Prometheus with the names of resilience4j, so that its Grafana dashboards work.
 
-Rates are percentages there, and -1 where they are undefined. What has no counterpart is missing: a breaker of ours
-counts calls without keeping them, so there are no `slow_calls` and no `max_buffered_calls`, and of `buffered_calls`
-only the failed ones.
+Its rates are percentages, and -1 if they are undefined. Metrics without a counterpart are missing: recloser counts
+calls but does not keep them, so there are no `slow_calls`, no `max_buffered_calls`, and only the failed
+`buffered_calls`.
 """
 
 from __future__ import annotations
@@ -35,9 +35,7 @@ def families(reading: Reading) -> Iterator[Metric]:
         for (name, outcome), histogram in reading.durations.items():
             longest.add_metric([name, KINDS[outcome]], histogram.longest_seconds)
         yield longest
-    rejected = CounterMetricFamily(
-        f"{PREFIX}not_permitted_calls", "Calls that were not started.", labels=["name", "kind"]
-    )
+    rejected = CounterMetricFamily(f"{PREFIX}not_permitted_calls", "Calls that were rejected.", labels=["name", "kind"])
     for entry in reading.entries:
         rejected.add_metric([entry.name, "not_permitted"], entry.totals.rejected)
     yield rejected
@@ -52,7 +50,7 @@ def families(reading: Reading) -> Iterator[Metric]:
         lambda snapshot: _percent(snapshot.slow_call_rate),
     )
     buffered = GaugeMetricFamily(
-        f"{PREFIX}buffered_calls", "Failures that the trip rule counts at the moment.", labels=["name", "kind"]
+        f"{PREFIX}buffered_calls", "Failures that the trip rule counts now.", labels=["name", "kind"]
     )
     for entry in reading.entries:
         for snapshot in entry.snapshots if entry.name != Ledger.OTHER else ():
@@ -71,9 +69,9 @@ def _states(reading: Reading) -> Metric:
 
 
 def _calls(reading: Reading) -> Metric:
-    """Return a summary; it has a sum only if durations are measured."""
+    """Return a summary; without durations it has no sum."""
     name = f"{PREFIX}calls_seconds"
-    family = Metric(name, "Calls that were let through, by how they ended.", "summary")
+    family = Metric(name, "Calls that were admitted, by how they ended.", "summary")
     for entry in reading.entries:
         totals = entry.totals
         numbers = {

@@ -1,6 +1,6 @@
-"""What only events tell, added up between two scrapes: transitions by cause, and how long calls took.
+"""What is counted from events between two scrapes: transitions by cause, and how long calls took.
 
-Events come in the thread of the breakers, readings in that of the scrape: each holds the lock for a moment.
+Events arrive in the thread of the breakers, scrapes in another thread. Both hold a lock briefly.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 LONGEST_OVER_SECONDS = 60.0
 
 
-class Change(NamedTuple):
-    """A kind of transition of the breakers of one name."""
+class TransitionKind(NamedTuple):
+    """The labels of a transition."""
 
     name: str
     old_state: str
@@ -31,37 +31,37 @@ class Change(NamedTuple):
     cause: str
 
 
-class Transitions:
+class TransitionTally:
     """Counts transitions.
 
     Args:
-        name_of: Returns the name under which a breaker is counted.
+        name_of: Returns the name by which a breaker is counted.
     """
 
     def __init__(self, name_of: Callable[[str], str]) -> None:
         self._name_of = name_of
         self._lock = Lock()
-        self._counts: Counter[Change] = Counter()
+        self._counts: Counter[TransitionKind] = Counter()
 
     def __call__(self, event: StateChanged) -> None:
         """Count a transition."""
         name = self._name_of(event.breaker)
         with self._lock:
-            self._counts[Change(name, event.old.value, event.new.value, event.cause.trigger.value)] += 1
+            self._counts[TransitionKind(name, event.old.value, event.new.value, event.cause.trigger.value)] += 1
 
-    def read(self) -> dict[Change, int]:
+    def read(self) -> dict[TransitionKind, int]:
         """Return the counts."""
         with self._lock:
             return dict(self._counts)
 
 
 class Histogram(NamedTuple):
-    """How long calls of one name and outcome took.
+    """How long the calls of one name with one outcome took.
 
     Attributes:
-        counts: By bucket: calls that took at most as long as its bound; the last one has none.
-        total_seconds: All of them together.
-        longest_seconds: The longest of the last one to two minutes.
+        counts: By bucket: how many calls took at most as long as its bound; the last bucket has none.
+        total_seconds: The sum of their durations.
+        longest_seconds: The longest duration of the last one to two minutes.
     """
 
     counts: tuple[int, ...]
@@ -85,13 +85,13 @@ class _Cell:
             self.minute = minute
 
 
-class Durations:
+class DurationTally:
     """Sorts the durations of calls into buckets.
 
     Args:
         bounds: Upper bounds of the buckets, in seconds, ascending.
-        name_of: Returns the name under which a breaker is counted.
-        clock: Monotonic seconds; for what is forgotten after a while.
+        name_of: Returns the name by which a breaker is counted.
+        clock: Returns monotonic seconds; it ages the longest duration.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Durations:
         self._cells: dict[tuple[str, str], _Cell] = {}
 
     def __call__(self, event: CallSucceeded | CallFailed | CallIgnored) -> None:
-        """Note how long a call took, if that is known."""
+        """Count how long a call took, if that is known."""
         seconds = event.duration_seconds
         if seconds is None:
             return
@@ -123,7 +123,7 @@ class Durations:
             cell.longest = max(cell.longest, seconds)
 
     def read(self) -> dict[tuple[str, str], Histogram]:
-        """Return what is known by name and outcome; the counts are those of a bucket and all below it."""
+        """Return the histograms by name and outcome; the count of a bucket includes all lower buckets."""
         with self._lock:
             return {key: self._histogram(cell) for key, cell in self._cells.items()}
 

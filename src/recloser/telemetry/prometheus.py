@@ -11,17 +11,19 @@ except ModuleNotFoundError as error:
         "recloser.telemetry.prometheus needs prometheus_client: pip install 'recloser[prometheus]'"
     ) from error
 
-from recloser import BreakerRegistry, CallFailed, CallIgnored, CallSucceeded, StateChanged
+from recloser import CallFailed, CallIgnored, CallSucceeded, StateChanged
 from recloser.registry import Ledger
 from recloser.telemetry import _families, _resilience4j
 from recloser.telemetry._families import Reading
-from recloser.telemetry._names import boundaries_of
-from recloser.telemetry._tallies import Durations, Transitions
+from recloser.telemetry._names import boundaries_of, checked_registry
+from recloser.telemetry._tallies import DurationTally, TransitionTally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from prometheus_client import Metric
+
+    from recloser import BreakerRegistry
 
 __all__ = ["BreakerCollector"]
 
@@ -29,24 +31,24 @@ NAMINGS = {"recloser": _families.families, "resilience4j": _resilience4j.familie
 
 
 class BreakerCollector(Collector):
-    """Shows what the breakers of a registry do to Prometheus: `prometheus_client.REGISTRY.register(collector)`.
+    """Exports the breakers of a registry to Prometheus: `prometheus_client.REGISTRY.register(collector)`.
 
-    Whatever a breaker counts anyway is read when Prometheus asks, so a call costs nothing; only `durations` are
-    measured call by call. Scrapes may come from any thread. No counter goes back when breakers are evicted and made
-    again. Make it where the registry is made: what was before is counted by the breakers that are still there.
+    The totals that breakers keep anyway are read at each scrape, so calls cost nothing; only `durations` are measured
+    for each call. Any thread may scrape. No counter decreases when breakers are evicted and created again. Create the
+    collector together with the registry: of earlier calls, it only knows the totals of breakers that still exist.
 
     Args:
-        registry: Whose breakers.
-        naming: `recloser`, or `resilience4j` for the names that its Grafana dashboards know.
-        max_breakers: How many breakers have metrics of their own, >= 1: those that come first, for good. All others
-            add up under the name `__other__`, so that the number of time series is bounded.
+        registry: The registry of the breakers.
+        naming: `recloser`, or `resilience4j` for the names that the Grafana dashboards of resilience4j use.
+        max_breakers: How many breakers have metrics of their own, >= 1: the first ones, permanently. All others are
+            added up under the name `__other__`, which bounds the number of time series.
         durations: Whether to measure how long calls take; or the upper bounds of the histogram's buckets in seconds.
-            Costs each call of each breaker some microseconds.
+            Costs some microseconds per call.
 
     Raises:
         TypeError: An argument is of the wrong type.
         ValueError: An argument is out of its range.
-        ImportError: prometheus_client is not installed; raised by the import of the module.
+        ImportError: prometheus_client is not installed; raised when the module is imported.
     """
 
     def __init__(
@@ -57,26 +59,25 @@ class BreakerCollector(Collector):
         max_breakers: int = 1000,
         durations: bool | Sequence[float] = False,
     ) -> None:
-        if not isinstance(registry, BreakerRegistry):
-            raise TypeError(f"registry must be a BreakerRegistry, not {registry!r}")
+        checked_registry(registry)
         if naming not in NAMINGS:
             raise ValueError(f"naming must be 'recloser' or 'resilience4j', not {naming!r}")
         bounds = boundaries_of(durations)
         self._families = NAMINGS[naming]
         self._ledger = Ledger(registry, max_breakers=max_breakers)
-        self._transitions = Transitions(self._ledger.name_of)
-        self._durations = None if bounds is None else Durations(bounds, self._ledger.name_of)
-        self._leave: list[Callable[[], None]] = [registry.subscribe(self._transitions, kinds=StateChanged)]
+        self._transitions = TransitionTally(self._ledger.name_of)
+        self._durations = None if bounds is None else DurationTally(bounds, self._ledger.name_of)
+        self._unsubscribe: list[Callable[[], None]] = [registry.subscribe(self._transitions, kinds=StateChanged)]
         if self._durations is not None:
             timed = (CallSucceeded, CallFailed, CallIgnored)
-            self._leave.append(registry.subscribe(self._durations, kinds=timed))
+            self._unsubscribe.append(registry.subscribe(self._durations, kinds=timed))
 
     def describe(self) -> Iterable[Metric]:
-        """Return nothing: which metrics there are is not asked before there is something to tell."""
+        """Return nothing: the metrics are not known before there are breakers."""
         return []
 
     def collect(self) -> Iterable[Metric]:
-        """Return all metrics as they are now; for `prometheus_client`."""
+        """Return the current values of all metrics; called by `prometheus_client`."""
         durations = self._durations
         return list(
             self._families(
@@ -90,6 +91,6 @@ class BreakerCollector(Collector):
         )
 
     def close(self) -> None:
-        """Stop to listen to the breakers: transitions and durations count no further; the rest is still read."""
-        for leave in self._leave:
-            leave()
+        """Unsubscribe from the registry: transitions and durations are no longer counted; the rest is still read."""
+        for unsubscribe in self._unsubscribe:
+            unsubscribe()
