@@ -114,7 +114,9 @@ async def test_a_half_open_breaker_whose_probe_is_running_can_not_fail_another(c
     breaker = CircuitBreaker("payments", failure_threshold=1, clock=clock)
     await half_open_breaker(breaker, clock)
     probe = await breaker.acquire()
-    with pytest.raises(RuntimeError, match="'payments' admits no call that could fail: .*half open .* 1 probe running"):
+    with pytest.raises(
+        RuntimeError, match="'payments' does not admit a call that could fail: .*half open .* 1 probe running"
+    ):
         await open_breaker(breaker)
     probe.ignore()
 
@@ -161,19 +163,21 @@ async def test_a_half_open_breaker_stays_as_it_is(clock: ManualClock) -> None:
 
 async def test_an_open_breaker_does_not_get_half_open_without_its_clock(clock: ManualClock) -> None:
     breaker = CircuitBreaker("payments", clock=clock)
-    with pytest.raises(RuntimeError, match=r"'payments' is open for another 60.0 s: give clock, the ManualClock"):
+    with pytest.raises(RuntimeError, match=r"'payments' is open for another 60.0 s: pass clock, its ManualClock"):
         await half_open_breaker(breaker)
 
 
 @pytest.mark.parametrize("real", [True, False])
 async def test_a_clock_that_is_not_the_breakers_is_noticed(clock: ManualClock, *, real: bool) -> None:
     breaker = CircuitBreaker("payments") if real else CircuitBreaker("payments", clock=clock)
-    with pytest.raises(RuntimeError, match=r"the reset timeout of 'payments' does not pass: ManualClock.* is not its"):
+    with pytest.raises(
+        RuntimeError, match=r"the reset timeout of 'payments' does not elapse: ManualClock.* is not its"
+    ):
         await half_open_breaker(breaker, ManualClock())
 
 
 async def test_slow_calls_without_a_clock_are_refused(clock: ManualClock) -> None:
-    with pytest.raises(ValueError, match="call_seconds=2 needs clock, the ManualClock that the breaker was made with"):
+    with pytest.raises(ValueError, match="call_seconds=2 needs clock, the ManualClock of the breaker"):
         await open_breaker(CircuitBreaker(clock=clock), call_seconds=2)
     with pytest.raises(ValueError, match="call_seconds must be a finite number of seconds >= 0, not -1"):
         await open_breaker(CircuitBreaker(clock=clock), clock=clock, call_seconds=-1)

@@ -1,4 +1,4 @@
-"""A test kit: time that is moved by hand, dependencies that fail as scripted, and every order of concurrent steps."""
+"""A test kit: a clock that the test moves, dependencies that fail as scripted, and a schedule explorer."""
 
 from recloser.testing._clock import ManualClock
 from recloser.testing._errors import DeadlockError, ScheduleError, ScheduleFailedError, StepLimitError

@@ -1,4 +1,4 @@
-"""A clock that a test moves by hand."""
+"""A clock that a test moves itself."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from recloser.lowlevel import checks
 
 
 class ManualClock:
-    """A monotonic clock that stands still until a test moves it.
+    """A clock that stands still until a test moves it.
 
-    Hand it to a breaker as its ``clock``; calling it reads the time.
+    Pass it to a breaker as its ``clock``. Calling it returns the time.
 
     >>> clock = ManualClock()
     >>> clock.advance(60)
@@ -16,11 +16,11 @@ class ManualClock:
     60.0
 
     Args:
-        start: The first reading, in seconds; any finite number.
+        start: The time at the start, in seconds; any finite number.
 
     Raises:
-        TypeError: If ``start`` is no number.
-        ValueError: If ``start`` is NaN or infinite.
+        TypeError: ``start`` is no number.
+        ValueError: ``start`` is NaN or infinite.
     """
 
     __slots__ = ("_now",)
@@ -29,7 +29,7 @@ class ManualClock:
         self._now = checks.instant("start", start)
 
     def __call__(self) -> float:
-        """Read the clock, in seconds."""
+        """Return the time in seconds."""
         return self._now
 
     def __repr__(self) -> str:
@@ -39,11 +39,11 @@ class ManualClock:
         """Move the clock forward.
 
         Args:
-            seconds: How far; finite and not negative.
+            seconds: By how much (finite, >= 0).
 
         Raises:
-            TypeError: If ``seconds`` is no number.
-            ValueError: If ``seconds`` is NaN, infinite or negative; the clock has not moved then.
+            TypeError: ``seconds`` is no number.
+            ValueError: ``seconds`` is NaN, infinite or negative; the clock does not move.
         """
         step = checks.instant("seconds", seconds)
         if step < 0:
@@ -51,13 +51,13 @@ class ManualClock:
         self._now += step
 
     def set(self, seconds: float) -> None:
-        """Put the clock to a reading, which may be an earlier one: clocks can jump.
+        """Set the clock, possibly to an earlier time, as a clock that jumps.
 
         Args:
-            seconds: The new reading; any finite number.
+            seconds: The new time; any finite number.
 
         Raises:
-            TypeError: If ``seconds`` is no number.
-            ValueError: If ``seconds`` is NaN or infinite; the clock has not moved then.
+            TypeError: ``seconds`` is no number.
+            ValueError: ``seconds`` is NaN or infinite; the clock does not move.
         """
         self._now = checks.instant("seconds", seconds)

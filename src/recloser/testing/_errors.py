@@ -1,9 +1,11 @@
-"""What an explored schedule can end with.
+"""The errors of the schedule explorer.
 
-ScheduleError (also an AssertionError)     carries the seed that plays the schedule again
- +- ScheduleFailedError                    the scenario raised; its own error is the __cause__
- +- DeadlockError                          nothing is left to run, and the scenario has not ended
- +- StepLimitError                         the scenario takes more steps than it was allowed
+::
+
+    ScheduleError                              also an AssertionError; has the seed to replay the schedule
+     +- ScheduleFailedError                    the scenario raised; its exception is the __cause__
+     +- DeadlockError                          nothing can run, and the scenario has not ended
+     +- StepLimitError                         the scenario takes more steps than allowed
 """
 
 from __future__ import annotations
@@ -15,10 +17,10 @@ class ScheduleError(AssertionError):
     """A schedule broke the scenario.
 
     Args:
-        seed: The seed of the schedule; ``replay(scenario, seed=seed)`` plays it again, step by step.
-        steps: How many steps the loop had made.
-        detail: What happened, as text.
-        notes: What the scenario had noted until then, oldest first.
+        seed: The seed of the schedule; ``replay(scenario, seed=seed)`` repeats it step by step.
+        steps: How many steps the event loop had made.
+        detail: A description of what happened.
+        notes: The notes of the scenario until then, oldest first.
     """
 
     summary: ClassVar[str] = "a schedule broke the scenario"
@@ -36,18 +38,18 @@ class ScheduleError(AssertionError):
 
 
 class ScheduleFailedError(ScheduleError):
-    """The scenario, a task of it or a callback raised; the ``__cause__`` is what it raised."""
+    """The scenario, one of its tasks or a callback raised; the ``__cause__`` is the exception."""
 
     summary = "a schedule failed"
 
 
 class DeadlockError(ScheduleError):
-    """Nothing is ready, no timer is set, and the scenario has not ended."""
+    """The scenario has not ended, but no task is ready and no timer is set."""
 
     summary = "a schedule is deadlocked"
 
 
 class StepLimitError(ScheduleError):
-    """The schedule used up its steps: it spins, or the limit is too low for the scenario."""
+    """The schedule has used up its steps: it loops without end, or the limit is too low for the scenario."""
 
     summary = "a schedule reached its step limit"

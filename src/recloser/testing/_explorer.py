@@ -1,4 +1,4 @@
-"""Plays a scenario under many schedules, each of them made from one seed."""
+"""Runs a scenario under many schedules, each of them derived from a seed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_STEPS = 100_000
 
 @dataclass(frozen=True)
 class Exploration:
-    """What was explored: how many schedules, and how many steps they took together."""
+    """The result of `explore()`: the number of schedules, and the number of steps that they took in total."""
 
     schedules: int
     steps: int
@@ -37,26 +37,26 @@ def explore(
     seed: int = 0,
     max_steps: int = MAX_STEPS,
 ) -> Exploration:
-    """Play a scenario under many random schedules and stop at the first one that breaks it.
+    """Run a scenario under many random schedules, and stop at the first one that breaks it.
 
-    Every schedule has an event loop of its own that makes one random step at a time, on virtual time; nothing sleeps.
-    A schedule is broken if the scenario, a task spawned by it or a callback raises, if nothing can run any more before
-    the scenario has ended, or if it takes more than ``max_steps``. Call it from synchronous code.
+    Each schedule has its own event loop, which makes one random step at a time, on virtual time; nothing sleeps. A
+    schedule breaks the scenario if the scenario, one of its tasks or a callback raises, if nothing can run although the
+    scenario has not ended, or if it takes more than ``max_steps``. Call this function from synchronous code.
 
     Args:
-        scenario: An async function that takes a `Schedule`, creates what it tests, and asserts.
-        schedules: How many to play, >= 1.
-        seed: The seed of the first one; the next ones have the next seeds.
-        max_steps: The most steps of the event loop in one schedule, >= 1.
+        scenario: An async function that takes a `Schedule`, creates the objects under test, and asserts.
+        schedules: The number of schedules, >= 1.
+        seed: The seed of the first schedule; the others have the following seeds.
+        max_steps: The most steps that the event loop may make in one schedule, >= 1.
 
     Returns:
-        How much was played.
+        The number of schedules and of their steps.
 
     Raises:
-        ScheduleError: If a schedule broke the scenario; it names the seed for `replay`.
-        RuntimeError: If an event loop runs in this thread.
-        TypeError: If an argument is of the wrong type.
-        ValueError: If an argument is out of its range: nothing would be tested.
+        ScheduleError: A schedule broke the scenario; the error has the seed for `replay`.
+        RuntimeError: An event loop is running in this thread.
+        TypeError: An argument is of the wrong type.
+        ValueError: An argument is out of its range.
     """
     checks.count("schedules", schedules)
     _check_schedule(seed, max_steps)
@@ -67,21 +67,21 @@ def explore(
 
 
 def replay(scenario: Callable[[Schedule], Coroutine[Any, Any, T]], *, seed: int, max_steps: int = MAX_STEPS) -> T:
-    """Play one schedule of a scenario again.
+    """Repeat one schedule of a scenario.
 
     Args:
-        scenario: The same one that was explored.
-        seed: The seed that the error named.
-        max_steps: The most steps of the event loop, >= 1.
+        scenario: The scenario that was explored.
+        seed: The seed from the error.
+        max_steps: The most steps that the event loop may make, >= 1.
 
     Returns:
-        What the scenario returns.
+        The result of the scenario.
 
     Raises:
-        ScheduleError: If the schedule breaks the scenario.
-        RuntimeError: If an event loop runs in this thread.
-        TypeError: If an argument is of the wrong type.
-        ValueError: If an argument is out of its range.
+        ScheduleError: The schedule breaks the scenario.
+        RuntimeError: An event loop is running in this thread.
+        TypeError: An argument is of the wrong type.
+        ValueError: An argument is out of its range.
     """
     _check_schedule(seed, max_steps)
     return _play(scenario, seed, max_steps)[0]
@@ -141,7 +141,7 @@ def _refuse_running_loop() -> None:
 
 @contextmanager
 def _collector_off() -> Generator[None]:
-    """Keep the garbage collector out of a schedule: a finaliser must strike at the same step in every replay."""
+    """Disable the garbage collector during a schedule, so that each replay runs finalisers at the same step."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""A dependency that does as the test says."""
+"""A dependency that behaves as the test says."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ T = TypeVar("T")
 
 
 class PlannedCall(NamedTuple):
-    """A call that a plan was asked about.
+    """A call to a fault plan.
 
     Attributes:
-        number: Which call it was, from 1.
-        step: The step of the plan that was its turn.
+        number: The number of the call, from 1.
+        step: The step of the plan that it took.
         args: Its arguments.
         kwargs: Its keyword arguments.
     """
@@ -39,10 +39,10 @@ class PlannedCall(NamedTuple):
 
 
 class FaultPlan:
-    """A scripted dependency: succeeds, fails, hangs or is slow, by call number, by time, or by seeded chance.
+    """A scripted dependency: it succeeds, fails, hangs or is slow, by call number, by time, or by chance from a seed.
 
-    Each call takes the next step of the script, in the order in which the calls begin; when the script has ended, every
-    call takes the step `then`. Await the plan itself, or `wrap()` the function that it shall disturb.
+    Each call takes the next step of the script, in the order in which the calls begin. After the script has ended, each
+    call takes the step `then`. Await the plan itself, or `wrap()` the function that should fail.
 
     >>> import anyio
     >>> plan = FaultPlan(Fail(ConnectionError), then=Succeed("answer"))
@@ -54,13 +54,13 @@ class FaultPlan:
 
     Args:
         *script: The steps of the first calls.
-        then: The step of all later ones.
-        clock: Seconds, for `During` and `Slow`. A `ManualClock` is moved on by `Slow`; with any other clock `Slow`
-            sleeps, on the event loop's own time.
-        seed: What `Chance` draws from.
+        then: The step of all later calls.
+        clock: Returns seconds, for `During` and `Slow`. `Slow` moves a `ManualClock`; with any other clock it sleeps,
+            on the time of the event loop.
+        seed: The seed of `Chance`.
 
     Raises:
-        TypeError: Something is no step, or the clock can't be called.
+        TypeError: An argument is no step, or the clock is not callable.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class FaultPlan:
 
     @property
     def calls(self) -> tuple[PlannedCall, ...]:
-        """The calls that have begun, in order, whatever they came to."""
+        """The calls that have begun, in order, however they ended."""
         return tuple(self._calls)
 
     @property
@@ -94,18 +94,18 @@ class FaultPlan:
 
     @property
     def ended(self) -> bool:
-        """Whether each step of the script has had its call, so that the next call takes `then`."""
+        """Whether the script has ended, so that the next call takes `then`."""
         return len(self._calls) >= len(self._script)
 
     def __repr__(self) -> str:
-        """Say how far the plan has come."""
+        """Return the number of calls and the length of the script."""
         return f"<FaultPlan: {len(self._calls)} calls, script of {len(self._script)}>"
 
-    async def __call__(self, *args: object, **kwargs: object) -> Any:  # noqa: ANN401 - what the steps say
-        """Take the next step; a success without a result of its own returns None.
+    async def __call__(self, *args: object, **kwargs: object) -> Any:  # noqa: ANN401 - a step decides
+        """Take the next step; a success without a result returns None.
 
         Raises:
-            BaseException: What a `Fail` step names.
+            BaseException: The error of a `Fail` step.
         """
         return await self._play(self._next(args, kwargs), _nothing, args, kwargs)
 
@@ -114,15 +114,15 @@ class FaultPlan:
     @overload
     def wrap(self, fn: Callable[P, T], /) -> Callable[P, Coroutine[Any, Any, T]]: ...
     def wrap(self, fn: Callable[..., Any], /) -> Callable[..., Coroutine[Any, Any, Any]]:
-        """Return an async function that takes the next step with each call, and calls `fn` where that succeeds.
+        """Return an async function that takes a step with each call, and calls `fn` if the step succeeds.
 
-        Several functions may be wrapped: their calls share the script.
+        Several functions may be wrapped; their calls share the script.
 
         Args:
-            fn: A function that returns an awaitable or, as a stand-in may, a plain value.
+            fn: A function that returns an awaitable or, as a fake may, any other value.
 
         Raises:
-            TypeError: `fn` can't be called, or is an async generator function.
+            TypeError: `fn` is not callable, or is an async generator function.
         """
         if not callable(fn):
             raise TypeError(f"a fault plan wraps functions, not {fn!r}")
@@ -139,7 +139,7 @@ class FaultPlan:
         self._calls.append(PlannedCall(len(self._calls) + 1, step, args, kwargs))
         return step
 
-    async def _play(self, step: Step, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - what the steps say
+    async def _play(self, step: Step, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - a step decides
         while not isinstance(step, Succeed):
             if isinstance(step, Fail):
                 _raise(step.error)
@@ -166,7 +166,7 @@ class FaultPlan:
 
 
 def _nothing(*_: object, **__: object) -> None:
-    """Answer for a dependency that does not exist."""
+    """Return None, in place of a function that was not given."""
 
 
 async def _answer(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - fn's
@@ -179,11 +179,11 @@ async def _answer(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
 def _many_answers(fn: object) -> MisuseError:
     return MisuseError(
         f"a fault plan wraps functions that return one answer, not the async generator function {fn!r}: "
-        "await the plan itself within a generator of the test"
+        "await the plan itself inside a generator of the test"
     )
 
 
 def _raise(error: BaseException | type[BaseException]) -> NoReturn:
     if isinstance(error, type):
         raise error
-    raise error.with_traceback(None)  # that of an earlier call would grow with each one
+    raise error.with_traceback(None)  # otherwise it would grow with each call

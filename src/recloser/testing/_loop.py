@@ -1,13 +1,13 @@
 """An asyncio event loop that makes one random step at a time, on virtual time.
 
-* A turn runs exactly one handle, drawn from all that are ready. asyncio runs them in the order of their arrival and
-  promises nothing about it; drawing single handles reaches interleavings that shuffling a whole turn can't.
-* Time stands still while steps are made and jumps to the next timer when nothing is ready; now and then it jumps
-  earlier, as if the last step had been a slow one. Without that, a cancel scope that retries its delivery on every turn
-  would keep a timer from ever firing.
-* The same seed gives the same steps. anyio wakes the tasks of a cancelled scope in the order of a set, that is, of
-  addresses; handles that one step makes ready are therefore put in the order in which their tasks were created.
-* There is no selector: no sockets, no pipes, no worker threads. When nothing can happen any more, the loop says so.
+* Each turn runs one handle, drawn from all that are ready. asyncio runs handles in the order of their arrival, but does
+  not guarantee it. Drawing single handles reaches interleavings that shuffling the handles of a turn cannot.
+* Time stands still during steps and jumps to the next timer when nothing is ready. From time to time it jumps earlier,
+  as if the last step had been slow. Without that, a cancel scope that retries its delivery on every turn would keep a
+  timer from firing.
+* The same seed gives the same steps. anyio wakes the tasks of a cancelled scope in the order of a set, which depends on
+  addresses. Therefore the handles that a step makes ready are sorted by the age of their tasks.
+* There is no selector: no sockets, no pipes, no worker threads. When nothing can run any more, the loop raises.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import asyncio
 import heapq
 import inspect
 import math
+from operator import attrgetter, methodcaller
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from recloser.testing._errors import DeadlockError, StepLimitError
@@ -28,19 +29,22 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SLOW_STEP_RATE = 1 / 32
-"""How often the next timer comes due although something is still ready."""
-
-
+"""How often the next timer fires although something is still ready."""
 WIND_DOWN_STEPS = 10_000
+
+# What asyncio keeps to itself, and every event loop needs.
+run_handle = methodcaller("_run")
+callback_of = attrgetter("_callback")
+is_unseen = attrgetter("_log_traceback")
 
 
 class ScheduleLoop(asyncio.BaseEventLoop):
     """The event loop of one schedule.
 
     Args:
-        rng: Draws every step.
-        seed: What ``rng`` was seeded with; errors name it.
-        max_steps: After how many steps the loop gives up.
+        rng: Draws the steps.
+        seed: The seed of ``rng``, for errors.
+        max_steps: After how many steps the loop raises.
     """
 
     _ready: list[asyncio.Handle]
@@ -62,32 +66,32 @@ class ScheduleLoop(asyncio.BaseEventLoop):
         self.set_exception_handler(self._keep_stray)
 
     def time(self) -> float:
-        """Read the virtual time, in seconds since the schedule began."""
+        """Return the virtual time, in seconds since the schedule began."""
         return self._now
 
     def create_task(
         self,
         coro: Generator[Any, None, T] | Coroutine[Any, Any, T],
-        **options: Any,  # noqa: ANN401 - BaseEventLoop's, which differ from version to version
+        **options: Any,  # noqa: ANN401 - those of BaseEventLoop, which depend on the Python version
     ) -> asyncio.Task[T]:
-        """Start a task, and remember which number it has."""
+        """Start a task, and record its number."""
         task = super().create_task(coro, **options)
         self._birth_order[task] = len(self._birth_order)
         return task
 
     def inject(self, after_steps: int, action: Callable[[], object]) -> None:
-        """Have ``action`` called after that many more steps, or when nothing else is left to do."""
+        """Call ``action`` after so many more steps, or when nothing else is left to do."""
         self._injections.setdefault(self.steps + 1 + after_steps, []).append(action)
 
     def unfinished(self) -> list[asyncio.Task[Any]]:
-        """List the tasks that have not ended, oldest first."""
+        """Return the tasks that have not ended, oldest first."""
         return [task for task in self._birth_order if not task.done()]
 
     def finish(self) -> None:
-        """Cancel what still runs, let it end, and close the loop.
+        """Cancel the tasks that still run, let them end, and close the loop.
 
         Raises:
-            ScheduleError: If something does not end when it is cancelled.
+            ScheduleError: A task does not end when it is cancelled.
         """
         self._injections.clear()
         self._max_steps = self.steps + WIND_DOWN_STEPS
@@ -102,7 +106,7 @@ class ScheduleLoop(asyncio.BaseEventLoop):
     async def _wind_down(self) -> None:
         while leftover := [task for task in self.unfinished() if task is not asyncio.current_task()]:
             for task in leftover:
-                while not _has_started(task):  # noqa: ASYNC110 - it waits for a step of this very loop
+                while not _has_started(task):  # noqa: ASYNC110 - it waits for a step of this loop
                     await asyncio.sleep(0)
                 task.cancel()
             await asyncio.wait(leftover)
@@ -128,7 +132,7 @@ class ScheduleLoop(asyncio.BaseEventLoop):
         ready.pop()
         older = len(ready)
         if not handle.cancelled():
-            handle._run()
+            run_handle(handle)
         if len(ready) > older + 1:
             ready[older:] = sorted(ready[older:], key=self._age)
 
@@ -152,25 +156,25 @@ class ScheduleLoop(asyncio.BaseEventLoop):
             action()
 
     def _age(self, handle: asyncio.Handle) -> int:
-        owner = getattr(getattr(handle, "_callback", None), "__self__", None)  # there is no public way to ask
+        owner = getattr(callback_of(handle), "__self__", None)
         return self._birth_order.get(owner, -1) if isinstance(owner, asyncio.Task) else -1
 
     def _where(self) -> str:
         return "; ".join(f"{task.get_name()} waits in {_waiting_chain(task)}" for task in self.unfinished())
 
     def _write_to_self(self) -> None:
-        """There is no selector to wake."""
+        """Do nothing: there is no selector to wake."""
 
 
 def _has_started(task: asyncio.Task[Any]) -> bool:
-    """Return whether a task has made its first step; cancelled before, it leaves coroutines that were never awaited."""
+    """Return whether a task has made its first step; cancelling it earlier leaves coroutines that are never awaited."""
     coroutine: object = task.get_coro()
     return not inspect.iscoroutine(coroutine) or inspect.getcoroutinestate(coroutine) != inspect.CORO_CREATED
 
 
 def _unseen_error(task: asyncio.Task[Any]) -> BaseException | None:
-    unseen = task._log_traceback
-    return task.exception() if unseen else None
+    """Return the exception of a task that nobody has retrieved, None if there is none."""
+    return task.exception() if is_unseen(task) else None
 
 
 def _waiting_chain(task: asyncio.Task[Any]) -> str:

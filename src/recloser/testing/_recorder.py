@@ -1,4 +1,4 @@
-"""A listener that remembers."""
+"""A listener that records events."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ E = TypeVar("E", bound=Event)
 
 
 class RecordingListener:
-    """Keeps every event that it is told, in order: `breaker.subscribe(listener)`.
+    """Records every event, in order: `breaker.subscribe(listener)`.
 
     Attributes:
-        events: What it was told, oldest first.
+        events: The events, oldest first.
     """
 
     def __init__(self) -> None:
         self.events: list[Event] = []
 
     def __call__(self, event: Event) -> None:
-        """Keep an event."""
+        """Record an event."""
         self.events.append(event)
 
     def of(self, kind: type[E]) -> list[E]:
@@ -29,13 +29,13 @@ class RecordingListener:
 
     @property
     def transitions(self) -> list[tuple[CircuitState, CircuitState]]:
-        """The old and the new state of each state change; they compare equal to strings such as `"open"`."""
+        """The old and the new state of each transition; they are equal to strings such as `"open"`."""
         return [(event.old, event.new) for event in self.of(StateChanged)]
 
     def clear(self) -> None:
-        """Forget all events."""
+        """Remove all events."""
         self.events.clear()
 
     def __repr__(self) -> str:
-        """Name the types of the events."""
+        """Return the types of the events."""
         return f"<RecordingListener: {', '.join(type(event).__name__ for event in self.events)}>"

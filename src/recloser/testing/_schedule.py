@@ -1,4 +1,4 @@
-"""What a scenario is given: tasks that start at random, faults that strike at random, and the virtual time."""
+"""The argument of a scenario: tasks that start at random times, faults at random points, and the virtual time."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 INSTANTS = 5
-"""Random instants lie on a grid of so many points, so that some of them coincide."""
+"""Random times lie on a grid of so many points, so that some of them coincide."""
 SLEEP_RATE = 0.4
 MOST_YIELDS = 4
 MOST_PAUSES = 4
 MOST_STEPS = 40
 STEP_RATE = 0.5
-"""How often a cancellation is drawn by step, not by instant."""
+"""How often a cancellation is drawn by step, not by time."""
 
 
 class Schedule:
     """One run of a scenario: its random choices, its tasks, its virtual time.
 
-    Everything that is drawn, the steps of the event loop as well, comes from ``rng``; a scenario that takes its own
-    choices from there is played again exactly by the same seed.
+    All random choices, including the steps of the event loop, come from ``rng``. If the scenario draws its own choices
+    from it too, the same seed repeats the run exactly.
     """
 
     def __init__(self, loop: ScheduleLoop, rng: Random, *, seed: int) -> None:
@@ -41,7 +41,7 @@ class Schedule:
         self.notes: list[str] = []
 
     def now(self) -> float:
-        """Read the virtual time in seconds; a breaker takes this method as its ``clock``."""
+        """Return the virtual time in seconds; use this method as the ``clock`` of a breaker."""
         return self._loop.time()
 
     @property
@@ -50,7 +50,7 @@ class Schedule:
         return self._loop.steps
 
     def note(self, text: str) -> None:
-        """Write a line, with its time, into the log that an error shows."""
+        """Add a line, with the step and the time, to the notes that an error shows."""
         self.notes.append(f"[step {self.steps}, {self.now():g} s] {text}")
 
     def spawn(
@@ -64,10 +64,10 @@ class Schedule:
         Args:
             function: The coroutine function that the task runs.
             args: Its positional arguments.
-            within_seconds: The task starts at most that much later; 0 starts it at once.
+            within_seconds: The latest time at which the task starts, in seconds from now; 0 starts it immediately.
 
         Returns:
-            The task. If it ends with an exception, so does ``join()``; a cancelled one is fine.
+            The task. If it ends with an exception, ``join()`` raises it; a cancellation is no error.
         """
         name = f"{len(self._spawned)}:{getattr(function, '__qualname__', repr(function))}"
         task = self._loop.create_task(self._start(self._instant(within_seconds), function, args), name=name)
@@ -75,12 +75,12 @@ class Schedule:
         return task
 
     def cancel_later(self, task: asyncio.Task[Any], *, steps: int | None = None, within_seconds: float = 2.0) -> None:
-        """Cancel a task, as ``task.cancel()`` does it.
+        """Cancel a task later, with ``task.cancel()``.
 
         Args:
-            task: Which.
-            steps: After how many steps of the loop; None draws a step or an instant.
-            within_seconds: The latest instant that can be drawn.
+            task: The task.
+            steps: After how many steps of the loop; None to draw a step or a time.
+            within_seconds: The latest time that can be drawn, in seconds from now.
         """
         if steps is None and self.rng.random() < STEP_RATE:
             steps = self.rng.randrange(MOST_STEPS)
@@ -90,26 +90,26 @@ class Schedule:
             self._loop.inject(steps, task.cancel)
 
     def fail_later(self, task: asyncio.Task[Any], error: BaseException, *, pauses: int | None = None) -> None:
-        """Raise an error from a ``pause()`` of a task.
+        """Raise an exception in a ``pause()`` of a task.
 
         Args:
-            task: Which.
-            error: What its pause raises.
-            pauses: How many pauses of the task pass undisturbed before; None draws their number. If the task makes
-                fewer, nothing is raised.
+            task: The task.
+            error: The exception that its pause raises.
+            pauses: How many pauses of the task pass before; None to draw their number. If the task makes fewer, nothing
+                is raised.
         """
         undisturbed = self.rng.randrange(MOST_PAUSES) if pauses is None else pauses
         plan = (self._pauses.get(task, 0) + undisturbed + 1, error)
         self._faults.setdefault(task, []).append(plan)
 
     async def pause(self, most_seconds: float = 1.0) -> None:
-        """Take a random while: none at all, a few steps of the loop, or some virtual time.
+        """Wait for a random time: not at all, a few steps of the loop, or some virtual time.
 
         Args:
-            most_seconds: The longest that can be drawn.
+            most_seconds: The longest time that can be drawn.
 
         Raises:
-            BaseException: What ``fail_later()`` has planned for this pause, once it is over.
+            BaseException: At the end of the pause, the exception that ``fail_later()`` has planned for it.
         """
         if self.rng.random() < SLEEP_RATE:
             await asyncio.sleep(self._instant(most_seconds))
@@ -122,10 +122,10 @@ class Schedule:
                 raise error
 
     async def join(self) -> None:
-        """Wait until every spawned task has ended; the end of the scenario does the same.
+        """Wait until all spawned tasks have ended; this also happens at the end of the scenario.
 
         Raises:
-            BaseException: What the first failed one, in the order of spawning, has raised.
+            BaseException: The exception of the first task that failed, in the order of spawning.
         """
         done = 0
         while done < len(self._spawned):

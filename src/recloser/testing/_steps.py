@@ -1,6 +1,6 @@
-"""What a call of a scripted dependency can come to: the steps that a `FaultPlan` is made of.
+"""The steps of a `FaultPlan`: what a call of a scripted dependency does.
 
-Steps are immutable values; `times` says for how many calls in a row a step of a script stands.
+Steps are immutable values. `times` is the number of consecutive calls that take a step of the script.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ class Succeed:
     """The call succeeds.
 
     Args:
-        result: What it returns; by default what the wrapped function returns, None if nothing is wrapped.
-        times: For how many calls in a row, >= 1.
+        result: The result; by default that of the wrapped function, or None without one.
+        times: The number of consecutive calls, >= 1.
     """
 
     result: Any = UNSET
     times: int = field(default=1, kw_only=True)
 
     def __post_init__(self) -> None:
-        """Refuse what lies outside its range."""
+        """Check the arguments."""
         checks.count("times", self.times)
 
 
@@ -36,15 +36,15 @@ class Fail:
     """The call raises; the wrapped function is not called.
 
     Args:
-        error: An exception, raised as it is each time, or a type, of which each call raises a new one.
-        times: For how many calls in a row, >= 1.
+        error: An exception, which each call raises, or a type, of which each call raises a new instance.
+        times: The number of consecutive calls, >= 1.
     """
 
     error: BaseException | type[BaseException]
     times: int = field(default=1, kw_only=True)
 
     def __post_init__(self) -> None:
-        """Refuse what can't be raised."""
+        """Check the arguments."""
         is_type = isinstance(self.error, type) and issubclass(self.error, BaseException)
         if not is_type and not isinstance(self.error, BaseException):
             raise TypeError(f"error must be an exception or a type of exceptions, not {self.error!r}")
@@ -53,27 +53,27 @@ class Fail:
 
 @dataclass(frozen=True, slots=True)
 class Hang:
-    """The call does not end, until it is cancelled; the wrapped function is not called.
+    """The call does not end until it is cancelled; the wrapped function is not called.
 
     Args:
-        times: For how many calls in a row, >= 1.
+        times: The number of consecutive calls, >= 1.
     """
 
     times: int = field(default=1, kw_only=True)
 
     def __post_init__(self) -> None:
-        """Refuse what lies outside its range."""
+        """Check the arguments."""
         checks.count("times", self.times)
 
 
 @dataclass(frozen=True, slots=True)
 class Slow:
-    """The call takes its time, and then does what another step says.
+    """The call takes some time, and then takes another step.
 
     Args:
-        seconds: How long (finite, >= 0). If the plan has a `ManualClock` it is moved on, and nothing sleeps.
-        then: What follows.
-        times: For how many calls in a row, >= 1.
+        seconds: How long (finite, >= 0). If the clock of the plan is a `ManualClock`, it is moved and nothing sleeps.
+        then: The step that follows.
+        times: The number of consecutive calls, >= 1.
     """
 
     seconds: float
@@ -81,7 +81,7 @@ class Slow:
     times: int = field(default=1, kw_only=True)
 
     def __post_init__(self) -> None:
-        """Refuse what lies outside its range."""
+        """Check the arguments."""
         checks.seconds("seconds", self.seconds, zero=True)
         check_step("then", self.then)
         checks.count("times", self.times)
@@ -89,13 +89,13 @@ class Slow:
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """One of two steps, drawn for each call from the plan's seed.
+    """One of two steps, drawn for each call from the seed of the plan.
 
     Args:
-        rate: How often it is the first one, from 0 to 1.
-        step: The one.
-        otherwise: The other.
-        times: For how many calls in a row, >= 1.
+        rate: How often the first step is drawn, from 0 to 1.
+        step: The first step.
+        otherwise: The second step.
+        times: The number of consecutive calls, >= 1.
     """
 
     rate: float
@@ -104,7 +104,7 @@ class Chance:
     times: int = field(default=1, kw_only=True)
 
     def __post_init__(self) -> None:
-        """Refuse what lies outside its range."""
+        """Check the arguments."""
         checks.rate("rate", self.rate, zero=True)
         check_step("step", self.step)
         check_step("otherwise", self.otherwise)
@@ -113,14 +113,14 @@ class Chance:
 
 @dataclass(frozen=True, slots=True)
 class During:
-    """One of two steps, by the time since the plan was made.
+    """One of two steps, by the time since the plan was created.
 
     Args:
-        start_seconds: From when it is the first one (finite, >= 0).
-        end_seconds: From when it is no more (above `start_seconds`; infinity is allowed).
-        step: The one.
-        otherwise: The other.
-        times: For how many calls in a row, >= 1.
+        start_seconds: The time from which calls take the first step (finite, >= 0).
+        end_seconds: The time from which they no longer do (above `start_seconds`; infinity is allowed).
+        step: The first step.
+        otherwise: The second step.
+        times: The number of consecutive calls, >= 1.
     """
 
     start_seconds: float
@@ -130,7 +130,7 @@ class During:
     times: int = field(default=1, kw_only=True)
 
     def __post_init__(self) -> None:
-        """Refuse what lies outside its range."""
+        """Check the arguments."""
         checks.seconds("start_seconds", self.start_seconds, zero=True)
         if self.end_seconds != math.inf:
             checks.seconds("end_seconds", self.end_seconds, zero=True)
@@ -147,7 +147,11 @@ Step: TypeAlias = Succeed | Fail | Hang | Slow | Chance | During
 
 
 def check_step(argument: str, step: object) -> None:
-    """Refuse what is no step."""
+    """Check that an argument is a step.
+
+    Raises:
+        TypeError: It is no step.
+    """
     if not isinstance(step, Succeed | Fail | Hang | Slow | Chance | During):
         hint = ", as Fail(...)" if isinstance(step, BaseException | type) else ""
         raise TypeError(f"{argument} must be a step of a fault plan{hint}, not {step!r}")

@@ -1,7 +1,7 @@
-"""The pytest plugin: fixtures for tests of protected code, each made anew for each test.
+"""The pytest plugin: fixtures for tests of protected code, all of function scope.
 
-It is loaded by itself where recloser is installed; `-p no:recloser` leaves it out. Without the installation,
-`pytest_plugins = ["recloser.testing.pytest_plugin"]` in the topmost conftest.py loads it.
+pytest loads it automatically if recloser is installed; `-p no:recloser` disables it. If recloser is only on the path,
+`pytest_plugins = ["recloser.testing.pytest_plugin"]` in the top-level conftest.py loads it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SCHEDULES = 1000
 
 
 class MakesFaultPlans(Protocol):
-    """What the fixture `fault_plan` is."""
+    """The type of the fixture `fault_plan`."""
 
     def __call__(
         self,
@@ -42,20 +42,20 @@ class MakesFaultPlans(Protocol):
         clock: Callable[[], float] | None = None,
         seed: int = 0,
     ) -> FaultPlan:
-        """Make a plan, on the test's `manual_clock` unless another clock is given."""
+        """Create a plan, with the `manual_clock` of the test unless another clock is given."""
         ...
 
 
 class Records(Protocol):
-    """What the fixture `recorded` is."""
+    """The type of the fixture `recorded`."""
 
     def __call__(self, *breakers: CircuitBreaker) -> RecordingListener:
-        """Return a listener that is told the events of these breakers, until the end of the test."""
+        """Return a listener that records the events of these breakers until the end of the test."""
         ...
 
 
 class Explores(Protocol):
-    """What the fixture `explore` is."""
+    """The type of the fixture `explore`."""
 
     def __call__(
         self,
@@ -65,7 +65,7 @@ class Explores(Protocol):
         seed: int = 0,
         max_steps: int = 100_000,
     ) -> Exploration:
-        """Play a scenario under many schedules, or, with `--recloser-seed`, under one of them."""
+        """Run a scenario under many schedules, or under a single one with `--recloser-seed`."""
         ...
 
 
@@ -77,19 +77,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=_count,
         default=None,
         metavar="N",
-        help=f"how many schedules the fixture `explore` plays where the test does not say, at least 1 ({SCHEDULES})",
+        help=f"number of schedules that the fixture `explore` runs by default, at least 1 (default: {SCHEDULES})",
     )
     group.addoption(
         "--recloser-seed",
         type=int,
         default=None,
         metavar="SEED",
-        help="play only the schedule with this seed, which the error of a broken schedule names",
+        help="run only the schedule with this seed; the error of a failed schedule shows its seed",
     )
 
 
 def _count(text: str) -> int:
-    """Read the value of an option that says how many: none would pass any test."""
+    """Parse a number of schedules, >= 1: with none, each test would pass."""
     if text.strip().isdecimal() and (count := int(text)) >= 1:
         return count
     raise argparse.ArgumentTypeError(f"must be an integer >= 1, not {text!r}")
@@ -103,7 +103,7 @@ def manual_clock() -> ManualClock:
 
 @pytest.fixture
 def fault_plan(manual_clock: ManualClock) -> MakesFaultPlans:
-    """Make a `FaultPlan`; its clock is `manual_clock`, so that slow calls move it and nothing sleeps."""
+    """Create a `FaultPlan` with `manual_clock`, so that slow calls move the clock and nothing sleeps."""
 
     def make(
         *script: Step,
@@ -118,7 +118,7 @@ def fault_plan(manual_clock: ManualClock) -> MakesFaultPlans:
 
 @pytest.fixture
 def recorded() -> Iterator[Records]:
-    """Record the events of the breakers that it is called with, until the end of the test."""
+    """Record the events of breakers until the end of the test."""
     with ExitStack() as subscriptions:
 
         def record(*breakers: CircuitBreaker) -> RecordingListener:
@@ -132,10 +132,10 @@ def recorded() -> Iterator[Records]:
 
 @pytest.fixture
 def explore(request: pytest.FixtureRequest) -> Explores:
-    """Play a scenario under many random schedules; for tests that are not async."""
+    """Run a scenario under many random schedules; for tests that are not async."""
     chosen: int | None = request.config.getoption("--recloser-seed")
-    told: int | None = request.config.getoption("--recloser-schedules")
-    usual = SCHEDULES if told is None else told
+    given: int | None = request.config.getoption("--recloser-schedules")
+    usual = SCHEDULES if given is None else given
 
     def play(
         scenario: Callable[[Schedule], Coroutine[Any, Any, object]],
