@@ -56,6 +56,7 @@ def test_what_a_page_links_to_exists(page: Path) -> None:
     assert not missing
 
 
-def test_the_diagram_shows_the_transition_table() -> None:
-    check = subprocess.run([sys.executable, "docs/diagram.py", "--check"], cwd=ROOT, check=False, capture_output=True)
+@pytest.mark.parametrize("script", ["docs/api.py", "docs/diagram.py"])
+def test_what_is_generated_from_the_code_is_up_to_date(script: str) -> None:
+    check = subprocess.run([sys.executable, script, "--check"], cwd=ROOT, check=False, capture_output=True)
     assert check.returncode == 0, check.stdout.decode()
