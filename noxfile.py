@@ -22,8 +22,9 @@ if pyenv := shutil.which("pyenv"):
     installed = subprocess.run([pyenv, "versions", "--bare"], check=True, capture_output=True, text=True).stdout.split()
     os.environ.setdefault("PYENV_VERSION", ":".join(v for v in installed if v.rpartition(".")[0] in PYTHONS))
 
-CHECKS: list[str] = runpy.run_path("dev.py")["CHECKS"]
-TYPE_CHECKERS = ["mypy", "pyright"]
+DEV = runpy.run_path("dev.py")
+CHECKS: list[str] = DEV["CHECKS"]
+TYPES: list[str] = DEV["TYPES"]
 
 # The asyncio circuit breakers that benchmarks/ compares with.
 PEERS = ["aiobreaker", "aioresilience", "circuitbreaker", "hyx", "interlock-cb", "purgatory", "pyresilience"]
@@ -90,19 +91,19 @@ def mcp1(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Checks style, format, imports between modules, changelog fragments and generated docs."""
+    """Checks style, format, spelling, changelog fragments and generated docs."""
     session.install("--editable", ".[dev]")
     for check in CHECKS:
-        if check not in TYPE_CHECKERS:
+        if check not in TYPES:
             session.run(*check.split())
 
 
 @nox.session
 def typing(session: nox.Session) -> None:
-    """Checks the types of the package and the typing tests with mypy and with pyright."""
+    """Checks imports between modules, and types with mypy and with pyright: of the package and of the typing tests."""
     session.install("--editable", ".[dev]")
-    for checker in TYPE_CHECKERS:
-        session.run(checker)
+    for check in TYPES:
+        session.run(*check.split())
     session.run("pytest", "tests/test_typing.py", env={"CI": "true"})
 
 
@@ -150,7 +151,7 @@ def demo(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Builds the documentation site in build/site; a warning is an error."""
     session.install("--editable", ".[docs]")
-    session.run(*runpy.run_path("dev.py")["SITE"].split())
+    session.run(*DEV["SITE"].split())
 
 
 @nox.session

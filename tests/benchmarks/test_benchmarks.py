@@ -29,9 +29,9 @@ def test_a_missing_library_is_named_and_stops_nothing() -> None:
 
 
 def test_an_unknown_group_is_refused_by_name() -> None:
-    done = _run("--only", "closed,opne")
+    done = _run("--only", "closed,opne")  # codespell:ignore
     assert done.returncode == 2
-    assert "opne" in done.stderr
+    assert "opne" in done.stderr  # codespell:ignore
 
 
 def test_the_profile_counts_what_a_call_executes() -> None:

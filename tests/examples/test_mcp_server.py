@@ -92,7 +92,7 @@ REFUSED = [
     "PRAGMA query_only = 0",
     "SELECT 1; DROP TABLE cities",
     "SELECT * FROM nowhere",
-    "SELEKT",
+    "SELEKT",  # codespell:ignore
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n",
 ]
 
