@@ -257,6 +257,14 @@ class TestProbeTimeout:
         assert (after.state, after.generation, after.retry_after) == (OPEN, before.generation, before.retry_after)
         assert driver.gates[-1].free == 1
 
+    def test_a_probe_that_succeeds_after_its_limit_closes_if_nobody_has_noticed(self) -> None:
+        driver = Driver(reset_timeout_seconds=10, probe_timeout_seconds=5)
+        driver.half_open()
+        probe = driver.admit()
+        driver.advance(12)
+        assert driver.settle(probe, S) is CLOSED
+        assert driver.snapshot.late_total == 0
+
     def test_one_that_has_delivered_something_by_then_is_a_success(self) -> None:
         driver = Driver(reset_timeout_seconds=10, probe_timeout_seconds=5)
         driver.half_open()

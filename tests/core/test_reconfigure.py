@@ -259,6 +259,16 @@ def test_a_rate_of_slow_calls_never_counts_calls_that_its_window_has_not_seen(
     assert driver.call(S, duration=2) is OPEN
 
 
+def test_calls_in_the_window_stay_slow_or_fast_as_they_were_counted() -> None:
+    driver = Driver(trip_when=slow(seconds=1))
+    driver.call(S, duration=2)
+    driver.call(S, duration=0.5)
+    driver.reconfigure(trip_when=slow(seconds=5))
+    assert driver.snapshot.slow_call_rate == 0.5
+    driver.reconfigure(trip_when=slow(seconds=0.1))
+    assert driver.snapshot.slow_call_rate == 0.5
+
+
 def test_each_of_two_rules_of_one_kind_goes_on_from_its_own_window() -> None:
     driver = Driver(trip_when=slow(1.0, seconds=1) | slow(1.0, seconds=5))
     driver.call(S, S, duration=2)
