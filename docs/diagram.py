@@ -1,4 +1,4 @@
-"""Writes the state machine's diagram and table into the documentation, from the table that the machine runs on.
+"""Writes diagrams into the documentation: the state machine from its transition table, the layers from pyproject.toml.
 
 `python docs/diagram.py` writes; `python docs/diagram.py --check` fails if what is written differs from the code.
 """
@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 import sys
+import tomllib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recloser._core.states import TRANSITIONS, CircuitState, Trigger
 
-PAGE = Path(__file__).parent / "state-machine.md"
-BEGIN, END = "<!-- generated from the transition table: begin -->", "<!-- generated from the transition table: end -->"
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DOCS = Path(__file__).parent
 
 ON = {
     Trigger.TRIPPED: "a trip rule is met",
@@ -49,24 +53,48 @@ def table() -> str:
     return "\n".join(lines)
 
 
-def page(text: str) -> str:
-    """Return the page with its generated part made anew."""
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    return f"{before}{BEGIN}\n\n{diagram()}\n\n{table()}\n\n{END}{after}"
+def state_machine() -> str:
+    """Return the diagram and the table of the state machine."""
+    return f"{diagram()}\n\n{table()}"
+
+
+def layers() -> str:
+    """Return the layers that import-linter enforces, in Mermaid's language."""
+    project = tomllib.loads((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    (layered,) = (c for c in project["tool"]["importlinter"]["contracts"] if c["type"] == "layers")
+    rows = [f'    layer{number}["{row}"]' for number, row in enumerate(layered["layers"])]
+    arrows = " --> ".join(f"layer{number}" for number in range(len(rows)))
+    return "\n".join(["```mermaid", "flowchart TD", *rows, f"    {arrows}", "```"])
+
+
+PARTS: list[tuple[str, str, Callable[[], str]]] = [
+    ("state-machine.md", "the transition table", state_machine),
+    ("architecture.md", "the layers in pyproject.toml", layers),
+]
+"""Each generated part: its page, what it is generated from, and what makes it."""
+
+
+def with_part(text: str, source: str, part: str) -> str:
+    """Return a page with its generated part made anew."""
+    begin, end = f"<!-- generated from {source}: begin -->", f"<!-- generated from {source}: end -->"
+    before, rest = text.split(begin)
+    after = rest.split(end)[1]
+    return f"{before}{begin}\n\n{part}\n\n{end}{after}"
 
 
 def main() -> int:
-    """Write the page, or with `--check` compare it."""
-    written = PAGE.read_text(encoding="utf-8")
-    made = page(written)
-    if "--check" in sys.argv[1:]:
-        if made != written:
-            print(f"{PAGE.name} differs from the transition table: run `python docs/diagram.py`")
-            return 1
-        return 0
-    PAGE.write_text(made, encoding="utf-8")
-    return 0
+    """Write the pages, or with `--check` compare them."""
+    outdated = 0
+    for name, source, make in PARTS:
+        page = DOCS / name
+        written = page.read_text(encoding="utf-8")
+        made = with_part(written, source, make())
+        if "--check" not in sys.argv[1:]:
+            page.write_text(made, encoding="utf-8")
+        elif made != written:
+            print(f"{name} differs from {source}: run `python docs/diagram.py`")
+            outdated += 1
+    return int(outdated > 0)
 
 
 if __name__ == "__main__":
