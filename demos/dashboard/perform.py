@@ -17,9 +17,9 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 from demos.dashboard.plan import dependencies
 from demos.dashboard.service import serve
 from recloser import BreakerRegistry, StateChanged
+from recloser.cli.client.formatting import printable
 from recloser.cli.demo.upstream import HOST, PortError
 from recloser.cli.endings import unwrapped
-from recloser.cli.watch.words import printable
 from recloser.dashboard import app
 
 __all__ = ["perform"]

@@ -15,9 +15,9 @@ import httpx
 from rich.console import Console
 from rich.text import Text
 
-from recloser.cli.watch.board import Board
-from recloser.cli.watch.screen import frame
-from recloser.cli.watch.source import client, follow
+from recloser.cli.client.board import Board
+from recloser.cli.client.connection import client, follow
+from recloser.cli.top.screen import frame
 
 ROOT = Path(__file__).parents[2]
 PICTURE = ROOT / "docs" / "images" / "top.svg"

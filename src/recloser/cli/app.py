@@ -3,8 +3,8 @@
 import click
 
 from recloser import __version__
+from recloser.cli.client_commands import status, top
 from recloser.cli.demo_command import demo
-from recloser.cli.watch_commands import status, top
 
 __all__ = ["app"]
 

@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from recloser.cli.watch.messages import TOTALS
+from recloser.cli.client.messages import TOTALS
 
 __all__ = ["CLOSED", "Breaker", "Rates", "urgency"]
 

@@ -5,11 +5,11 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from recloser.cli.watch.board import Board
-from recloser.cli.watch.screen import Screen, frame
-from recloser.cli.watch.sentences import time_of_day
+from recloser.cli.client.board import Board
+from recloser.cli.client.sentences import time_of_day
+from recloser.cli.top.screen import Screen, frame
 from recloser.testing import ManualClock
-from tests.cli.watch.messages import NOON, entry, snapshot, transition, update
+from tests.cli.client.messages import NOON, entry, snapshot, transition, update
 
 WHY = "Circuit breaker 'payments' is open for 2.0 s: 5 consecutive failures; last error OSError: no route."
 

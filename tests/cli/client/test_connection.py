@@ -5,9 +5,9 @@ import anyio
 import httpx
 import pytest
 
-from recloser.cli.watch.errors import UnreachableError
-from recloser.cli.watch.source import ask, client, follow
-from tests.cli.watch.messages import event, snapshot, update
+from recloser.cli.client.connection import ask, client, follow
+from recloser.cli.client.errors import UnreachableError
+from tests.cli.client.messages import event, snapshot, update
 
 pytestmark = pytest.mark.anyio
 

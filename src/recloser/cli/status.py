@@ -7,12 +7,12 @@ from functools import partial
 import anyio
 import httpx
 
-from recloser.cli.watch.board import Board
-from recloser.cli.watch.breaker import CLOSED
-from recloser.cli.watch.errors import ForeignError, UnreachableError
-from recloser.cli.watch.sentences import counted, fleet, lasted, next_step, why
-from recloser.cli.watch.source import Header, ask, client
-from recloser.cli.watch.words import printable, state_word
+from recloser.cli.client.board import Board
+from recloser.cli.client.breaker import CLOSED
+from recloser.cli.client.connection import Header, ask, client
+from recloser.cli.client.errors import ForeignError, UnreachableError
+from recloser.cli.client.formatting import printable, state_word
+from recloser.cli.client.sentences import counted, fleet, lasted, next_step, why
 
 __all__ = ["look"]
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from recloser.cli.watch.breaker import Breaker, Rates, urgency
-from recloser.cli.watch.messages import About, Fleet, Transition, read_entries, read_fleet, read_time, understood
+from recloser.cli.client.breaker import Breaker, Rates, urgency
+from recloser.cli.client.messages import About, Fleet, Transition, read_entries, read_fleet, read_time, understood
 
 __all__ = ["Board"]
 

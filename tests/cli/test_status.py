@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from recloser import BreakerRegistry, CircuitBreaker
 from recloser.cli.app import app
-from tests.cli.watch.serving import served
+from tests.cli.client.serving import served
 from tests.dashboard.kit import DownError, fail
 
 

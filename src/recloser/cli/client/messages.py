@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn, cast
 
-from recloser.cli.watch.errors import ForeignError
+from recloser.cli.client.errors import ForeignError
 
 __all__ = ["TOTALS", "About", "Fleet", "Transition", "parse", "read_entries", "read_fleet", "read_time", "understood"]
 

@@ -9,8 +9,8 @@ import anyio
 import httpx
 from httpx_sse import EventSource, ServerSentEvent, SSEError, aconnect_sse
 
-from recloser.cli.watch.errors import ForeignError, UnreachableError
-from recloser.cli.watch.messages import parse
+from recloser.cli.client.errors import ForeignError, UnreachableError
+from recloser.cli.client.messages import parse
 
 __all__ = ["Header", "Listener", "ask", "client", "follow"]
 

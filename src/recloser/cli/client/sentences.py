@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from recloser.cli.watch.board import Board
-from recloser.cli.watch.breaker import Breaker
-from recloser.cli.watch.messages import Transition
-from recloser.cli.watch.words import duration, plural, printable, state_word
+from recloser.cli.client.board import Board
+from recloser.cli.client.breaker import Breaker
+from recloser.cli.client.formatting import duration, plural, printable, state_word
+from recloser.cli.client.messages import Transition
 
 __all__ = ["changed", "counted", "fleet", "lasted", "missed", "next_step", "time_of_day", "why"]
 

@@ -1,7 +1,7 @@
 import pytest
 
-from recloser.cli.watch.address import read_address
-from recloser.cli.watch.errors import AddressError
+from recloser.cli.client.address import read_address
+from recloser.cli.client.errors import AddressError
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,11 @@ import anyio
 import httpx
 import pytest
 
-from recloser.cli.watch import top
-from recloser.cli.watch.board import Board
-from recloser.cli.watch.messages import Transition
-from tests.cli.watch.messages import NOON, entry, event, snapshot, transition, update
-from tests.cli.watch.test_source import Server, stream
+from recloser.cli.client.board import Board
+from recloser.cli.client.messages import Transition
+from recloser.cli.top import watch
+from tests.cli.client.messages import NOON, entry, event, snapshot, transition, update
+from tests.cli.client.test_connection import Server, stream
 
 pytestmark = pytest.mark.anyio
 
@@ -41,11 +41,11 @@ async def test_what_comes_goes_onto_the_board_and_a_view_is_kept_fresh_while_not
     changed = update({"search": {"state": "open"}}, transitions=[transition("search")])
     first = event("snapshot", snapshot({"search": entry()}))
     server = Server(stream(first, event("update", changed), 20.0, b"event: alive\ndata: {}\n\n", 10.25))
-    monkeypatch.setattr(top, "_SIGNALS", [])  # as where there are none
-    monkeypatch.setattr(top, "client", lambda *_: server.client())
+    monkeypatch.setattr(watch, "_SIGNALS", [])  # as where there are none
+    monkeypatch.setattr(watch, "client", lambda *_: server.client())
     board, view = Board(anyio.current_time), Recorder()
     with anyio.move_on_after(30.75):
-        await top._follow(httpx.URL("http://shop.example/"), {}, 5.0, board, view)
+        await watch._follow(httpx.URL("http://shop.example/"), {}, 5.0, board, view)
     lost = ("the server ended the stream", NOON + 21)
     assert view.said == [(True, []), "found", (False, ["search"]), lost]
     assert 10 < view.refreshed <= 61  # the virtual clock may leap over some

@@ -12,13 +12,13 @@ import anyio
 import httpx
 from rich.console import Console
 
+from recloser.cli.client.board import Board
+from recloser.cli.client.connection import Header, client, follow
+from recloser.cli.client.errors import EndedError, UnreachableError
 from recloser.cli.endings import unwrapped
-from recloser.cli.watch.board import Board
-from recloser.cli.watch.errors import EndedError, UnreachableError
-from recloser.cli.watch.lines import Lines
-from recloser.cli.watch.screen import Screen
-from recloser.cli.watch.source import Header, client, follow
-from recloser.cli.watch.view import View
+from recloser.cli.top.lines import Lines
+from recloser.cli.top.screen import Screen
+from recloser.cli.top.view import View
 
 __all__ = ["watch"]
 

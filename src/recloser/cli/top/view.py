@@ -3,7 +3,7 @@
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from recloser.cli.watch.messages import Transition
+from recloser.cli.client.messages import Transition
 
 __all__ = ["View"]
 

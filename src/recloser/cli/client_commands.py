@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from recloser.cli.client.errors import AddressError, EndedError, UnreachableError
+from recloser.cli.client.formatting import printable
 from recloser.cli.endings import INTERRUPTED, leaves
 from recloser.cli.extras import MissingExtraError, extra
-from recloser.cli.watch.errors import AddressError, EndedError, UnreachableError
-from recloser.cli.watch.words import printable
 
 if TYPE_CHECKING:
     import httpx
@@ -86,7 +86,7 @@ def status(url: str, headers: Headers, timeout_seconds: float, *, as_json: bool)
     Exits with 0 if all of them are closed, with 1 if any is not, and with 2 if the dashboard can't be reached.
     """
     with _reading():
-        from recloser.cli.watch.status import look  # noqa: PLC0415 - what it needs may be missing
+        from recloser.cli.status import look  # noqa: PLC0415 - what it needs may be missing
 
         code, text = look(_address(url), headers, timeout_seconds=timeout_seconds, as_json=as_json)
         _print(text)
@@ -117,13 +117,13 @@ def top(url: str, headers: Headers, timeout_seconds: float, *, text: str, sort: 
     Reconnects if the connection is lost. Exits with 2 if the dashboard can't be reached in the first place.
     """
     with _reading():
-        from recloser.cli.watch.top import watch  # noqa: PLC0415 - what it needs may be missing
+        from recloser.cli.top.watch import watch  # noqa: PLC0415 - what it needs may be missing
 
         watch(_address(url), headers, timeout_seconds=timeout_seconds, plain=plain, text=text, sort=sort)
 
 
 def _address(url: str) -> "httpx.URL":
-    from recloser.cli.watch.address import read_address  # noqa: PLC0415 - as above
+    from recloser.cli.client.address import read_address  # noqa: PLC0415 - as above
 
     try:
         return read_address(url)

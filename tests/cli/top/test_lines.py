@@ -2,10 +2,10 @@ import io
 import math
 import re
 
-from recloser.cli.watch.board import Board
-from recloser.cli.watch.lines import Lines
-from recloser.cli.watch.sentences import time_of_day
-from tests.cli.watch.messages import NOON, entry, snapshot, transition, update
+from recloser.cli.client.board import Board
+from recloser.cli.client.sentences import time_of_day
+from recloser.cli.top.lines import Lines
+from tests.cli.client.messages import NOON, entry, snapshot, transition, update
 
 TIME = re.compile(r"^\d\d:\d\d:\d\d  ", re.MULTILINE)
 

@@ -4,7 +4,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from recloser.cli.app import app
-from recloser.cli.watch.errors import EndedError, UnreachableError
+from recloser.cli.client.errors import EndedError, UnreachableError
 
 
 def invoke(*arguments: str) -> Result:
@@ -44,7 +44,7 @@ def test_without_a_library_the_message_names_the_extra_and_the_exit_code_is_that
     command: str, library: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in list(sys.modules):
-        if module.startswith((f"{library}.", "recloser.cli.watch.")):
+        if module.startswith((f"{library}.", "recloser.cli.client.", "recloser.cli.status", "recloser.cli.top.")):
             monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, library, None)
     result = invoke(command, "http://127.0.0.1:1/")
@@ -57,8 +57,8 @@ def test_ctrl_c_ends_a_command_with_130(command: str, monkeypatch: pytest.Monkey
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("recloser.cli.watch.status.look", interrupt)
-    monkeypatch.setattr("recloser.cli.watch.top.watch", interrupt)
+    monkeypatch.setattr("recloser.cli.status.look", interrupt)
+    monkeypatch.setattr("recloser.cli.top.watch.watch", interrupt)
     assert invoke(command, "127.0.0.1:1").exit_code == 130
 
 
@@ -69,7 +69,7 @@ def test_headers_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
         sent.append((str(url), headers))
         return 0, "fine"
 
-    monkeypatch.setattr("recloser.cli.watch.status.look", look)
+    monkeypatch.setattr("recloser.cli.status.look", look)
     headers = ("-H", "Cookie: a:b", "-H", "Authorization:Bearer  t", "-H", "Cookie:c")
     assert invoke("status", "x/breakers", *headers).output == "fine\n"
     assert sent == [("http://x/breakers/", [("Cookie", "a:b"), ("Authorization", "Bearer  t"), ("Cookie", "c")])]
@@ -93,8 +93,8 @@ def test_whatever_goes_wrong_is_trouble_and_no_state_of_a_breaker(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("recloser.cli.watch.status.look", fail)
-    monkeypatch.setattr("recloser.cli.watch.top.watch", fail)
+    monkeypatch.setattr("recloser.cli.status.look", fail)
+    monkeypatch.setattr("recloser.cli.top.watch.watch", fail)
     result = invoke(command, "127.0.0.1:1")
     assert (result.exit_code, result.stdout, result.stderr) == (2, "", message)
 
@@ -103,5 +103,5 @@ def test_a_signal_that_ends_it_is_told_by_the_exit_code(monkeypatch: pytest.Monk
     def end(*_: object, **__: object) -> None:
         raise EndedError(15)
 
-    monkeypatch.setattr("recloser.cli.watch.top.watch", end)
+    monkeypatch.setattr("recloser.cli.top.watch.watch", end)
     assert invoke("top", "127.0.0.1:1").exit_code == 143

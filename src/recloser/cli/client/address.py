@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from recloser.cli.watch.errors import AddressError
+from recloser.cli.client.errors import AddressError
 
 __all__ = ["read_address"]
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recloser.cli.watch.words import duration, plural, printable, rate, state_word
+from recloser.cli.client.formatting import duration, plural, printable, rate, state_word
 
 
 @pytest.mark.parametrize(

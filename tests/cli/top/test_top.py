@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from recloser import BreakerRegistry
-from tests.cli.watch.serving import served
+from tests.cli.client.serving import served
 from tests.dashboard.kit import trip
 
 _PATIENCE_SECONDS = 30.0

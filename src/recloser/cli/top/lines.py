@@ -2,11 +2,11 @@
 
 from typing import Self, TextIO
 
-from recloser.cli.watch.board import Board
-from recloser.cli.watch.breaker import CLOSED
-from recloser.cli.watch.messages import Transition
-from recloser.cli.watch.sentences import changed, counted, lasted, next_step, time_of_day, why
-from recloser.cli.watch.words import plural, printable, state_word
+from recloser.cli.client.board import Board
+from recloser.cli.client.breaker import CLOSED
+from recloser.cli.client.formatting import plural, printable, state_word
+from recloser.cli.client.messages import Transition
+from recloser.cli.client.sentences import changed, counted, lasted, next_step, time_of_day, why
 
 __all__ = ["Lines"]
 

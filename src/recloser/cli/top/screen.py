@@ -6,11 +6,11 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from recloser.cli.watch.board import Board
-from recloser.cli.watch.breaker import CLOSED, Breaker
-from recloser.cli.watch.messages import Transition
-from recloser.cli.watch.sentences import changed, fleet, lasted, missed, next_step, time_of_day, why
-from recloser.cli.watch.words import printable, rate, state_word
+from recloser.cli.client.board import Board
+from recloser.cli.client.breaker import CLOSED, Breaker
+from recloser.cli.client.formatting import printable, rate, state_word
+from recloser.cli.client.messages import Transition
+from recloser.cli.client.sentences import changed, fleet, lasted, missed, next_step, time_of_day, why
 
 __all__ = ["Screen", "frame"]
 

@@ -2,12 +2,12 @@ import math
 
 import pytest
 
-from recloser.cli.watch.board import Board
-from recloser.cli.watch.breaker import Rates, urgency
-from recloser.cli.watch.errors import ForeignError
-from recloser.cli.watch.messages import Fleet
+from recloser.cli.client.board import Board
+from recloser.cli.client.breaker import Rates, urgency
+from recloser.cli.client.errors import ForeignError
+from recloser.cli.client.messages import Fleet
 from recloser.testing import ManualClock
-from tests.cli.watch.messages import NOON, OPEN_SENTENCE, at, entry, snapshot, transition, update
+from tests.cli.client.messages import NOON, OPEN_SENTENCE, at, entry, snapshot, transition, update
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""`recloser top`: a dashboard in a terminal, live."""
