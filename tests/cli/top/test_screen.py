@@ -69,7 +69,7 @@ def test_a_narrow_terminal_goes_without_rates(board: Board) -> None:
     assert lines[2:] == [
         "state        breaker",
         "open         a-name-that-is-far-too-lon…",
-        "  for 2 s, probe in 8 s: 5 consecu…",
+        "  for 2 s, probe in 8 s: 5 consecutive …",
     ]
 
 
