@@ -9,19 +9,19 @@ from tests.dashboard.browser.kit import Server
 
 _TOLD = """
 async ({ late, step }) => {
-  const { Store } = await import("/breakers/static/store.js");
-  const store = new Store();
+  const { Board } = await import("/breakers/static/board.js");
+  const board = new Board();
   const start = Date.now();
   const said = (at) => ({ timestamp: new Date(at).toISOString(), transitions: [], fleet: null, dropped: 0 });
   const dashboard = { version: 1, control: false, interval_seconds: 1, run: "a" };
   const totals = { failure_total: 5, success_total: 0, ignored_total: 0, cancelled_total: 0, rejected_total: 0 };
   const open = { state: "open", time_in_state_seconds: 5, retry_after: 25, ...totals };
   const forced = { ...open, state: "forced_open", retry_after: null };
-  store.replace({ ...said(start), dashboard, breakers: { open, forced } });
-  store.update({ ...said(start - 1000 * late + 1000 * step), changed: {}, removed: [] });
-  const now = store.clock.now();
-  const { since, probeAt } = store.breakers.get("open");
-  return [(now - since) / 1000, (probeAt - now) / 1000, store.breakers.get("forced").probeAt, (now - start) / 1000];
+  board.replace({ ...said(start), dashboard, breakers: { open, forced } });
+  board.update({ ...said(start - 1000 * late + 1000 * step), changed: {}, removed: [] });
+  const now = board.clock.now();
+  const { since, probeAt } = board.breakers.get("open");
+  return [(now - since) / 1000, (probeAt - now) / 1000, board.breakers.get("forced").probeAt, (now - start) / 1000];
 }
 """
 

@@ -5,9 +5,9 @@ import { find, setText } from "./dom.js";
 import { latestRate } from "./history.js";
 import { next, since, why } from "./sentences.js";
 import { showState } from "./states.js";
-import { rate } from "./words.js";
+import { rate } from "./formatting.js";
 
-/** @typedef {import("./store.js").Breaker} Breaker */
+/** @typedef {import("./board.js").Breaker} Breaker */
 
 const SPARK_HEIGHT = 34;
 const KINDS = /** @type {const} */ (["calls", "failures", "rejections"]);
@@ -34,11 +34,11 @@ export class Card {
   /**
    * Shows a breaker as it is now.
    * @param {Breaker} breaker
-   * @param {import("./store.js").Store} store
+   * @param {import("./board.js").Board} board
    */
-  show(breaker, store) {
+  show(breaker, board) {
     const { element } = this;
-    const now = store.clock.now();
+    const now = board.clock.now();
     if (breaker !== this.#breaker) this.#drawnUntil = 0;
     this.#breaker = breaker;
     element.dataset.state = breaker.entry.state;
@@ -53,9 +53,9 @@ export class Card {
     reason.title = why(breaker);
     this.#showNext(breaker, now);
     const act = find(".act", element);
-    act.hidden = !store.about.control;
+    act.hidden = !board.about.control;
     act.setAttribute("aria-label", `Control ${breaker.name}`);
-    this.#showTraffic(breaker, store);
+    this.#showTraffic(breaker, board);
   }
 
   /** Draws anew, in the colours of now. */
@@ -78,11 +78,11 @@ export class Card {
 
   /**
    * @param {Breaker} breaker
-   * @param {import("./store.js").Store} store
+   * @param {import("./board.js").Board} board
    */
-  #showTraffic(breaker, store) {
-    const width = store.slotMs();
-    const end = Math.floor(store.completeUntil() / width) * width;
+  #showTraffic(breaker, board) {
+    const width = board.slotMs();
+    const end = Math.floor(board.completeUntil() / width) * width;
     if (end === this.#drawnUntil) return;
     this.#drawnUntil = end;
     const series = breaker.history.until(end);

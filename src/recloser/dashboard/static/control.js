@@ -9,7 +9,7 @@ const UNAUTHORIZED = 401;
 export class Control {
   #dialog = /** @type {HTMLDialogElement} */ (find("#control"));
   #form = /** @type {HTMLFormElement} */ (find("#control form"));
-  #store;
+  #board;
   #announce;
   #name = "";
   /** How often the dialog has been opened. */
@@ -18,11 +18,11 @@ export class Control {
   #generation;
 
   /**
-   * @param {import("./store.js").Store} store
+   * @param {import("./board.js").Board} board
    * @param {(text: string) => void} announce
    */
-  constructor(store, announce) {
-    this.#store = store;
+  constructor(board, announce) {
+    this.#board = board;
     this.#announce = announce;
     find(".cancel", this.#dialog).addEventListener("click", () => this.#dialog.close());
     this.#form.addEventListener("submit", (event) => {
@@ -34,7 +34,7 @@ export class Control {
 
   /** @param {string} name */
   open(name) {
-    const breaker = this.#store.breakers.get(name);
+    const breaker = this.#board.breakers.get(name);
     if (!breaker) return;
     this.#name = name;
     this.#opened += 1;
@@ -48,7 +48,7 @@ export class Control {
 
   /** Shows the state as it is now: an order is about what is seen when it is given. */
   show() {
-    const breaker = this.#store.breakers.get(this.#name);
+    const breaker = this.#board.breakers.get(this.#name);
     if (!breaker) return;
     this.#generation = breaker.entry.generation;
     showState(find(".state", this.#dialog), breaker.entry.state);

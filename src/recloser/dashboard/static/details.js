@@ -5,7 +5,7 @@ import { find, make, setText } from "./dom.js";
 import { next, since, why } from "./sentences.js";
 import { showState } from "./states.js";
 import { item } from "./timeline.js";
-import { number, percent } from "./words.js";
+import { number, percent } from "./formatting.js";
 
 const CHART_HEIGHT = 180;
 const MOST_TRANSITIONS = 20;
@@ -23,14 +23,14 @@ const TOTALS = [
 export class Details {
   #dialog = /** @type {HTMLDialogElement} */ (find("#details"));
   #chart = new Chart(find("#details .chart"), CHART_HEIGHT, true);
-  #store;
+  #board;
   /** @type {string | null} */
   #name = null;
   #told = "";
 
-  /** @param {import("./store.js").Store} store */
-  constructor(store) {
-    this.#store = store;
+  /** @param {import("./board.js").Board} board */
+  constructor(board) {
+    this.#board = board;
     find(".close", this.#dialog).addEventListener("click", () => this.#dialog.close());
     this.#dialog.addEventListener("close", () => {
       this.#name = null;
@@ -56,7 +56,7 @@ export class Details {
   show() {
     if (this.#name === null) return;
     const dialog = this.#dialog;
-    const breaker = this.#store.breakers.get(this.#name);
+    const breaker = this.#board.breakers.get(this.#name);
     setText(find(".name", dialog), this.#name);
     find(".state", dialog).hidden = !breaker;
     if (!breaker) {
@@ -64,13 +64,13 @@ export class Details {
       setText(find(".next", dialog), "");
       return;
     }
-    const now = this.#store.clock.now();
+    const now = this.#board.clock.now();
     const { entry } = breaker;
     showState(find(".state", dialog), entry.state);
     setText(find(".why", dialog), why(breaker));
     setText(find(".next", dialog), [`${entry.state.replaceAll("_", " ")} ${since(breaker, now)}`, next(breaker, now).text].filter(Boolean).join(". "));
-    const width = this.#store.slotMs();
-    const end = Math.floor(this.#store.completeUntil() / width) * width;
+    const width = this.#board.slotMs();
+    const end = Math.floor(this.#board.completeUntil() / width) * width;
     this.#chart.draw(breaker.history.until(end), end, width);
     this.#showFigures(entry);
     this.#showTransitions();
@@ -94,7 +94,7 @@ export class Details {
   }
 
   #showTransitions() {
-    const own = this.#store.transitions.filter(({ breaker }) => breaker === this.#name).slice(-MOST_TRANSITIONS).reverse();
+    const own = this.#board.transitions.filter(({ breaker }) => breaker === this.#name).slice(-MOST_TRANSITIONS).reverse();
     const told = `${this.#name} ${own.map(({ seq }) => seq)}`;
     if (told === this.#told) return;
     this.#told = told;

@@ -3,7 +3,7 @@
 import { Card } from "./card.js";
 import { find } from "./dom.js";
 
-/** @typedef {import("./store.js").Breaker} Breaker */
+/** @typedef {import("./board.js").Breaker} Breaker */
 
 const LEAST_WIDTH = 300;
 const GAP = 12;
@@ -12,7 +12,7 @@ const ROWS_BEYOND = 2;
 
 export class List {
   #element = find("#list");
-  #store;
+  #board;
   #actions;
   /** @type {Breaker[]} */
   #breakers = [];
@@ -20,11 +20,11 @@ export class List {
   #cards = new Map();
 
   /**
-   * @param {import("./store.js").Store} store
+   * @param {import("./board.js").Board} board
    * @param {{showDetails: (name: string) => void, control: (name: string) => void}} actions
    */
-  constructor(store, actions) {
-    this.#store = store;
+  constructor(board, actions) {
+    this.#board = board;
     this.#actions = actions;
     addEventListener("scroll", () => this.draw(), { passive: true });
     new ResizeObserver(() => this.draw()).observe(this.#element);
@@ -104,7 +104,7 @@ export class List {
     element.setAttribute("aria-posinset", String(place + 1));
     element.setAttribute("aria-setsize", String(this.#breakers.length));
     if (!element.isConnected) this.#element.append(element);
-    card.show(breaker, this.#store);
+    card.show(breaker, this.#board);
   }
 
   /**

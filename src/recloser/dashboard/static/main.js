@@ -1,46 +1,46 @@
-/** The page: what comes from the server goes into the store, and what is in the store is shown. */
+/** The page: what comes from the server goes into the board, and what is in the board is shown. */
 
 import { Connection } from "./connection.js";
 import { Control } from "./control.js";
 import { Details } from "./details.js";
 import { find, setText } from "./dom.js";
 import { List } from "./list.js";
-import { Store } from "./store.js";
+import { Board } from "./board.js";
 import { Timeline } from "./timeline.js";
 import { View } from "./view.js";
 import { word } from "./states.js";
-import { number, plural, timeOfDay } from "./words.js";
+import { number, plural, timeOfDay } from "./formatting.js";
 
 const TICK_MS = 250;
 const MOST_PROBES = 3;
 
-const store = new Store();
+const board = new Board();
 const announce = (/** @type {string} */ text) => setText(find("#announcer"), text);
-const details = new Details(store);
-const control = new Control(store, announce);
+const details = new Details(board);
+const control = new Control(board, announce);
 const showDetails = (/** @type {string} */ name) => details.open(name);
-const list = new List(store, { showDetails, control: (name) => control.open(name) });
+const list = new List(board, { showDetails, control: (name) => control.open(name) });
 const timeline = new Timeline();
 const view = new View(() => show());
 
 function show() {
-  list.show(view.choose(store));
+  list.show(view.choose(board));
   details.show();
   control.show();
-  timeline.show(store, showDetails);
+  timeline.show(board, showDetails);
   showServer();
 }
 
 function showServer() {
   const dropped = find("#dropped");
-  const missed = [[store.dropped, "update"], [store.untold, "transition"]].filter(([count]) => count);
+  const missed = [[board.dropped, "update"], [board.untold, "transition"]].filter(([count]) => count);
   dropped.hidden = missed.length === 0;
   setText(dropped, `${missed.map(([count, one]) => plural(Number(count), String(one))).join(" and ")} missed`);
   const fleet = find("#fleet");
-  fleet.hidden = store.fleet === null;
-  if (store.fleet) setText(fleet, told(store.fleet));
+  fleet.hidden = board.fleet === null;
+  if (board.fleet) setText(fleet, told(board.fleet));
   fleet.title = fleet.textContent ?? "";
-  const open = [...store.breakers.values()].filter(({ entry }) => entry.state !== "closed").length;
+  const open = [...board.breakers.values()].filter(({ entry }) => entry.state !== "closed").length;
   document.title = open ? `(${open}) Circuit breakers` : "Circuit breakers";
 }
 
@@ -62,11 +62,11 @@ find(".skip").addEventListener("click", (event) => {
 
 new Connection("events", {
   snapshot(data) {
-    store.replace(data);
+    board.replace(data);
     show();
   },
   update(data) {
-    const transitions = store.update(data);
+    const transitions = board.update(data);
     show();
     const last = transitions.at(-1);
     if (last) announce(`${last.breaker} is ${word(last.new)}: ${last.cause}`);

@@ -1,9 +1,9 @@
 /** What the page says of a breaker, in sentences. */
 
 import { word } from "./states.js";
-import { duration } from "./words.js";
+import { duration } from "./formatting.js";
 
-/** @typedef {import("./store.js").Breaker} Breaker */
+/** @typedef {import("./board.js").Breaker} Breaker */
 
 /**
  * Why it is in its state: the server's words, without the name and the state that stand above them anyway.

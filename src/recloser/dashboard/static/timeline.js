@@ -2,9 +2,9 @@
 
 import { find, make, setText } from "./dom.js";
 import { showState } from "./states.js";
-import { plural, timeOfDay } from "./words.js";
+import { plural, timeOfDay } from "./formatting.js";
 
-/** @typedef {import("./store.js").Transition} Transition */
+/** @typedef {import("./board.js").Transition} Transition */
 
 const MOST_SHOWN = 100;
 
@@ -36,11 +36,11 @@ export class Timeline {
   #run = "";
 
   /**
-   * @param {import("./store.js").Store} store
+   * @param {import("./board.js").Board} board
    * @param {(name: string) => void} showDetails
    */
-  show(store, showDetails) {
-    const { transitions, about } = store;
+  show(board, showDetails) {
+    const { transitions, about } = board;
     if (about.run !== this.#run) {
       this.#run = about.run;
       this.#newest = -1;

@@ -3,10 +3,10 @@
 import { find, make } from "./dom.js";
 import { latestRate } from "./history.js";
 import { STATES, icon, urgency, word } from "./states.js";
-import { number } from "./words.js";
+import { number } from "./formatting.js";
 
-/** @typedef {import("./store.js").Breaker} Breaker */
-/** @typedef {import("./store.js").Store} Store */
+/** @typedef {import("./board.js").Breaker} Breaker */
+/** @typedef {import("./board.js").Board} Board */
 
 const byName = (/** @type {Breaker} */ one, /** @type {Breaker} */ other) => (one.name < other.name ? -1 : 1);
 
@@ -52,46 +52,46 @@ export class View {
 
   /**
    * The breakers that are to be shown, in their order.
-   * @param {Store} store
+   * @param {Board} board
    */
-  choose(store) {
+  choose(board) {
     const text = this.#text.value.trim().toLowerCase();
-    const chosen = [...store.breakers.values()].filter(({ name, entry }) => {
+    const chosen = [...board.breakers.values()].filter(({ name, entry }) => {
       if (this.#states.size && !this.#states.has(entry.state)) return false;
       return !text || name.toLowerCase().includes(text) || String(entry.explanation ?? "").toLowerCase().includes(text);
     });
-    this.#showCounts(store, chosen.length);
-    return chosen.sort(this.#order(store));
+    this.#showCounts(board, chosen.length);
+    return chosen.sort(this.#order(board));
   }
 
-  /** @param {Store} store */
-  #order(store) {
+  /** @param {Board} board */
+  #order(board) {
     const sort = this.#sort.value;
     if (sort === "name") return byName;
     if (sort === "state") return (/** @type {Breaker} */ one, /** @type {Breaker} */ other) => urgency(one.entry.state) - urgency(other.entry.state) || byName(one, other);
     const kind = sort === "failures" ? "failures" : "rejections";
-    const until = store.completeUntil();
-    const rates = new Map([...store.breakers.values()].map((breaker) => [breaker, latestRate(breaker.history.until(until)[kind]) ?? -1]));
+    const until = board.completeUntil();
+    const rates = new Map([...board.breakers.values()].map((breaker) => [breaker, latestRate(breaker.history.until(until)[kind]) ?? -1]));
     return (/** @type {Breaker} */ one, /** @type {Breaker} */ other) => (rates.get(other) ?? -1) - (rates.get(one) ?? -1) || byName(one, other);
   }
 
   /**
-   * @param {Store} store
+   * @param {Board} board
    * @param {number} shown
    */
-  #showCounts(store, shown) {
-    const counts = store.counts();
+  #showCounts(board, shown) {
+    const counts = board.counts();
     for (const button of this.#counts.querySelectorAll("button")) {
       const state = button.dataset.state ?? "";
       find(".number", button).textContent = number(counts.get(state) ?? 0);
       button.setAttribute("aria-pressed", String(this.#states.has(state)));
     }
-    const isFiltered = shown < store.breakers.size;
+    const isFiltered = shown < board.breakers.size;
     find("#shown").hidden = !isFiltered;
-    find("#shown span").textContent = `${number(shown)} of ${number(store.breakers.size)} breakers`;
+    find("#shown span").textContent = `${number(shown)} of ${number(board.breakers.size)} breakers`;
     const empty = find("#empty");
     empty.hidden = shown > 0;
-    if (store.isKnown) empty.textContent = isFiltered ? "No breaker is like that." : "There are no breakers yet.";
+    if (board.isKnown) empty.textContent = isFiltered ? "No breaker is like that." : "There are no breakers yet.";
   }
 
   /** @param {import("./states.js").State} state */

@@ -1,4 +1,4 @@
-"""What the page makes of messages that are rare: its own store, told by hand."""
+"""What the page makes of messages that are rare: its own board, told by hand."""
 
 from collections.abc import Callable
 
@@ -9,18 +9,18 @@ from tests.dashboard.browser.kit import Server
 
 _TOLD = """
 async (messages) => {
-  const { Store } = await import("/breakers/static/store.js");
-  const store = new Store();
+  const { Board } = await import("/breakers/static/board.js");
+  const board = new Board();
   const timestamp = new Date().toISOString();
   const said = { timestamp, fleet: null, dropped: 0, transitions: [], removed: [], changed: {} };
   const dashboard = { version: 1, control: false, interval_seconds: 1, run: "a" };
   const transition = (seq) => ({ seq, at: timestamp, breaker: "x", old: "closed", new: "open", cause: "failures" });
   for (const { run, seqs = [], changed = {} } of messages) {
     const transitions = seqs.map(transition);
-    if (run) store.replace({ ...said, transitions, dashboard: { ...dashboard, run }, breakers: {} });
-    else store.update({ ...said, transitions, changed });
+    if (run) board.replace({ ...said, transitions, dashboard: { ...dashboard, run }, breakers: {} });
+    else board.update({ ...said, transitions, changed });
   }
-  return [store.untold, [...store.breakers.keys()]];
+  return [board.untold, [...board.breakers.keys()]];
 }
 """
 

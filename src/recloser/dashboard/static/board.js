@@ -23,7 +23,7 @@ const MOST_TRANSITIONS = 200;
 
 const IDLE = { version: 1, control: false, interval_seconds: 1, run: "" };
 
-export class Store {
+export class Board {
   /** @type {Map<string, Breaker>} */
   breakers = new Map();
   /** @type {Transition[]} The oldest first. */
