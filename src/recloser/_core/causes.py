@@ -29,7 +29,7 @@ def cause_of(
         evidence: Why the trip rule is met, if it is.
         last_error: Type and message of the failure that opened the breaker.
         reason: The reason given for an action by hand.
-        for_seconds: How long a forced opening lasts; None means until a reset.
+        for_seconds: How long a forced opening lasts, or another process's probe; None means until a reset.
     """
     if trigger is Trigger.TRIPPED and evidence is not None:
         return Cause(
@@ -39,12 +39,20 @@ def cause_of(
             observed=evidence.observed,
             threshold=evidence.threshold,
             last_error=last_error,
+            kind=evidence.kind,
+            calls=evidence.calls,
+            counted=evidence.counted,
+            window=evidence.window,
+            slow_call_seconds=evidence.slow_call_seconds,
         )
     passed, needed = before.probes_passed, before.success_threshold
     if trigger is Trigger.PROBES_PASSED:
         text = f"{passed} of {needed} {plural(needed, 'probe')} succeeded"
         return Cause(trigger, text, observed=passed, threshold=needed)
-    return Cause(trigger, _text(trigger, reason, for_seconds), last_error=last_error, reason=reason)
+    if trigger is not Trigger.FORCED_OPEN:
+        for_seconds = None  # it is that of another process's probe
+    text = _text(trigger, reason, for_seconds)
+    return Cause(trigger, text, last_error=last_error, reason=reason, for_seconds=for_seconds)
 
 
 def _text(trigger: Trigger, reason: str | None, for_seconds: float | None) -> str:

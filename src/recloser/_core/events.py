@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from recloser._core.windows import CountWindow
 from recloser._core.wording import plural
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from recloser._core.outcomes import Outcome
     from recloser._core.states import CircuitState, Trigger
+    from recloser._core.windows import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,13 @@ class Cause:
         threshold: The value that it has reached.
         last_error: Type and message of the failure that opened the breaker; None if none did.
         reason: The reason that was passed to `force_open()`, `disable()` or `reset()`.
+        kind: The kind of rule that tripped: `consecutive_failures`, `failure_count`, `failure_rate` or
+            `slow_call_rate`; None if no rule was involved. Of several rules, the first one that was met.
+        calls: The number of calls that a rate was measured on; None if the rule has no rate.
+        counted: The number of these calls that failed, or were slow.
+        window: The window of the rule; None if it has none.
+        slow_call_seconds: The duration above which a call was slow; None if the rule has no such limit.
+        for_seconds: How long a forced opening lasts; None if it has no limit, or nobody forced the breaker open.
     """
 
     trigger: Trigger
@@ -38,10 +47,37 @@ class Cause:
     threshold: float | None = None
     last_error: str | None = None
     reason: str | None = None
+    kind: str | None = None
+    calls: int | None = None
+    counted: int | None = None
+    window: Window | None = None
+    slow_call_seconds: float | None = None
+    for_seconds: float | None = None
 
     def __str__(self) -> str:
         """Return the cause as a part of a sentence."""
         return self.text if self.last_error is None else f"{self.text}; last error {self.last_error}"
+
+    def fields(self) -> dict[str, object]:
+        """Return the cause as a JSON-ready dictionary, for programs that say it in words of their own."""
+        return {
+            "trigger": self.trigger.value,
+            "kind": self.kind,
+            "rule": self.rule,
+            "observed": self.observed,
+            "threshold": self.threshold,
+            "calls": self.calls,
+            "counted": self.counted,
+            "window": None if self.window is None else _window_fields(self.window),
+            "slow_call_seconds": self.slow_call_seconds,
+            "last_error": self.last_error,
+            "reason": self.reason,
+            "for_seconds": self.for_seconds,
+        }
+
+
+def _window_fields(window: Window) -> dict[str, float]:
+    return {"calls": window.size} if isinstance(window, CountWindow) else {"seconds": window.seconds}
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,16 @@ T = TypeVar("T")
 
 
 class Evidence(NamedTuple):
-    """Why a rule is met, in numbers and as text."""
+    """Why a rule is met, in numbers and as text; the fields are those of `Cause`."""
 
+    kind: str
     observed: float
     threshold: float
     text: str
+    calls: int | None = None
+    counted: int | None = None
+    window: Window | None = None
+    slow_call_seconds: float | None = None
 
 
 class Counts(Protocol):
@@ -197,15 +202,16 @@ class RecentRunMeter:
 class FailureRateMeter:
     """The share of failures in a window."""
 
-    __slots__ = ("_minimum_calls", "_rate", "needs_clock", "quiet_until", "ring")
+    __slots__ = ("_minimum_calls", "_rate", "_window", "needs_clock", "quiet_until", "ring")
 
     needs_duration = False
 
-    def __init__(self, rate: float, minimum_calls: int, ring: Ring) -> None:
+    def __init__(self, rate: float, minimum_calls: int, window: Window, counts: Counts) -> None:
         self._rate = rate
         self._minimum_calls = minimum_calls
-        self.ring = ring
-        self.needs_clock = isinstance(ring, TimeRing)
+        self._window = window
+        self.ring: Ring = window.ring(counts.successes)
+        self.needs_clock = isinstance(self.ring, TimeRing)
         self.quiet_until = ALWAYS if self.needs_clock else NEVER
 
     def success(self, counts: Counts, now: float, duration: float) -> bool:  # noqa: ARG002 - one protocol for all meters
@@ -243,9 +249,9 @@ class FailureRateMeter:
 
     def evidence(self, counts: Counts, now: float) -> Evidence | None:
         """Return why the rule is met; None if it is not."""
-        return _rate_evidence(
-            "failure rate", "failed", self._rate, self.failure_rate(counts, now), self.ring.peek(counts.successes, now)
-        )
+        totals = self.ring.peek(counts.successes, now)
+        evidence = _rate_evidence("failure_rate", "failed", self._rate, self.failure_rate(counts, now), totals)
+        return evidence and evidence._replace(window=self._window)
 
     def _weigh(self, totals: WindowTotals) -> bool:
         """Return whether the rule is met, and update the time before which a success can't meet it.
@@ -313,7 +319,7 @@ class FailureCountMeter:
         if failures < threshold:
             return None
         text = f"{failures} {plural(failures, 'failure')} in {self._window} (threshold {threshold})"
-        return Evidence(failures, threshold, text)
+        return Evidence("failure_count", failures, threshold, text, window=self._window)
 
     def _weigh(self, counts: Counts, now: float) -> bool:
         met = self.failure_count(counts, now) >= self._threshold
@@ -324,7 +330,7 @@ class FailureCountMeter:
 class SlowCallRateMeter:
     """The share of slow calls in a window; the failures in the same window are only counted for display."""
 
-    __slots__ = ("_failures", "_fast", "_minimum_calls", "_rate", "_slow", "_slow_call_seconds")
+    __slots__ = ("_failures", "_fast", "_minimum_calls", "_rate", "_slow", "_slow_call_seconds", "_window")
 
     needs_clock = True
     needs_duration = True
@@ -336,6 +342,7 @@ class SlowCallRateMeter:
         self._rate = rate
         self._minimum_calls = minimum_calls
         self._slow_call_seconds = slow_call_seconds
+        self._window = window
         self._fast = 0
         self._slow = window.ring(0)
         self._failures = window.ring(counts.successes)
@@ -375,10 +382,10 @@ class SlowCallRateMeter:
 
     def evidence(self, counts: Counts, now: float) -> Evidence | None:
         """Return why the rule is met; None if it is not."""
+        totals = self._slow.peek(self._fast, now)
         how = f"took longer than {self._slow_call_seconds:g} s"
-        return _rate_evidence(
-            "slow call rate", how, self._rate, self.slow_call_rate(counts, now), self._slow.peek(self._fast, now)
-        )
+        evidence = _rate_evidence("slow_call_rate", how, self._rate, self.slow_call_rate(counts, now), totals)
+        return evidence and evidence._replace(window=self._window, slow_call_seconds=self._slow_call_seconds)
 
     def _record(self, now: float, duration: float) -> bool:
         if duration > self._slow_call_seconds:
@@ -450,18 +457,21 @@ def _first(found: Iterable[T | None]) -> T | None:
 def _run_evidence(run: int, threshold: int) -> Evidence | None:
     if run < threshold:
         return None
-    return Evidence(run, threshold, f"{run} consecutive {plural(run, 'failure')} (threshold {threshold})")
+    text = f"{run} consecutive {plural(run, 'failure')} (threshold {threshold})"
+    return Evidence("consecutive_failures", run, threshold, text)
 
 
 def _rate(totals: WindowTotals, minimum_calls: int) -> float | None:
     return totals.hits / totals.calls if totals.calls >= minimum_calls else None
 
 
-def _rate_evidence(what: str, how: str, threshold: float, rate: float | None, totals: WindowTotals) -> Evidence | None:
+def _rate_evidence(kind: str, how: str, threshold: float, rate: float | None, totals: WindowTotals) -> Evidence | None:
     if rate is None or rate < threshold:
         return None
-    counted = f"{totals.hits} of {totals.calls} calls {how}"
-    return Evidence(rate, threshold, f"{what} {percent(rate)} ({counted}; threshold {percent(threshold)})")
+    calls, counted = totals.calls, totals.hits
+    figures = f"{counted} of {calls} calls {how}; threshold {percent(threshold)}"
+    text = f"{kind.replace('_', ' ')} {percent(rate)} ({figures})"
+    return Evidence(kind, rate, threshold, text, calls=calls, counted=counted)
 
 
 def parts_of(meter: RuleMeter) -> tuple[RuleMeter, ...]:

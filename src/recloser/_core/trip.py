@@ -99,8 +99,8 @@ class FailureRate(_Combinable):
         return self.rate
 
     def meter(self, counts: Counts) -> RuleMeter:
-        """Return a new meter that continues from the given totals."""
-        return FailureRateMeter(self.rate, self.minimum_calls, self.window.ring(counts.successes))
+        """Return a new meter that counts on from the given totals."""
+        return FailureRateMeter(self.rate, self.minimum_calls, self.window, counts)
 
     def __str__(self) -> str:
         """Return when the rule trips, as text."""
