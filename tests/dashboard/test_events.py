@@ -12,7 +12,7 @@ import pytest
 
 from recloser import BreakerRegistry, CircuitBreaker
 from recloser.dashboard import app
-from recloser.dashboard._feed import Feed
+from recloser.dashboard._feed import UpdateFeed
 from recloser.dashboard._timeline import _Notes
 from recloser.testing import ManualClock
 from tests.dashboard.kit import Connection, SentEvent, ask, connected, registry_of, trip, work
@@ -405,7 +405,7 @@ async def test_who_leaves_while_breakers_are_read_leaves_nothing_half_read() -> 
 
 async def test_a_breaker_that_goes_while_others_are_read_is_passed_over() -> None:
     registry = registry_of(1, max_breakers=1)
-    feed = Feed(registry, 1.0)
+    feed = UpdateFeed(registry, 1.0)
     await feed.advance()
     assert [name for name, _ in feed.entries(anyio.current_time())] == ["host-0"]
     registry.breaker("another")
@@ -417,7 +417,7 @@ async def test_a_breaker_that_goes_while_others_are_read_is_passed_over() -> Non
 
 async def test_a_snapshot_is_of_one_moment_however_long_it_takes_to_be_written() -> None:
     registry = registry_of(300, failure_threshold=1_000_000)
-    feed = Feed(registry, 1.0)
+    feed = UpdateFeed(registry, 1.0)
     await feed.advance()
     entries = feed.entries(anyio.current_time())
     first = dict(islice(entries, 100))
@@ -483,7 +483,7 @@ def test_a_dashboard_that_nobody_has_any_more_is_told_of_nothing() -> None:
 
 async def test_the_next_round_waits_for_its_time_however_sums_are_rounded() -> None:
     registry = registry_of(1)
-    feed = Feed(registry, 0.1)
+    feed = UpdateFeed(registry, 0.1)
     await feed.advance()
     for _ in range(1_000):
         await anyio.sleep(0.1)
@@ -498,7 +498,7 @@ async def test_the_next_round_waits_for_its_time_however_sums_are_rounded() -> N
 @pytest.mark.parametrize("offset", [-1e6, 1e6])
 async def test_a_dashboard_goes_on_in_another_event_loop_whose_clock_shows_something_else(offset: float) -> None:
     registry = registry_of(1)
-    feed = Feed(registry, 1.0)
+    feed = UpdateFeed(registry, 1.0)
     await feed.advance()
     await registry.breaker("host-0").call(work)
     feed.due_at += offset

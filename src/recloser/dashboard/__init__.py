@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from recloser import BreakerRegistry
 from recloser.dashboard._application import Application
-from recloser.dashboard._control import Control, checked_token
-from recloser.dashboard._feed import READ_PER_ROUND, Feed
+from recloser.dashboard._control import ControlEndpoint, checked_token
+from recloser.dashboard._feed import READ_PER_ROUND, UpdateFeed
 from recloser.dashboard._static import PAGE, static_files
-from recloser.dashboard._status import Status
-from recloser.dashboard._stream import QUIET_SECONDS, Events
+from recloser.dashboard._status import StatusEndpoint
+from recloser.dashboard._stream import QUIET_SECONDS, EventsEndpoint
 
 if TYPE_CHECKING:
-    from recloser.dashboard._http import Endpoint
+    from recloser.dashboard._http import HttpEndpoint
 
 __all__ = ["app"]
 
@@ -53,8 +53,8 @@ def app(
         raise TypeError(f"max_streams must be an integer >= 1, not {max_streams!r}")
     if max_streams < 1:
         raise ValueError(f"max_streams must be an integer >= 1, not {max_streams!r}")
-    control = None if control_token is None else Control(registry, checked_token(control_token))
-    feed = Feed(registry, _checked_interval(interval_seconds))
+    control = None if control_token is None else ControlEndpoint(registry, checked_token(control_token))
+    feed = UpdateFeed(registry, _checked_interval(interval_seconds))
     about = {
         "version": VERSION,
         "control": control is not None,
@@ -64,8 +64,12 @@ def app(
         "run": feed.run,
     }
     files = static_files()
-    endpoints: dict[str, Endpoint] = {f"static/{path}": file for path, file in files.items() if path != PAGE}
-    endpoints |= {"": files[PAGE], "status.json": Status(registry, about), "events": Events(feed, about, max_streams)}
+    endpoints: dict[str, HttpEndpoint] = {f"static/{path}": file for path, file in files.items() if path != PAGE}
+    endpoints |= {
+        "": files[PAGE],
+        "status.json": StatusEndpoint(registry, about),
+        "events": EventsEndpoint(feed, about, max_streams),
+    }
     if control is not None:
         endpoints["control"] = control
     return Application(endpoints)

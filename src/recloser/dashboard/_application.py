@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from urllib.parse import quote
 
-from recloser.dashboard._http import Answer, Endpoint, Receive, Scope, Send, problem
+from recloser.dashboard._http import HttpEndpoint, Receive, Response, Scope, Send, problem
 
 
 class Application:
@@ -13,7 +13,7 @@ class Application:
         endpoints: By path, relative to where it is mounted, without a slash at either end.
     """
 
-    def __init__(self, endpoints: dict[str, Endpoint]) -> None:
+    def __init__(self, endpoints: dict[str, HttpEndpoint]) -> None:
         self._endpoints = endpoints
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,12 +62,12 @@ def _raw_path(scope: Scope) -> str:
     return raw.partition(b"?")[0].decode("latin-1")
 
 
-def _redirect(scope: Scope) -> Answer:
+def _redirect(scope: Scope) -> Response:
     """Return what sends a browser to the same path with a slash; a relative URL holds behind any proxy."""
     path = _raw_path(scope) or quote(scope["path"])
     query = scope.get("query_string", b"").decode("latin-1")
     target = f"./{path.rpartition('/')[2]}/" + (f"?{query}" if query else "")
-    return Answer(HTTPStatus.PERMANENT_REDIRECT, b"", {"location": target, "cache-control": "no-cache"})
+    return Response(HTTPStatus.PERMANENT_REDIRECT, b"", {"location": target, "cache-control": "no-cache"})
 
 
 async def _live(receive: Receive, send: Send) -> None:

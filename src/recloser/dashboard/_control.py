@@ -13,10 +13,10 @@ from typing import ClassVar
 from recloser import BreakerRegistry, CircuitBreaker
 from recloser.dashboard._http import (
     LIVE,
-    Answer,
     GoneError,
     Receive,
     RefusedError,
+    Response,
     Scope,
     Send,
     header,
@@ -24,7 +24,7 @@ from recloser.dashboard._http import (
     read_body,
     to_json,
 )
-from recloser.dashboard._order import Action, Order, read_order
+from recloser.dashboard._order import Order, OrderAction, read_order
 
 SHORTEST_TOKEN = 16
 MOST_BYTES = 16 * 1024
@@ -45,7 +45,7 @@ def checked_token(token: object) -> str:
     return token
 
 
-class Control:
+class ControlEndpoint:
     """Carries out orders.
 
     Args:
@@ -62,15 +62,15 @@ class Control:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Carry out one order, or say why not."""
         try:
-            answer = await self._carry_out(scope, receive)
+            response = await self._carry_out(scope, receive)
         except RefusedError as refusal:
             logger.warning("Control refused to %s with %d: %s", _client(scope), refusal.status, refusal.detail)
-            answer = refusal.answer()
+            response = refusal.response()
         except GoneError:
             return
-        await answer(scope, send)
+        await response(scope, send)
 
-    async def _carry_out(self, scope: Scope, receive: Receive) -> Answer:
+    async def _carry_out(self, scope: Scope, receive: Receive) -> Response:
         _refuse_other_sites(scope)
         self._refuse_strangers(scope)
         if (header(scope, "content-type") or "").partition(";")[0].strip().lower() != "application/json":
@@ -86,7 +86,7 @@ class Control:
         await _act(breaker, order)
         logger.info("Control by %r from %s: %s", order.author, _client(scope), order, extra=order.fields())
         body = to_json({"breaker": breaker.name, "state": breaker.get_state()})
-        return Answer(HTTPStatus.OK, body.encode("ascii"), {"content-type": "application/json", **LIVE})
+        return Response(HTTPStatus.OK, body.encode("ascii"), {"content-type": "application/json", **LIVE})
 
     def _refuse_strangers(self, scope: Scope) -> None:
         scheme, _, token = (header(scope, "authorization") or "").partition(" ")
@@ -115,9 +115,9 @@ def _refuse_other_sites(scope: Scope) -> None:
 
 async def _act(breaker: CircuitBreaker, order: Order) -> None:
     reason = f"{order.reason} (by {order.author})"
-    if order.action is Action.FORCE_OPEN:
+    if order.action is OrderAction.FORCE_OPEN:
         await breaker.force_open(reason, order.for_seconds)
-    elif order.action is Action.DISABLE:
+    elif order.action is OrderAction.DISABLE:
         await breaker.disable(reason)
     else:
         await breaker.reset(reason)

@@ -5,12 +5,12 @@ from itertools import islice
 from typing import Any
 
 from recloser.dashboard._http import to_json
-from recloser.dashboard._sample import Entry
+from recloser.dashboard._sample import BreakerEntry
 
 BREAKERS_PER_PIECE = 100
 
 
-def pieces(timestamp: str, entries: Iterable[tuple[str, Entry]], rest: Mapping[str, Any]) -> Iterator[str]:
+def pieces(timestamp: str, entries: Iterable[tuple[str, BreakerEntry]], rest: Mapping[str, Any]) -> Iterator[str]:
     """Iterate over the text of a document: the time, the breakers, and whatever else it says.
 
     Args:

@@ -22,8 +22,8 @@ import anyio.lowlevel
 from recloser import BreakerRegistry, CircuitBreaker
 from recloser.dashboard._fleet import read_fleet
 from recloser.dashboard._http import logger, to_json
-from recloser.dashboard._ring import Ring, Update
-from recloser.dashboard._sample import EXPLANATION, Entry, Known, is_news, read, read_whole
+from recloser.dashboard._ring import Update, UpdateRing
+from recloser.dashboard._sample import EXPLANATION, BreakerEntry, Known, is_news, read, read_whole
 from recloser.dashboard._timeline import Timeline
 
 READ_PER_ROUND = 1_000
@@ -34,7 +34,7 @@ _ABSENCE_SECONDS = 10.0
 _FAR = 2.0  # in intervals; more than one, for sums are rounded
 
 
-class Feed:
+class UpdateFeed:
     """Updates of a registry; used in one event loop.
 
     Args:
@@ -51,7 +51,7 @@ class Feed:
 
     def __init__(self, registry: BreakerRegistry, interval_seconds: float) -> None:
         self.run = secrets.token_hex(8)
-        self.ring = Ring()
+        self.ring = UpdateRing()
         self.timeline = Timeline(registry)
         self.due_at = -math.inf
         self.readers = 0
@@ -61,7 +61,7 @@ class Feed:
         self._known: OrderedDict[str, Known] = OrderedDict()  # those read longest ago first
         self._round: deque[str] | None = None
         self._is_fresh = False
-        self._changed: dict[str, Entry] = {}
+        self._changed: dict[str, BreakerEntry] = {}
         self._removed: dict[str, None] = {}
         self._explanations_left = 0
         self._unreadable: set[str] = set()
@@ -87,7 +87,7 @@ class Feed:
             self._step(self._round, anyio.current_time())
             await anyio.lowlevel.checkpoint()
 
-    def entries(self, now: float) -> Iterator[tuple[str, Entry]]:
+    def entries(self, now: float) -> Iterator[tuple[str, BreakerEntry]]:
         """Return what is known of all breakers now, whatever comes about while one iterates over it."""
         known = list(self._known.items())
         return ((name, each.entry_at(now)) for name, each in known)

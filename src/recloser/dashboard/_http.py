@@ -38,7 +38,7 @@ LIVE: Headers = {"cache-control": "no-store"}
 """What data of the moment is sent with."""
 
 
-class Endpoint(Protocol):
+class HttpEndpoint(Protocol):
     """What serves one path.
 
     Attributes:
@@ -52,7 +52,7 @@ class Endpoint(Protocol):
         ...
 
 
-class Answer:
+class Response:
     """An answer whose body is at hand.
 
     Args:
@@ -86,11 +86,11 @@ def header(scope: Scope, name: str) -> str | None:
     return values[0].decode("latin-1") if values else None
 
 
-def problem(status: HTTPStatus, detail: str, headers: Headers | None = None) -> Answer:
+def problem(status: HTTPStatus, detail: str, headers: Headers | None = None) -> Response:
     """Return an answer that says what went wrong, and what to do."""
     document = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
     kind = {"content-type": "application/problem+json"}
-    return Answer(status, to_json(document).encode("ascii"), {**kind, **LIVE, **(headers or {})})
+    return Response(status, to_json(document).encode("ascii"), {**kind, **LIVE, **(headers or {})})
 
 
 def to_json(value: object) -> str:
@@ -113,7 +113,7 @@ class RefusedError(Exception):
         self.detail = detail
         self._headers = headers
 
-    def answer(self) -> Answer:
+    def response(self) -> Response:
         """Return what the client is told."""
         return problem(self.status, self.detail, self._headers)
 

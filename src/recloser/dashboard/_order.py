@@ -16,7 +16,7 @@ LONGEST_SECONDS = 10 * 366 * 24 * 3600
 _TURNING = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # text after them reads elsewhere
 
 
-class Action(StrEnum):
+class OrderAction(StrEnum):
     """What may be done to a breaker."""
 
     FORCE_OPEN = "force_open"
@@ -38,7 +38,7 @@ class Order:
     """
 
     breaker: str
-    action: Action
+    action: OrderAction
     reason: str
     author: str
     for_seconds: float | None
@@ -99,11 +99,11 @@ def _name(data: Mapping[str, object]) -> str:
     return name if isinstance(name, str) else _refuse("breaker must be the name of a circuit breaker.")
 
 
-def _action(data: Mapping[str, object]) -> Action:
+def _action(data: Mapping[str, object]) -> OrderAction:
     action = data.get("action")
-    if not isinstance(action, str) or action not in set(Action):
-        _refuse(f"action must be one of {', '.join(Action)}.")
-    return Action(action)
+    if not isinstance(action, str) or action not in set(OrderAction):
+        _refuse(f"action must be one of {', '.join(OrderAction)}.")
+    return OrderAction(action)
 
 
 def _text(data: Mapping[str, object], member: str) -> str:
@@ -116,11 +116,11 @@ def _text(data: Mapping[str, object], member: str) -> str:
     return text
 
 
-def _for_seconds(data: Mapping[str, object], action: Action) -> float | None:
+def _for_seconds(data: Mapping[str, object], action: OrderAction) -> float | None:
     value = data.get("for_seconds")
     if value is None:
         return None
-    if action is not Action.FORCE_OPEN:
+    if action is not OrderAction.FORCE_OPEN:
         _refuse(f"for_seconds must be null for {action}: only force_open ends by itself.")
     if isinstance(value, bool) or not isinstance(value, int | float):
         _refuse("for_seconds must be null or a number of seconds > 0.")

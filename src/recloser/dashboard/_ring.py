@@ -15,7 +15,7 @@ class Update:
     message: bytes
 
 
-class Ring:
+class UpdateRing:
     """The updates since the oldest that is kept; `seq` is the number of the latest there was."""
 
     def __init__(self) -> None:

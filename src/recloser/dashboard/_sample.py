@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from recloser import CircuitBreaker
 
-Entry: TypeAlias = dict[str, Any]
+BreakerEntry: TypeAlias = dict[str, Any]
 
 _RUNNING = {"time_in_state_seconds": 1, "retry_after": -1}
 _TOLERANCE_SECONDS = 0.05
@@ -27,15 +27,15 @@ class Known:
         explained_at: When the explanation was.
     """
 
-    entry: Entry
+    entry: BreakerEntry
     at: float
     explained_at: float
 
-    def entry_at(self, now: float) -> Entry:
+    def entry_at(self, now: float) -> BreakerEntry:
         """Return the entry as it is at another time, if nothing happens to the breaker."""
         return self.entry | {key: _run(self.entry[key], way * (now - self.at)) for key, way in _RUNNING.items()}
 
-    def changes(self, entry: Entry, now: float) -> Entry:
+    def changes(self, entry: BreakerEntry, now: float) -> BreakerEntry:
         """Return what of a new entry is not as it was known, or not as it was going to be."""
         old = self.entry
         changed = {key: value for key, value in entry.items() if old[key] != value and key not in _RUNNING}
@@ -45,7 +45,7 @@ class Known:
         return changed
 
 
-def read(breaker: CircuitBreaker) -> Entry:
+def read(breaker: CircuitBreaker) -> BreakerEntry:
     """Return a breaker's health, without its explanation, with None where JSON has no number."""
     entry = breaker.health()
     for key in _RUNNING:
@@ -54,12 +54,12 @@ def read(breaker: CircuitBreaker) -> Entry:
     return entry
 
 
-def read_whole(breaker: CircuitBreaker) -> Entry:
+def read_whole(breaker: CircuitBreaker) -> BreakerEntry:
     """Return a breaker's health and its explanation."""
     return read(breaker) | {EXPLANATION: breaker.explain()}
 
 
-def is_news(changed: Entry) -> bool:
+def is_news(changed: BreakerEntry) -> bool:
     """Return whether the explanation reads differently now, but for times in it: totals are not in it."""
     return any(not key.endswith("_total") for key in changed)
 

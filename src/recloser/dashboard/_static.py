@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import ClassVar
 
 from recloser._assets import UPLOT
-from recloser.dashboard._http import Answer, Receive, Scope, Send, header
+from recloser.dashboard._http import Receive, Response, Scope, Send, header
 
 PAGE = "index.html"
 
@@ -43,9 +43,9 @@ class StaticFile:
         """Answer with the file, or that the browser has it."""
         known = {tag.strip().removeprefix("W/") for tag in (header(scope, "if-none-match") or "").split(",")}
         if known & {self._tag, "*"}:
-            await Answer(HTTPStatus.NOT_MODIFIED, b"", self._headers)(scope, send)
+            await Response(HTTPStatus.NOT_MODIFIED, b"", self._headers)(scope, send)
         else:
-            await Answer(HTTPStatus.OK, self._body, self._headers)(scope, send)
+            await Response(HTTPStatus.OK, self._body, self._headers)(scope, send)
 
 
 @cache

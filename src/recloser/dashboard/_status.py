@@ -8,10 +8,10 @@ from recloser import BreakerRegistry
 from recloser.dashboard._document import pieces
 from recloser.dashboard._fleet import read_fleet
 from recloser.dashboard._http import LIVE, Body, Receive, Scope, Send, logger
-from recloser.dashboard._sample import Entry, read_whole
+from recloser.dashboard._sample import BreakerEntry, read_whole
 
 
-class Status:
+class StatusEndpoint:
     """Answers with the whole state.
 
     Args:
@@ -35,7 +35,7 @@ class Status:
         for piece in pieces(datetime.now(UTC).isoformat(), self._entries(), rest):
             await body.write(piece)
 
-    def _entries(self) -> Iterator[tuple[str, Entry]]:
+    def _entries(self) -> Iterator[tuple[str, BreakerEntry]]:
         for name in [breaker.name for breaker in self._registry]:
             breaker = self._registry.get(name)
             if breaker is None:

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 import anyio
 
 from recloser.dashboard._document import pieces
-from recloser.dashboard._feed import Feed
+from recloser.dashboard._feed import UpdateFeed
 from recloser.dashboard._http import LIVE, Body, Receive, Scope, Send, header, problem
 
 QUIET_SECONDS = 15.0
@@ -27,7 +27,7 @@ _HEADERS = {
 }
 
 
-class Events:
+class EventsEndpoint:
     """Serves streams, in a bounded number.
 
     Args:
@@ -38,7 +38,7 @@ class Events:
 
     methods: ClassVar[tuple[str, ...]] = ("GET", "HEAD")
 
-    def __init__(self, feed: Feed, about: dict[str, Any], max_streams: int) -> None:
+    def __init__(self, feed: UpdateFeed, about: dict[str, Any], max_streams: int) -> None:
         self._feed = feed
         self._about = about
         self._max_streams = max_streams

@@ -5,7 +5,7 @@ import pytest
 from recloser.cli.client.board import Board
 from recloser.cli.client.breaker import Rates, urgency
 from recloser.cli.client.errors import ForeignError
-from recloser.cli.client.messages import Fleet
+from recloser.cli.client.messages import FleetEntry
 from recloser.testing import ManualClock
 from tests.cli.client.messages import NOON, OPEN_SENTENCE, at, entry, snapshot, transition, update
 
@@ -21,7 +21,7 @@ def test_the_whole_state_is_taken_over(board: Board) -> None:
     )
     assert board.counts == {"open": 1, "closed": 1}
     assert [each.breaker for each in board.transitions] == ["b"]
-    assert (board.fleet, board.about.quiet_seconds) == (Fleet(connected=True, problem="", probes={}), 15.0)
+    assert (board.fleet, board.about.quiet_seconds) == (FleetEntry(connected=True, problem="", probes={}), 15.0)
     assert (board.breakers["b"].since, board.breakers["b"].probe_at) == (NOON - 2, NOON + 8)
 
 

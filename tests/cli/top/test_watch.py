@@ -3,7 +3,7 @@ import httpx
 import pytest
 
 from recloser.cli.client.board import Board
-from recloser.cli.client.messages import Transition
+from recloser.cli.client.messages import TransitionEntry
 from recloser.cli.top import watch
 from tests.cli.client.messages import NOON, entry, event, snapshot, transition, update
 from tests.cli.client.test_connection import Server, stream
@@ -28,7 +28,7 @@ class Recorder:
     def lost(self, problem: str, heard_at: float) -> None:
         self.said.append((problem, heard_at))
 
-    def told(self, transitions: list[Transition], *, anew: bool) -> None:
+    def told(self, transitions: list[TransitionEntry], *, anew: bool) -> None:
         self.said.append((anew, [each.breaker for each in transitions]))
 
     def refresh(self) -> None:

@@ -12,7 +12,15 @@ from functools import partial
 from typing import Any
 
 from recloser.cli.client.breaker import Breaker, Rates, urgency
-from recloser.cli.client.messages import About, Fleet, Transition, read_entries, read_fleet, read_time, understood
+from recloser.cli.client.messages import (
+    About,
+    FleetEntry,
+    TransitionEntry,
+    read_entries,
+    read_fleet,
+    read_time,
+    understood,
+)
 
 __all__ = ["Board"]
 
@@ -41,9 +49,9 @@ class Board:
 
     def __init__(self, clock: Callable[[], float] = _CLOCK) -> None:
         self.breakers: dict[str, Breaker] = {}
-        self.transitions: deque[Transition] = deque(maxlen=_MOST_TRANSITIONS)
+        self.transitions: deque[TransitionEntry] = deque(maxlen=_MOST_TRANSITIONS)
         self.about = About()
-        self.fleet: Fleet | None = None
+        self.fleet: FleetEntry | None = None
         self.dropped = 0
         self.untold = 0
         self._last_seq: int | None = None
@@ -83,7 +91,7 @@ class Board:
         now = self.now
         return breaker.rates(now - self._rate_seconds, now)
 
-    def replace(self, data: dict[str, Any]) -> list[Transition]:
+    def replace(self, data: dict[str, Any]) -> list[TransitionEntry]:
         """Start over from the whole state.
 
         Returns:
@@ -114,7 +122,7 @@ class Board:
         new = self._hear_of(transitions)
         return [] if known is None else new
 
-    def update(self, data: dict[str, Any]) -> list[Transition]:
+    def update(self, data: dict[str, Any]) -> list[TransitionEntry]:
         """Take over what has changed.
 
         Returns:
@@ -138,7 +146,7 @@ class Board:
         self.dropped += dropped
         return self._hear_of(transitions)
 
-    def _hear_of(self, transitions: list[Transition]) -> list[Transition]:
+    def _hear_of(self, transitions: list[TransitionEntry]) -> list[TransitionEntry]:
         """Take transitions down; return those that are new."""
         known = self._last_seq
         self.transitions.extend(transitions)
@@ -170,5 +178,5 @@ class Board:
         return max(_RATE_SECONDS, 2.0 * rounds * self.about.interval_seconds)
 
 
-def _transitions(data: dict[str, Any]) -> list[Transition]:
-    return [Transition.read(each) for each in data.get("transitions", ())]
+def _transitions(data: dict[str, Any]) -> list[TransitionEntry]:
+    return [TransitionEntry.read(each) for each in data.get("transitions", ())]

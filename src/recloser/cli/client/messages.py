@@ -10,7 +10,17 @@ from typing import Any, NoReturn, cast
 
 from recloser.cli.client.errors import ForeignError
 
-__all__ = ["TOTALS", "About", "Fleet", "Transition", "parse", "read_entries", "read_fleet", "read_time", "understood"]
+__all__ = [
+    "TOTALS",
+    "About",
+    "FleetEntry",
+    "TransitionEntry",
+    "parse",
+    "read_entries",
+    "read_fleet",
+    "read_time",
+    "understood",
+]
 
 _VERSION = 1
 TOTALS = ("success_total", "failure_total", "ignored_total", "cancelled_total", "rejected_total")
@@ -112,7 +122,7 @@ class About:
 
 
 @dataclass(frozen=True, slots=True)
-class Fleet:
+class FleetEntry:
     """What a dashboard knows of a fleet; `probes` says by breaker which worker makes the probe."""
 
     connected: bool
@@ -120,13 +130,13 @@ class Fleet:
     probes: Mapping[str, str]
 
 
-def read_fleet(told: object) -> Fleet | None:
+def read_fleet(told: object) -> FleetEntry | None:
     """Return what is told of a fleet, None if there is none."""
     if told is None:
         return None
     fleet = cast("dict[str, Any]", told)
     probes: dict[str, object] = dict(fleet.get("probes", {}))
-    return Fleet(
+    return FleetEntry(
         connected=_flag(fleet["connected"]),
         problem=_text(fleet.get("problem") or ""),
         probes={name: _text(worker) for name, worker in probes.items()},
@@ -134,7 +144,7 @@ def read_fleet(told: object) -> Fleet | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Transition:
+class TransitionEntry:
     """One change of state.
 
     Attributes:
@@ -154,7 +164,7 @@ class Transition:
     cause: str
 
     @classmethod
-    def read(cls, told: Mapping[str, Any]) -> "Transition":
+    def read(cls, told: Mapping[str, Any]) -> "TransitionEntry":
         """Return the transition that is told of."""
         breaker, old, new, cause = (_text(told[key]) for key in ("breaker", "old", "new", "cause"))
         return cls(int(_number(told["seq"])), read_time(told["at"]), breaker, old, new, cause)

@@ -5,7 +5,7 @@ from datetime import datetime
 from recloser.cli.client.board import Board
 from recloser.cli.client.breaker import Breaker
 from recloser.cli.client.formatting import duration, plural, printable, state_word
-from recloser.cli.client.messages import Transition
+from recloser.cli.client.messages import TransitionEntry
 
 __all__ = ["changed", "counted", "fleet", "lasted", "missed", "next_step", "time_of_day", "why"]
 
@@ -39,7 +39,7 @@ def next_step(breaker: Breaker, now: float) -> str:
 _NEXT = {"closed": "", "half_open": "a probe decides", "disabled": "admits all calls until reset"}
 
 
-def changed(transition: Transition) -> str:
+def changed(transition: TransitionEntry) -> str:
     """Say what a transition was."""
     states = f"{state_word(transition.old)} -> {state_word(transition.new)}"
     return f"{printable(transition.breaker)}: {states}: {printable(transition.cause)}"

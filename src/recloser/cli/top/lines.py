@@ -5,7 +5,7 @@ from typing import Self, TextIO
 from recloser.cli.client.board import Board
 from recloser.cli.client.breaker import CLOSED
 from recloser.cli.client.formatting import plural, printable, state_word
-from recloser.cli.client.messages import Transition
+from recloser.cli.client.messages import TransitionEntry
 from recloser.cli.client.sentences import changed, counted, lasted, next_step, time_of_day, why
 
 __all__ = ["Lines"]
@@ -49,7 +49,7 @@ class Lines:
             self._write(said)
         self._problem = problem
 
-    def told(self, transitions: list[Transition], *, anew: bool) -> None:
+    def told(self, transitions: list[TransitionEntry], *, anew: bool) -> None:
         """Say what has changed, and after that what is, if it is the whole state that has come."""
         self._say_what_is_missing()
         for transition in transitions:

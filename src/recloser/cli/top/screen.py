@@ -9,7 +9,7 @@ from rich.text import Text
 from recloser.cli.client.board import Board
 from recloser.cli.client.breaker import CLOSED, Breaker
 from recloser.cli.client.formatting import printable, rate, state_word
-from recloser.cli.client.messages import Transition
+from recloser.cli.client.messages import TransitionEntry
 from recloser.cli.client.sentences import changed, fleet, lasted, missed, next_step, time_of_day, why
 
 __all__ = ["Screen", "frame"]
@@ -68,7 +68,7 @@ class Screen:
         self._problem = f"as of {time_of_day(heard_at)}; trying again: {printable(problem)}"
         self.refresh()
 
-    def told(self, transitions: list[Transition], *, anew: bool) -> None:  # noqa: ARG002 - all of the board is drawn
+    def told(self, transitions: list[TransitionEntry], *, anew: bool) -> None:  # noqa: ARG002 - all of the board is drawn
         """Show what has changed."""
         self.refresh()
 
@@ -167,7 +167,7 @@ def _has_rates(width: int) -> bool:
     return width >= _RATES_FROM_WIDTH
 
 
-def _transition(transition: Transition) -> Text:
+def _transition(transition: TransitionEntry) -> Text:
     return Text.assemble((time_of_day(transition.at), _style(transition.new)), "  ", changed(transition))
 
 

@@ -3,12 +3,12 @@
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from recloser.cli.client.messages import Transition
+from recloser.cli.client.messages import TransitionEntry
 
-__all__ = ["View"]
+__all__ = ["BoardView"]
 
 
-class View(AbstractContextManager[object, None], Protocol):
+class BoardView(AbstractContextManager[object, None], Protocol):
     """Shows a board.
 
     Attributes:
@@ -23,7 +23,7 @@ class View(AbstractContextManager[object, None], Protocol):
     def lost(self, problem: str, heard_at: float) -> None:
         """Hear that the connection is lost, and when anything was heard the last time, in seconds since 1970."""
 
-    def told(self, transitions: list[Transition], *, anew: bool) -> None:
+    def told(self, transitions: list[TransitionEntry], *, anew: bool) -> None:
         """Hear what has changed: these transitions among other things; `anew` if everything has been told again."""
 
     def refresh(self) -> None:

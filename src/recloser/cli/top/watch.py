@@ -18,7 +18,7 @@ from recloser.cli.client.errors import EndedError, UnreachableError
 from recloser.cli.endings import unwrapped
 from recloser.cli.top.lines import Lines
 from recloser.cli.top.screen import Screen
-from recloser.cli.top.view import View
+from recloser.cli.top.view import BoardView
 
 __all__ = ["watch"]
 
@@ -46,7 +46,7 @@ def watch(
     """
     console = Console()
     board = Board()
-    view: View
+    view: BoardView
     if plain or not sys.stdout.isatty() or console.is_dumb_terminal:
         view = Lines(sys.stdout, board, text=text)
     else:
@@ -55,20 +55,22 @@ def watch(
         anyio.run(partial(_follow, url, headers, timeout_seconds, board, view))
 
 
-async def _follow(url: httpx.URL, headers: Sequence[Header], timeout_seconds: float, board: Board, view: View) -> None:
+async def _follow(
+    url: httpx.URL, headers: Sequence[Header], timeout_seconds: float, board: Board, view: BoardView
+) -> None:
     async with client(url, headers, timeout_seconds) as http, anyio.create_task_group() as group:
         group.start_soon(_keep_fresh, view)
         group.start_soon(_obey_signals, view)
         await follow(http, _Follower(board, view), timeout_seconds)
 
 
-async def _keep_fresh(view: View) -> None:
+async def _keep_fresh(view: BoardView) -> None:
     while True:
         await anyio.sleep(view.refresh_seconds)
         view.refresh()
 
 
-async def _obey_signals(view: View) -> None:
+async def _obey_signals(view: BoardView) -> None:
     """Give the terminal back when somebody else ends or stops the process."""
     if not _SIGNALS:
         return
@@ -84,7 +86,7 @@ async def _obey_signals(view: View) -> None:
 class _Follower:
     """Puts what a dashboard says onto a board, and tells a view."""
 
-    def __init__(self, board: Board, view: View) -> None:
+    def __init__(self, board: Board, view: BoardView) -> None:
         self._board = board
         self._view = view
         self._heard_at = -math.inf
