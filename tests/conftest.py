@@ -1,5 +1,6 @@
 """What every test shares: Ctrl-C that works, the Hypothesis profile of the soak session, and a PostgreSQL, a Redis."""
 
+import gc
 import os
 import signal
 from collections.abc import Generator
@@ -15,6 +16,18 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Locally and in CI, Hypothesis brings its own profiles; `nox -s soak` takes this one.
 settings.register_profile("soak", max_examples=20_000, stateful_step_count=100, deadline=None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Exempts what the imports made from garbage collection: tests collect often, and all of that would be visited."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(scope="session")
