@@ -25,6 +25,7 @@ if pyenv := shutil.which("pyenv"):
 DEV = runpy.run_path("dev.py")
 CHECKS: list[str] = DEV["CHECKS"]
 TYPES: list[str] = DEV["TYPES"]
+SIDE_BY_SIDE: list[str] = DEV["SIDE_BY_SIDE"]
 
 # The asyncio circuit breakers that benchmarks/ compares with.
 PEERS = ["aiobreaker", "aioresilience", "circuitbreaker", "hyx", "interlock-cb", "purgatory", "pyresilience"]
@@ -34,7 +35,7 @@ PEERS = ["aiobreaker", "aioresilience", "circuitbreaker", "hyx", "interlock-cb",
 def tests(session: nox.Session) -> None:
     """Runs the tests on every Python that is found."""
     session.install("--editable", ".[test]")
-    session.run("pytest", "--ignore=tests/test_typing.py", *session.posargs)
+    session.run("pytest", *SIDE_BY_SIDE, "--ignore=tests/test_typing.py", *session.posargs)
 
 
 @nox.session(python="3.11")
@@ -72,7 +73,7 @@ def lowest(session: nox.Session) -> None:
     old = ["-W", "default::DeprecationWarning"]  # of libraries that did not know the Python of today
     oldest = [bound.replace(">=", "==") for bound in bounds if ">=" in bound]
     session.install("--editable", ".[test]", *oldest)
-    session.run("pytest", *ignored, *old, *session.posargs)
+    session.run("pytest", *SIDE_BY_SIDE, *ignored, *old, *session.posargs)
 
 
 @nox.session(python="3.11")
@@ -112,7 +113,7 @@ def coverage(session: nox.Session) -> None:
     """Fails below 100 % branch coverage."""
     session.install("--editable", ".[dev]")
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "run", "-m", "pytest", *SIDE_BY_SIDE, *session.posargs)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report", "--fail-under=100")
 
@@ -158,9 +159,10 @@ def docs(session: nox.Session) -> None:
 def soak(session: nox.Session) -> None:
     """Explores many more schedules and many more Hypothesis examples than CI does."""
     session.install("--editable", ".[test]")
+    ignored = ["--ignore=tests/test_typing.py"]
     counts = {"RECLOSER_FLEET_EXAMPLES": "20000", "RECLOSER_SCHEDULES": "200000"}
     env = {name: session.env.get(name) or count for name, count in counts.items()}
-    session.run("pytest", "--hypothesis-profile=soak", "--ignore=tests/test_typing.py", *session.posargs, env=env)
+    session.run("pytest", *SIDE_BY_SIDE, "--hypothesis-profile=soak", *ignored, *session.posargs, env=env)
 
 
 @nox.session

@@ -30,6 +30,22 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.freeze()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, object, object]:
+    """Escapes what is no Unicode text in reports, which tests that run side by side send as UTF-8."""
+    return _escaped((yield))
+
+
+def _escaped(report: object) -> object:
+    if isinstance(report, str):
+        return report.encode(errors="backslashreplace").decode()
+    if isinstance(report, dict):
+        return {_escaped(key): _escaped(value) for key, value in report.items()}
+    if isinstance(report, list | tuple):
+        return type(report)(_escaped(item) for item in report)
+    return report
+
+
 @pytest.fixture(scope="session")
 def postgres_of_session() -> Generator[PostgreSQL]:
     programs = find_programs()
