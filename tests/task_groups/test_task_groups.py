@@ -2,6 +2,7 @@
 
 import anyio
 import pytest
+import trio.testing
 
 from recloser import CircuitBreaker, CircuitBreakerOpenError, CircuitState
 from recloser.testing import ManualClock
@@ -135,6 +136,15 @@ async def test_a_deadline_of_the_groups_own_scope_is_one_failure_too(clock: Manu
     assert totals(breaker)["failure"] == 1
 
 
+@pytest.mark.parametrize(
+    "anyio_backend",
+    [
+        pytest.param("asyncio", id="asyncio"),
+        pytest.param(
+            ("trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}), id="trio"
+        ),  # one instant for all
+    ],
+)
 async def test_a_deadline_counts_once_for_each_breaker_in_the_group(clock: ManualClock) -> None:
     breakers = [make(clock, failure_threshold=2) for _ in range(3)]
     with anyio.CancelScope() as scope:
