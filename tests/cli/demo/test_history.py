@@ -1,7 +1,7 @@
 import pytest
 
 from recloser import CircuitBreaker, CircuitState
-from recloser.cli.demo.history import Episode, History
+from recloser.cli.demo.history import HalfOpenPeriod, History
 from recloser.testing import ManualClock
 
 pytestmark = pytest.mark.anyio
@@ -53,16 +53,16 @@ async def test_each_episode_has_the_generation_of_the_calls_that_it_let_through(
     watched.clock.set(120.0)
     await watched.breaker.call(probe)
     await watched.succeed()
-    assert watched.history.episodes == [Episode(110.0, generations[0]), Episode(120.0, generations[1])]
+    assert watched.history.episodes == [HalfOpenPeriod(110.0, generations[0]), HalfOpenPeriod(120.0, generations[1])]
 
 
 async def test_an_episode_that_lasts_has_no_generation_yet(watched: Watched) -> None:
     await watched.fail()
     watched.clock.set(110.0)
     permit = await watched.breaker.acquire()
-    assert watched.history.episodes == [Episode(110.0)]
+    assert watched.history.episodes == [HalfOpenPeriod(110.0)]
     permit.succeed()
-    assert watched.history.episodes == [Episode(110.0, permit.generation)]
+    assert watched.history.episodes == [HalfOpenPeriod(110.0, permit.generation)]
 
 
 async def test_the_state_at_a_time_is_the_last_one_entered_by_then(watched: Watched) -> None:

@@ -2,14 +2,14 @@ import httpx
 import pytest
 
 from recloser import CircuitBreaker
-from recloser.cli.demo.lane import FAULTS, Call, Lane, Order, Outcome, ProtectedLane
+from recloser.cli.demo.lane import FAULTS, AnswerSource, Call, Lane, Order, ProtectedLane
 from recloser.cli.demo.upstream import GENERATION_HEADER
 from recloser.testing import ManualClock
 from tests.cli.demo.stage import HEALTHY, script
 
 pytestmark = pytest.mark.anyio
 
-SERVICE, MEMORY, DEFAULT, FAILURE = Outcome
+SERVICE, MEMORY, DEFAULT, FAILURE = AnswerSource
 TTL_SECONDS = script(HEALTHY).memory_ttl_seconds
 
 
@@ -32,7 +32,7 @@ class Protected:
         self.lane = ProtectedLane("protected", clock=self.clock, breaker=self.breaker, plan=script(HEALTHY))
 
     @property
-    def outcomes(self) -> list[Outcome]:
+    def outcomes(self) -> list[AnswerSource]:
         return [call.outcome for call in self.lane.calls]
 
 

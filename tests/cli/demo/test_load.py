@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from recloser import CircuitBreaker
-from recloser.cli.demo.lane import FAULTS, Fetch, Lane, Order, Outcome, ProtectedLane
+from recloser.cli.demo.lane import FAULTS, AnswerSource, Fetch, Lane, Order, ProtectedLane
 from recloser.cli.demo.load import drive
 from recloser.cli.demo.plan import Phase
 from recloser.testing import ManualClock
@@ -36,10 +36,10 @@ class PatientLane(Lane):
 
 @pytest.mark.parametrize(
     ("phase", "outcome"),
-    [(HEALTHY, Outcome.SERVICE), (FAILING, Outcome.FAILURE), (RESETTING, Outcome.FAILURE)],
+    [(HEALTHY, AnswerSource.SERVICE), (FAILING, AnswerSource.FAILURE), (RESETTING, AnswerSource.FAILURE)],
     ids=["healthy", "statuses", "resets"],
 )
-async def test_callers_go_on_until_they_are_told_to_stop(phase: Phase, outcome: Outcome) -> None:
+async def test_callers_go_on_until_they_are_told_to_stop(phase: Phase, outcome: AnswerSource) -> None:
     async with serving(phase) as (upstream, client):
         lane = PatientLane()
         await drive(lane, client, PLAN, Random(1), lane.stop)
@@ -68,7 +68,7 @@ class ImpatientLane(ProtectedLane):
 
     async def attempt(self, fetch: Fetch, number: int) -> None:
         await super().attempt(fetch, number)
-        if self.counts[Outcome.DEFAULT] >= PLAN.callers:
+        if self.counts[AnswerSource.DEFAULT] >= PLAN.callers:
             self.stop.set()
 
 
@@ -76,5 +76,5 @@ async def test_callers_that_are_answered_by_default_send_nothing() -> None:
     async with serving(FAILING) as (upstream, client):
         lane = ImpatientLane()
         await drive(lane, client, PLAN, Random(1), lane.stop)
-    assert set(lane.counts) == {Outcome.FAILURE, Outcome.DEFAULT}
-    assert upstream.counts["lane"] == lane.counts[Outcome.FAILURE]
+    assert set(lane.counts) == {AnswerSource.FAILURE, AnswerSource.DEFAULT}
+    assert upstream.counts["lane"] == lane.counts[AnswerSource.FAILURE]

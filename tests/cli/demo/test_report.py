@@ -4,15 +4,19 @@ from collections import Counter
 import pytest
 from rich.console import Console
 
-from recloser.cli.demo.lane import Outcome
+from recloser.cli.demo.lane import AnswerSource
 from recloser.cli.demo.report import report
 from recloser.cli.demo.summary import LaneSummary, Summary
 from tests.cli.demo.stage import OUTAGE
 
 PROTECTED = LaneSummary(
     calls=11,
-    counts=Counter({Outcome.SERVICE: 12, Outcome.MEMORY: 100, Outcome.DEFAULT: 200, Outcome.FAILURE: 13}),
-    counts_while_down=Counter({Outcome.SERVICE: 1, Outcome.MEMORY: 90, Outcome.DEFAULT: 180, Outcome.FAILURE: 9}),
+    counts=Counter(
+        {AnswerSource.SERVICE: 12, AnswerSource.MEMORY: 100, AnswerSource.DEFAULT: 200, AnswerSource.FAILURE: 13}
+    ),
+    counts_while_down=Counter(
+        {AnswerSource.SERVICE: 1, AnswerSource.MEMORY: 90, AnswerSource.DEFAULT: 180, AnswerSource.FAILURE: 9}
+    ),
     oldest_seconds=3.96,
     hits=15,
     hits_while_down=16,
@@ -21,8 +25,8 @@ PROTECTED = LaneSummary(
 )
 BARE = LaneSummary(
     calls=21,
-    counts=Counter({Outcome.SERVICE: 22, Outcome.FAILURE: 23}),
-    counts_while_down=Counter({Outcome.FAILURE: 23}),
+    counts=Counter({AnswerSource.SERVICE: 22, AnswerSource.FAILURE: 23}),
+    counts_while_down=Counter({AnswerSource.FAILURE: 23}),
     oldest_seconds=None,
     hits=25,
     hits_while_down=26,

@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from recloser.cli.demo.experiment import Experiment
-from recloser.cli.demo.lane import Outcome
+from recloser.cli.demo.lane import AnswerSource
 from recloser.cli.demo.run import play
 from recloser.cli.demo.summary import summarise
 from recloser.cli.demo.upstream import HOST
@@ -56,7 +56,7 @@ def test_a_run_sees_the_outage_through_and_all_records_agree(played: Notes) -> N
     assert len(summary.probes) == health["probe_total"]
     assert summary.protected.rejections == health["rejected_total"]
     for lane in (summary.protected, summary.bare):
-        assert lane.hits == lane.counts[Outcome.SERVICE] + lane.counts[Outcome.FAILURE]
+        assert lane.hits == lane.counts[AnswerSource.SERVICE] + lane.counts[AnswerSource.FAILURE]
     assert summary.bare.hits_while_down > summary.protected.hits_while_down
     assert summary.bare.lost_seconds > summary.protected.lost_seconds
 
@@ -72,10 +72,10 @@ def test_the_view_is_told_of_phases_and_transitions_and_refreshed_meanwhile(play
 
 
 @pytest.mark.parametrize(
-    ("ttl_seconds", "source"), [(60.0, Outcome.MEMORY), (0.0001, Outcome.DEFAULT)], ids=["known", "too old"]
+    ("ttl_seconds", "source"), [(60.0, AnswerSource.MEMORY), (0.0001, AnswerSource.DEFAULT)], ids=["known", "too old"]
 )
 async def test_what_the_breaker_rejects_is_answered_from_memory_or_else_by_default(
-    ttl_seconds: float, source: Outcome
+    ttl_seconds: float, source: AnswerSource
 ) -> None:
     long = replace(HEALTHY, seconds=1.5)  # so that a busy machine has remembered an answer by its end
     plan = replace(script(long, FAILING, HEALTHY), orders=1, memory_ttl_seconds=ttl_seconds)
@@ -83,8 +83,8 @@ async def test_what_the_breaker_rejects_is_answered_from_memory_or_else_by_defau
     await play(experiment, Notes(experiment))
     summary = summarise(experiment)
     assert summary.protected.counts[source] == experiment.breaker.health()["rejected_total"] > 0
-    assert (summary.protected.oldest_seconds is None) == (source is Outcome.DEFAULT)
-    assert set(summary.bare.counts) == {Outcome.SERVICE, Outcome.FAILURE}
+    assert (summary.protected.oldest_seconds is None) == (source is AnswerSource.DEFAULT)
+    assert set(summary.bare.counts) == {AnswerSource.SERVICE, AnswerSource.FAILURE}
 
 
 async def test_a_breaker_that_lets_two_probes_through_is_found_out() -> None:
@@ -109,4 +109,6 @@ async def test_calls_in_flight_end_by_themselves_when_the_script_does() -> None:
     experiment = Experiment(script(HEALTHY, HANGING), seed=1)
     await play(experiment, Notes(experiment))
     bare = experiment.bare
-    assert bare.counts[Outcome.SERVICE] + bare.counts[Outcome.FAILURE] == experiment.upstream.counts[bare.name]
+    assert (
+        bare.counts[AnswerSource.SERVICE] + bare.counts[AnswerSource.FAILURE] == experiment.upstream.counts[bare.name]
+    )

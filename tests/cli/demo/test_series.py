@@ -1,6 +1,6 @@
 import pytest
 
-from recloser.cli.demo.lane import Call, Outcome
+from recloser.cli.demo.lane import AnswerSource, Call
 from recloser.cli.demo.series import Bins, Span, lost_seconds, phase_spans, state_spans
 from tests.cli.demo.stage import FAILING, HEALTHY, Rehearsal, script
 
@@ -12,7 +12,11 @@ def test_rates_are_per_second_and_what_comes_after_the_last_bin_is_left_out() ->
 
 
 def test_lost_time_adds_up_over_failures_only() -> None:
-    calls = [Call(1.0, Outcome.FAILURE, 0.5), Call(2.0, Outcome.SERVICE, 9.0), Call(3.0, Outcome.FAILURE, 1.0)]
+    calls = [
+        Call(1.0, AnswerSource.FAILURE, 0.5),
+        Call(2.0, AnswerSource.SERVICE, 9.0),
+        Call(3.0, AnswerSource.FAILURE, 1.0),
+    ]
     assert lost_seconds(calls, 4.0) == ([0.0, 1.0, 3.0, 4.0], [0.0, 0.5, 1.5, 1.5])
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from recloser.cli.demo.lane import Outcome
+from recloser.cli.demo.lane import AnswerSource
 from recloser.cli.demo.summary import LaneSummary, Summary, summarise
 from tests.cli.demo.stage import FAILING, HEALTHY, Rehearsal, script
 
@@ -53,8 +53,8 @@ async def test_both_lanes_are_summed_up_apart(rehearsal: Rehearsal) -> None:
     summary = summarise(rehearsal.experiment)
     assert summary.protected == LaneSummary(
         calls=5,
-        counts=Counter({Outcome.SERVICE: 2, Outcome.FAILURE: 2, Outcome.DEFAULT: 1}),
-        counts_while_down=Counter({Outcome.FAILURE: 2, Outcome.DEFAULT: 1}),
+        counts=Counter({AnswerSource.SERVICE: 2, AnswerSource.FAILURE: 2, AnswerSource.DEFAULT: 1}),
+        counts_while_down=Counter({AnswerSource.FAILURE: 2, AnswerSource.DEFAULT: 1}),
         oldest_seconds=None,
         hits=4,
         hits_while_down=2,
@@ -63,8 +63,8 @@ async def test_both_lanes_are_summed_up_apart(rehearsal: Rehearsal) -> None:
     )
     assert summary.bare == LaneSummary(
         calls=5,
-        counts=Counter({Outcome.SERVICE: 2, Outcome.FAILURE: 3}),
-        counts_while_down=Counter({Outcome.FAILURE: 3}),
+        counts=Counter({AnswerSource.SERVICE: 2, AnswerSource.FAILURE: 3}),
+        counts_while_down=Counter({AnswerSource.FAILURE: 3}),
         oldest_seconds=None,
         hits=5,
         hits_while_down=3,
@@ -81,8 +81,8 @@ async def test_calls_belong_to_the_outage_by_when_they_ended(rehearsal: Rehearsa
     await rehearsal.call(protected=False, error=REFUSED, seconds=0.25)
     rehearsal.experiment.enter(HEALTHY)
     summary = summarise(rehearsal.experiment)
-    assert summary.bare.counts == {Outcome.SERVICE: 2, Outcome.FAILURE: 2}
-    assert summary.bare.counts_while_down == {Outcome.SERVICE: 1, Outcome.FAILURE: 1}
+    assert summary.bare.counts == {AnswerSource.SERVICE: 2, AnswerSource.FAILURE: 2}
+    assert summary.bare.counts_while_down == {AnswerSource.SERVICE: 1, AnswerSource.FAILURE: 1}
 
 
 async def test_rejections_are_the_answers_from_memory_and_by_default(rehearsal: Rehearsal) -> None:
@@ -96,7 +96,7 @@ async def test_rejections_are_the_answers_from_memory_and_by_default(rehearsal: 
         rehearsal.clock.advance(seconds)
         await rehearsal.call(protected=True)
     summary = summarise(rehearsal.experiment)
-    assert summary.protected.counts[Outcome.MEMORY] == 2
+    assert summary.protected.counts[AnswerSource.MEMORY] == 2
     assert summary.protected.oldest_seconds == 0.25
     assert summary.protected.rejections == rehearsal.experiment.breaker.health()["rejected_total"] == 4
 

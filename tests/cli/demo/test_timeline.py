@@ -12,17 +12,17 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from recloser.cli.demo.experiment import Experiment
-from recloser.cli.demo.lane import Outcome
+from recloser.cli.demo.lane import AnswerSource
 from recloser.cli.demo.plan import DEFAULT, FAST, Plan
 from recloser.cli.demo.summary import summarise
 from recloser.cli.demo.timeline import draw
 from tests.cli.demo.stage import FAILING, HANGING, HEALTHY, Rehearsal, script
 
 TEXTS = {
-    Outcome.SERVICE: "from the service",
-    Outcome.MEMORY: "from memory",
-    Outcome.DEFAULT: "by default",
-    Outcome.FAILURE: "failed",
+    AnswerSource.SERVICE: "from the service",
+    AnswerSource.MEMORY: "from memory",
+    AnswerSource.DEFAULT: "by default",
+    AnswerSource.FAILURE: "failed",
 }
 REFUSED = httpx.ConnectError("refused")
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from rich.console import Console
 
-from recloser.cli.demo.lane import Call, Outcome
+from recloser.cli.demo.lane import AnswerSource, Call
 from recloser.cli.demo.live import LiveView
 from recloser.cli.demo.plain import PlainView
 from recloser.cli.demo.view import Standing, milliseconds, standing
@@ -36,7 +36,7 @@ async def test_a_standing_counts_all_calls_and_takes_the_latency_of_the_latest(r
     now = standing(rehearsal.experiment, rehearsal.experiment.bare)
     assert now == Standing(
         calls=9,
-        counts=Counter({Outcome.SERVICE: 1, Outcome.FAILURE: 8}),
+        counts=Counter({AnswerSource.SERVICE: 1, AnswerSource.FAILURE: 8}),
         hits=9,
         lost_seconds=pytest.approx(3.6),
         latency_seconds=pytest.approx(0.3),
@@ -78,9 +78,9 @@ async def test_a_live_view_shows_state_sentence_figures_and_progress(rehearsal: 
 
 async def test_a_live_view_fits_into_80_columns(rehearsal: Rehearsal) -> None:
     lane = rehearsal.experiment.bare
-    lane.counts = Counter({Outcome.SERVICE: 1234, Outcome.FAILURE: 1234})
+    lane.counts = Counter({AnswerSource.SERVICE: 1234, AnswerSource.FAILURE: 1234})
     lane.lost_seconds = 234.5
-    lane.calls = [Call(rehearsal.clock(), Outcome.FAILURE, 1.003)] * 2468
+    lane.calls = [Call(rehearsal.clock(), AnswerSource.FAILURE, 1.003)] * 2468
     rehearsal.experiment.upstream.counts[lane.name] = 2468
     output = io.StringIO()
     console = Console(file=output, width=80, force_terminal=True, color_system=None, legacy_windows=False)

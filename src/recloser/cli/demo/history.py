@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from recloser import CircuitState, Event, StateChanged
 
-__all__ = ["Episode", "History"]
+__all__ = ["HalfOpenPeriod", "History"]
 
 
 @dataclass(slots=True)
-class Episode:
+class HalfOpenPeriod:
     """One half-open episode.
 
     Attributes:
@@ -25,7 +25,7 @@ class History:
 
     def __init__(self) -> None:
         self.changes: list[StateChanged] = []
-        self.episodes: list[Episode] = []
+        self.episodes: list[HalfOpenPeriod] = []
 
     def __call__(self, event: Event) -> None:
         """Record a transition; ignore other events."""
@@ -35,7 +35,7 @@ class History:
         if event.old is CircuitState.HALF_OPEN:
             self.episodes[-1].generation = event.snapshot.generation
         if event.new is CircuitState.HALF_OPEN:
-            self.episodes.append(Episode(event.monotonic))
+            self.episodes.append(HalfOpenPeriod(event.monotonic))
 
     def state_at(self, at: float) -> CircuitState:
         """Return the state that the breaker had at a time of the demo's clock."""

@@ -11,7 +11,7 @@ from recloser import CircuitBreaker, Constant, Fallback, LastKnownGood
 from recloser.cli.demo.plan import Plan
 from recloser.cli.demo.upstream import GENERATION_HEADER
 
-__all__ = ["FAULTS", "Call", "Fetch", "Lane", "Order", "Outcome", "ProtectedLane"]
+__all__ = ["FAULTS", "AnswerSource", "Call", "Fetch", "Lane", "Order", "ProtectedLane"]
 
 FAULTS = (httpx.TransportError, httpx.HTTPStatusError)
 Order = dict[str, object]
@@ -19,7 +19,7 @@ Fetch = Callable[[int], Awaitable[Order]]
 _UNKNOWN: Order = {"status": "unknown"}
 
 
-class Outcome(StrEnum):
+class AnswerSource(StrEnum):
     """What a caller got; answers are named after their source in the fallback chain."""
 
     SERVICE = "orders_service"
@@ -40,7 +40,7 @@ class Call:
     """
 
     at: float
-    outcome: Outcome
+    outcome: AnswerSource
     seconds: float
     age_seconds: float | None = None
 
@@ -59,12 +59,12 @@ class Lane:
         sources: Where answers can come from.
     """
 
-    sources: tuple[Outcome, ...] = (Outcome.SERVICE,)
+    sources: tuple[AnswerSource, ...] = (AnswerSource.SERVICE,)
 
     def __init__(self, name: str, *, clock: Callable[[], float]) -> None:
         self.name = name
         self.calls: list[Call] = []
-        self.counts: Counter[Outcome] = Counter()
+        self.counts: Counter[AnswerSource] = Counter()
         self.lost_seconds = 0.0
         self._clock = clock
 
@@ -84,17 +84,17 @@ class Lane:
         try:
             outcome, age_seconds = await self._ask(fetch, number)
         except FAULTS:
-            outcome, age_seconds = Outcome.FAILURE, None
+            outcome, age_seconds = AnswerSource.FAILURE, None
         ended = self._clock()
         self.calls.append(Call(ended, outcome, ended - began, age_seconds))
         self.counts[outcome] += 1
-        if outcome is Outcome.FAILURE:
+        if outcome is AnswerSource.FAILURE:
             self.lost_seconds += ended - began
 
-    async def _ask(self, fetch: Fetch, number: int) -> tuple[Outcome, float | None]:
+    async def _ask(self, fetch: Fetch, number: int) -> tuple[AnswerSource, float | None]:
         """Return where the answer came from and, if it came from memory, its age in seconds."""
         await fetch(number)
-        return Outcome.SERVICE, None
+        return AnswerSource.SERVICE, None
 
 
 class ProtectedLane(Lane):
@@ -109,7 +109,7 @@ class ProtectedLane(Lane):
         plan: Contains how many orders are remembered, and for how long.
     """
 
-    sources = (Outcome.SERVICE, Outcome.MEMORY, Outcome.DEFAULT)
+    sources = (AnswerSource.SERVICE, AnswerSource.MEMORY, AnswerSource.DEFAULT)
 
     def __init__(self, name: str, *, clock: Callable[[], float], breaker: CircuitBreaker, plan: Plan) -> None:
         super().__init__(name, clock=clock)
@@ -125,9 +125,9 @@ class ProtectedLane(Lane):
         """The breaker's generation, read in the step that admits the call: it is the generation of that call."""
         return {GENERATION_HEADER: str(self._breaker.generation)}
 
-    async def _ask(self, fetch: Fetch, number: int) -> tuple[Outcome, float | None]:
+    async def _ask(self, fetch: Fetch, number: int) -> tuple[AnswerSource, float | None]:
         answer = await self._chain.detailed(fetch, number)
-        return Outcome(answer.source), answer.age_seconds
+        return AnswerSource(answer.source), answer.age_seconds
 
 
 async def orders_service(fetch: Fetch, number: int) -> Order:

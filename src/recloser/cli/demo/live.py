@@ -13,7 +13,7 @@ from rich.text import Text
 
 from recloser import CircuitState
 from recloser.cli.demo.experiment import Experiment
-from recloser.cli.demo.lane import Outcome
+from recloser.cli.demo.lane import AnswerSource
 from recloser.cli.demo.view import SOURCES, milliseconds, standing
 
 __all__ = ["LiveView"]
@@ -95,7 +95,7 @@ class LiveView:
                 lane.name.partition("-")[0],
                 str(now.calls),
                 *(str(now.counts[source]) if source in lane.sources else "" for source in SOURCES),
-                str(now.counts[Outcome.FAILURE]),
+                str(now.counts[AnswerSource.FAILURE]),
                 str(now.hits),
                 f"{now.lost_seconds:.1f} s",
                 milliseconds(now.latency_seconds),

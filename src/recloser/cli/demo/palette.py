@@ -4,7 +4,7 @@ People with any kind of colour vision can distinguish Okabe and Ito's palette: h
 """
 
 from recloser import CircuitState
-from recloser.cli.demo.lane import Outcome
+from recloser.cli.demo.lane import AnswerSource
 
 __all__ = ["BLUE", "DOWN", "GREY", "INK", "ORANGE", "OUTCOMES", "SHADE", "STATES", "UP"]
 
@@ -13,10 +13,10 @@ BLUE, ORANGE = "#0072b2", "#e69f00"
 INK, GREY, SHADE = "#222222", "#5f6670", "#faf3e8"
 UP, DOWN = "#d9eee6", "#f3c3a4"
 OUTCOMES = {
-    Outcome.SERVICE: (_GREEN, "white"),
-    Outcome.FAILURE: (_VERMILION, "white"),
-    Outcome.MEMORY: ("#56b4e9", INK),
-    Outcome.DEFAULT: ("#c3c8cf", INK),
+    AnswerSource.SERVICE: (_GREEN, "white"),
+    AnswerSource.FAILURE: (_VERMILION, "white"),
+    AnswerSource.MEMORY: ("#56b4e9", INK),
+    AnswerSource.DEFAULT: ("#c3c8cf", INK),
 }
 STATES = {
     CircuitState.CLOSED.value: (_GREEN, "white"),

@@ -8,7 +8,7 @@ from statistics import median
 from matplotlib.axes import Axes
 
 from recloser.cli.demo.experiment import Experiment
-from recloser.cli.demo.lane import Lane, Outcome
+from recloser.cli.demo.lane import AnswerSource, Lane
 from recloser.cli.demo.palette import BLUE, DOWN, INK, ORANGE, OUTCOMES, STATES, UP
 from recloser.cli.demo.series import Bins, Span, lost_seconds, phase_spans, state_spans
 
@@ -21,10 +21,10 @@ _HEADROOM = 0.25
 # Heights as shares of a panel.
 _SLIVER_Y, _LEVEL_Y, _ABOVE_Y = 0.12, 0.35, 0.86
 _VERBS = {
-    Outcome.SERVICE: "from the service",
-    Outcome.MEMORY: "from memory",
-    Outcome.DEFAULT: "by default",
-    Outcome.FAILURE: "failed",
+    AnswerSource.SERVICE: "from the service",
+    AnswerSource.MEMORY: "from memory",
+    AnswerSource.DEFAULT: "by default",
+    AnswerSource.FAILURE: "failed",
 }
 
 
@@ -71,21 +71,21 @@ def _label_outcomes(axes: Axes, experiment: Experiment, lane: Lane) -> None:
     down, up = experiment.outage
     bin_seconds = experiment.plan.bin_seconds
     recovered = (experiment.marks[-1].at + experiment.plan.seconds) / 2
-    _write(axes, lane, Outcome.SERVICE, recovered)
-    if lane.counts[Outcome.MEMORY]:
-        _write(axes, lane, Outcome.MEMORY, down + 1.5 * bin_seconds, ha="left")
-    if lane.counts[Outcome.DEFAULT]:
-        middle = median(call.at for call in lane.calls if call.outcome is Outcome.DEFAULT)
-        _write(axes, lane, Outcome.DEFAULT, middle)
-    if not lane.counts[Outcome.MEMORY] + lane.counts[Outcome.DEFAULT]:
-        _write(axes, lane, Outcome.FAILURE, (3 * down + up) / 4)
+    _write(axes, lane, AnswerSource.SERVICE, recovered)
+    if lane.counts[AnswerSource.MEMORY]:
+        _write(axes, lane, AnswerSource.MEMORY, down + 1.5 * bin_seconds, ha="left")
+    if lane.counts[AnswerSource.DEFAULT]:
+        middle = median(call.at for call in lane.calls if call.outcome is AnswerSource.DEFAULT)
+        _write(axes, lane, AnswerSource.DEFAULT, middle)
+    if not lane.counts[AnswerSource.MEMORY] + lane.counts[AnswerSource.DEFAULT]:
+        _write(axes, lane, AnswerSource.FAILURE, (3 * down + up) / 4)
         return
     sliver = down + bin_seconds / 2
     axes.plot([sliver, sliver], [_SLIVER_Y, _ABOVE_Y], color=INK, linewidth=0.8, transform=axes.get_xaxis_transform())
-    _write(axes, lane, Outcome.FAILURE, sliver, y=_ABOVE_Y)
+    _write(axes, lane, AnswerSource.FAILURE, sliver, y=_ABOVE_Y)
 
 
-def _write(axes: Axes, lane: Lane, outcome: Outcome, x: float, *, y: float = _LEVEL_Y, ha: str = "center") -> None:
+def _write(axes: Axes, lane: Lane, outcome: AnswerSource, x: float, *, y: float = _LEVEL_Y, ha: str = "center") -> None:
     """Write an outcome's count; the box keeps it readable if the area is lower than the text."""
     fill, ink = OUTCOMES[outcome]
     text = f"{lane.counts[outcome]} {_VERBS[outcome]}"

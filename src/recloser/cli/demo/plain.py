@@ -3,7 +3,7 @@
 from typing import TextIO
 
 from recloser.cli.demo.experiment import Experiment
-from recloser.cli.demo.lane import Lane, Outcome
+from recloser.cli.demo.lane import AnswerSource, Lane
 from recloser.cli.demo.view import SOURCES, milliseconds, standing
 
 __all__ = ["PlainView"]
@@ -37,7 +37,7 @@ class PlainView:
         now = standing(self._experiment, lane)
         answers = ", ".join(f"{now.counts[source]} {SOURCES[source]}" for source in lane.sources)
         return (
-            f"{lane.name.partition('-')[0]}: {answers}, {now.counts[Outcome.FAILURE]} failed, "
+            f"{lane.name.partition('-')[0]}: {answers}, {now.counts[AnswerSource.FAILURE]} failed, "
             f"{now.hits} hits, {milliseconds(now.latency_seconds)}"
         )
 

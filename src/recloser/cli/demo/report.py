@@ -5,7 +5,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from recloser.cli.demo.lane import Outcome
+from recloser.cli.demo.lane import AnswerSource
 from recloser.cli.demo.plan import Plan
 from recloser.cli.demo.summary import LaneSummary, Summary
 from recloser.cli.demo.view import SOURCES, milliseconds
@@ -50,11 +50,11 @@ _TITLES = (
 def _column(lane: LaneSummary) -> tuple[str, ...]:
     return (
         str(lane.calls),
-        str(lane.counts[Outcome.SERVICE]),
-        str(lane.counts[Outcome.MEMORY]),
+        str(lane.counts[AnswerSource.SERVICE]),
+        str(lane.counts[AnswerSource.MEMORY]),
         "-" if lane.oldest_seconds is None else f"{lane.oldest_seconds:.1f} s",
-        str(lane.counts[Outcome.DEFAULT]),
-        str(lane.counts[Outcome.FAILURE]),
+        str(lane.counts[AnswerSource.DEFAULT]),
+        str(lane.counts[AnswerSource.FAILURE]),
         str(lane.rejections),
         str(lane.hits),
         str(lane.hits_while_down),
@@ -76,7 +76,7 @@ def _sentences(summary: Summary) -> list[str]:
 def _meanwhile(lane: LaneSummary) -> str:
     """Return what callers got during the outage."""
     fresh, memory, default = (lane.counts_while_down[source] for source in SOURCES)
-    errors = lane.counts_while_down[Outcome.FAILURE]
+    errors = lane.counts_while_down[AnswerSource.FAILURE]
     return f"{fresh} fresh answers, {memory} from memory, {default} by default, {errors} errors"
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from recloser import CircuitState
 from recloser.cli.demo.experiment import Experiment
-from recloser.cli.demo.lane import Call, Outcome
+from recloser.cli.demo.lane import AnswerSource, Call
 
 __all__ = ["Bins", "Span", "lost_seconds", "phase_spans", "state_spans"]
 
@@ -62,7 +62,7 @@ def lost_seconds(calls: Iterable[Call], until: float) -> tuple[list[float], list
     """Return times, and how long callers had waited by then for calls that failed."""
     times, totals = [0.0], [0.0]
     for call in calls:
-        if call.outcome is Outcome.FAILURE:
+        if call.outcome is AnswerSource.FAILURE:
             times.append(call.at)
             totals.append(totals[-1] + call.seconds)
     return [*times, until], [*totals, totals[-1]]

@@ -6,8 +6,8 @@ from statistics import median
 
 from recloser import CircuitState
 from recloser.cli.demo.experiment import Experiment
-from recloser.cli.demo.history import Episode
-from recloser.cli.demo.lane import Lane, Outcome
+from recloser.cli.demo.history import HalfOpenPeriod
+from recloser.cli.demo.lane import AnswerSource, Lane
 
 __all__ = ["LaneSummary", "Summary", "summarise"]
 
@@ -28,8 +28,8 @@ class LaneSummary:
     """
 
     calls: int
-    counts: Counter[Outcome]
-    counts_while_down: Counter[Outcome]
+    counts: Counter[AnswerSource]
+    counts_while_down: Counter[AnswerSource]
     oldest_seconds: float | None
     hits: int
     hits_while_down: int
@@ -39,7 +39,7 @@ class LaneSummary:
     @property
     def rejections(self) -> int:
         """Calls that the breaker rejected: only these fall back."""
-        return self.counts[Outcome.MEMORY] + self.counts[Outcome.DEFAULT]
+        return self.counts[AnswerSource.MEMORY] + self.counts[AnswerSource.DEFAULT]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def summarise(experiment: Experiment) -> Summary:
     )
 
 
-def _probes(experiment: Experiment, episode: Episode) -> int | None:
+def _probes(experiment: Experiment, episode: HalfOpenPeriod) -> int | None:
     """Count by generation, because a call from before the opening can be so slow that it arrives during half-open."""
     if episode.generation is None:
         return None
@@ -103,7 +103,7 @@ def _probes(experiment: Experiment, episode: Episode) -> int | None:
 def _lane(experiment: Experiment, lane: Lane) -> LaneSummary:
     hits = [hit for hit in experiment.upstream.hits if hit.lane == lane.name]
     down, up = experiment.outage
-    answered = [call.seconds for call in lane.calls if call.outcome is Outcome.SERVICE]
+    answered = [call.seconds for call in lane.calls if call.outcome is AnswerSource.SERVICE]
     ages = [call.age_seconds for call in lane.calls if call.age_seconds is not None]
     return LaneSummary(
         calls=len(lane.calls),

@@ -7,11 +7,11 @@ from statistics import median
 from typing import Protocol
 
 from recloser.cli.demo.experiment import Experiment
-from recloser.cli.demo.lane import Lane, Outcome
+from recloser.cli.demo.lane import AnswerSource, Lane
 
 __all__ = ["SOURCES", "Standing", "View", "milliseconds", "standing"]
 
-SOURCES = {Outcome.SERVICE: "service", Outcome.MEMORY: "memory", Outcome.DEFAULT: "default"}
+SOURCES = {AnswerSource.SERVICE: "service", AnswerSource.MEMORY: "memory", AnswerSource.DEFAULT: "default"}
 _RECENT_SECONDS = 1.0
 
 
@@ -44,7 +44,7 @@ class Standing:
     """
 
     calls: int
-    counts: Counter[Outcome]
+    counts: Counter[AnswerSource]
     hits: int
     lost_seconds: float
     latency_seconds: float | None
