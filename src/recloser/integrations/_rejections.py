@@ -14,7 +14,7 @@ def rejection_in(exc: Exception) -> Rejection:
     """Return the rejection that an exception is, or the group of rejections.
 
     A child of a task group raises its rejection inside a group, and an exhausted fallback chain is a group. `NoAnswer`
-    beside a rejection is dropped: it only says that another link of the chain could not help.
+    beside a rejection is no error: it only says that another link of the chain could not help.
 
     Raises:
         Exception: Whatever the exception contains besides rejections; the exception itself if it contains none.

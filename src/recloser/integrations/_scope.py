@@ -45,11 +45,6 @@ CANCELLED = None
 MOST_TELLING_FIRST = (Outcome.FAILURE, CANCELLED, Outcome.SUCCESS, Outcome.IGNORED)
 
 
-def no_wait(_exc: BaseException, _entered: object) -> bool:
-    """Return False: the library has no pool, or none that can be exhausted."""
-    return False
-
-
 @dataclass(frozen=True)
 class Rules:
     """How the exceptions of one library are classified.
@@ -64,7 +59,7 @@ class Rules:
 
     packages: tuple[str, ...]
     classify: Callable[[Exception, object], Outcome]
-    is_wait: Callable[[BaseException, object], bool] = no_wait
+    is_wait: Callable[[BaseException, object], bool] = lambda _exc, _entered: False
     is_own_only: bool = False
 
 
@@ -198,10 +193,10 @@ def driver_error(exc: BaseException) -> BaseException:
     return wrapped.__cause__ or wrapped if isinstance(wrapped, BaseException) else exc
 
 
-def has_failure(exc: BaseException, classify: Callable[[Exception, object], Outcome]) -> bool:
-    """Return whether an exception, or a leaf of a group, is a network error or is classified as a failure."""
+def has_failure(exc: BaseException, rules: Rules) -> bool:
+    """Return whether an exception, or a leaf of a group, is a network error or a failure by the rules of a library."""
     return any(
-        is_network_error(leaf) or (isinstance(leaf, Exception) and classify(leaf, None) is Outcome.FAILURE)
+        is_network_error(leaf) or (isinstance(leaf, Exception) and rules.classify(leaf, None) is Outcome.FAILURE)
         for leaf in leaves(exc)
     )
 

@@ -36,11 +36,11 @@ def is_failure(exc: BaseException) -> bool:
     Args:
         exc: Any exception; a group is a failure if one of its exceptions is.
     """
-    return has_failure(exc, _classify)
+    return has_failure(exc, RULES)
 
 
 def guard(breaker: CircuitBreaker, scope: AbstractAsyncContextManager[T, Any]) -> GuardedScope[T]:
-    """Put an `async with` block under a breaker; the block is one call.
+    """Put a block of `async with` under a breaker; it is one call.
 
     The breaker classifies a cancellation as it does for any call. Its `expected_exception` has no effect on the block.
 

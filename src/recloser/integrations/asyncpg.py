@@ -4,25 +4,23 @@ Failures are lost, refused and timed out connections, `command_timeout`, and the
 of the server is a success, because the server has answered. Ignored are cancelled statements (57014) unless
 `failure_sqlstates` contains them, misuse of the driver, and exceptions of the block itself.
 
-`guard` is for connections that belong to no pool. `is_failure` also counts a timeout of waiting for a connection of a
-pool, because asyncpg reports it like any other; `BreakerPool` recognises it.
-
 asyncpg runs on asyncio only, and so does this module.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from recloser import Outcome
-from recloser.integrations._driver import Driver
 from recloser.integrations._network import came_out_of, frames_of
-from recloser.integrations._scope import GuardedScope, checked_breaker
-from recloser.integrations._sqlstate import classify_sqlstate, severity_of
+from recloser.integrations._scope import GuardedScope, Rules, checked_breaker, has_failure
+from recloser.integrations._sqlstate import checked_sqlstates, classify_sqlstate, severity_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
+    from contextlib import AbstractAsyncContextManager
 
     from recloser import CircuitBreaker
 
@@ -34,8 +32,48 @@ except ModuleNotFoundError as error:
 
 __all__ = ["BreakerPool", "guard", "is_failure"]
 
+T = TypeVar("T")
+
 WRONG_SERVERS = (asyncpg.ProtocolError, asyncpg.TargetServerAttributeNotMatched)
 """The host that responds is no PostgreSQL, or none of the hosts is a primary."""
+
+
+def is_failure(exc: BaseException, *, failure_sqlstates: Collection[str] = ()) -> bool:
+    """Return whether an exception means that PostgreSQL failed; for `expected_exception=` of a breaker.
+
+    Use it with functions that talk to nothing but the database: a network error counts wherever it was raised. A
+    timeout of waiting for a connection of the pool counts as well, because asyncpg reports it like any other;
+    `BreakerPool` recognises it.
+
+    Args:
+        exc: Any exception; a group is a failure if one of its exceptions is.
+        failure_sqlstates: Further SQLSTATEs that are failures, or their classes of two characters.
+
+    Raises:
+        TypeError: `failure_sqlstates` is no collection of strings.
+        ValueError: One of them is no SQLSTATE.
+    """
+    return has_failure(exc, _rules(failure_sqlstates))
+
+
+def guard(
+    breaker: CircuitBreaker, scope: AbstractAsyncContextManager[T, Any], *, failure_sqlstates: Collection[str] = ()
+) -> GuardedScope[T]:
+    """Put a block of `async with` under a breaker, such as one of `connection.transaction()`; it is one call.
+
+    Use it with connections that belong to no pool. The breaker's own `expected_exception` has no effect on the block.
+
+    Args:
+        breaker: The breaker of the database.
+        scope: An async context manager of asyncpg; entered if the breaker admits.
+        failure_sqlstates: Further SQLSTATEs that are failures, or their classes of two characters.
+
+    Raises:
+        TypeError: An argument is of the wrong type.
+        ValueError: One of `failure_sqlstates` is no SQLSTATE.
+        CircuitBreakerOpenError: On entering: the breaker rejects the block.
+    """
+    return GuardedScope(checked_breaker(breaker), scope, _rules(failure_sqlstates))
 
 
 class BreakerPool:
@@ -68,7 +106,7 @@ class BreakerPool:
             raise TypeError(f"pool must be an asyncpg.Pool, not {pool!r}")
         self._pool = pool
         self._breaker = checked_breaker(breaker)
-        self._rules = replace(_DRIVER.rules(failure_sqlstates), is_wait=self._is_wait)
+        self._rules = replace(_rules(failure_sqlstates), is_wait=self._is_wait)
 
     def acquire(self, *, timeout: float | None = None) -> GuardedScope[Any]:
         """Return an async context manager that lends a connection. Unlike the pool's own, it cannot be awaited.
@@ -126,6 +164,10 @@ class BreakerPool:
         return bool(pool.get_size() == pool.get_max_size() and pool.get_idle_size() == 0)
 
 
+def _rules(failure_sqlstates: Collection[str]) -> Rules:
+    return Rules(("asyncpg",), partial(_classify, checked_sqlstates("failure_sqlstates", failure_sqlstates)))
+
+
 def _classify(failures: frozenset[str], exc: Exception, connection: object) -> Outcome:
     """Classify an exception that is no OSError."""
     if isinstance(exc, asyncpg.PostgresError):
@@ -152,9 +194,3 @@ def _is_lost(exc: asyncpg.InterfaceError, connection: object) -> bool:
         return bool(is_closed())
     except asyncpg.InterfaceError:
         return True
-
-
-_DRIVER = Driver(("asyncpg",), _classify)
-
-guard = _DRIVER.guard
-is_failure = _DRIVER.is_failure

@@ -5,9 +5,6 @@ because the server has answered. Ignored are cancelled statements (57014) unless
 misuse of the driver, and exceptions of the block itself. A login that fails has no SQLSTATE, since libpq does not pass
 it on: a wrong password counts like a server without free connections.
 
-`guard` is for connections that belong to no pool. It ignores `PoolTimeout`, and so does `is_failure`, because the error
-does not say why the pool had no connection; `BreakerPool` knows.
-
 The asynchronous half of psycopg runs on asyncio only, and so does this module.
 """
 
@@ -16,15 +13,15 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from recloser import Outcome
-from recloser.integrations._driver import Driver
-from recloser.integrations._scope import GuardedScope, checked_breaker
-from recloser.integrations._sqlstate import classify_sqlstate, severity_of
+from recloser.integrations._scope import GuardedScope, Rules, checked_breaker, has_failure
+from recloser.integrations._sqlstate import checked_sqlstates, classify_sqlstate, severity_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection
+    from contextlib import AbstractAsyncContextManager
 
     from recloser import CircuitBreaker
 
@@ -36,6 +33,8 @@ except ModuleNotFoundError as error:
 
 __all__ = ["BreakerPool", "guard", "is_failure"]
 
+T = TypeVar("T")
+
 IGNORED = (
     psycopg_pool.PoolTimeout,
     psycopg_pool.PoolClosed,
@@ -43,6 +42,44 @@ IGNORED = (
     psycopg.errors.PipelineAborted,
 )
 """These are no errors of the server, though psycopg derives them from OperationalError."""
+
+
+def is_failure(exc: BaseException, *, failure_sqlstates: Collection[str] = ()) -> bool:
+    """Return whether an exception means that PostgreSQL failed; for `expected_exception=` of a breaker.
+
+    Use it with functions that talk to nothing but the database: a network error counts wherever it was raised.
+    `PoolTimeout` does not count, because it does not say why the pool had no connection; `BreakerPool` knows.
+
+    Args:
+        exc: Any exception; a group is a failure if one of its exceptions is.
+        failure_sqlstates: Further SQLSTATEs that are failures, or their classes of two characters.
+
+    Raises:
+        TypeError: `failure_sqlstates` is no collection of strings.
+        ValueError: One of them is no SQLSTATE.
+    """
+    return has_failure(exc, _rules(failure_sqlstates))
+
+
+def guard(
+    breaker: CircuitBreaker, scope: AbstractAsyncContextManager[T, Any], *, failure_sqlstates: Collection[str] = ()
+) -> GuardedScope[T]:
+    """Put a block of `async with` under a breaker, such as one of `connection.transaction()`; it is one call.
+
+    Use it with connections that belong to no pool; `PoolTimeout` is ignored here. The breaker's own
+    `expected_exception` has no effect on the block.
+
+    Args:
+        breaker: The breaker of the database.
+        scope: An async context manager of psycopg; entered if the breaker admits.
+        failure_sqlstates: Further SQLSTATEs that are failures, or their classes of two characters.
+
+    Raises:
+        TypeError: An argument is of the wrong type.
+        ValueError: One of `failure_sqlstates` is no SQLSTATE.
+        CircuitBreakerOpenError: On entering: the breaker rejects the block.
+    """
+    return GuardedScope(checked_breaker(breaker), scope, _rules(failure_sqlstates))
 
 
 class BreakerPool:
@@ -84,7 +121,7 @@ class BreakerPool:
         self._breaker = checked_breaker(breaker)
         self._count_pool_timeouts = count_pool_timeouts
         self._lent = 0
-        rules = _DRIVER.rules(failure_sqlstates)
+        rules = _rules(failure_sqlstates)
         self._rules = replace(rules, classify=partial(_classify_in_pool, rules.classify), is_wait=self._is_wait)
 
     def connection(self, timeout: float | None = None) -> GuardedScope[psycopg.AsyncConnection[Any]]:
@@ -118,6 +155,11 @@ class BreakerPool:
         return is_exhausted and not isinstance(exc, Exception)
 
 
+def _rules(failure_sqlstates: Collection[str]) -> Rules:
+    sqlstates = checked_sqlstates("failure_sqlstates", failure_sqlstates)
+    return Rules(("psycopg", "psycopg_pool"), partial(_classify, sqlstates))
+
+
 def _classify_in_pool(classify: Callable[[Exception, object], Outcome], exc: Exception, connection: object) -> Outcome:
     """Classify as any scope of psycopg does, except a `PoolTimeout` that no wait for others explains."""
     if isinstance(exc, psycopg_pool.PoolTimeout) and connection is None:
@@ -132,9 +174,3 @@ def _classify(failures: frozenset[str], exc: Exception, _connection: object) -> 
     if exc.sqlstate is not None:
         return classify_sqlstate(exc.sqlstate, severity_of(exc), failures)
     return Outcome.FAILURE if isinstance(exc, psycopg.OperationalError) else Outcome.IGNORED
-
-
-_DRIVER = Driver(("psycopg", "psycopg_pool"), _classify)
-
-guard = _DRIVER.guard
-is_failure = _DRIVER.is_failure

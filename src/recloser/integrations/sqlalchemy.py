@@ -1,8 +1,6 @@
 """Circuit breakers for SQLAlchemy: `async with guard(breaker, engine.begin()) as connection:`.
 
-For `sqlalchemy.ext.asyncio`, over asyncpg, psycopg, aiosqlite or another driver. `guard` takes `engine.begin()`,
-`engine.connect()`, a session, `sessions.begin()` or `session.begin()`. The block is one call, from connecting to the
-end of the COMMIT; use one breaker for each engine.
+For `sqlalchemy.ext.asyncio`, over asyncpg, psycopg, aiosqlite or another driver.
 
 Failures are lost, refused and timed out connections, and the SQLSTATEs and SQLite codes of an outage. Any other error
 of the database is a success, because the database has answered. Ignored are cancelled statements (57014) unless
@@ -17,12 +15,20 @@ The block is guarded, not the engine's events: `handle_error` is not called when
 
 from __future__ import annotations
 
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
 from recloser import Outcome
-from recloser.integrations._driver import Driver
 from recloser.integrations._network import came_out_of
-from recloser.integrations._scope import driver_error
+from recloser.integrations._scope import GuardedScope, Rules, checked_breaker, driver_error, has_failure
 from recloser.integrations._sqlite import classify_sqlite
-from recloser.integrations._sqlstate import classify_sqlstate, severity_of
+from recloser.integrations._sqlstate import checked_sqlstates, classify_sqlstate, severity_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from contextlib import AbstractAsyncContextManager
+
+    from recloser import CircuitBreaker
 
 try:
     from sqlalchemy import exc as errors
@@ -33,11 +39,50 @@ except ModuleNotFoundError as error:
 
 __all__ = ["guard", "is_failure"]
 
+T = TypeVar("T")
+
 WAITING_FOR_A_CONNECTION = ("sqlalchemy.util.queue",)
 INVALIDATED = "8s2b"
 """SQLAlchemy's code for a transaction whose connection has been lost."""
 ANSWERS = (errors.NoResultFound, errors.MultipleResultsFound)
 """Errors about rows that the database has delivered."""
+
+
+def is_failure(exc: BaseException, *, failure_sqlstates: Collection[str] = ()) -> bool:
+    """Return whether an exception means that the database failed; for `expected_exception=` of a breaker.
+
+    Use it with functions that talk to nothing but the database: a network error counts wherever it was raised.
+
+    Args:
+        exc: Any exception; a group is a failure if one of its exceptions is.
+        failure_sqlstates: Further SQLSTATEs that are failures, or their classes of two characters.
+
+    Raises:
+        TypeError: `failure_sqlstates` is no collection of strings.
+        ValueError: One of them is no SQLSTATE.
+    """
+    return has_failure(exc, _rules(failure_sqlstates))
+
+
+def guard(
+    breaker: CircuitBreaker, scope: AbstractAsyncContextManager[T, Any], *, failure_sqlstates: Collection[str] = ()
+) -> GuardedScope[T]:
+    """Put a block of `async with` under a breaker; it is one call, from connecting to the end of the COMMIT.
+
+    The breaker classifies a cancellation as it does for any call. Its `expected_exception` has no effect on the block.
+
+    Args:
+        breaker: The breaker of the database; use one for each engine.
+        scope: `engine.begin()`, `engine.connect()`, a session, `sessions.begin()`, `session.begin()`, or another async
+            context manager of SQLAlchemy; entered if the breaker admits.
+        failure_sqlstates: Further SQLSTATEs that are failures, or their classes of two characters.
+
+    Raises:
+        TypeError: An argument is of the wrong type.
+        ValueError: One of `failure_sqlstates` is no SQLSTATE.
+        CircuitBreakerOpenError: On entering: the breaker rejects the block.
+    """
+    return GuardedScope(checked_breaker(breaker), scope, _rules(failure_sqlstates))
 
 
 def _is_wait(exc: BaseException, _connection: object) -> bool:
@@ -46,6 +91,12 @@ def _is_wait(exc: BaseException, _connection: object) -> bool:
     A session connects when it is first used, so the wait can happen after the scope was entered.
     """
     return isinstance(exc, errors.TimeoutError) or came_out_of(WAITING_FOR_A_CONNECTION, exc)
+
+
+def _rules(failure_sqlstates: Collection[str]) -> Rules:
+    """Return the rules; a driver that the block uses by itself may talk to another database, so `is_own_only`."""
+    classify = partial(_classify, checked_sqlstates("failure_sqlstates", failure_sqlstates))
+    return Rules(("sqlalchemy",), classify, _is_wait, is_own_only=True)
 
 
 def _classify(failures: frozenset[str], exc: Exception, _connection: object) -> Outcome:
@@ -77,10 +128,3 @@ def _classify_own(exc: Exception) -> Outcome:
 def _is_lost_by_psycopg(exc: errors.DBAPIError, cause: BaseException) -> bool:
     """Return whether psycopg lost a connection: only then has its OperationalError no SQLSTATE."""
     return isinstance(exc, errors.OperationalError) and hasattr(cause, "sqlstate")
-
-
-# A driver that the block uses on its own may talk to another database: only what comes out of SQLAlchemy counts.
-_DRIVER = Driver(("sqlalchemy",), _classify, is_wait=_is_wait, is_own_only=True)
-
-guard = _DRIVER.guard
-is_failure = _DRIVER.is_failure
