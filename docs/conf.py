@@ -1,6 +1,12 @@
 """Builds the documentation site: `python -m sphinx -W --keep-going docs site`."""
 
+from importlib import import_module
+
+from sphinx.application import Sphinx
+from sphinx.pycode import ModuleAnalyzer
+
 import recloser
+from recloser._core.homes import SOURCES
 
 project = "recloser"
 author = "The recloser contributors"
@@ -32,3 +38,22 @@ myst_heading_anchors = 3
 html_theme = "furo"
 html_title = "recloser"
 html_static_path: list[str] = []
+
+
+def setup(app: Sphinx) -> None:
+    """Shows Sphinx where published names are defined: their order, their attributes and their source are there."""
+    for package in ("fleet", "policies", "registry", "testing"):
+        import_module(f"recloser.{package}")
+    for name, source in SOURCES.items():
+        home = ModuleAnalyzer.for_module(name.rpartition(".")[0])
+        found = ModuleAnalyzer.for_module(source)
+        for analyzer in (home, found):
+            analyzer.analyze()
+        for part in ("annotations", "attr_docs", "overloads", "tagorder"):
+            vars(home)[part] |= vars(found)[part]
+    app.connect("viewcode-follow-imported", source_of)
+
+
+def source_of(_app: Sphinx, module: str, name: str) -> str | None:
+    """Returns the module that defines a published class, function or method."""
+    return SOURCES.get(f"{module}.{name.partition('.')[0]}")

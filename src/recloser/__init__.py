@@ -17,6 +17,7 @@ from recloser._core.events import (
     Snapshot,
     StateChanged,
 )
+from recloser._core.homes import publish as _publish
 from recloser._core.outcomes import Outcome
 from recloser._core.states import CircuitState, Trigger
 from recloser._core.trip import ConsecutiveFailures, FailureCount, FailureRate, SlowCallRate
@@ -79,3 +80,5 @@ __all__ = [
     "Trigger",
     "fallback",
 ]
+
+_publish(globals())

@@ -30,6 +30,22 @@ if TYPE_CHECKING:
     from typing import Self
 
 
+__all__ = [
+    "BulkheadFullError",
+    "CallTimeoutError",
+    "CircuitBreakerOpenError",
+    "ConfigurationWarning",
+    "FallbackExhaustedError",
+    "FleetError",
+    "FleetStoreError",
+    "MisuseError",
+    "NoAnswer",
+    "RateLimitedError",
+    "RecloserError",
+    "RejectedError",
+]
+
+
 class RecloserError(Exception):
     """The base class of all exceptions that recloser raises."""
 

@@ -86,7 +86,7 @@ class FailureRate(_Combinable):
     """
 
     rate: float = 0.5
-    window: Window = field(default=CountWindow(100), kw_only=True)
+    window: CountWindow | TimeWindow = field(default=CountWindow(100), kw_only=True)
     minimum_calls: int = field(default=20, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -117,7 +117,7 @@ class FailureCount(_Combinable):
     """
 
     failures: int = 5
-    window: Window = field(default=TimeWindow(60), kw_only=True)
+    window: CountWindow | TimeWindow = field(default=TimeWindow(60), kw_only=True)
 
     def __post_init__(self) -> None:
         """Check all values."""
@@ -153,7 +153,7 @@ class SlowCallRate(_Combinable):
 
     rate: float = 0.5
     slow_call_seconds: float = field(kw_only=True)
-    window: Window = field(default=CountWindow(100), kw_only=True)
+    window: CountWindow | TimeWindow = field(default=CountWindow(100), kw_only=True)
     minimum_calls: int = field(default=20, kw_only=True)
 
     def __post_init__(self) -> None:

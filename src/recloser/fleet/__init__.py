@@ -3,6 +3,7 @@
 `recloser.fleet.store` says what a store guarantees.
 """
 
+from recloser._core.homes import publish as _publish
 from recloser.errors import FleetError, FleetStoreError
 from recloser.fleet._fleet import Fleet, RedisFleet
 from recloser.fleet.store import FleetStore
@@ -64,3 +65,5 @@ __all__ = [
     "microseconds",
     "new_worker_id",
 ]
+
+_publish(globals())

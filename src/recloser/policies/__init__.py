@@ -5,6 +5,7 @@ trio, can be created at import time, and can be used in one event loop after ano
 call.
 """
 
+from recloser._core.homes import publish as _publish
 from recloser.errors import BulkheadFullError, CallTimeoutError, ConfigurationWarning, RateLimitedError
 from recloser.policies._budget import RetryBudget
 from recloser.policies.bulkhead import Bulkhead
@@ -27,3 +28,5 @@ __all__ = [
     "RetryBudget",
     "Timeout",
 ]
+
+_publish(globals())

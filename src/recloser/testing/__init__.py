@@ -1,5 +1,6 @@
 """A test kit: a clock that the test moves, dependencies that fail as scripted, and a schedule explorer."""
 
+from recloser.lowlevel import publish as _publish
 from recloser.testing._clock import ManualClock
 from recloser.testing._errors import DeadlockError, ScheduleError, ScheduleFailedError, StepLimitError
 from recloser.testing._explorer import Exploration, explore, replay
@@ -32,3 +33,5 @@ __all__ = [
     "open_breaker",
     "replay",
 ]
+
+_publish(globals())

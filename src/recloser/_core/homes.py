@@ -1,0 +1,38 @@
+"""The home of a public name: the module that users import it from.
+
+Python sets `__module__` to the module that defines a class or a function. That module may be private and may change,
+but its name appears in tracebacks, reprs, pickles and documentation. So each public package calls `publish()` at the
+end of its `__init__`, which sets `__module__` to the name of the package.
+
+This has a price: `inspect.getsource()` does not find a published class, although it finds its methods. And tools that
+evaluate the annotations of a class look the names up in its home.
+"""
+
+from __future__ import annotations
+
+from types import FunctionType
+from typing import Any
+
+SOURCES: dict[str, str] = {}
+"""The modules that define published classes and functions, by public name; for tools that read source code."""
+
+
+def publish(namespace: dict[str, Any]) -> None:
+    """Make a module the home of the classes and functions in its `__all__`.
+
+    Those that already have another public home keep it.
+
+    Args:
+        namespace: The `globals()` of the module.
+    """
+    home: str = namespace["__name__"]
+    for name in namespace["__all__"]:
+        value = namespace[name]
+        if isinstance(value, type | FunctionType) and _is_inside(value.__module__, home):
+            SOURCES[f"{home}.{name}"] = value.__module__
+            value.__module__ = home
+
+
+def _is_inside(module: str, home: str) -> bool:
+    """Return whether a module is private, or below its home."""
+    return "._" in module or module.startswith(f"{home}.")

@@ -1,0 +1,140 @@
+"""The home of a public name, which tracebacks, reprs and pickles show, is the module that users import it from."""
+
+import importlib
+import inspect
+import pickle
+import pkgutil
+import traceback
+from types import FunctionType, ModuleType
+from typing import Any, get_type_hints
+
+import pytest
+
+import recloser
+from recloser._core.homes import SOURCES
+from recloser.errors import FleetStoreError, MisuseError
+from recloser.fleet import FleetPolicy, Message
+from recloser.lowlevel import publish
+from recloser.policies import RetryBudget
+from recloser.registry import Finding
+from recloser.testing import Fail, ManualClock, ScheduleError
+
+
+def public_modules() -> list[ModuleType]:
+    """Returns the modules that users import from: those that list what they export, the command line aside."""
+    names = [info.name for info in pkgutil.walk_packages(recloser.__path__, "recloser.")]
+    public = [name for name in names if "._" not in name and name.split(".")[1] != "cli"]
+    modules = [recloser, *map(importlib.import_module, public)]
+    return [module for module in modules if hasattr(module, "__all__")]
+
+
+MODULES = {module.__name__: module for module in public_modules()}
+EXPORTS = {
+    f"{module.__name__}.{name}": getattr(module, name)
+    for module in MODULES.values()
+    for name in module.__all__
+    if isinstance(getattr(module, name), type | FunctionType)
+}
+
+
+def test_all_kinds_of_public_modules_are_found() -> None:
+    assert {
+        "recloser",
+        "recloser.dashboard",
+        "recloser.errors",
+        "recloser.fleet",
+        "recloser.integrations.httpx",
+        "recloser.lowlevel",
+        "recloser.policies",
+        "recloser.registry",
+        "recloser.telemetry.prometheus",
+        "recloser.testing",
+    } <= MODULES.keys()
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_the_home_of_a_public_name_exports_it(name: str) -> None:
+    value = EXPORTS[name]
+    assert value.__module__ in MODULES
+    assert value.__qualname__ in MODULES[value.__module__].__all__
+    assert getattr(MODULES[value.__module__], value.__qualname__) is value
+
+
+@pytest.mark.parametrize("name", recloser.__all__)
+def test_the_home_of_what_the_root_exports_is_the_root(name: str) -> None:
+    assert getattr(recloser, name).__module__ == "recloser"
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_the_source_of_a_published_name_is_known(name: str) -> None:
+    _, _, short = name.rpartition(".")
+    source = importlib.import_module(SOURCES[name])
+    assert getattr(source, short) is EXPORTS[name]
+    assert f"{'def' if inspect.isfunction(EXPORTS[name]) else 'class'} {short}" in inspect.getsource(source)
+
+
+def test_a_traceback_shows_the_public_name() -> None:
+    error = recloser.CircuitBreakerOpenError("payments")
+    assert traceback.format_exception_only(error)[0].startswith("recloser.CircuitBreakerOpenError: ")
+    assert repr(recloser.policies.Retry) == "<class 'recloser.policies.Retry'>"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        recloser.CircuitBreakerOpenError("payments", 1.0),
+        recloser.FallbackExhaustedError("none", [LookupError("a")], "chain", ["cache"]),
+        recloser.CircuitBreaker("payments").snapshot(),
+        recloser.CircuitState.OPEN,
+        recloser.FailureRate(0.5, window=recloser.TimeWindow(60)) | recloser.ConsecutiveFailures(5),
+        recloser.ExponentialBackoff(),
+        Fail(OSError),
+        FleetStoreError("down"),
+        MisuseError("misuse"),
+        ScheduleError(1, 2, "detail"),
+        recloser.Constant,
+        recloser.fallback,
+        Finding,
+        FleetPolicy,
+        Message,
+        RetryBudget,
+        ManualClock,
+    ],
+    ids=repr,
+)
+def test_pickles_refer_to_the_home(value: object) -> None:
+    pickled = pickle.dumps(value)
+    loaded = pickle.loads(pickled)  # noqa: S301 - of our own making
+    assert type(loaded) is type(value)
+    assert str(loaded) == str(value)
+    kind = value if isinstance(value, type | FunctionType) else type(value)
+    assert kind.__module__.encode() in pickled
+
+
+@pytest.mark.parametrize("rule", ["ConsecutiveFailures", "FailureCount", "FailureRate", "SlowCallRate"])
+def test_the_annotations_of_a_rule_can_be_evaluated_in_its_home(rule: str) -> None:
+    assert get_type_hints(getattr(recloser, rule))
+
+
+def test_the_source_of_published_functions_and_of_methods_is_found() -> None:
+    assert "def call(" in inspect.getsource(recloser.CircuitBreaker.call)
+    assert "def fallback(" in inspect.getsource(recloser.fallback)
+
+
+def test_only_what_is_private_or_below_the_home_is_published_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recloser._core.homes.SOURCES", {})
+
+    def defined_in(module: str) -> Any:  # noqa: ANN401 - a class
+        return type("Name", (), {"__module__": module})
+
+    names = {
+        "Private": defined_in("shop._parts.till"),
+        "Below": defined_in("shop.till.drawer"),
+        "Public": defined_in("shop.errors"),
+        "Foreign": defined_in("pathlib"),
+        "CONSTANT": 7,
+        "Union": int | str,
+    }
+    publish({"__name__": "shop.till", "__all__": list(names), **names})
+    homes = {name: value.__module__ for name, value in names.items() if isinstance(value, type)}
+    assert homes == {"Private": "shop.till", "Below": "shop.till", "Public": "shop.errors", "Foreign": "pathlib"}
