@@ -2,8 +2,10 @@
 
 import errno
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
+
+from recloser.lowlevel import leaves
 
 __all__ = ["INTERRUPTED", "leaves", "unwrapped"]
 
@@ -41,12 +43,3 @@ def unwrapped(*kinds: type[Exception]) -> Generator[None]:
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
     if others:
         raise others[0]
-
-
-def leaves(errors: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    """Return the exceptions in a group, and in the groups within."""
-    for error in errors.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from leaves(error)
-        else:
-            yield error
