@@ -3,8 +3,6 @@
 It needs nothing but recloser itself, and runs on asyncio and trio. `docs/how-to/dashboard.md` shows it.
 """
 
-import math
-from numbers import Real
 from typing import TYPE_CHECKING
 
 from recloser import BreakerRegistry
@@ -14,6 +12,7 @@ from recloser.dashboard._feed import READ_PER_ROUND, UpdateFeed
 from recloser.dashboard._static import PAGE, static_files
 from recloser.dashboard._status import StatusEndpoint
 from recloser.dashboard._stream import QUIET_SECONDS, EventsEndpoint
+from recloser.lowlevel import checks
 
 if TYPE_CHECKING:
     from recloser.dashboard._http import HttpEndpoint
@@ -49,12 +48,9 @@ def app(
     """
     if not isinstance(registry, BreakerRegistry):
         raise TypeError(f"registry must be a BreakerRegistry, not {registry!r}")
-    if isinstance(max_streams, bool) or not isinstance(max_streams, int):
-        raise TypeError(f"max_streams must be an integer >= 1, not {max_streams!r}")
-    if max_streams < 1:
-        raise ValueError(f"max_streams must be an integer >= 1, not {max_streams!r}")
+    checks.count("max_streams", max_streams)
     control = None if control_token is None else ControlEndpoint(registry, checked_token(control_token))
-    feed = UpdateFeed(registry, _checked_interval(interval_seconds))
+    feed = UpdateFeed(registry, checks.seconds("interval_seconds", interval_seconds))
     about = {
         "version": VERSION,
         "control": control is not None,
@@ -73,13 +69,3 @@ def app(
     if control is not None:
         endpoints["control"] = control
     return Application(endpoints)
-
-
-def _checked_interval(seconds: object) -> float:
-    wanted = "interval_seconds must be a finite number of seconds > 0"
-    if isinstance(seconds, bool) or not isinstance(seconds, Real):
-        raise TypeError(f"{wanted}, not {seconds!r}")
-    number = float(seconds)
-    if not (math.isfinite(number) and number > 0):
-        raise ValueError(f"{wanted}, not {seconds!r}")
-    return number
