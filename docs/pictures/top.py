@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from recloser.cli.client.board import Board
-from recloser.cli.client.connection import client, follow
+from recloser.cli.client.connection import follow, new_client
 from recloser.cli.top.screen import frame
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +52,7 @@ class Watcher:
     def alive(self) -> None:
         """Go on."""
 
-    def found(self) -> None:
+    def connected(self) -> None:
         """Go on."""
 
     def lost(self, problem: str) -> None:
@@ -64,7 +64,7 @@ async def watched(url: httpx.URL) -> Board:
     """Return what is known once it is worth a picture."""
     with anyio.CancelScope() as scope:
         watcher = Watcher(scope)
-        async with client(url, {}, 5.0) as http:
+        async with new_client(url, {}, 5.0) as http:
             await follow(http, watcher, 5.0)
     return watcher.board
 

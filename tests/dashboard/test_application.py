@@ -201,10 +201,10 @@ def test_a_token_that_is_unfit_is_refused_and_not_shown(
 
 
 @pytest.mark.parametrize("token", [None, TOKEN])
-async def test_the_page_is_told_whether_there_is_control(registry: BreakerRegistry, token: str | None) -> None:
+async def test_the_page_knows_whether_there_is_control(registry: BreakerRegistry, token: str | None) -> None:
     answer = await ask(app(registry, control_token=token, interval_seconds=2), "/status.json")
     about = answer.json()["dashboard"]
-    assert (about["version"], about["control"], about["interval_seconds"]) == (1, token is not None, 2.0)
+    assert (about["version"], about["control"], about["interval_seconds"]) == (2, token is not None, 2.0)
     assert about["run"]
 
 

@@ -118,14 +118,14 @@ async def test_json_with_a_charset_is_json(registry: BreakerRegistry) -> None:
     assert (await order(registry, headers={"content-type": "Application/JSON; charset=utf-8"})).status == 200
 
 
-async def test_a_breaker_that_is_not_there_is_told(registry: BreakerRegistry) -> None:
+async def test_a_breaker_that_is_not_there_is_a_404(registry: BreakerRegistry) -> None:
     answer = await order(registry, {"breaker": "<b>gone</b>"})
     assert answer.status == 404
     assert "look at /status.json" in answer.json()["detail"]
     assert len(registry) == 0
 
 
-async def test_who_has_seen_an_older_state_is_told_to_look_again(registry: BreakerRegistry) -> None:
+async def test_an_order_for_an_older_state_is_a_409(registry: BreakerRegistry) -> None:
     breaker = registry.breaker("orders")
     seen = breaker.generation
     await trip(breaker)
@@ -165,7 +165,7 @@ async def test_a_body_that_is_no_json_is_refused(registry: BreakerRegistry, body
         ({"generation": True}, "generation must be null or the number"),
     ],
 )
-async def test_what_is_wrong_with_an_order_is_told(
+async def test_the_answer_says_what_is_wrong_with_an_order(
     registry: BreakerRegistry, changes: dict[str, Any], detail: str
 ) -> None:
     breaker = registry.breaker("orders")
@@ -180,7 +180,7 @@ async def test_an_order_that_is_no_object_is_refused(registry: BreakerRegistry) 
     assert (answer.status, answer.json()["detail"]) == (422, "The body must be a JSON object.")
 
 
-async def test_texts_are_told_on_one_line(registry: BreakerRegistry, caplog: pytest.LogCaptureFixture) -> None:
+async def test_texts_are_logged_on_one_line(registry: BreakerRegistry, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "recloser.dashboard")
     registry.breaker("orders")
     assert (await order(registry, {"reason": "down\n2026-01-01 forged  line"})).status == 200

@@ -1,4 +1,4 @@
-"""What the dashboard tells of a fleet: whether it is reachable, and who makes a probe."""
+"""What the dashboard sends about a fleet: whether it is reachable, and who makes a probe."""
 
 import anyio
 import pytest
@@ -20,7 +20,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object
     return "asyncio", {"loop_factory": VirtualLoop}
 
 
-async def test_who_makes_the_probe_is_told_to_all() -> None:
+async def test_all_processes_say_who_makes_the_probe() -> None:
     server = new_server()
     one, other = process(server, 1), process(server, 2)
     async with running(one, other):
@@ -38,7 +38,7 @@ async def test_who_makes_the_probe_is_told_to_all() -> None:
         permit.succeed()
 
 
-async def test_a_fleet_that_goes_unreachable_is_told_though_no_breaker_changes() -> None:
+async def test_an_unreachable_fleet_is_an_update_though_no_breaker_changes() -> None:
     server = new_server()
     one = process(server)
     async with running(one), connected(app(one.registry)) as client:

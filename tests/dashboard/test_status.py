@@ -1,8 +1,8 @@
-"""The state as JSON: what the registry says of its health, and why."""
+"""The state as JSON: the health of the registry, the causes as fields, and a sentence for people."""
 
 import json
 import math
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import anyio
 import pytest
@@ -15,14 +15,25 @@ from tests.dashboard.kit import Connection, ask, registry_of, trip, work
 pytestmark = pytest.mark.anyio
 
 
-async def test_it_is_the_registry_s_health_with_explanations(registry: BreakerRegistry) -> None:
+ADDED = ["attempt", "cause", "explanation", "last_error", "probes_passed", "since", "success_threshold"]
+
+
+async def test_it_is_the_registry_s_health_with_causes_and_explanations(registry: BreakerRegistry) -> None:
     await registry.breaker("orders").call(work)
     await trip(registry.breaker("payments"))
     document = (await ask(app(registry), "/status.json")).json()
-    explanations = {name: entry.pop("explanation") for name, entry in document["breakers"].items()}
+    added = {name: [entry.pop(key) for key in ADDED] for name, entry in document["breakers"].items()}
     assert document["breakers"] == registry.health()["breakers"]
-    assert explanations == {breaker.name: breaker.explain() for breaker in registry}
-    assert "1 consecutive failure" in explanations["payments"]
+    for breaker in registry:
+        attempt, cause, explanation, last_error, passed, since, threshold = added[breaker.name]
+        snapshot = breaker.snapshot()
+        assert (attempt, last_error, passed) == (snapshot.attempt, snapshot.last_error, snapshot.probes_passed)
+        assert cause == (None if snapshot.cause is None else snapshot.cause.fields())
+        assert explanation == breaker.explain()
+        at = datetime.fromisoformat(document["timestamp"])
+        assert at - datetime.fromisoformat(since) < timedelta(seconds=5)
+        assert threshold == 1
+    assert "1 consecutive failure" in added["payments"][ADDED.index("explanation")]
     assert datetime.fromisoformat(document["timestamp"]).tzinfo is not None
     assert document["fleet"] is None
 

@@ -40,7 +40,7 @@ def _headers(_context: click.Context, _parameter: click.Parameter, given: tuple[
     for header in given:
         name, colon, value = (part.strip() for part in header.partition(":"))
         if not colon:
-            raise click.BadParameter("one has no colon between its name and its value")  # it may be a secret
+            raise click.BadParameter("one has no colon between its name and its value")  # not shown: it may be a secret
         if not _NAME.fullmatch(name) or not (value.isascii() and value.isprintable()):
             raise click.BadParameter(f"{name!r} can't be sent")
         headers.append((name, value))
@@ -86,7 +86,7 @@ def status(url: str, headers: Headers, timeout_seconds: float, *, as_json: bool)
     Exits with 0 if all of them are closed, with 1 if any is not, and with 2 if the dashboard can't be reached.
     """
     with _reading():
-        from recloser.cli.status import look  # noqa: PLC0415 - what it needs may be missing
+        from recloser.cli.status import look  # noqa: PLC0415 - its libraries may be missing
 
         code, text = look(_address(url), headers, timeout_seconds=timeout_seconds, as_json=as_json)
         _print(text)
@@ -117,7 +117,7 @@ def top(url: str, headers: Headers, timeout_seconds: float, *, text: str, sort: 
     Reconnects if the connection is lost. Exits with 2 if the dashboard can't be reached in the first place.
     """
     with _reading():
-        from recloser.cli.top.watch import watch  # noqa: PLC0415 - what it needs may be missing
+        from recloser.cli.top.watch import watch  # noqa: PLC0415 - its libraries may be missing
 
         watch(_address(url), headers, timeout_seconds=timeout_seconds, plain=plain, text=text, sort=sort)
 

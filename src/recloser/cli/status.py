@@ -1,4 +1,4 @@
-"""`recloser status`: one look at a dashboard, for people and for scripts."""
+"""`recloser status`: the state that a dashboard shows now, for people and for scripts."""
 
 import json
 from collections.abc import Sequence
@@ -8,11 +8,11 @@ import anyio
 import httpx
 
 from recloser.cli.client.board import Board
-from recloser.cli.client.breaker import CLOSED
-from recloser.cli.client.connection import Header, ask, client
+from recloser.cli.client.connection import Header, get_status, new_client
 from recloser.cli.client.errors import ForeignError, UnreachableError
-from recloser.cli.client.formatting import printable, state_word
-from recloser.cli.client.sentences import counted, fleet, lasted, next_step, why
+from recloser.cli.client.formatting import printable
+from recloser.cli.client.sentences import counted, fleet_status, mode, next_step, time_in_state, why
+from recloser.cli.client.states import CLOSED, word
 
 __all__ = ["look"]
 
@@ -21,23 +21,23 @@ def look(url: httpx.URL, headers: Sequence[Header], *, timeout_seconds: float, a
     """Return the state of all breakers, as an exit code and as text.
 
     Args:
-        url: The dashboard's.
-        headers: Sent along.
-        timeout_seconds: How long the answer may take.
-        as_json: Let the text be the dashboard's document.
+        url: The URL of the dashboard.
+        headers: Sent with the request.
+        timeout_seconds: How long the response may take.
+        as_json: Return the dashboard's document as the text.
 
     Returns:
         The code, 0 if all breakers are closed, 1 if any is not; and the text.
 
     Raises:
-        UnreachableError: There is no answer, or none of a dashboard.
+        UnreachableError: There is no response, or it is not that of a dashboard.
     """
     return anyio.run(partial(_look, url, headers, timeout_seconds, as_json=as_json))
 
 
 async def _look(url: httpx.URL, headers: Sequence[Header], timeout_seconds: float, *, as_json: bool) -> tuple[int, str]:
-    async with client(url, headers, timeout_seconds) as http:
-        data = await ask(http, timeout_seconds)
+    async with new_client(url, headers, timeout_seconds) as http:
+        data = await get_status(http, timeout_seconds)
     board = Board()
     try:
         board.replace(data)
@@ -48,12 +48,12 @@ async def _look(url: httpx.URL, headers: Sequence[Header], timeout_seconds: floa
 
 
 def _lines(board: Board) -> list[str]:
-    """Return a line on all, one on the fleet, and two on each breaker that is not closed, the most urgent first."""
+    """Return a line about all breakers, one about the fleet, and two about each breaker that is not closed."""
     now = board.now
-    lines = [counted(board), *filter(None, [fleet(board)])]
+    lines = [counted(board), *filter(None, [fleet_status(board.fleet)])]
     for breaker in board.ordered():
         if breaker.state != CLOSED:
-            said = [f"{state_word(breaker.state)} {lasted(breaker, now)}", next_step(breaker, now)]
-            lines.append(f"{printable(breaker.name)}: {', '.join(filter(None, said))}")
+            parts = [f"{word(breaker.state)} {time_in_state(breaker, now)}", next_step(breaker, now), mode(breaker)]
+            lines.append(f"{printable(breaker.name)}: {', '.join(filter(None, parts))}")
             lines.append(f"    {why(breaker)}")
     return lines

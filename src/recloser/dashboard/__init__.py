@@ -1,6 +1,6 @@
 """A page that shows every breaker of a registry, live: an ASGI application to mount in any framework.
 
-It needs nothing but recloser itself, and runs on asyncio and trio. `docs/how-to/dashboard.md` shows it.
+It needs nothing but recloser itself, and runs on asyncio and trio. `docs/how-to/dashboard.md` shows how to use it.
 """
 
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-VERSION = 1
+VERSION = 2
 
 
 def app(
@@ -31,16 +31,16 @@ def app(
 ) -> Application:
     """Return an ASGI application that shows a registry's breakers.
 
-    Mounted at any path it serves a page at `/`, the state as JSON at `/status.json`, and what changes at `/events`. It
-    asks nobody who he is: mount it where only those who may see names, errors and reasons can reach it. Clients cost
-    calls nothing, but for some milliseconds per interval, however many there are; a slow one is told less.
+    Mounted at any path, it serves a page at `/`, the state as JSON at `/status.json`, and changes at `/events`. It has
+    no login: mount it where only people who may see names, errors and reasons can reach it. Clients together cost some
+    milliseconds per interval, however many there are; a slow client misses updates and receives the whole state again.
 
     Args:
-        registry: Whose breakers.
-        control_token: Who knows it may force breakers open, disable and reset them: at least 16 visible ASCII
-            characters. None: nobody may, and there is no way to.
-        interval_seconds: The least time between two updates (finite, > 0).
-        max_streams: How many clients may listen to `/events` at once, >= 1; more are asked to come back later.
+        registry: The registry with the breakers.
+        control_token: Allows its holder to force breakers open, to disable and to reset them; at least 16 visible
+            ASCII characters. None: nobody can, and there is no endpoint for it.
+        interval_seconds: The shortest time between two updates (finite, > 0).
+        max_streams: How many clients may listen to `/events` at once, >= 1; further ones get a 503.
 
     Raises:
         TypeError: An argument is of the wrong type.

@@ -1,12 +1,12 @@
-"""What has changed of all breakers, at most once per interval, for all clients together.
+"""The updates of all breakers, at most one per interval, made once for all clients.
 
-There is no task. A client that finds an update due begins a round, which reads the breakers that may have changed, some
-in each synchronous step, so that no protected call waits for long. Any client goes on with the round that another one
-has begun, and the step after which nothing is left to read publishes what has changed. A round reads a bounded number
-of breakers: first those whose state has changed, then new ones, then those read longest ago.
+There is no background task. A client that finds an update due begins a round. A round reads breakers in short
+synchronous steps, so that no protected call waits for long. Any client continues a round that another one has begun.
+The last step publishes what has changed. A round reads a bounded number of breakers: first those whose state has
+changed, then new ones, then those that were read longest ago.
 
-An update says what values are now, not by how much they have changed. So a client may be told what it knows, or what
-is older, as long as it is told every update after the one that it began with.
+An update holds values, not differences. A client may therefore receive a value that it knows, or an older one, as long
+as it receives every update after the one that it began with.
 """
 
 import math
@@ -23,26 +23,24 @@ from recloser import BreakerRegistry, CircuitBreaker
 from recloser.dashboard._fleet import read_fleet
 from recloser.dashboard._http import logger, to_json
 from recloser.dashboard._ring import Update, UpdateRing
-from recloser.dashboard._sample import EXPLANATION, BreakerEntry, Known, is_news, read, read_whole
+from recloser.dashboard._sample import BreakerEntry, Known, dated, read
 from recloser.dashboard._timeline import Timeline
 
 READ_PER_ROUND = 1_000
 READ_PER_STEP = 100
-_EXPLAINED_PER_ROUND = 100
-_EXPLAINED_EVERY_SECONDS = 10.0
 _ABSENCE_SECONDS = 10.0
-_FAR = 2.0  # in intervals; more than one, for sums are rounded
+_FAR = 2.0  # in intervals; more than one, because sums are rounded
 
 
 class UpdateFeed:
-    """Updates of a registry; used in one event loop.
+    """The updates of a registry; used in one event loop.
 
     Args:
-        registry: What is watched.
-        interval_seconds: The least time between two updates.
+        registry: The registry to watch.
+        interval_seconds: The shortest time between two updates.
 
     Attributes:
-        run: Tells this feed's updates from those of others.
+        run: Distinguishes the updates of this feed from those of other feeds.
         ring: The latest updates.
         timeline: The latest transitions.
         due_at: When the next round may begin, in seconds of the event loop's clock.
@@ -63,7 +61,6 @@ class UpdateFeed:
         self._is_fresh = False
         self._changed: dict[str, BreakerEntry] = {}
         self._removed: dict[str, None] = {}
-        self._explanations_left = 0
         self._unreadable: set[str] = set()
 
     @contextmanager
@@ -79,7 +76,7 @@ class UpdateFeed:
                 self.due_at = -math.inf
 
     async def advance(self) -> None:
-        """Make the update that is due, if one is; a checkpoint after each step. Cancelled, it leaves a round begun."""
+        """Make the update that is due, if one is; a checkpoint after each step. A cancellation leaves a round begun."""
         now = anyio.current_time()
         if self._round is None and not self._is_waiting(now):
             self._begin(now)
@@ -88,21 +85,20 @@ class UpdateFeed:
             await anyio.lowlevel.checkpoint()
 
     def entries(self, now: float) -> Iterator[tuple[str, BreakerEntry]]:
-        """Return what is known of all breakers now, whatever comes about while one iterates over it."""
+        """Return the entries of all breakers as of now; later updates don't change what the iterator returns."""
         known = list(self._known.items())
-        return ((name, each.entry_at(now)) for name, each in known)
+        return ((name, dated(each.entry_at(now))) for name, each in known)
 
     # Rounds
 
     def _is_waiting(self, now: float) -> bool:
-        """Return whether no update is due; a time that is too far ahead is of the clock of another event loop."""
+        """Return whether no update is due; a time that is too far ahead comes from the clock of another event loop."""
         return 0 < self.due_at - now <= _FAR * self.interval_seconds
 
     def _begin(self, now: float) -> None:
-        """Choose what to read; all, and nobody is told what has changed, if there was no client for a while."""
+        """Choose the breakers to read: all of them, without an update, if there was no client for a while."""
         self._is_fresh = not -_ABSENCE_SECONDS <= self.due_at - now <= _FAR * self.interval_seconds
         self.due_at = now + self.interval_seconds
-        self._explanations_left = _EXPLAINED_PER_ROUND
         generations = {breaker.name: breaker.generation for breaker in self._registry}
         if self._is_fresh:
             self._known.clear()
@@ -131,10 +127,10 @@ class UpdateFeed:
             self._publish()
 
     def _can_read(self, breaker: CircuitBreaker, now: float) -> bool:
-        """Read a breaker; one that raises, because its clock does, is logged once and left out."""
+        """Read a breaker; log once if it raises, because its clock does, and leave it out."""
         try:
             self._read(breaker, now)
-        except Exception:  # noqa: BLE001 - of its clock; it is logged
+        except Exception:  # noqa: BLE001 - raised by the breaker's clock; it is logged
             if breaker.name not in self._unreadable:
                 self._unreadable.add(breaker.name)
                 logger.exception("Circuit breaker %r can't be shown", breaker.name)
@@ -143,32 +139,17 @@ class UpdateFeed:
         return True
 
     def _read(self, breaker: CircuitBreaker, now: float) -> None:
-        name = breaker.name
+        name, entry = breaker.name, read(breaker)
         old = self._known.get(name)
         if old is None:
-            changed = entry = read_whole(breaker)
-            explained_at = now
+            changed = entry
             self._removed.pop(name, None)
         else:
-            entry = read(breaker)
             changed = old.changes(entry, now)
-            explained_at = old.explained_at
-            if is_news(changed) or self._may_explain_again(old, now):
-                changed[EXPLANATION] = breaker.explain()
-                explained_at = now
-            entry[EXPLANATION] = changed.get(EXPLANATION, old.entry[EXPLANATION])
-        self._known[name] = Known(entry, now, explained_at)
+        self._known[name] = Known(entry, now)
         self._known.move_to_end(name)
         if changed:
-            self._changed.setdefault(name, {}).update(changed)
-
-    def _may_explain_again(self, old: Known, now: float) -> bool:
-        """Return whether to renew a sentence of which nothing but the time has changed."""
-        pause = 0.0 if old.entry["retry_after"] else _EXPLAINED_EVERY_SECONDS  # which counts down in the sentence
-        if now - old.explained_at < pause or not self._explanations_left:
-            return False
-        self._explanations_left -= 1
-        return True
+            self._changed.setdefault(name, {}).update(dated(changed))
 
     def _forget(self, name: str) -> None:
         self._changed.pop(name, None)

@@ -1,67 +1,86 @@
-"""What is told of one breaker, and what has changed of it since it was told.
+"""What the dashboard sends about one breaker, and what has changed since the last time.
 
-Two values run with the clock, so that whoever has been told them knows them at any later time: they count as changed
-only if they are not what they were going to be. The explanation is a sentence with such values in it.
+An entry consists of fields: the state, the figures of its cause, the counts, and what happens next. Two of the values
+run with the clock, so a client that has them can compute them for any later time. They count as changed only if they
+differ from what they were going to be.
 """
 
 import math
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 from recloser import CircuitBreaker
 
 BreakerEntry: TypeAlias = dict[str, Any]
 
-_RUNNING = {"time_in_state_seconds": 1, "retry_after": -1}
+_TIME_IN_STATE = "time_in_state_seconds"
+_RUNNING = {_TIME_IN_STATE: 1, "retry_after": -1}
 _TOLERANCE_SECONDS = 0.05
-EXPLANATION = "explanation"
+_CAUSE_AS_TEXT = "last_transition_cause"
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of a breaker.
+    """What clients know of a breaker.
 
     Attributes:
-        entry: Its health and the explanation; never changed in place.
+        entry: Its fields; never changed in place.
         at: When it was read, in seconds of the event loop's clock.
-        explained_at: When the explanation was.
     """
 
     entry: BreakerEntry
     at: float
-    explained_at: float
 
     def entry_at(self, now: float) -> BreakerEntry:
         """Return the entry as it is at another time, if nothing happens to the breaker."""
-        return self.entry | {key: _run(self.entry[key], way * (now - self.at)) for key, way in _RUNNING.items()}
+        return self.entry | {key: _run(self.entry[key], rate * (now - self.at)) for key, rate in _RUNNING.items()}
 
     def changes(self, entry: BreakerEntry, now: float) -> BreakerEntry:
-        """Return what of a new entry is not as it was known, or not as it was going to be."""
+        """Return the fields of a new entry that clients can neither know nor compute."""
         old = self.entry
         changed = {key: value for key, value in entry.items() if old[key] != value and key not in _RUNNING}
-        for key, way in _RUNNING.items():
-            if _differ(entry[key], _run(old[key], way * (now - self.at))):
+        for key, rate in _RUNNING.items():
+            if _differ(entry[key], _run(old[key], rate * (now - self.at))):
                 changed[key] = entry[key]
         return changed
 
 
 def read(breaker: CircuitBreaker) -> BreakerEntry:
-    """Return a breaker's health, without its explanation, with None where JSON has no number."""
-    entry = breaker.health()
+    """Return a breaker's health and the figures of its cause, as fields, with None where JSON has no number."""
+    snapshot, health = breaker.snapshot(), breaker.health()
+    while snapshot.generation != health["generation"]:  # another thread has changed the state in between
+        snapshot, health = breaker.snapshot(), breaker.health()
+    del health[_CAUSE_AS_TEXT]
     for key in _RUNNING:
-        if entry[key] is not None and not math.isfinite(entry[key]):  # a clock may have run beyond all numbers
-            entry[key] = None
-    return entry
+        if health[key] is not None and not math.isfinite(health[key]):  # a clock may have run beyond all numbers
+            health[key] = None
+    return health | {
+        "attempt": snapshot.attempt,
+        "cause": None if snapshot.cause is None else snapshot.cause.fields(),
+        "last_error": snapshot.last_error,
+        "probes_passed": snapshot.probes_passed,
+        "success_threshold": snapshot.success_threshold,
+    }
 
 
-def read_whole(breaker: CircuitBreaker) -> BreakerEntry:
-    """Return a breaker's health and its explanation."""
-    return read(breaker) | {EXPLANATION: breaker.explain()}
+def read_with_text(breaker: CircuitBreaker) -> BreakerEntry:
+    """Return what `read()` returns, and the sentences that the breaker has for people."""
+    return read(breaker) | {_CAUSE_AS_TEXT: breaker.health()[_CAUSE_AS_TEXT], "explanation": breaker.explain()}
 
 
-def is_news(changed: BreakerEntry) -> bool:
-    """Return whether the explanation reads differently now, but for times in it: totals are not in it."""
-    return any(not key.endswith("_total") for key in changed)
+def dated(entry: BreakerEntry) -> BreakerEntry:
+    """Return an entry with the time of day at which the state began, if it says how long the state has lasted."""
+    return entry | {"since": _time_of(entry[_TIME_IN_STATE])} if _TIME_IN_STATE in entry else entry
+
+
+def _time_of(seconds_ago: float | None) -> str | None:
+    if seconds_ago is None:
+        return None
+    try:
+        return (datetime.now(UTC) - timedelta(seconds=seconds_ago)).isoformat(timespec="milliseconds")
+    except OverflowError:
+        return None
 
 
 def _run(value: float | None, seconds: float) -> float | None:

@@ -1,4 +1,4 @@
-"""`/status.json`: every breaker's health and explanation, as they are now."""
+"""`/status.json`: every breaker as it is now, as fields and in the sentence of `explain()`."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -8,15 +8,15 @@ from recloser import BreakerRegistry
 from recloser.dashboard._document import pieces
 from recloser.dashboard._fleet import read_fleet
 from recloser.dashboard._http import LIVE, Body, Receive, Scope, Send, logger
-from recloser.dashboard._sample import BreakerEntry, read_whole
+from recloser.dashboard._sample import BreakerEntry, dated, read_with_text
 
 
 class StatusEndpoint:
-    """Answers with the whole state.
+    """Responds with the whole state.
 
     Args:
-        registry: What is told of.
-        about: What the document says of the dashboard itself.
+        registry: The registry with the breakers.
+        about: The description of the dashboard itself.
     """
 
     methods: ClassVar[tuple[str, ...]] = ("GET", "HEAD")
@@ -26,7 +26,7 @@ class StatusEndpoint:
         self._about = about
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - as all endpoints
-        """Answer one request; the breakers are read as the client takes them."""
+        """Respond to one request; the breakers are read while the client takes them."""
         headers = {"content-type": "application/json", **LIVE}
         await Body(send).stream(headers, self._write if scope["method"] == "GET" else None)
 
@@ -41,8 +41,8 @@ class StatusEndpoint:
             if breaker is None:
                 continue
             try:
-                entry = read_whole(breaker)
-            except Exception:  # noqa: BLE001 - of its clock; it is logged, and the others are shown
+                entry = dated(read_with_text(breaker))
+            except Exception:  # noqa: BLE001 - raised by the breaker's clock; it is logged, and the others are shown
                 logger.exception("Circuit breaker %r can't be shown", name)
             else:
                 yield name, entry

@@ -1,7 +1,7 @@
 """`/events`: the whole state, then what changes, as server-sent events.
 
-A client has no buffer of its own: it reads the ring at its own pace. One that has fallen out of it, because it reads
-too slowly, is told the whole state again and how many updates it has missed.
+A client has no buffer of its own: it reads the ring at its own pace. A client that reads too slowly falls out of the
+ring; it then receives the whole state again, with the number of updates that it has missed.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ _RETRY_AFTER_SECONDS = 10
 _HEADERS = {
     **LIVE,
     "content-type": "text/event-stream; charset=utf-8",
-    "x-accel-buffering": "no",  # nginx would collect events otherwise
+    "x-accel-buffering": "no",  # otherwise nginx would hold events back
 }
 
 
@@ -31,9 +31,9 @@ class EventsEndpoint:
     """Serves streams, in a bounded number.
 
     Args:
-        feed: What is told.
-        about: What a snapshot says of the dashboard itself.
-        max_streams: How many clients there may be.
+        feed: The updates to send.
+        about: The description of the dashboard itself.
+        max_streams: How many clients there may be at once.
     """
 
     methods: ClassVar[tuple[str, ...]] = ("GET", "HEAD")
@@ -44,7 +44,7 @@ class EventsEndpoint:
         self._max_streams = max_streams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one client until it is gone."""
+        """Serve one client until it leaves."""
         if scope["method"] == "HEAD":
             await Body(send).stream(_HEADERS, None)
         elif self._feed.readers >= self._max_streams:
@@ -55,11 +55,11 @@ class EventsEndpoint:
             with self._feed.reading():
                 async with anyio.create_task_group() as group:
                     group.start_soon(_wait_until_gone, receive, group.cancel_scope)
-                    await Body(send).stream(_HEADERS, partial(self._tell, self._last_known(scope)))
+                    await Body(send).stream(_HEADERS, partial(self._send_events, self._last_known(scope)))
                     group.cancel_scope.cancel()
 
-    async def _tell(self, known: int | None, body: Body) -> None:
-        """Tell a client everything after the update that it knows, for as long as it listens."""
+    async def _send_events(self, known: int | None, body: Body) -> None:
+        """Send everything after the update that a client knows, for as long as it listens."""
         feed = self._feed
         await body.write("retry: 1000\n\n")
         while True:
@@ -76,22 +76,22 @@ class EventsEndpoint:
                 await self._rest(body)
 
     async def _rest(self, body: Body) -> None:
-        """Wait until an update is due; say something before a proxy takes the silence for a dead connection."""
+        """Wait until an update is due; send a sign of life before a proxy takes the silence for a dead connection."""
         quiet_at = body.written_at + QUIET_SECONDS
         await anyio.sleep_until(min(self._feed.due_at, quiet_at))
         if anyio.current_time() >= quiet_at:
             await body.write("event: alive\ndata: {}\n\n")
 
     def _snapshot(self, dropped: int) -> Iterator[str]:
-        """Return the pieces of an event with the whole state as it is now, however long they take to be written."""
+        """Return the pieces of an event with the whole state as of now, however long it takes to write them."""
         feed = self._feed
-        rest = {"dashboard": self._about, "fleet": feed.fleet, "transitions": feed.timeline.told, "dropped": dropped}
+        rest = {"dashboard": self._about, "fleet": feed.fleet, "transitions": feed.timeline.sent, "dropped": dropped}
         head = f"event: snapshot\nid: {feed.run}-{feed.ring.seq}\ndata: "
         whole = pieces(datetime.now(UTC).isoformat(), feed.entries(anyio.current_time()), rest)
         return chain([head], whole, ["\n\n"])
 
     def _last_known(self, scope: Scope) -> int | None:
-        """Return the number of the update that a client says it knows; None unless there was one."""
+        """Return the number of the latest update that a client says it has; None if there was no such update."""
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
         run, _, number = (header(scope, "last-event-id") or query.get("last", [""])[0]).rpartition("-")
         is_number = number.isascii() and number.isdecimal() and len(number) <= len(str(self._feed.ring.seq))

@@ -1,4 +1,4 @@
-"""The latest transitions of all breakers, and those of them that clients have not been told."""
+"""The latest transitions of all breakers, and those of them that have not been sent yet."""
 
 import weakref
 from collections import deque
@@ -10,59 +10,61 @@ from recloser import BreakerRegistry, StateChanged
 
 MOST_TRANSITIONS = 200
 
-Told: TypeAlias = dict[str, Any]
+TransitionFields: TypeAlias = dict[str, Any]
 
 
 class Timeline:
     """Listens to transitions, and to nothing else: a call through a closed breaker pays nothing for that.
 
     Args:
-        registry: Whose breakers.
+        registry: The registry with the breakers.
     """
 
     def __init__(self, registry: BreakerRegistry) -> None:
-        self._notes = _Notes()
-        self._told: deque[Told] = deque(maxlen=MOST_TRANSITIONS)
-        weakref.finalize(self, registry.subscribe(self._notes, kinds=StateChanged))
+        self._listener = TransitionListener()
+        self._sent: deque[TransitionFields] = deque(maxlen=MOST_TRANSITIONS)
+        weakref.finalize(self, registry.subscribe(self._listener, kinds=StateChanged))
 
     @property
-    def told(self) -> list[Told]:
-        """Those that clients have been told, the oldest first."""
-        return list(self._told)
+    def sent(self) -> list[TransitionFields]:
+        """The transitions that have been sent, the oldest first."""
+        return list(self._sent)
 
-    def take(self) -> list[Told]:
-        """Return the new ones, the oldest first; from now on they count as told."""
-        taken = self._notes.take()
-        self._told.extend(taken)
+    def take(self) -> list[TransitionFields]:
+        """Return the new transitions, the oldest first; from now on they count as sent."""
+        taken = self._listener.take()
+        self._sent.extend(taken)
         return taken
 
 
-class _Notes:
-    """The listener. It does not know the timeline, which therefore goes, and ends the listening, when nobody has it.
+class TransitionListener:
+    """Keeps the new transitions of a registry.
 
-    Transitions happen in whatever thread; their numbers are in the order in which they are told, and those that are
-    dropped because there are too many leave a gap.
+    It does not refer to its timeline, so that the timeline can go, which ends the subscription. Transitions happen in
+    any thread. Their numbers follow the order in which they are reported; those that are dropped, because there are
+    too many, leave a gap.
     """
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._numbers = count(1)
-        self._new: deque[Told] = deque(maxlen=MOST_TRANSITIONS)
+        self._new: deque[TransitionFields] = deque(maxlen=MOST_TRANSITIONS)
 
     def __call__(self, event: StateChanged) -> None:
-        """Take a transition down."""
-        told: Told = {
+        """Keep a transition."""
+        fields: TransitionFields = {
             "at": event.at.isoformat(),
             "breaker": event.breaker,
             "old": event.old.value,
             "new": event.new.value,
-            "cause": str(event.cause),
+            "cause": event.cause.fields(),
+            "retry_after": event.retry_after,
         }
         with self._lock:
-            self._new.append({"seq": next(self._numbers), **told})
+            self._new.append({"seq": next(self._numbers), **fields})
 
-    def take(self) -> list[Told]:
-        """Return the transitions since the last time, the oldest first."""
+    def take(self) -> list[TransitionFields]:
+        """Return the transitions since the last call, the oldest first."""
         with self._lock:
             taken = list(self._new)
             self._new.clear()

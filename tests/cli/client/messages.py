@@ -6,31 +6,59 @@ from typing import Any
 
 NOON = datetime(2030, 1, 2, 12, tzinfo=UTC).timestamp()
 TOTALS = ("success_total", "failure_total", "ignored_total", "cancelled_total", "rejected_total")
-OPEN_SENTENCE = "Circuit breaker 'payments' is open for 2.0 s: 5 consecutive failures: it is: down; all calls fail."
+CAUSE = "5 consecutive failures (threshold 5)"
+"""How the cause of `cause()` reads."""
 
 
 def at(seconds: float = 0.0) -> str:
     return datetime.fromtimestamp(NOON + seconds, UTC).isoformat()
 
 
+def cause(**members: object) -> dict[str, Any]:
+    whole = {
+        "trigger": "tripped",
+        "kind": "consecutive_failures",
+        "rule": "5 consecutive failures",
+        "observed": 5,
+        "threshold": 5,
+        "calls": None,
+        "counted": None,
+        "window": None,
+        "slow_call_seconds": None,
+        "last_error": None,
+        "reason": None,
+        "for_seconds": None,
+    }
+    return whole | members
+
+
 def entry(state: str = "closed", **members: object) -> dict[str, Any]:
     whole = {
         "state": state,
+        "cause": cause(),
+        "last_error": None,
+        "rule": "5 consecutive failures",
+        "shadow": False,
+        "attempt": 1,
+        "failure_count": 5,
+        "failure_rate": None,
+        "slow_call_rate": None,
+        "probes_in_flight": 0,
+        "probes_passed": 0,
+        "success_threshold": 1,
         "time_in_state_seconds": 2.0,
         "retry_after": 8.0 if state == "open" else 0.0,
-        "explanation": f"Circuit breaker 'x' is {state.replace('_', ' ')} for 2.0 s: no reason.",
-        "shadow": False,
         **dict.fromkeys(TOTALS, 0),
     }
     return whole | members
 
 
 def transition(breaker: str = "payments", new: str = "open", seconds: float = 0.0, seq: int = 1) -> dict[str, Any]:
-    return {"seq": seq, "at": at(seconds), "breaker": breaker, "old": "closed", "new": new, "cause": "5 failures"}
+    return {"seq": seq, "at": at(seconds), "breaker": breaker, "old": "closed", "new": new, "cause": cause()}
 
 
 def snapshot(breakers: dict[str, Any] | None = None, seconds: float = 0.0, **members: object) -> dict[str, Any]:
-    about = {"version": 1, "interval_seconds": 1.0, "quiet_seconds": 15.0, "breakers_per_update": 1_000, "run": "a"}
+    about = {"version": 2, "interval_seconds": 1.0, "quiet_seconds": 15.0, "breakers_per_update": 1_000, "run": "a"}
     whole = {
         "timestamp": at(seconds),
         "breakers": {} if breakers is None else breakers,

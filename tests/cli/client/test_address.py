@@ -46,5 +46,5 @@ def test_what_is_no_http_url_is_refused_without_being_repeated(text: str) -> Non
 
 
 def test_a_query_is_refused() -> None:
-    with pytest.raises(AddressError, match="a query .* is not sent; what a login needs can be sent with --header"):
+    with pytest.raises(AddressError, match="a query .* is not sent; send what a login needs with --header"):
         read_address("http://shop.example/breakers/?token=secret")

@@ -2,12 +2,15 @@ import math
 
 import pytest
 
+from recloser import CircuitBreaker
 from recloser.cli.client.board import Board
-from recloser.cli.client.breaker import Rates, urgency
+from recloser.cli.client.breaker import Rates
 from recloser.cli.client.errors import ForeignError
 from recloser.cli.client.messages import FleetEntry
+from recloser.cli.client.sentences import next_step, time_in_state, why
+from recloser.cli.client.states import urgency
 from recloser.testing import ManualClock
-from tests.cli.client.messages import NOON, OPEN_SENTENCE, at, entry, snapshot, transition, update
+from tests.cli.client.messages import NOON, at, cause, entry, snapshot, transition, update
 
 
 @pytest.fixture
@@ -21,19 +24,30 @@ def test_the_whole_state_is_taken_over(board: Board) -> None:
     )
     assert board.counts == {"open": 1, "closed": 1}
     assert [each.breaker for each in board.transitions] == ["b"]
-    assert (board.fleet, board.about.quiet_seconds) == (FleetEntry(connected=True, problem="", probes={}), 15.0)
+    assert (board.fleet, board.about.quiet_seconds) == (FleetEntry(connected=True, problem=None, probes={}), 15.0)
     assert (board.breakers["b"].since, board.breakers["b"].probe_at) == (NOON - 2, NOON + 8)
 
 
 def test_the_health_of_a_registry_is_enough(board: Board) -> None:
-    board.replace({"timestamp": at(), "breakers": {"a": {"state": "half_open"}}})
-    assert board.counts == {"half_open": 1}
-    assert (board.breakers["a"].why, board.about.quiet_seconds, board.fleet) == ("", math.inf, None)
+    health = CircuitBreaker("a").health()
+    breakers = {"closed": health, "disabled": {"state": "disabled"}, "half open": {"state": "half_open"}}
+    board.replace({"timestamp": at(), "breakers": breakers})
+    assert board.counts == {"half_open": 1, "disabled": 1, "closed": 1}
+    of_closed = "0 failures counted; opens at 5 consecutive failures"
+    assert [why(breaker) for breaker in board.ordered()] == ["", "", of_closed]
+    assert next_step(board.breakers["half open"], board.now) == "a probe decides"
+    assert (board.about.quiet_seconds, board.fleet) == (math.inf, None)
+
+
+def test_a_time_that_the_server_cannot_say_counts_from_the_first_message(board: Board, clock: ManualClock) -> None:
+    board.replace(snapshot({"a": entry("open", time_in_state_seconds=None)}))
+    clock.advance(3)
+    assert time_in_state(board.breakers["a"], board.now) == "for 3 s"
 
 
 def test_what_has_changed_is_merged_into_what_is_known(board: Board) -> None:
     board.replace(snapshot({"a": entry(), "b": entry(), "c": entry()}))
-    told = board.update(
+    new = board.update(
         update(
             {"a": {"state": "open", "retry_after": None}, "d": entry()}, removed=["b"], transitions=[transition("a")]
         )
@@ -41,7 +55,7 @@ def test_what_has_changed_is_merged_into_what_is_known(board: Board) -> None:
     assert sorted(board.breakers) == ["a", "c", "d"]
     assert (board.breakers["a"].state, board.breakers["a"].probe_at) == ("open", None)
     assert board.breakers["a"].since == NOON - 2
-    assert told == list(board.transitions)
+    assert new == list(board.transitions)
 
 
 def test_the_servers_time_goes_on_by_the_own_clock_and_is_corrected_by_messages_that_were_less_late(
@@ -110,26 +124,9 @@ def test_updates_that_were_missed_are_counted_for_each_run_of_the_server(board: 
     board.replace(snapshot({}, dropped=0))
     board.replace(snapshot({}, dropped=3))
     board.replace(snapshot({}, dropped=2))
-    assert board.dropped == 5
-    board.replace(snapshot({}, dashboard={"version": 1, "run": "b"}))
-    assert board.dropped == 0
-
-
-def test_why_is_said_without_the_name_and_the_state(board: Board) -> None:
-    odd = " is open for 1 s: "
-    sentence = f"Circuit breaker {odd!r} is open for 2.0 s: because: so."
-    board.replace(
-        snapshot(
-            {
-                "payments": entry("open", explanation=OPEN_SENTENCE),
-                odd: entry("open", explanation=sentence),
-                "short": entry(explanation="all is well"),
-            }
-        )
-    )
-    assert board.breakers["payments"].why == "5 consecutive failures: it is: down; all calls fail."
-    assert board.breakers[odd].why == "Because: so."
-    assert board.breakers["short"].why == "All is well"
+    assert board.missed_updates == 5
+    board.replace(snapshot({}, dashboard={"version": 2, "run": "b"}))
+    assert board.missed_updates == 0
 
 
 def test_the_most_urgent_come_first_unless_one_asks_otherwise(board: Board, clock: ManualClock) -> None:
@@ -150,8 +147,8 @@ def test_breakers_whose_rates_are_not_known_come_last(board: Board, clock: Manua
     assert [breaker.name for breaker in board.ordered(sort="rejections")] == ["old", "a new one"]
 
 
-def test_a_text_is_looked_for_in_names_and_explanations(board: Board) -> None:
-    board.replace(snapshot({"Payments": entry(), "b": entry(explanation="last error OSError"), "c": entry()}))
+def test_a_text_is_looked_for_in_names_and_causes(board: Board) -> None:
+    board.replace(snapshot({"Payments": entry(), "b": entry(cause=cause(last_error="OSError")), "c": entry()}))
     assert [breaker.name for breaker in board.ordered("PAY")] == ["Payments"]
     assert [breaker.name for breaker in board.ordered("oserror")] == ["b"]
 
@@ -173,9 +170,20 @@ def test_a_text_is_looked_for_in_names_and_explanations(board: Board) -> None:
         snapshot({"a": entry(failure_total=math.inf)}),
         snapshot({"a": entry(shadow=1)}),
         snapshot({}, dashboard=[1]),
-        snapshot({}, dashboard={"version": 1, "quiet_seconds": "x"}),
-        snapshot({}, dashboard={"version": 1, "run": 5}),
+        snapshot({}, dashboard={"version": 2, "quiet_seconds": "x"}),
+        snapshot({}, dashboard={"version": 2, "run": 5}),
+        snapshot({"a": entry(rule=None)}),
+        snapshot({"a": entry(cause="5 failures")}),
+        snapshot({"a": entry(cause={})}),
+        snapshot({"a": entry(cause=cause(observed=None))}),
+        snapshot({"a": entry(cause=cause(observed="5"))}),
+        snapshot({"a": entry(cause=cause(kind="failure_rate"))}),
+        snapshot({"a": entry(cause=cause(kind="failure_count"))}),
+        snapshot({"a": entry(cause=cause(kind="failure_count", window={}))}),
+        snapshot({"a": entry(cause=cause(kind="failure_count", window={"calls": "x"}))}),
+        snapshot({"a": entry(cause=cause(trigger="probes_passed", kind=None, threshold=None))}),
         snapshot({}, transitions=[{"at": at()}]),
+        snapshot({}, transitions=[{**transition(), "cause": None}]),
         snapshot({}, dropped="x"),
         snapshot({}, fleet="x"),
         snapshot({}, fleet={"connected": True, "probes": [1, 2]}),
@@ -186,22 +194,22 @@ def test_what_is_no_state_of_breakers_is_refused_and_changes_nothing(board: Boar
     board.replace(snapshot({"known": entry()}, fleet={"connected": True}, transitions=[transition()]))
     with pytest.raises(ForeignError, match="it sent what is no state of circuit breakers"):
         board.replace(data)
-    assert (list(board.breakers), len(board.transitions), board.dropped) == (["known"], 1, 0)
+    assert (list(board.breakers), len(board.transitions), board.missed_updates) == (["known"], 1, 0)
 
 
 @pytest.mark.parametrize("about", [{"breakers_per_update": 1e-320}, {"interval_seconds": -5}, {"quiet_seconds": 0}])
 def test_figures_that_are_out_of_all_ranges_do_no_harm(
     board: Board, clock: ManualClock, about: dict[str, float]
 ) -> None:
-    board.replace(snapshot({"a": entry()}, dashboard={"version": 1, **about}))
+    board.replace(snapshot({"a": entry()}, dashboard={"version": 2, **about}))
     clock.advance(20)
     assert board.rates(board.breakers["a"]) == Rates(0.0, 0.0, 0.0)
     assert board.about.quiet_seconds >= 1
 
 
 def test_another_version_is_refused_by_its_number(board: Board) -> None:
-    with pytest.raises(ForeignError, match="it speaks version 2, and this recloser 1: update it"):
-        board.replace(snapshot({}, dashboard={"version": 2}))
+    with pytest.raises(ForeignError, match="it speaks version 3, and this recloser 2: update it"):
+        board.replace(snapshot({}, dashboard={"version": 3}))
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ from rich.console import Console
 from rich.text import Text
 
 from recloser.cli.client.board import Board
-from recloser.cli.client.sentences import time_of_day
+from recloser.cli.client.formatting import time_of_day
 from recloser.cli.top.screen import Screen, frame
 from recloser.testing import ManualClock
-from tests.cli.client.messages import NOON, entry, snapshot, transition, update
+from tests.cli.client.messages import CAUSE, NOON, cause, entry, snapshot, transition, update
 
-WHY = "Circuit breaker 'payments' is open for 2.0 s: 5 consecutive failures; last error OSError: no route."
+NO_ROUTE = cause(last_error="OSError: no route")
 
 
 @pytest.fixture
@@ -27,14 +27,14 @@ def lines_of(board: Board, width: int = 100, height: int = 24) -> list[str]:
 
 
 def test_a_breaker_that_is_not_closed_says_since_when_what_comes_next_and_why(board: Board, clock: ManualClock) -> None:
-    board.replace(snapshot({"payments": entry("open", explanation=WHY), "search": entry(shadow=True)}))
+    board.replace(snapshot({"payments": entry("open", cause=NO_ROUTE), "search": entry(shadow=True)}))
     clock.advance(3.5)
     assert lines_of(board) == [
         "head",
         "1 open  1 closed",
         "state        breaker" + "calls/s    failed/s  rejected/s".rjust(80),
         "open         payments" + "0           0           0".rjust(79),
-        "  for 5 s, probe in 5 s: 5 consecutive failures; last error OSError: no route.",
+        "  for 5 s, probe in 5 s: 5 consecutive failures (threshold 5); last error OSError: no route",
         "closed       search  shadow: rejects nothing" + "0           0           0".rjust(56),
     ]
 
@@ -51,7 +51,7 @@ def test_a_breaker_that_is_not_closed_says_since_when_what_comes_next_and_why(bo
 )
 def test_what_comes_next_is_said_in_every_state(board: Board, state: str, retry_after: float | None, said: str) -> None:
     board.replace(snapshot({"x": entry(state, retry_after=retry_after)}))
-    assert lines_of(board)[4] == f"  for 2 s, {said}: No reason."
+    assert lines_of(board)[4].startswith(f"  for 2 s, {said}: {CAUSE}")
 
 
 def test_rates_are_shown_once_they_are_known(board: Board, clock: ManualClock) -> None:
@@ -64,7 +64,7 @@ def test_rates_are_shown_once_they_are_known(board: Board, clock: ManualClock) -
 
 def test_a_narrow_terminal_goes_without_rates(board: Board) -> None:
     name = "a-name-that-is-far-too-long-for-this"
-    board.replace(snapshot({name: entry("open", explanation=WHY.replace("payments", name))}))
+    board.replace(snapshot({name: entry("open", cause=NO_ROUTE)}))
     lines = lines_of(board, width=40)
     assert lines[2:] == [
         "state        breaker",
@@ -88,7 +88,7 @@ def test_the_last_breaker_takes_the_last_line(board: Board) -> None:
 @pytest.mark.parametrize("height", [1, 3, 5, 8, 24])
 @pytest.mark.parametrize("width", [1, 12, 71, 72, 200])
 def test_no_frame_is_larger_than_its_terminal(board: Board, width: int, height: int) -> None:
-    breakers = {f"größe-数-{number}": entry("open", explanation=WHY) for number in range(9)}
+    breakers = {f"größe-数-{number}": entry("open", cause=NO_ROUTE) for number in range(9)}
     transitions = [transition("数" * 50, seconds=second) for second in range(30)]
     board.replace(snapshot(breakers, transitions=transitions, fleet={"connected": False}, dropped=3))
     lines = lines_of(board, width, height)
@@ -97,17 +97,17 @@ def test_no_frame_is_larger_than_its_terminal(board: Board, width: int, height: 
 
 
 def test_the_latest_transitions_stand_below_the_latest_first(board: Board) -> None:
-    told = [transition(f"b{second}", "half_open", second) for second in range(20)]
-    board.replace(snapshot({"x": entry()}, transitions=told))
+    transitions = [transition(f"b{second}", "half_open", second) for second in range(20)]
+    board.replace(snapshot({"x": entry()}, transitions=transitions))
     lines = lines_of(board)
     start = lines.index("Latest transitions")
     assert [line[8:].split(":")[0].strip() for line in lines[start + 1 :]] == [f"b{n}" for n in range(19, 12, -1)]
-    assert lines[start + 1].endswith("  b19: closed -> half open: 5 failures")
+    assert lines[start + 1].endswith(f"  b19: closed -> half open: {CAUSE}")
 
 
 def test_what_is_not_asked_for_is_not_shown(board: Board) -> None:
-    told = [transition("payments", seq=1), transition("search", seq=2)]
-    board.replace(snapshot({"payments": entry(), "search": entry()}, transitions=told))
+    transitions = [transition("payments", seq=1), transition("search", seq=2)]
+    board.replace(snapshot({"payments": entry(), "search": entry()}, transitions=transitions))
     console = Console(file=io.StringIO(), width=100)
     console.print(frame(board, Text("head"), ("PAY", "state"), (100, 24)))
     assert isinstance(console.file, io.StringIO)
@@ -115,10 +115,10 @@ def test_what_is_not_asked_for_is_not_shown(board: Board) -> None:
     assert "search" not in console.file.getvalue()
 
 
-def test_the_fleet_and_updates_that_were_missed_are_told(board: Board) -> None:
+def test_the_fleet_and_updates_that_were_missed_are_shown(board: Board) -> None:
     fleet = {"connected": True, "problem": None, "probes": {"payments": "host-1\x1b"}}
     board.replace(snapshot({}, fleet=fleet, dropped=1))
-    assert lines_of(board)[1:3] == ["no breakers  1 update missed", "fleet reachable; host-1\\x1b tries payments"]
+    assert lines_of(board)[1:3] == ["no breakers  1 update missed", "fleet reachable; host-1\\x1b probes payments"]
     board.update(update(fleet={"connected": False, "problem": "refused"}))
     assert lines_of(board)[2] == "fleet unreachable: refused"
     board.update(update(fleet={"connected": False, "problem": None}))
@@ -127,10 +127,10 @@ def test_the_fleet_and_updates_that_were_missed_are_told(board: Board) -> None:
 
 def test_nothing_that_is_sent_can_drive_the_terminal(board: Board) -> None:
     evil = "\x1b[2J\x9b31m\u202e[red]"
-    sentence = f"Circuit breaker 'x' is {evil} for 2 s: {evil}"
-    told = {**transition(evil), "old": evil, "new": evil, "cause": evil}
+    why = cause(trigger=evil, kind=None, last_error=evil)
+    changed = {**transition(evil), "old": evil, "new": evil, "cause": why}
     fleet = {"connected": False, "problem": evil, "probes": {evil: evil}}
-    board.replace(snapshot({evil: entry(evil, explanation=sentence)}, transitions=[told], fleet=fleet))
+    board.replace(snapshot({evil: entry(evil, cause=why)}, transitions=[changed], fleet=fleet))
     text = "".join(lines_of(board, width=300))
     assert text.isprintable()
     assert text.count("[red]") >= 8
@@ -151,8 +151,8 @@ def test_a_screen_shows_whether_it_is_live(board: Board) -> None:
         first = shown()
         assert "http://shop.example/\\x1b  connecting" in first
         assert "\x1b[?7l" in first  # no line wraps
-        screen.found()
-        screen.told([], anew=True)
+        screen.connected()
+        screen.changed([], anew=True)
         assert "http://shop.example/\\x1b  live" in shown()
         screen.lost("the server\x1b is gone", board.now - 100)
         assert f"as of {time_of_day(NOON - 100)}; trying again: the server\\x1b is gone" in shown()
@@ -161,8 +161,8 @@ def test_a_screen_shows_whether_it_is_live(board: Board) -> None:
 
 def test_an_old_console_of_windows_is_sent_no_sequences_that_it_would_print(board: Board) -> None:
     output = io.StringIO()
-    console = Console(file=output, width=100, height=10, force_terminal=True)
+    console = Console(file=output, width=100, height=10, force_terminal=True, color_system=None)
     console.legacy_windows = True
-    screen = Screen(console, board, "x", text="", sort="state")
-    screen._control("\x1b[?7l")
-    assert output.getvalue() == ""
+    with Screen(console, board, "x", text="", sort="state"):
+        assert "x  connecting" in output.getvalue()
+    assert "\x1b[?7" not in output.getvalue()

@@ -92,7 +92,7 @@ def test_in_a_pipe_each_transition_is_a_line_also_after_the_server_was_started_a
             anyio.run(trip, registry.breaker("search"))
             cause = r"1 consecutive failure \(threshold 1\); last error DownError: down"
             output.wait_for(line(f"search: closed -> open: {cause}"))
-        output.wait_for(line(r"connection lost, last heard of at [\d:]+, trying again: .+"))
+        output.wait_for(line(r"connection lost, last message at [\d:]+, trying again: .+"))
         with served(registry, httpx.URL(url).port or 0):
             shown = output.wait_for(line(r"search: open for \d+ s, probe in .+: 1 consecutive failure .+"))
             assert line("connected again")(shown)

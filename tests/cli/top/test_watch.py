@@ -12,7 +12,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Recorder:
-    """A view that takes down what it is told."""
+    """A view that keeps what it is given."""
 
     refresh_seconds = 0.5
 
@@ -22,13 +22,13 @@ class Recorder:
 
     def __enter__(self) -> None: ...
     def __exit__(self, *exc_info: object) -> None: ...
-    def found(self) -> None:
-        self.said.append("found")
+    def connected(self) -> None:
+        self.said.append("connected")
 
     def lost(self, problem: str, heard_at: float) -> None:
         self.said.append((problem, heard_at))
 
-    def told(self, transitions: list[TransitionEntry], *, anew: bool) -> None:
+    def changed(self, transitions: list[TransitionEntry], *, anew: bool) -> None:
         self.said.append((anew, [each.breaker for each in transitions]))
 
     def refresh(self) -> None:
@@ -42,11 +42,11 @@ async def test_what_comes_goes_onto_the_board_and_a_view_is_kept_fresh_while_not
     first = event("snapshot", snapshot({"search": entry()}))
     server = Server(stream(first, event("update", changed), 20.0, b"event: alive\ndata: {}\n\n", 10.25))
     monkeypatch.setattr(watch, "_SIGNALS", [])  # as where there are none
-    monkeypatch.setattr(watch, "client", lambda *_: server.client())
+    monkeypatch.setattr(watch, "new_client", lambda *_: server.client())
     board, view = Board(anyio.current_time), Recorder()
     with anyio.move_on_after(30.75):
-        await watch._follow(httpx.URL("http://shop.example/"), {}, 5.0, board, view)
+        await watch.show(httpx.URL("http://shop.example/"), {}, 5.0, board, view)
     lost = ("the server ended the stream", NOON + 21)
-    assert view.said == [(True, []), "found", (False, ["search"]), lost]
+    assert view.said == [(True, []), "connected", (False, ["search"]), lost]
     assert 10 < view.refreshed <= 61  # the virtual clock may leap over some
     assert board.counts == {"open": 1}

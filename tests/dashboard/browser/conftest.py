@@ -50,10 +50,10 @@ def watch() -> Generator[Watch]:
 
 @pytest.fixture
 def open_page(browser: Browser, watch: Watch) -> Generator[Callable[..., Page]]:
-    """Returns what opens the page in a context of its own, and waits until it has been told the state."""
+    """Returns what opens the page in a context of its own, and waits until the state has arrived."""
     pages: list[Page] = []
 
-    def open_page(origin: str, path: str = "/breakers/", *, is_told: bool = True, **options: object) -> Page:
+    def open_page(origin: str, path: str = "/breakers/", *, is_known: bool = True, **options: object) -> Page:
         watch.places.add(origin + path)
         context = browser.new_context(**{"locale": "en", **options})
         context.set_default_timeout(PATIENCE_MS)
@@ -61,12 +61,12 @@ def open_page(browser: Browser, watch: Watch) -> Generator[Callable[..., Page]]:
         page = context.new_page()
         pages.append(page)
         page.goto(origin + path)
-        if is_told:
+        if is_known:
             expect(page.get_by_text("Waiting for the first answer.")).to_have_count(0)
             expect(connection(page)).to_have_text("live")
         return page
 
     yield open_page
     for page in pages:
-        page.evaluate("0")  # what it has told until now has been heard
+        page.evaluate("0")  # all its messages until now have been received
         page.context.close()

@@ -49,7 +49,7 @@ def find_browser() -> str:
 
 
 class Server:
-    """A process that serves a dashboard; `server.py` says what it may be told.
+    """A process that serves a dashboard; `server.py` lists the orders that it takes.
 
     Args:
         log: The file that it writes its errors to.

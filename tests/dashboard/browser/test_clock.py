@@ -7,13 +7,13 @@ from playwright.sync_api import Page
 
 from tests.dashboard.browser.kit import Server
 
-_TOLD = """
+_SCRIPT = """
 async ({ late, step }) => {
   const { Board } = await import("/breakers/static/board.js");
   const board = new Board();
   const start = Date.now();
   const said = (at) => ({ timestamp: new Date(at).toISOString(), transitions: [], fleet: null, dropped: 0 });
-  const dashboard = { version: 1, control: false, interval_seconds: 1, run: "a" };
+  const dashboard = { version: 2, control: false, interval_seconds: 1, run: "a" };
   const totals = { failure_total: 5, success_total: 0, ignored_total: 0, cancelled_total: 0, rejected_total: 0 };
   const open = { state: "open", time_in_state_seconds: 5, retry_after: 25, ...totals };
   const forced = { ...open, state: "forced_open", retry_after: null };
@@ -32,7 +32,7 @@ def test_times_hold_when_a_message_is_late_and_when_the_servers_clock_is_put_bac
 ) -> None:
     server.set_up("payments")
     page = open_page(server.origin)
-    lasted, left, never, now = page.evaluate(_TOLD, {"late": late, "step": step})
+    lasted, left, never, now = page.evaluate(_SCRIPT, {"late": late, "step": step})
     assert lasted == pytest.approx(5, abs=1)
     assert left == pytest.approx(25, abs=1)
     assert never is None

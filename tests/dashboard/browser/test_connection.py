@@ -32,7 +32,7 @@ def requests_of(page: Page) -> list[Request]:
     return requests
 
 
-def test_a_killed_server_is_told_and_its_next_run_is_shown_without_a_reload(
+def test_a_killed_server_is_known_and_its_next_run_is_shown_without_a_reload(
     own_server: Server, open_page: Callable[..., Page]
 ) -> None:
     own_server.set_up(NAME, "search")
@@ -70,7 +70,7 @@ def test_a_torn_stream_misses_no_transition(server: Server, open_page: Callable[
         expect(transitions(page).locator(".name")).to_have_text(names[::-1])
         expect(connection(page)).to_have_text("live")
         assert re.fullmatch(KNOWN, asked[-1].all_headers()["last-event-id"])
-        expect(page.locator("#dropped")).to_be_hidden()
+        expect(page.locator("#missed")).to_be_hidden()
 
 
 def test_a_stream_that_was_refused_for_a_while_misses_no_transition(
@@ -92,7 +92,7 @@ def test_a_stream_that_was_refused_for_a_while_misses_no_transition(
                 other.wait_for(f'"breaker":"{name}"')
         expect(transitions(page).locator(".name")).to_have_text(["search", NAME])
         expect(connection(page)).to_have_text("live")
-        expect(page.locator("#dropped")).to_be_hidden()
+        expect(page.locator("#missed")).to_be_hidden()
         assert re.search(rf"/events\?last={KNOWN}$", asked[-1].url)
 
 
@@ -101,16 +101,16 @@ def test_updates_that_were_missed_are_counted(server: Server, open_page: Callabl
     server.set_up(*names, updates_kept=2)
     with line_to(server) as line, server.streaming() as other:
         page = open_page(line.origin)
-        expect(page.locator("#dropped")).to_be_hidden()
+        expect(page.locator("#missed")).to_be_hidden()
         line.cut()
         expect(connection(page)).to_have_text(RECONNECTING)
         for name in names:
             server.fail(name)
             other.wait_for(f'"breaker":"{name}"')
         line.mend()
-        expect(page.locator("#dropped")).to_have_text(re.compile(r"^[1-9]\d* updates missed$"))
-        expect(page.locator("#dropped")).to_be_visible()
-        assert int(page.locator("#dropped").inner_text().split()[0]) >= len(names)
+        expect(page.locator("#missed")).to_have_text(re.compile(r"^[1-9]\d* updates missed$"))
+        expect(page.locator("#missed")).to_be_visible()
+        assert int(page.locator("#missed").inner_text().split()[0]) >= len(names)
         expect(page.locator("#list .state")).to_have_text(["open"] * len(names))
         expect(transitions(page)).to_have_count(len(names))
 
@@ -138,7 +138,7 @@ def test_a_page_that_is_opened_before_the_server_has_room_waits_for_it(
     watch.expect("status of 503")
     server.set_up(NAME, max_streams=1)
     with server.streaming():
-        page = open_page(server.origin, is_told=False)
+        page = open_page(server.origin, is_known=False)
         expect(connection(page)).to_have_text(RECONNECTING)
         expect(page.locator("#empty")).to_have_text("Waiting for the first answer.")
     expect(state_of(page, NAME)).to_have_text("closed")

@@ -155,7 +155,7 @@ def test_an_order_for_a_state_that_is_over_is_refused(
     server: Server, open_page: Callable[..., Page], watch: Watch
 ) -> None:
     watch.expect("status of 409")
-    server.set_up(NAME, control_token=TOKEN, interval_seconds=60)  # the page is not told in time
+    server.set_up(NAME, control_token=TOKEN, interval_seconds=60)  # the page does not know in time
     page = open_page(server.origin)
     dialog = open_control(page)
     server.fail(NAME)
@@ -179,7 +179,7 @@ def test_nothing_is_sent_without_a_reason(server: Server, page: Page) -> None:
     assert server.status_of(NAME)["state"] == "closed"
 
 
-def test_a_server_unreachable_is_told_and_the_order_can_be_repeated(
+def test_an_unreachable_server_is_reported_and_the_order_can_be_repeated(
     server: Server, open_page: Callable[..., Page], watch: Watch
 ) -> None:
     watch.expect("net::ERR_")

@@ -20,8 +20,8 @@ _WATCH = """
   const text = (card, selector) => card.querySelector(selector).textContent;
   const look = () => {
     const card = [...document.querySelectorAll("#list .card")].find((one) => name(one) === wanted);
-    const told = card && `${text(card, ".state")}: ${text(card, ".next .text")}`;
-    if (told && told !== seen.at(-1)) seen.push(told);
+    const shown = card && `${text(card, ".state")}: ${text(card, ".next .text")}`;
+    if (shown && shown !== seen.at(-1)) seen.push(shown);
   };
   const all = { subtree: true, childList: true, characterData: true, attributes: true };
   new MutationObserver(look).observe(document.body, all);
@@ -31,7 +31,7 @@ _WATCH = """
 _HAS_SEEN = """
 (wanted) => {
   let at = -1;
-  return wanted.every((told) => (at = seen.indexOf(told, at + 1)) >= 0);
+  return wanted.every((each) => (at = seen.indexOf(each, at + 1)) >= 0);
 }
 """
 

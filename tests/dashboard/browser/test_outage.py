@@ -47,14 +47,14 @@ def test_the_time_to_the_probe_counts_down_while_the_server_says_nothing(
     expect(next_of(page)).to_have_text(f"Probe in {seconds - 1} s")
 
 
-def test_the_end_of_the_wait_is_told(server: Server, page: Page) -> None:
+def test_the_end_of_the_wait_is_shown(server: Server, page: Page) -> None:
     server.fail(NAME, times=2)
     expect(next_of(page)).to_have_text(re.compile("^Probe in"))
     server.advance(30)
     expect(next_of(page)).to_have_text("The next call is a probe")
 
 
-def test_a_probe_is_told_and_closes_the_breaker_when_it_succeeds(server: Server, page: Page) -> None:
+def test_a_probe_is_shown_and_closes_the_breaker_when_it_succeeds(server: Server, page: Page) -> None:
     make_ready(server)
     server.hold(NAME)
     expect(state_of(page, NAME)).to_have_text("half open")
@@ -108,7 +108,7 @@ def test_the_breaker_that_needs_attention_moves_to_the_front(server: Server, pag
     assert boxes["search"]["x"] < boxes[NAME]["x"]
 
 
-def test_traffic_is_told_per_second(server: Server, page: Page) -> None:
+def test_traffic_is_shown_per_second(server: Server, page: Page) -> None:
     rates = card_of(page, NAME).locator(".rates")
     expect(rates.locator("dd")).to_have_text(["0", "0", "0"])
     server.fail(NAME, times=5)
@@ -137,6 +137,6 @@ def test_the_details_of_a_breaker_that_is_gone_say_so(server: Server, open_page:
     details = page.get_by_role("dialog", name=NAME)
     expect(details.locator(".state").first).to_have_text("closed")
     server.add("search")
-    expect(details.locator(".why")).to_have_text("There is no such breaker any more.")
+    expect(details.locator(".why")).to_have_text("This breaker no longer exists.")
     expect(details.locator(".state").first).to_be_hidden()
     expect(details.locator(".next")).to_have_text("")

@@ -88,7 +88,7 @@ def test_a_link_is_followed_on_a_page_that_is_open_already(page: Page) -> None:
 def test_show_all_ends_all_filters(page: Page) -> None:
     page.get_by_role("button", name="2 open", exact=True).click()
     page.get_by_label("Filter").fill("nobody is called that")
-    expect(page.get_by_text("No breaker is like that.")).to_be_visible()
+    expect(page.get_by_text("No breaker matches.")).to_be_visible()
     page.get_by_role("button", name="Show all").click()
     expect(names_of_cards(page)).to_have_count(len(NAMES))
     expect(page.locator("#shown")).to_be_hidden()

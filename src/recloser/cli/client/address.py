@@ -1,4 +1,4 @@
-"""Where a dashboard is, as users write it."""
+"""The address of a dashboard, as users write it."""
 
 from urllib.parse import urlsplit
 
@@ -13,16 +13,16 @@ _ENDPOINTS = ("status.json", "events")
 
 
 def read_address(text: str) -> httpx.URL:
-    """Return a dashboard's URL, whichever of its pages is named.
+    """Return a dashboard's URL, whichever of its pages the address names.
 
     Args:
-        text: An HTTP URL; without a scheme it is one of http.
+        text: An HTTP URL; without a scheme, http is assumed.
 
     Returns:
         The URL of the page itself, which ends in a slash, without a fragment.
 
     Raises:
-        AddressError: It is no HTTP URL, or has a query. The message does not repeat it: it may hold a password.
+        AddressError: It is no HTTP URL, or it has a query. The message does not repeat it: it may hold a password.
     """
     try:
         parts = urlsplit(text if "://" in text else f"http://{text}")
@@ -36,5 +36,5 @@ def read_address(text: str) -> httpx.URL:
     if url.scheme not in {"http", "https"} or not url.host or not port_is_good:
         raise AddressError("this is no HTTP URL; the dashboard's looks like http://127.0.0.1:8000/breakers/")
     if url.query:
-        raise AddressError("a query (what begins with ?) is not sent; what a login needs can be sent with --header")
+        raise AddressError("a query (the part after ?) is not sent; send what a login needs with --header")
     return url

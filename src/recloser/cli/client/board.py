@@ -1,7 +1,7 @@
-"""What is known of all breakers of another process: the whole state first, then what changes.
+"""What is known about all breakers of another process: the whole state first, then what changes.
 
-What the server's clock shows now is estimated from its messages, which can only be late. When that clock is set, all
-times that are known move with it: the server only tells anew what did not run on as it should.
+The time that the server's clock shows is estimated from its messages, which can only be late. When that clock is set,
+all known moments move with it: the server sends again only what differs from what it was going to be.
 """
 
 import math
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from recloser.cli.client.breaker import Breaker, Rates, urgency
+from recloser.cli.client.breaker import Breaker, Rates
 from recloser.cli.client.messages import (
     About,
     FleetEntry,
@@ -21,6 +21,8 @@ from recloser.cli.client.messages import (
     read_time,
     understood,
 )
+from recloser.cli.client.sentences import is_about
+from recloser.cli.client.states import urgency
 
 __all__ = ["Board"]
 
@@ -28,12 +30,12 @@ _MOST_TRANSITIONS = 200
 _MOST_LATENESS_SECONDS = 5.0
 _RATE_SECONDS = 10.0
 
-# One that goes on while the machine sleeps, where there is one.
+# A clock that goes on while the machine sleeps, where there is one.
 _CLOCK = partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
 
 
 class Board:
-    """All breakers, the latest transitions, and what the server says of itself.
+    """All breakers, the latest transitions, and what the server says about itself.
 
     Args:
         clock: Seconds that never go back.
@@ -41,10 +43,10 @@ class Board:
     Attributes:
         breakers: By name.
         transitions: The oldest first.
-        about: What the dashboard says of itself.
-        fleet: What is known of the fleet; None if there is none.
-        dropped: How many updates were missed.
-        untold: How many transitions were not told of, because there were too many at once.
+        about: What the dashboard says about itself.
+        fleet: What is known about the fleet; None if there is none.
+        missed_updates: How many updates the client has missed.
+        missed_transitions: How many transitions the server has left out, because they were too many at once.
     """
 
     def __init__(self, clock: Callable[[], float] = _CLOCK) -> None:
@@ -52,8 +54,8 @@ class Board:
         self.transitions: deque[TransitionEntry] = deque(maxlen=_MOST_TRANSITIONS)
         self.about = About()
         self.fleet: FleetEntry | None = None
-        self.dropped = 0
-        self.untold = 0
+        self.missed_updates = 0
+        self.missed_transitions = 0
         self._last_seq: int | None = None
         self._clock = clock
         self._offset = -math.inf
@@ -65,7 +67,7 @@ class Board:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many breakers are in each state that is there, the most urgent one first."""
+        """How many breakers are in each state that occurs, the most urgent one first."""
         counts = Counter(breaker.state for breaker in self.breakers.values())
         return {state: counts[state] for state in sorted(counts, key=urgency)}
 
@@ -73,11 +75,11 @@ class Board:
         """Return breakers in the order in which they are shown.
 
         Args:
-            text: Only those with this in their name or their explanation, in whatever case.
-            sort: By `state`, the most urgent one first, or by `name`; by `failures` or `rejections` per second, the
-                most first.
+            text: Only those with this text in their name or their cause, in either case of its letters.
+            sort: By `state`, the most urgent one first; by `name`; or by `failures` or `rejections` per second, the
+                highest rate first.
         """
-        chosen = [breaker for breaker in self.breakers.values() if breaker.is_about(text)]
+        chosen = [breaker for breaker in self.breakers.values() if is_about(breaker, text)]
         chosen.sort(key=lambda breaker: breaker.name)
         if sort == "state":
             chosen.sort(key=lambda breaker: urgency(breaker.state))
@@ -87,7 +89,7 @@ class Board:
         return chosen
 
     def rates(self, breaker: Breaker) -> Rates | None:
-        """Return what happened per second lately; None if that is not known yet."""
+        """Return how much has happened per second lately; None if that is not known yet."""
         now = self.now
         return breaker.rates(now - self._rate_seconds, now)
 
@@ -95,10 +97,10 @@ class Board:
         """Start over from the whole state.
 
         Returns:
-            The transitions since the latest that was known, if that was of the same run of the server.
+            The transitions since the latest known one, if that belongs to the same run of the server.
 
         Raises:
-            ForeignError: It is something else; nothing has changed.
+            ForeignError: The data is something else; nothing has changed.
         """
         with understood():
             about = About.read(dict(data.get("dashboard") or {}))
@@ -112,24 +114,24 @@ class Board:
             for name, entry in entries.items():
                 breakers[name].merge(entry, at)
         if about.run != self.about.run:
-            self.dropped = self.untold = 0
+            self.missed_updates = self.missed_transitions = 0
             self._last_seq = None
         known = self._last_seq
         self.about, self.breakers, self.fleet = about, breakers, fleet
-        self.dropped += dropped
+        self.missed_updates += dropped
         self._offset = at - self._clock()
         self.transitions.clear()
-        new = self._hear_of(transitions)
+        new = self._add(transitions)
         return [] if known is None else new
 
     def update(self, data: dict[str, Any]) -> list[TransitionEntry]:
         """Take over what has changed.
 
         Returns:
-            The transitions that are new.
+            The new transitions.
 
         Raises:
-            ForeignError: It is something else; then it may have been taken over in part.
+            ForeignError: The data is something else; a part of it may have been taken over.
         """
         with understood():
             entries, transitions = read_entries(data["changed"]), _transitions(data)
@@ -143,11 +145,11 @@ class Board:
                 breaker = self.breakers.get(name) or Breaker(name, at)
                 breaker.merge(entry, at)
                 self.breakers[name] = breaker
-        self.dropped += dropped
-        return self._hear_of(transitions)
+        self.missed_updates += dropped
+        return self._add(transitions)
 
-    def _hear_of(self, transitions: list[TransitionEntry]) -> list[TransitionEntry]:
-        """Take transitions down; return those that are new."""
+    def _add(self, transitions: list[TransitionEntry]) -> list[TransitionEntry]:
+        """Add transitions; return those that are new."""
         known = self._last_seq
         self.transitions.extend(transitions)
         if not transitions:
@@ -157,11 +159,11 @@ class Board:
         if known is None:
             return transitions
         new = [each for each in transitions if each.seq > known]
-        self.untold += max(0, self._last_seq - known - len(new))
+        self.missed_transitions += max(0, self._last_seq - known - len(new))
         return new
 
     def _set_clock(self, at: float) -> None:
-        """Take a message for the latest that the server's clock has shown, unless it is only late."""
+        """Take over the time of a message, unless the message is merely late."""
         offset = at - self._clock()
         step = offset - self._offset
         if -_MOST_LATENESS_SECONDS <= step <= 0:
@@ -173,7 +175,7 @@ class Board:
 
     @property
     def _rate_seconds(self) -> float:
-        """The time that rates are taken over: the server may need several rounds to read all breakers once."""
+        """The span that rates are measured over: the server may need several rounds to read all breakers once."""
         rounds = math.ceil(len(self.breakers) / self.about.breakers_per_update) or 1
         return max(_RATE_SECONDS, 2.0 * rounds * self.about.interval_seconds)
 

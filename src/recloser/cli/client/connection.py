@@ -1,4 +1,4 @@
-"""A dashboard, asked over HTTP: once, or for all that changes, for as long as anybody wants to know."""
+"""The connection to a dashboard over HTTP: one request for the whole state, or the stream of what changes."""
 
 from collections.abc import Sequence
 from contextlib import aclosing
@@ -12,7 +12,7 @@ from httpx_sse import EventSource, ServerSentEvent, SSEError, aconnect_sse
 from recloser.cli.client.errors import ForeignError, UnreachableError
 from recloser.cli.client.messages import parse
 
-__all__ = ["Header", "Listener", "ask", "client", "follow"]
+__all__ = ["Header", "StreamListener", "follow", "get_status", "new_client"]
 
 Header = tuple[str, str]
 
@@ -22,12 +22,12 @@ _SILENCES = 2.5
 _LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
 
 
-class Listener(Protocol):
-    """Is told what a dashboard says."""
+class StreamListener(Protocol):
+    """Receives what a dashboard sends."""
 
     @property
     def quiet_seconds(self) -> float:
-        """The longest time in which a server that lives says nothing, as far as it has been told."""
+        """The longest time in which a server that works sends nothing, as far as the server has said."""
         ...
 
     def snapshot(self, data: dict[str, Any]) -> None:
@@ -37,19 +37,19 @@ class Listener(Protocol):
         """Take what has changed."""
 
     def alive(self) -> None:
-        """Hear that nothing has changed."""
+        """Take note that nothing has changed."""
 
-    def found(self) -> None:
-        """Hear that the connection stands."""
+    def connected(self) -> None:
+        """Take note that the connection stands."""
 
     def lost(self, problem: str) -> None:
-        """Hear that the connection is lost; it is tried again."""
+        """Take note that the connection is lost; it will be tried again."""
 
 
-def client(url: httpx.URL, headers: Sequence[Header], timeout_seconds: float) -> httpx.AsyncClient:
-    """Return a client for a dashboard.
+def new_client(url: httpx.URL, headers: Sequence[Header], timeout_seconds: float) -> httpx.AsyncClient:
+    """Return an HTTP client for a dashboard.
 
-    No redirect is followed, for the headers may hold secrets, and this machine itself is asked without a proxy.
+    It follows no redirect, because the headers may hold secrets, and uses no proxy for this machine itself.
     """
     return httpx.AsyncClient(
         base_url=url,
@@ -59,15 +59,15 @@ def client(url: httpx.URL, headers: Sequence[Header], timeout_seconds: float) ->
     )
 
 
-async def ask(http: httpx.AsyncClient, timeout_seconds: float) -> dict[str, Any]:
+async def get_status(http: httpx.AsyncClient, timeout_seconds: float) -> dict[str, Any]:
     """Return the whole state as it is now.
 
     Args:
         http: The client.
-        timeout_seconds: How long the answer may take.
+        timeout_seconds: How long the response may take.
 
     Raises:
-        UnreachableError: There is no answer, or none of a dashboard.
+        UnreachableError: There is no response, or it is not that of a dashboard.
     """
     try:
         with anyio.fail_after(timeout_seconds):
@@ -75,17 +75,17 @@ async def ask(http: httpx.AsyncClient, timeout_seconds: float) -> dict[str, Any]
         _check(response, "application/json")
         return parse(response.content)
     except TimeoutError:
-        raise UnreachableError(f"there was no whole answer within {timeout_seconds:g} s") from None
+        raise UnreachableError(f"there was no complete response within {timeout_seconds:g} s") from None
     except (httpx.HTTPError, ForeignError) as error:
-        raise UnreachableError(_words(error)) from error
+        raise UnreachableError(_message(error)) from error
 
 
-async def follow(http: httpx.AsyncClient, listener: Listener, timeout_seconds: float) -> None:
-    """Tell a listener what a dashboard says, for ever; a lost connection is taken up again after what was told last.
+async def follow(http: httpx.AsyncClient, listener: StreamListener, timeout_seconds: float) -> None:
+    """Pass what a dashboard sends on to a listener, for ever; a lost connection resumes after the last event.
 
     Args:
         http: The client.
-        listener: Who is told.
+        listener: Receives the messages.
         timeout_seconds: How long connecting and the first message may take.
 
     Raises:
@@ -104,9 +104,9 @@ async def follow(http: httpx.AsyncClient, listener: Listener, timeout_seconds: f
 
 
 class _Stream:
-    """The events of a dashboard, over one connection after the other; `heard` counts those that told something."""
+    """The events of a dashboard, over one connection after another; `heard` counts the events with news."""
 
-    def __init__(self, http: httpx.AsyncClient, listener: Listener, timeout_seconds: float) -> None:
+    def __init__(self, http: httpx.AsyncClient, listener: StreamListener, timeout_seconds: float) -> None:
         self.heard = 0
         self._http = http
         self._listener = listener
@@ -115,9 +115,9 @@ class _Stream:
         self._silence = ""
 
     async def listen(self) -> str:
-        """Listen over one connection; return why that has ended."""
+        """Listen over one connection; return why it has ended."""
         headers = {"Last-Event-ID": self._last_id} if self._last_id else {}
-        self._silence = f"no answer within {self._timeout_seconds:g} s"
+        self._silence = f"no response within {self._timeout_seconds:g} s"
         try:
             with anyio.fail_after(self._timeout_seconds) as limit:
                 async with aconnect_sse(self._http, "GET", "events", headers=headers) as source:
@@ -125,26 +125,26 @@ class _Stream:
         except TimeoutError:
             return self._silence
         except (httpx.HTTPError, SSEError, ForeignError) as error:
-            return _words(error)
+            return _message(error)
         return "the server ended the stream"
 
     async def _take(self, source: EventSource, limit: anyio.CancelScope) -> None:
-        """Take events until there are no more. What is no dashboard is not waited for, however much it says."""
+        """Take events until there are no more. Other events than a dashboard's don't extend the limit."""
         _check(source.response, "text/event-stream")
         source.response.encoding = "utf-8"
         if self.heard:
-            self._find(limit)
+            self._connect(limit)
         async with aclosing(source.aiter_sse()) as events:
             async for event in events:
                 heard_before = self.heard
                 self._hear(event)
                 if self.heard and not heard_before:
-                    self._find(limit)
+                    self._connect(limit)
                 elif self.heard:
                     self._extend(limit)
 
-    def _find(self, limit: anyio.CancelScope) -> None:
-        self._listener.found()
+    def _connect(self, limit: anyio.CancelScope) -> None:
+        self._listener.connected()
         self._extend(limit)
 
     def _extend(self, limit: anyio.CancelScope) -> None:
@@ -167,7 +167,7 @@ class _Stream:
 
 
 def _check(response: httpx.Response, wanted: str) -> None:
-    """Refuse what is no answer of a dashboard."""
+    """Refuse a response that is not that of a dashboard."""
     if response.has_redirect_location:
         target = response.headers["location"]
         raise ForeignError(f"it redirects to {target!r}: give that address, or the headers of a login")
@@ -176,14 +176,14 @@ def _check(response: httpx.Response, wanted: str) -> None:
         raise ForeignError(f"it answers {response.status_code} {response.reason_phrase}".rstrip() + hint)
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != wanted:
-        raise ForeignError(f"it answers with {kind or 'what has no type'} instead of {wanted}: is there a dashboard?")
+        raise ForeignError(f"it answers with {kind or 'no content type'} instead of {wanted}: is there a dashboard?")
 
 
 def _is_full(response: httpx.Response, wanted: str) -> bool:
     return response.status_code == HTTPStatus.SERVICE_UNAVAILABLE and wanted == "text/event-stream"
 
 
-def _words(error: Exception) -> str:
+def _message(error: Exception) -> str:
     if isinstance(error, httpx.TimeoutException):
         return "no connection in time"
     return str(error) or type(error).__name__

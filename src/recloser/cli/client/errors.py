@@ -1,17 +1,17 @@
-"""What ends a look at a dashboard early."""
+"""The errors that end `recloser top` and `recloser status` early."""
 
 __all__ = ["AddressError", "EndedError", "ForeignError", "UnreachableError"]
 
 
 class AddressError(ValueError):
-    """What was given is no address of a dashboard."""
+    """The argument is no address of a dashboard."""
 
 
 class EndedError(Exception):
     """A signal has ended the command.
 
     Args:
-        number: The signal's.
+        number: The number of the signal.
     """
 
     def __init__(self, number: int) -> None:
@@ -20,8 +20,8 @@ class EndedError(Exception):
 
 
 class ForeignError(Exception):
-    """What was received is not the state of circuit breakers, or of a version that this does not know."""
+    """The response is not the state of circuit breakers, or has an unknown version."""
 
 
 class UnreachableError(Exception):
-    """There is no dashboard to be reached; the message says why."""
+    """No dashboard can be reached; the message says why."""

@@ -1,4 +1,4 @@
-"""What a dashboard sends, as values. It comes from another process: nothing is taken for what it should be."""
+"""What a dashboard sends, as values. It comes from another process: every value is checked before it is used."""
 
 import json
 import math
@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn, cast
 
+from recloser.cli.client.causes import CauseFields
 from recloser.cli.client.errors import ForeignError
 
 __all__ = [
     "TOTALS",
+    "UNKNOWN",
     "About",
     "FleetEntry",
     "TransitionEntry",
@@ -22,13 +24,13 @@ __all__ = [
     "understood",
 ]
 
-_VERSION = 1
+_VERSION = 2
 TOTALS = ("success_total", "failure_total", "ignored_total", "cancelled_total", "rejected_total")
 
 
 @contextmanager
 def understood() -> Generator[None]:
-    """Say what is wrong when a message is none of a dashboard.
+    """Turn an error about a message that no dashboard sends into a sentence.
 
     Yields:
         Nothing.
@@ -43,10 +45,10 @@ def understood() -> Generator[None]:
 
 
 def parse(text: str | bytes) -> dict[str, Any]:
-    """Return the object that a text in JSON is.
+    """Return the object that a text in JSON holds.
 
     Raises:
-        ForeignError: It is none.
+        ForeignError: It holds none.
     """
     try:
         data = json.loads(text, parse_constant=_refuse)
@@ -67,10 +69,6 @@ def _number(value: object) -> float:
     return float(value)
 
 
-def _wait(value: object) -> float | None:
-    return None if value is None else _number(value)
-
-
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r:.50} is no text")
@@ -83,6 +81,14 @@ def _flag(value: object) -> bool:
     return value
 
 
+def _number_or_none(value: object) -> float | None:
+    return None if value is None else _number(value)
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else _text(value)
+
+
 def read_time(value: object) -> float:
     """Return a time in ISO 8601 as seconds since 1970."""
     return datetime.fromisoformat(_text(value)).timestamp()
@@ -90,13 +96,13 @@ def read_time(value: object) -> float:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a dashboard says of itself.
+    """What a dashboard says about itself.
 
     Attributes:
-        run: Tells this run of the server from others.
-        interval_seconds: The least time between two updates.
-        quiet_seconds: The longest time in which a server that lives says nothing.
-        breakers_per_update: How many breakers are read for one update.
+        run: Distinguishes this run of the server from others.
+        interval_seconds: The shortest time between two updates.
+        quiet_seconds: The longest time in which a server that works sends nothing.
+        breakers_per_update: How many breakers the server reads for one update.
     """
 
     run: str = ""
@@ -105,42 +111,86 @@ class About:
     breakers_per_update: float = math.inf
 
     @classmethod
-    def read(cls, told: Mapping[str, Any]) -> "About":
-        """Return what a document says; what only has breakers, as the health of a registry, says nothing."""
-        version = told.get("version", _VERSION)
+    def read(cls, data: Mapping[str, Any]) -> "About":
+        """Return what a document says; the health of a registry, which has breakers only, says nothing."""
+        version = data.get("version", _VERSION)
         if version != _VERSION:
             raise ForeignError(f"it speaks version {version!r:.50}, and this recloser {_VERSION}: update it")
         default = cls()
         return cls(
-            run=_text(told.get("run", "")),
-            interval_seconds=max(0.0, _number(told.get("interval_seconds", default.interval_seconds))),
-            quiet_seconds=max(1.0, _number(told["quiet_seconds"])) if "quiet_seconds" in told else math.inf,
-            breakers_per_update=max(1.0, _number(told["breakers_per_update"]))
-            if "breakers_per_update" in told
+            run=_text(data.get("run", "")),
+            interval_seconds=max(0.0, _number(data.get("interval_seconds", default.interval_seconds))),
+            quiet_seconds=max(1.0, _number(data["quiet_seconds"])) if "quiet_seconds" in data else math.inf,
+            breakers_per_update=max(1.0, _number(data["breakers_per_update"]))
+            if "breakers_per_update" in data
             else math.inf,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class FleetEntry:
-    """What a dashboard knows of a fleet; `probes` says by breaker which worker makes the probe."""
+    """What a dashboard says about a fleet; `probes` has by breaker the worker that makes the probe."""
 
     connected: bool
-    problem: str
+    problem: str | None
     probes: Mapping[str, str]
 
 
-def read_fleet(told: object) -> FleetEntry | None:
-    """Return what is told of a fleet, None if there is none."""
-    if told is None:
+def read_fleet(value: object) -> FleetEntry | None:
+    """Return what a message says about a fleet, None if there is none."""
+    if value is None:
         return None
-    fleet = cast("dict[str, Any]", told)
+    fleet = cast("dict[str, Any]", value)
     probes: dict[str, object] = dict(fleet.get("probes", {}))
     return FleetEntry(
         connected=_flag(fleet["connected"]),
-        problem=_text(fleet.get("problem") or ""),
+        problem=_text_or_none(fleet.get("problem")),
         probes={name: _text(worker) for name, worker in probes.items()},
     )
+
+
+def _window(value: object) -> dict[str, float] | None:
+    if value is None:
+        return None
+    window = cast("dict[str, object]", value)
+    size = "calls" if "calls" in window else "seconds"
+    return {size: _number(window[size])}
+
+
+_CAUSE: dict[str, Callable[[object], Any]] = {
+    "trigger": _text,
+    "kind": _text_or_none,
+    "observed": _number_or_none,
+    "threshold": _number_or_none,
+    "calls": _number_or_none,
+    "counted": _number_or_none,
+    "window": _window,
+    "slow_call_seconds": _number_or_none,
+    "last_error": _text_or_none,
+    "reason": _text_or_none,
+    "for_seconds": _number_or_none,
+}
+_FIGURES: dict[str | None, tuple[str, ...]] = {
+    "probes_passed": ("observed", "threshold"),
+    "consecutive_failures": ("observed", "threshold"),
+    "failure_count": ("observed", "threshold", "window"),
+    "failure_rate": ("observed", "threshold", "calls", "counted"),
+    "slow_call_rate": ("observed", "threshold", "calls", "counted", "slow_call_seconds"),
+}
+"""What a cause has to have, by its kind or trigger."""
+
+
+def _cause(value: object) -> CauseFields:
+    given = cast("dict[str, object]", value)
+    cause = {key: read(given.get(key)) for key, read in _CAUSE.items()}
+    for key in _FIGURES.get(cause["kind"] or cause["trigger"], ()):
+        if cause[key] is None:
+            raise TypeError(f"a cause of this kind has no {key}")
+    return cause
+
+
+def _cause_or_none(value: object) -> CauseFields | None:
+    return None if value is None else _cause(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +198,12 @@ class TransitionEntry:
     """One change of state.
 
     Attributes:
-        seq: Its number; that of the next one of the same run of the server is the next number.
-        at: When it was, in seconds since 1970 on the server's clock.
-        breaker: Whose.
+        seq: Its number; the next transition of the same run of the server has the next number.
+        at: When it happened, in seconds since 1970 on the server's clock.
+        breaker: The breaker's name.
         old: The state before.
         new: The state after.
-        cause: Why.
+        cause: Why it happened.
     """
 
     seq: int
@@ -161,32 +211,39 @@ class TransitionEntry:
     breaker: str
     old: str
     new: str
-    cause: str
+    cause: CauseFields
 
     @classmethod
-    def read(cls, told: Mapping[str, Any]) -> "TransitionEntry":
-        """Return the transition that is told of."""
-        breaker, old, new, cause = (_text(told[key]) for key in ("breaker", "old", "new", "cause"))
-        return cls(int(_number(told["seq"])), read_time(told["at"]), breaker, old, new, cause)
-
-    def is_about(self, text: str) -> bool:
-        """Return whether a text is in the breaker's name or in the cause, in whatever case."""
-        return text.casefold() in f"{self.breaker}\n{self.cause}".casefold()
+    def read(cls, data: Mapping[str, Any]) -> "TransitionEntry":
+        """Return the transition that a message describes."""
+        breaker, old, new = (_text(data[key]) for key in ("breaker", "old", "new"))
+        return cls(int(_number(data["seq"])), read_time(data["at"]), breaker, old, new, _cause(data["cause"]))
 
 
 _READ: dict[str, Callable[[object], Any]] = {
     "state": _text,
-    "explanation": _text,
+    "cause": _cause_or_none,
+    "last_error": _text_or_none,
+    "rule": _text,
     "shadow": _flag,
-    "time_in_state_seconds": _number,
-    "retry_after": _wait,
+    "attempt": _number,
+    "failure_count": _number,
+    "failure_rate": _number_or_none,
+    "slow_call_rate": _number_or_none,
+    "probes_in_flight": _number,
+    "probes_passed": _number,
+    "success_threshold": _number,
+    "time_in_state_seconds": _number_or_none,
+    "retry_after": _number_or_none,
     **dict.fromkeys(TOTALS, _number),
 }
+UNKNOWN: dict[str, Any] = dict.fromkeys(_READ)
+"""The entry of a breaker about which nothing is known."""
 
 
-def read_entries(told: object) -> dict[str, dict[str, Any]]:
-    """Return by breaker what is told of it, as far as it is of use here."""
-    entries = cast("dict[str, dict[str, Any]]", told)
+def read_entries(value: object) -> dict[str, dict[str, Any]]:
+    """Return by breaker the fields that are used here."""
+    entries = cast("dict[str, dict[str, Any]]", value)
     return {
         name: {key: read(entry[key]) for key, read in _READ.items() if key in entry} for name, entry in entries.items()
     }

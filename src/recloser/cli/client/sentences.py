@@ -1,71 +1,151 @@
-"""What is said of breakers, in words; all that comes from the other process is made printable here."""
+"""What is said about breakers, made from fields. The dashboard's page says it in the same words.
 
-from datetime import datetime
+Whatever comes from the other process is made printable here.
+"""
 
-from recloser.cli.client.board import Board
-from recloser.cli.client.breaker import Breaker
-from recloser.cli.client.formatting import duration, plural, printable, state_word
-from recloser.cli.client.messages import TransitionEntry
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["changed", "counted", "fleet", "lasted", "missed", "next_step", "time_of_day", "why"]
+from recloser.cli.client.causes import cause_text
+from recloser.cli.client.formatting import duration, number, percent, plural, printable
+from recloser.cli.client.states import CLOSED, word
+
+if TYPE_CHECKING:
+    from recloser.cli.client.board import Board
+    from recloser.cli.client.breaker import Breaker
+    from recloser.cli.client.messages import FleetEntry, TransitionEntry
+
+__all__ = [
+    "counted",
+    "fleet_status",
+    "is_about",
+    "missed",
+    "mode",
+    "next_step",
+    "time_in_state",
+    "transition_is_about",
+    "transition_text",
+    "waited",
+    "why",
+]
+
+_MOST_PROBES = 3
+_LONGEST_SECONDS = 1e12
 
 
-def counted(board: Board) -> str:
-    """Say how many breakers are in which state."""
-    counts = ", ".join(f"{count:,} {state_word(state)}" for state, count in board.counts.items())
-    return f"{plural(len(board.breakers), 'breaker')}: {counts}" if counts else "no breakers"
+def why(breaker: "Breaker") -> str:
+    """Say why a breaker is in its state, with the figures."""
+    entry = breaker.entry
+    cause = "" if entry["cause"] is None else cause_text(entry["cause"])
+    attempt: float = entry["attempt"] or 0
+    again = f" (attempt {number(attempt)})" if breaker.state == "open" and attempt > 1 else ""
+    return printable("; ".join(filter(None, [cause + again, *_figures(entry)])))
 
 
-def why(breaker: Breaker) -> str:
-    """Say why a breaker is in its state."""
-    return printable(breaker.why)
+def _figures(entry: Mapping[str, Any]) -> list[str]:
+    state = entry["state"]
+    if state == CLOSED:
+        return [_counts(entry), "" if entry["rule"] is None else f"opens at {entry['rule']}"]
+    if state == "disabled":
+        return [_counts(entry)]
+    if state != "half_open":
+        return []
+    last_error = "" if entry["last_error"] is None else f"last error {entry['last_error']}"
+    if _follows_fleet(entry) or entry["success_threshold"] is None:
+        return [last_error]
+    passed, needed = number(entry["probes_passed"] or 0), number(entry["success_threshold"])
+    return [last_error, f"{plural(entry['probes_in_flight'] or 0, 'probe')} running, {passed} of {needed} succeeded"]
 
 
-def lasted(breaker: Breaker, now: float) -> str:
+def _counts(entry: Mapping[str, Any]) -> str:
+    if entry["failure_count"] is None:
+        return ""
+    parts = [f"{plural(entry['failure_count'], 'failure')} counted"]
+    if entry["failure_rate"] is not None:
+        parts.append(f"failure rate {percent(entry['failure_rate'])}")
+    if entry["slow_call_rate"] is not None:
+        parts.append(f"slow call rate {percent(entry['slow_call_rate'])}")
+    return ", ".join(parts)
+
+
+def _follows_fleet(entry: Mapping[str, Any]) -> bool:
+    """Return whether another process of the fleet makes the probe."""
+    cause = entry["cause"]
+    return cause is not None and cause["trigger"] == "fleet_probing" and not entry["probes_in_flight"]
+
+
+def next_step(breaker: "Breaker", now: float) -> str:
+    """Say what happens next; nothing while a breaker is closed."""
+    state = breaker.state
+    if state == CLOSED:
+        return ""
+    if state == "half_open":
+        return "closes or opens as the fleet does" if _follows_fleet(breaker.entry) else "a probe decides"
+    if state == "disabled":
+        return "admits all calls until reset"
+    if breaker.probe_at is None:
+        return "rejects all calls until reset"
+    left = breaker.probe_at - now
+    return f"probe in {duration(math.ceil(min(left, _LONGEST_SECONDS)))}" if left > 0 else "the next call is a probe"
+
+
+def waited(breaker: "Breaker", now: float) -> float | None:
+    """Return how much of the wait for a probe is over, from 0 to 1; None if there is nothing to wait for."""
+    probe_at, since = breaker.probe_at, breaker.since
+    if probe_at is None or breaker.state not in {"open", "forced_open"}:
+        return None
+    if probe_at <= now:
+        return 1.0
+    return min(1.0, max(0.0, 1 - (probe_at - now) / (probe_at - since))) if probe_at > since else None
+
+
+def time_in_state(breaker: "Breaker", now: float) -> str:
     """Say how long a breaker has been in its state."""
     return f"for {duration(now - breaker.since)}"
 
 
-def next_step(breaker: Breaker, now: float) -> str:
-    """Say what happens next; nothing while a breaker is closed."""
-    if breaker.state in _NEXT:
-        return _NEXT[breaker.state]
-    if breaker.probe_at is None:
-        return "rejects all calls until reset"
-    left = breaker.probe_at - now
-    return f"probe in {duration(left + 0.999)}" if left > 0 else "the next call is a probe"
+def mode(breaker: "Breaker") -> str:
+    """Say what a breaker does differently from others; nothing if it does nothing differently."""
+    return "shadow: rejects nothing" if breaker.entry["shadow"] else ""
 
 
-_NEXT = {"closed": "", "half_open": "a probe decides", "disabled": "admits all calls until reset"}
+def is_about(breaker: "Breaker", text: str) -> bool:
+    """Return whether a text occurs in the name or in the cause, in either case of its letters."""
+    return text.casefold() in f"{breaker.name}\n{why(breaker)}".casefold()
 
 
-def changed(transition: TransitionEntry) -> str:
-    """Say what a transition was."""
-    states = f"{state_word(transition.old)} -> {state_word(transition.new)}"
-    return f"{printable(transition.breaker)}: {states}: {printable(transition.cause)}"
+def transition_text(transition: "TransitionEntry") -> str:
+    """Say which breaker changed its state, from which state to which, and why."""
+    states = f"{word(transition.old)} -> {word(transition.new)}"
+    return f"{printable(transition.breaker)}: {states}: {printable(cause_text(transition.cause))}"
 
 
-def time_of_day(at: float) -> str:
-    """Return a time in seconds since 1970 as a clock here shows it."""
-    try:
-        return datetime.fromtimestamp(at).astimezone().strftime("%H:%M:%S")
-    except (OSError, OverflowError, ValueError):
-        return "--:--:--"
+def transition_is_about(transition: "TransitionEntry", text: str) -> bool:
+    """Return whether a text occurs in the breaker's name or in the cause, in either case of its letters."""
+    return text.casefold() in f"{transition.breaker}\n{cause_text(transition.cause)}".casefold()
 
 
-def fleet(board: Board) -> str:
-    """Say what is known of the fleet; nothing if there is none."""
-    told = board.fleet
-    if told is None:
+def counted(board: "Board") -> str:
+    """Say how many breakers are in which state."""
+    counts = ", ".join(f"{number(count)} {word(state)}" for state, count in board.counts.items())
+    return f"{plural(len(board.breakers), 'breaker')}: {counts}" if counts else "no breakers"
+
+
+def fleet_status(fleet: "FleetEntry | None") -> str:
+    """Say whether the fleet is reachable, and who makes which probe; nothing if there is no fleet."""
+    if fleet is None:
         return ""
-    problem = printable(told.problem or "each process decides alone")
-    parts = ["fleet reachable" if told.connected else f"fleet unreachable: {problem}"]
-    parts += [f"{printable(worker)} tries {printable(name)}" for name, worker in told.probes.items()]
-    return "; ".join(parts)
+    problem = "each process decides alone" if fleet.problem is None else fleet.problem
+    probes = [f"{worker} probes {name}" for name, worker in fleet.probes.items()]
+    parts = ["fleet reachable" if fleet.connected else f"fleet unreachable: {problem}", *probes[:_MOST_PROBES]]
+    if len(probes) > _MOST_PROBES:
+        parts.append(plural(len(probes) - _MOST_PROBES, "more probe"))
+    return printable("; ".join(parts))
 
 
-def missed(board: Board) -> str:
-    """Say what has not been told, because it was too much at once; nothing if all has."""
-    parts = [(board.dropped, "update"), (board.untold, "transition")]
-    said = " and ".join(plural(count, one) for count, one in parts if count)
-    return f"{said} missed" if said else ""
+def missed(updates: int, transitions: int) -> str:
+    """Say how much the client has missed because it was too much at once; nothing if it has missed nothing."""
+    parts = [(updates, "update"), (transitions, "transition")]
+    text = " and ".join(plural(count, noun) for count, noun in parts if count)
+    return f"{text} missed" if text else ""

@@ -1,12 +1,21 @@
-"""`recloser top` in a pipe or a log: a line for everything that happens."""
+"""`recloser top` in a pipe or a log: a line for each transition."""
 
 from typing import Self, TextIO
 
 from recloser.cli.client.board import Board
-from recloser.cli.client.breaker import CLOSED
-from recloser.cli.client.formatting import plural, printable, state_word
+from recloser.cli.client.formatting import printable, time_of_day
 from recloser.cli.client.messages import TransitionEntry
-from recloser.cli.client.sentences import changed, counted, lasted, next_step, time_of_day, why
+from recloser.cli.client.sentences import (
+    counted,
+    missed,
+    mode,
+    next_step,
+    time_in_state,
+    transition_is_about,
+    transition_text,
+    why,
+)
+from recloser.cli.client.states import CLOSED, word
 
 __all__ = ["Lines"]
 
@@ -15,9 +24,9 @@ class Lines:
     """Writes lines that never move.
 
     Args:
-        stream: Where to write.
-        board: What is told of.
-        text: Only of breakers with this in their name or their explanation.
+        stream: The stream to write to.
+        board: What is known.
+        text: Write only about breakers with this text in their name or their cause.
     """
 
     refresh_seconds = 3600.0
@@ -36,7 +45,7 @@ class Lines:
     def __exit__(self, *exc_info: object) -> None:
         """End."""
 
-    def found(self) -> None:
+    def connected(self) -> None:
         """Say that the connection stands again."""
         if self._problem:
             self._write("connected again")
@@ -45,28 +54,27 @@ class Lines:
     def lost(self, problem: str, heard_at: float) -> None:
         """Say that the connection is lost, once for each reason."""
         if problem != self._problem:
-            said = f"connection lost, last heard of at {time_of_day(heard_at)}, trying again: {printable(problem)}"
-            self._write(said)
+            self._write(f"connection lost, last message at {time_of_day(heard_at)}, trying again: {printable(problem)}")
         self._problem = problem
 
-    def told(self, transitions: list[TransitionEntry], *, anew: bool) -> None:
-        """Say what has changed, and after that what is, if it is the whole state that has come."""
-        self._say_what_is_missing()
+    def changed(self, transitions: list[TransitionEntry], *, anew: bool) -> None:
+        """Write the transitions, and after them a summary if the whole state has come."""
+        self._write_missed()
         for transition in transitions:
-            if transition.is_about(self._text):
-                self._write(changed(transition), transition.at)
+            if transition_is_about(transition, self._text):
+                self._write(transition_text(transition), transition.at)
         if anew:
             self._sum_up()
 
     def refresh(self) -> None:
-        """Say nothing: only what happens is worth a line."""
+        """Write nothing: only events get a line."""
 
-    def _say_what_is_missing(self) -> None:
+    def _write_missed(self) -> None:
         board = self._board
-        now = (board.dropped, board.untold)
-        for before, after, one in zip(self._missed, now, ("update", "transition"), strict=True):
-            if after > before:
-                self._write(f"{plural(after - before, one)} missed")
+        now = (board.missed_updates, board.missed_transitions)
+        updates, transitions = (max(0, after - before) for before, after in zip(self._missed, now, strict=True))
+        if text := missed(updates, transitions):
+            self._write(text)
         self._missed = now
 
     def _sum_up(self) -> None:
@@ -74,8 +82,8 @@ class Lines:
         self._write(counted(board))
         for breaker in board.ordered(self._text):
             if breaker.state != CLOSED:
-                said = f"{state_word(breaker.state)} {lasted(breaker, now)}, {next_step(breaker, now)}"
-                self._write(f"{printable(breaker.name)}: {said}: {why(breaker)}")
+                parts = [f"{word(breaker.state)} {time_in_state(breaker, now)}", next_step(breaker, now), mode(breaker)]
+                self._write(f"{printable(breaker.name)}: {', '.join(filter(None, parts))}: {why(breaker)}")
 
     def _write(self, text: str, at: float | None = None) -> None:
         self._stream.write(f"{time_of_day(self._board.now if at is None else at)}  {text}\n")

@@ -1,4 +1,4 @@
-"""`recloser top` on a terminal: a frame that fills it, drawn anew whenever anything changes."""
+"""`recloser top` on a terminal: a frame that fills it, drawn again whenever anything changes."""
 
 from typing import Self
 
@@ -7,10 +7,20 @@ from rich.live import Live
 from rich.text import Text
 
 from recloser.cli.client.board import Board
-from recloser.cli.client.breaker import CLOSED, Breaker
-from recloser.cli.client.formatting import printable, rate, state_word
+from recloser.cli.client.breaker import Breaker
+from recloser.cli.client.formatting import printable, rate, time_of_day
 from recloser.cli.client.messages import TransitionEntry
-from recloser.cli.client.sentences import changed, fleet, lasted, missed, next_step, time_of_day, why
+from recloser.cli.client.sentences import (
+    fleet_status,
+    missed,
+    mode,
+    next_step,
+    time_in_state,
+    transition_is_about,
+    transition_text,
+    why,
+)
+from recloser.cli.client.states import CLOSED, word
 
 __all__ = ["Screen", "frame"]
 
@@ -19,9 +29,10 @@ _OPEN_STYLE = "red"
 _STATE_WIDTH = 13
 _RATES = {"calls/s": ("calls", ""), "failed/s": ("failures", "red"), "rejected/s": ("rejections", "yellow")}
 _RATE_WIDTH = 12
+_UNKNOWN = "-"
 _RATES_FROM_WIDTH = 72
 _LEAST_ROWS = 3
-_WRAP_OFF, _WRAP_ON = "\x1b[?7l", "\x1b[?7h"  # DECAWM: what goes beyond the last column stays there
+_WRAP_OFF, _WRAP_ON = "\x1b[?7l", "\x1b[?7h"  # DECAWM: text beyond the last column does not wrap
 _MOST_TRANSITIONS = 8
 
 
@@ -30,10 +41,10 @@ class Screen:
 
     Args:
         console: The terminal.
-        board: What is shown.
-        address: Whose it is.
-        text: Only breakers with this in their name or their explanation.
-        sort: What they are sorted by.
+        board: What to show.
+        address: The address of the dashboard.
+        text: Show only breakers with this text in their name or their cause.
+        sort: What to sort them by.
     """
 
     refresh_seconds = 0.5
@@ -47,7 +58,7 @@ class Screen:
         self._live = Live(console=console, auto_refresh=False, screen=True)
 
     def __enter__(self) -> Self:
-        """Take over the terminal; a line that it takes for longer than it is would move all others."""
+        """Take over the terminal; without wrapping, a line that it takes for longer than it is moves no others."""
         self._live.__enter__()
         self._control(_WRAP_OFF)
         self.refresh()
@@ -58,17 +69,17 @@ class Screen:
         self._control(_WRAP_ON)
         self._live.__exit__(None, None, None)
 
-    def found(self) -> None:
+    def connected(self) -> None:
         """Show that the connection stands."""
         self._problem = ""
         self.refresh()
 
     def lost(self, problem: str, heard_at: float) -> None:
-        """Show that the connection is lost, and how old what is shown is."""
+        """Show that the connection is lost, and how old the shown state is."""
         self._problem = f"as of {time_of_day(heard_at)}; trying again: {printable(problem)}"
         self.refresh()
 
-    def told(self, transitions: list[TransitionEntry], *, anew: bool) -> None:  # noqa: ARG002 - all of the board is drawn
+    def changed(self, transitions: list[TransitionEntry], *, anew: bool) -> None:  # noqa: ARG002 - the whole board is drawn
         """Show what has changed."""
         self.refresh()
 
@@ -92,17 +103,17 @@ def frame(board: Board, head: Text, view: tuple[str, str], size: tuple[int, int]
     Args:
         board: What is known.
         head: The first line.
-        view: What is to be in the name or the cause of what is shown, and what breakers are sorted by.
+        view: The text to look for in names and causes, and what to sort breakers by.
         size: The terminal's columns and lines.
 
     Returns:
-        Something that a rich console prints: no more lines than there are.
+        A group of lines for a rich console, no more than fit on the terminal.
     """
     text, sort = view
     width, height = size
-    lines = [head, *_about(board), _titles(width)]
+    lines = [head, *_summary(board), _titles(width)]
     space = max(_LEAST_ROWS, height - len(lines))
-    transitions = [each for each in board.transitions if each.is_about(text)]
+    transitions = [each for each in board.transitions if transition_is_about(each, text)]
     transitions = transitions[-min(_MOST_TRANSITIONS, max(1, space // 3)) :][::-1]
     lines += _rows(board, board.ordered(text, sort), width, space - (len(transitions) + 1 if transitions else 0))
     if transitions:
@@ -112,13 +123,13 @@ def frame(board: Board, head: Text, view: tuple[str, str], size: tuple[int, int]
     return Group(*lines[:height])
 
 
-def _about(board: Board) -> list[Text]:
+def _summary(board: Board) -> list[Text]:
     """Return the lines between the first one and the breakers."""
-    counts = [(f"{count:,} {state_word(state)}", _style(state)) for state, count in board.counts.items()]
+    counts = [(f"{count:,} {word(state)}", _style(state)) for state, count in board.counts.items()]
     lines = [Text("  ").join(Text(text, style=style) for text, style in counts) if counts else Text("no breakers")]
-    lines[0].append(f"  {missed(board)}", style="yellow")
+    lines[0].append(f"  {missed(board.missed_updates, board.missed_transitions)}", style="yellow")
     if board.fleet is not None:
-        lines.append(Text(fleet(board), style="" if board.fleet.connected else "yellow"))
+        lines.append(Text(fleet_status(board.fleet), style="" if board.fleet.connected else "yellow"))
     return lines
 
 
@@ -128,7 +139,7 @@ def _titles(width: int) -> Text:
 
 
 def _rows(board: Board, breakers: list[Breaker], width: int, space: int) -> list[Text]:
-    """Return two lines for each breaker that is not closed, one for others, and one for all without space."""
+    """Return two lines for each breaker that is not closed, one for others, and one for those that don't fit."""
     rows: list[Text] = []
     for place, breaker in enumerate(breakers):
         lines = _breaker(board, breaker, width)
@@ -142,18 +153,19 @@ def _rows(board: Board, breakers: list[Breaker], width: int, space: int) -> list
 def _breaker(board: Board, breaker: Breaker, width: int) -> list[Text]:
     state, now = breaker.state, board.now
     name = Text(printable(breaker.name), style="" if state == CLOSED else "bold")
-    if breaker.entry.get("shadow", False):
-        name.append("  shadow: rejects nothing", style="dim not bold")
+    if mode(breaker):
+        name.append(f"  {mode(breaker)}", style="dim not bold")
     rates: list[Text] = []
     if _has_rates(width):
         known = board.rates(breaker)
         for key, style in _RATES.values():
             value = None if known is None else getattr(known, key)
-            rates.append(Text(f"{rate(value):>{_RATE_WIDTH}}", style=style if value else "dim"))
-    lines = [_line(Text(state_word(state), style=_style(state)), name, rates, width)]
+            shown = _UNKNOWN if value is None else rate(value)
+            rates.append(Text(f"{shown:>{_RATE_WIDTH}}", style=style if value else "dim"))
+    lines = [_line(Text(word(state), style=_style(state)), name, rates, width)]
     if state != CLOSED:
-        said = ", ".join(filter(None, [lasted(breaker, now), next_step(breaker, now)]))
-        lines.append(Text.assemble(f"  {said}: ", (why(breaker), "dim")))
+        parts = ", ".join(filter(None, [time_in_state(breaker, now), next_step(breaker, now)]))
+        lines.append(Text.assemble(f"  {parts}: ", (why(breaker), "dim")))
     return lines
 
 
@@ -168,7 +180,7 @@ def _has_rates(width: int) -> bool:
 
 
 def _transition(transition: TransitionEntry) -> Text:
-    return Text.assemble((time_of_day(transition.at), _style(transition.new)), "  ", changed(transition))
+    return Text.assemble((time_of_day(transition.at), _style(transition.new)), "  ", transition_text(transition))
 
 
 def _style(state: str) -> str:

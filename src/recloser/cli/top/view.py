@@ -1,4 +1,4 @@
-"""What every view of a board that is followed can do."""
+"""What `recloser top` needs of a view."""
 
 from contextlib import AbstractContextManager
 from typing import Protocol
@@ -17,14 +17,14 @@ class BoardView(AbstractContextManager[object, None], Protocol):
 
     refresh_seconds: float
 
-    def found(self) -> None:
-        """Hear that the connection stands."""
+    def connected(self) -> None:
+        """Show that the connection stands."""
 
     def lost(self, problem: str, heard_at: float) -> None:
-        """Hear that the connection is lost, and when anything was heard the last time, in seconds since 1970."""
+        """Show that the connection is lost, and when the last message came, in seconds since 1970."""
 
-    def told(self, transitions: list[TransitionEntry], *, anew: bool) -> None:
-        """Hear what has changed: these transitions among other things; `anew` if everything has been told again."""
+    def changed(self, transitions: list[TransitionEntry], *, anew: bool) -> None:
+        """Show what has changed, with these new transitions; `anew` if the whole state has come."""
 
     def refresh(self) -> None:
         """Show times as they are now."""

@@ -1,4 +1,4 @@
-"""`recloser top`: a dashboard followed for as long as anybody looks."""
+"""`recloser top`: follows a dashboard until the user stops it."""
 
 import math
 import os
@@ -13,14 +13,14 @@ import httpx
 from rich.console import Console
 
 from recloser.cli.client.board import Board
-from recloser.cli.client.connection import Header, client, follow
+from recloser.cli.client.connection import Header, follow, new_client
 from recloser.cli.client.errors import EndedError, UnreachableError
 from recloser.cli.endings import unwrapped
 from recloser.cli.top.lines import Lines
 from recloser.cli.top.screen import Screen
 from recloser.cli.top.view import BoardView
 
-__all__ = ["watch"]
+__all__ = ["show", "watch"]
 
 _SIGNALS = [] if sys.platform == "win32" else [signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP]
 
@@ -28,15 +28,15 @@ _SIGNALS = [] if sys.platform == "win32" else [signal.SIGTERM, signal.SIGHUP, si
 def watch(
     url: httpx.URL, headers: Sequence[Header], *, timeout_seconds: float, plain: bool, text: str, sort: str
 ) -> None:
-    """Show a dashboard until the user has seen enough.
+    """Show a dashboard until the user stops it.
 
     Args:
-        url: The dashboard's.
-        headers: Sent along.
+        url: The URL of the dashboard.
+        headers: Sent with each request.
         timeout_seconds: How long connecting and the first message may take.
         plain: Write lines even on a terminal.
-        text: Only breakers with this in their name or their explanation.
-        sort: What they are sorted by.
+        text: Show only breakers with this text in their name or their cause.
+        sort: What to sort them by.
 
     Raises:
         UnreachableError: The dashboard could not be reached the first time.
@@ -52,13 +52,14 @@ def watch(
     else:
         view = Screen(console, board, str(url.copy_with(userinfo=b"")), text=text, sort=sort)
     with unwrapped(UnreachableError, EndedError), view:
-        anyio.run(partial(_follow, url, headers, timeout_seconds, board, view))
+        anyio.run(partial(show, url, headers, timeout_seconds, board, view))
 
 
-async def _follow(
+async def show(
     url: httpx.URL, headers: Sequence[Header], timeout_seconds: float, board: Board, view: BoardView
 ) -> None:
-    async with client(url, headers, timeout_seconds) as http, anyio.create_task_group() as group:
+    """Follow a dashboard, and have a view show what is on the board, until a signal ends it."""
+    async with new_client(url, headers, timeout_seconds) as http, anyio.create_task_group() as group:
         group.start_soon(_keep_fresh, view)
         group.start_soon(_obey_signals, view)
         await follow(http, _Follower(board, view), timeout_seconds)
@@ -71,7 +72,7 @@ async def _keep_fresh(view: BoardView) -> None:
 
 
 async def _obey_signals(view: BoardView) -> None:
-    """Give the terminal back when somebody else ends or stops the process."""
+    """Restore the terminal when a signal ends or stops the process."""
     if not _SIGNALS:
         return
     with anyio.open_signal_receiver(*_SIGNALS) as signals:
@@ -84,7 +85,7 @@ async def _obey_signals(view: BoardView) -> None:
 
 
 class _Follower:
-    """Puts what a dashboard says onto a board, and tells a view."""
+    """Passes what a dashboard sends on to a board, and has a view show it."""
 
     def __init__(self, board: Board, view: BoardView) -> None:
         self._board = board
@@ -98,18 +99,18 @@ class _Follower:
     def snapshot(self, data: dict[str, Any]) -> None:
         transitions = self._board.replace(data)
         self._heard_at = self._board.now
-        self._view.told(transitions, anew=True)
+        self._view.changed(transitions, anew=True)
 
     def update(self, data: dict[str, Any]) -> None:
         transitions = self._board.update(data)
         self._heard_at = self._board.now
-        self._view.told(transitions, anew=False)
+        self._view.changed(transitions, anew=False)
 
     def alive(self) -> None:
         self._heard_at = self._board.now
 
-    def found(self) -> None:
-        self._view.found()
+    def connected(self) -> None:
+        self._view.connected()
 
     def lost(self, problem: str) -> None:
         self._view.lost(problem, self._heard_at)

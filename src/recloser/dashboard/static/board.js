@@ -1,60 +1,66 @@
 /**
- * What the page knows: the breakers, the latest transitions, and of the server itself.
+ * What the page knows: the breakers, the latest transitions, and the server itself.
  *
- * Values that run with the server's clock are kept as the moments that they mean.
+ * Values that run with the server's clock are kept as moments.
  */
 
 import { ServerClock } from "./clock.js";
 import { History } from "./history.js";
 
-const MOST_TRANSITIONS = 200;
+/** @typedef {import("./messages.js").About} About */
+/** @typedef {import("./messages.js").BreakerEntry} BreakerEntry */
+/** @typedef {import("./messages.js").FleetEntry} FleetEntry */
+/** @typedef {import("./messages.js").Message} Message */
+/** @typedef {import("./messages.js").Snapshot} Snapshot */
+/** @typedef {import("./messages.js").TransitionEntry} TransitionEntry */
+/** @typedef {import("./messages.js").Update} Update */
 
 /**
  * @typedef {object} Breaker
  * @property {string} name
- * @property {Record<string, any>} entry What the server says of it.
+ * @property {BreakerEntry} entry What the server says about it.
  * @property {number} since When its state began, in ms of the server's time.
- * @property {number | null} probeAt When a probe may go through.
+ * @property {number | null} probeAt When a probe may go through; null if none will without a reset.
  * @property {History} history
  * @property {number} readAt When its totals were first read.
  */
 
-/** @typedef {{seq: number, at: string, breaker: string, old: string, new: string, cause: string}} Transition */
+const MOST_TRANSITIONS = 200;
 
-const IDLE = { version: 1, control: false, interval_seconds: 1, run: "" };
+/** @type {About} */
+const UNKNOWN = { version: 2, control: false, interval_seconds: 1, run: "" };
 
 export class Board {
   /** @type {Map<string, Breaker>} */
   breakers = new Map();
-  /** @type {Transition[]} The oldest first. */
+  /** @type {TransitionEntry[]} The oldest first. */
   transitions = [];
-  /** @type {Record<string, any>} */
-  about = IDLE;
-  /** @type {Record<string, any> | null} */
+  about = UNKNOWN;
+  /** @type {FleetEntry | null} */
   fleet = null;
   /** How many updates this page has missed. */
-  dropped = 0;
-  /** How many transitions were too many at once to be told. */
-  untold = 0;
-  /** @type {number | null} The number of the latest transition that is known. */
+  missedUpdates = 0;
+  /** How many transitions the server has left out because they were too many at once. */
+  missedTransitions = 0;
+  /** @type {number | null} The number of the latest transition. */
   #lastSeq = null;
-  /** Whether anything has been told. */
+  /** Whether the server has sent anything. */
   isKnown = false;
   clock = new ServerClock();
 
   /**
-   * Starts over from the whole state. Of another run of the server nothing is kept.
-   * @param {Record<string, any>} data
+   * Starts over from the whole state. Nothing is kept of another run of the server.
+   * @param {Snapshot} data
    */
   replace(data) {
     if (data.dashboard.run !== this.about.run) {
-      this.dropped = this.untold = 0;
+      this.missedUpdates = this.missedTransitions = 0;
       this.#lastSeq = null;
     }
     this.about = data.dashboard;
     this.clock = new ServerClock();
     this.breakers.clear();
-    this.#countUntold(data.transitions);
+    this.#countMissed(data.transitions);
     this.transitions = data.transitions.slice(-MOST_TRANSITIONS);
     this.isKnown = true;
     const at = this.#hear(data);
@@ -63,14 +69,14 @@ export class Board {
 
   /**
    * Takes over what has changed.
-   * @param {Record<string, any>} data
-   * @returns {Transition[]} Those that are new.
+   * @param {Update} data
+   * @returns {TransitionEntry[]} The new ones.
    */
   update(data) {
     const at = this.#hear(data);
     for (const name of data.removed) this.breakers.delete(name);
     for (const [name, entry] of Object.entries(data.changed)) this.#merge(name, entry, at);
-    this.#countUntold(data.transitions);
+    this.#countMissed(data.transitions);
     this.transitions = this.transitions.concat(data.transitions).slice(-MOST_TRANSITIONS);
     return data.transitions;
   }
@@ -93,45 +99,58 @@ export class Board {
     return 1000 * Math.max(1, this.about.interval_seconds);
   }
 
-  /** @param {Record<string, any>} data */
+  /** @param {Message} data */
   #hear(data) {
     const at = Date.parse(data.timestamp);
     const back = this.clock.hear(at);
     if (back) for (const breaker of this.breakers.values()) this.#putBack(breaker, back, at);
-    this.dropped += data.dropped;
+    this.missedUpdates += data.dropped;
     this.fleet = data.fleet;
     return at;
   }
 
   /**
    * @param {string} name
-   * @param {Record<string, any>} changed
+   * @param {Partial<BreakerEntry>} changed
    * @param {number} at
    */
   #merge(name, changed, at) {
     const old = this.breakers.get(name);
     if (!old && !("state" in changed)) return; // its removal is on the way
-    const breaker = old ?? { name, entry: {}, since: at, probeAt: null, history: this.#newHistory(at), readAt: at };
+    const breaker = old ?? this.#newBreaker(name, at);
     const entry = { ...breaker.entry, ...changed };
     if (old) breaker.history.add(at, Math.min(this.#readingSpan(), at - old.readAt) || 1, growth(old.entry, entry));
-    if ("time_in_state_seconds" in changed) breaker.since = at - 1000 * changed.time_in_state_seconds;
-    if ("retry_after" in changed) breaker.probeAt = changed.retry_after === null ? null : at + 1000 * changed.retry_after;
+    if (typeof changed.time_in_state_seconds === "number") breaker.since = at - 1000 * changed.time_in_state_seconds;
+    if (changed.retry_after !== undefined) breaker.probeAt = changed.retry_after === null ? null : at + 1000 * changed.retry_after;
     breaker.entry = entry;
     this.breakers.set(name, breaker);
   }
 
   /**
-   * Counts the transitions whose numbers are left out; what was before the page was opened is not missed.
-   * @param {Transition[]} transitions
+   * @param {string} name
+   * @param {number} at
+   * @returns {Breaker}
    */
-  #countUntold(transitions) {
-    const last = this.#lastSeq;
-    this.#lastSeq = transitions.at(-1)?.seq ?? last ?? 0;
-    if (last !== null) this.untold += Math.max(0, this.#lastSeq - last - transitions.filter(({ seq }) => seq > last).length);
+  #newBreaker(name, at) {
+    const entry = /** @type {BreakerEntry} */ ({});
+    return { name, entry, since: at, probeAt: null, history: this.#newHistory(at), readAt: at };
   }
 
   /**
-   * Moves what is known of a breaker with the server's clock; the server only tells anew what did not run on as it should.
+   * Counts the transitions whose numbers are left out; those from before the page was opened don't count.
+   * @param {TransitionEntry[]} transitions
+   */
+  #countMissed(transitions) {
+    const last = this.#lastSeq;
+    this.#lastSeq = transitions.at(-1)?.seq ?? last ?? 0;
+    if (last === null) return;
+    const received = transitions.filter(({ seq }) => seq > last).length;
+    this.missedTransitions += Math.max(0, this.#lastSeq - last - received);
+  }
+
+  /**
+   * Moves the moments of a breaker with the server's clock: the server sends again only what differs from what it was
+   * going to be.
    * @param {Breaker} breaker
    * @param {number} back In ms.
    * @param {number} at
@@ -148,7 +167,7 @@ export class Board {
     return new History(at, this.slotMs());
   }
 
-  /** How long ago, at most, a breaker was read before it is read again: the server reads so many per update. */
+  /** The longest time between two readings of a breaker: the server reads a bounded number of them per update. */
   #readingSpan() {
     const rounds = Math.ceil(this.breakers.size / (this.about.breakers_per_update ?? Infinity)) || 1;
     return 1000 * rounds * this.about.interval_seconds;
@@ -156,12 +175,12 @@ export class Board {
 }
 
 /**
- * What totals have grown by. A total that went back is of a new breaker with an old name, and counts from zero.
- * @param {Record<string, any>} old
- * @param {Record<string, any>} entry
+ * How much the totals have grown. A smaller total belongs to a new breaker with an old name, and counts from zero.
+ * @param {BreakerEntry} old
+ * @param {BreakerEntry} entry
  */
 function growth(old, entry) {
-  const of = (/** @type {string} */ key) => entry[key] - (entry[key] < old[key] ? 0 : old[key]);
+  const of = (/** @type {`${"success" | "failure" | "ignored" | "cancelled" | "rejected"}_total`} */ key) => entry[key] - (entry[key] < old[key] ? 0 : old[key]);
   const failures = of("failure_total");
   const calls = failures + of("success_total") + of("ignored_total") + of("cancelled_total");
   return { calls, failures, rejections: of("rejected_total") };

@@ -2,15 +2,17 @@
 
 import { Chart } from "./chart.js";
 import { find, setText } from "./dom.js";
+import { capitalized, rate } from "./formatting.js";
 import { latestRate } from "./history.js";
-import { next, since, why } from "./sentences.js";
-import { showState } from "./states.js";
-import { rate } from "./formatting.js";
+import { showState } from "./icons.js";
+import { mode, nextStep, timeInState, waited, why } from "./sentences.js";
 
+/** @typedef {import("./board.js").Board} Board */
 /** @typedef {import("./board.js").Breaker} Breaker */
 
 const SPARK_HEIGHT = 34;
 const KINDS = /** @type {const} */ (["calls", "failures", "rejections"]);
+const UNKNOWN = "–";
 
 export class Card {
   element;
@@ -34,7 +36,7 @@ export class Card {
   /**
    * Shows a breaker as it is now.
    * @param {Breaker} breaker
-   * @param {import("./board.js").Board} board
+   * @param {Board} board
    */
   show(breaker, board) {
     const { element } = this;
@@ -46,11 +48,12 @@ export class Card {
     setText(name, breaker.name);
     name.title = breaker.name;
     showState(find(".state", element), breaker.entry.state);
-    setText(find(".since .time", element), since(breaker, now));
-    find(".shadow", element).hidden = !breaker.entry.shadow;
+    setText(find(".since .time", element), timeInState(breaker, now));
+    setText(find(".since .mode", element), mode(breaker));
+    const cause = capitalized(why(breaker));
     const reason = find(".why", element);
-    setText(reason, why(breaker));
-    reason.title = why(breaker);
+    setText(reason, cause);
+    reason.title = cause;
     this.#showNext(breaker, now);
     const act = find(".act", element);
     act.hidden = !board.about.control;
@@ -58,7 +61,7 @@ export class Card {
     this.#showTraffic(breaker, board);
   }
 
-  /** Draws anew, in the colours of now. */
+  /** Draws again, in the current colours. */
   recolour() {
     this.#chart.clear();
     this.#drawnUntil = 0;
@@ -69,8 +72,8 @@ export class Card {
    * @param {number} now
    */
   #showNext(breaker, now) {
-    const { text, share } = next(breaker, now);
-    setText(find(".next .text", this.element), text);
+    setText(find(".next .text", this.element), capitalized(nextStep(breaker, now)));
+    const share = waited(breaker, now);
     const bar = find(".next .bar", this.element);
     bar.hidden = share === null;
     if (share !== null) find("span", bar).style.inlineSize = `${(100 * share).toFixed(1)}%`;
@@ -78,7 +81,7 @@ export class Card {
 
   /**
    * @param {Breaker} breaker
-   * @param {import("./board.js").Board} board
+   * @param {Board} board
    */
   #showTraffic(breaker, board) {
     const width = board.slotMs();
@@ -86,7 +89,10 @@ export class Card {
     if (end === this.#drawnUntil) return;
     this.#drawnUntil = end;
     const series = breaker.history.until(end);
-    for (const kind of KINDS) setText(find(`.rates .${kind} dd`, this.element), rate(latestRate(series[kind])));
+    for (const kind of KINDS) {
+      const value = latestRate(series[kind]);
+      setText(find(`.rates .${kind} dd`, this.element), value === null ? UNKNOWN : rate(value));
+    }
     this.#chart.draw(series, end, width);
   }
 }

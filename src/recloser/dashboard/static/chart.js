@@ -1,4 +1,4 @@
-/** Charts of a breaker's traffic: a small one without axes for each card, a large one for the details. By uPlot. */
+/** Charts of a breaker's traffic, drawn by uPlot: a small one without axes for each card, a large one for the details. */
 
 /** @typedef {import("./history.js").Series} Series */
 
@@ -45,7 +45,7 @@ export class Chart {
     }
   }
 
-  /** Forgets the drawing: the next one has the colours of now. */
+  /** Removes the drawing; the next one has the current colours. */
   clear() {
     this.#plot?.destroy();
     this.#plot = undefined;

@@ -1,9 +1,9 @@
 /**
- * The server's time, as far as its messages tell it.
+ * The server's time, estimated from its messages.
  *
- * The browser's own clock may be wrong by minutes, and values such as "30 s until the next probe" hold from when the
- * server said so, also if the message comes late. What is heard latest in the server's time is the best estimate, for a
- * message can only be late; a clock that was put back is followed.
+ * The browser's own clock may be wrong by minutes, and a value such as "30 s until the next probe" counts from when the
+ * server sent it, even if the message arrives late. The latest time that a message shows is the best estimate, because
+ * messages can only be late. If the server's clock is put back, the estimate follows.
  */
 
 const MOST_LATENESS_MS = 5000;
@@ -12,7 +12,7 @@ export class ServerClock {
   #offset = -Infinity;
 
   /**
-   * Takes note of the time in a message.
+   * Takes over the time of a message.
    * @param {number} timestamp Milliseconds since 1970.
    * @returns {number} By how much the server's clock was put back, in ms; 0 if it was not.
    */

@@ -1,8 +1,8 @@
 /**
- * The stream of events, kept up.
+ * The stream of events, opened again whenever it is lost.
  *
- * A browser takes a lost stream up again by itself, and tells the server the last event that it had. It gives up when it
- * gets an answer that is no stream; then, and when the server has been silent for too long, this takes over.
+ * A browser opens a lost stream again by itself, and sends the number of the last event that it has received. It gives up
+ * when the response is not a stream. Then, and when the server has been silent for too long, this module opens it again.
  */
 
 const FIRST_WAIT_MS = 1000;
@@ -40,7 +40,7 @@ export class Connection {
     this.#listener = listener;
   }
 
-  /** Opens the stream, after the last event that is known. */
+  /** Opens the stream, after the last event that was received. */
   open() {
     this.#source?.close();
     const last = this.#lastId ? `?last=${encodeURIComponent(this.#lastId)}` : "";
@@ -55,7 +55,7 @@ export class Connection {
     });
     source.addEventListener("update", (event) => this.#hear(event, this.#listener.update, JSON.parse(event.data)));
     source.addEventListener("open", () => this.#heard());
-    this.#waitForWord();
+    this.#limitSilence();
   }
 
   /**
@@ -71,19 +71,19 @@ export class Connection {
 
   #heard() {
     this.#wait = FIRST_WAIT_MS;
-    this.#tell("live");
-    this.#waitForWord();
+    this.#report("live");
+    this.#limitSilence();
   }
 
-  /** Has the stream opened anew, again and again, unless something is heard in time. */
-  #waitForWord() {
+  /** Opens the stream again, as often as it takes, if nothing is received in time. */
+  #limitSilence() {
     clearTimeout(this.#watch);
     if (Number.isFinite(this.#quietMs)) this.#watch = setTimeout(() => this.#reopen(), SILENCES * this.#quietMs);
   }
 
   /** @param {EventSource} source */
   #lost(source) {
-    this.#tell("reconnecting");
+    this.#report("reconnecting");
     if (source !== this.#source || source.readyState !== EventSource.CLOSED) return;
     clearTimeout(this.#retry);
     this.#retry = setTimeout(() => this.open(), this.#wait);
@@ -91,12 +91,12 @@ export class Connection {
   }
 
   #reopen() {
-    this.#tell("reconnecting");
+    this.#report("reconnecting");
     this.open();
   }
 
   /** @param {"live" | "reconnecting"} state */
-  #tell(state) {
+  #report(state) {
     if (state === this.#state) return;
     this.#state = state;
     this.#listener.state(state, Date.now());

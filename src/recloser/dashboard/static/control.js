@@ -1,12 +1,12 @@
-/** What an operator does to a breaker. The token is kept in this page's memory only, and goes with it. */
+/** The dialog for operators. The token is kept in the memory of this page only. */
 
 import { find, setText } from "./dom.js";
-import { showState } from "./states.js";
+import { showState } from "./icons.js";
 
 const SECONDS_PER_MINUTE = 60;
 const UNAUTHORIZED = 401;
 
-export class Control {
+export class ControlDialog {
   #dialog = /** @type {HTMLDialogElement} */ (find("#control"));
   #form = /** @type {HTMLFormElement} */ (find("#control form"));
   #board;
@@ -46,7 +46,7 @@ export class Control {
     this.#dialog.showModal();
   }
 
-  /** Shows the state as it is now: an order is about what is seen when it is given. */
+  /** Shows the state as it is now: an order refers to the state that is shown when it is sent. */
   show() {
     const breaker = this.#board.breakers.get(this.#name);
     if (!breaker) return;
@@ -55,7 +55,7 @@ export class Control {
   }
 
   /**
-   * What was chosen for one breaker is not meant for the next one.
+   * Forgets what was chosen for the previous breaker.
    * @param {string} field
    */
   #restore(field) {
@@ -68,7 +68,7 @@ export class Control {
   #showExpiry() {
     const isHidden = new FormData(this.#form).get("action") !== "force_open";
     find(".expiry", this.#form).hidden = isHidden;
-    find(".expiry input", this.#form).disabled = isHidden;
+    /** @type {HTMLInputElement} */ (find(".expiry input", this.#form)).disabled = isHidden;
   }
 
   async #apply() {
@@ -83,20 +83,20 @@ export class Control {
       generation: this.#generation,
     };
     const opened = this.#opened;
-    const submit = find("[type=submit]", this.#form);
+    const submit = /** @type {HTMLButtonElement} */ (find("[type=submit]", this.#form));
     submit.disabled = true;
     const problem = await send(order, String(given.get("token")));
     submit.disabled = false;
     const isOpen = opened === this.#opened && this.#dialog.open;
     if (!problem || !isOpen) this.#announce(`${order.breaker}: ${problem || "done"}`);
-    if (!isOpen) return; // it may be about another breaker by now
+    if (!isOpen) return; // or it shows another breaker by now
     setText(find(".error", this.#dialog), problem);
     if (!problem) this.#dialog.close();
   }
 }
 
 /**
- * Sends an order; returns what is wrong with it, empty if nothing is.
+ * Sends an order; returns what went wrong, or an empty text.
  * @param {Record<string, any>} order
  * @param {string} token
  */
@@ -109,6 +109,6 @@ async function send(order, token) {
     const problem = await answer.json().catch(() => ({}));
     return problem.detail ?? `The server answered ${answer.status}.`;
   } catch {
-    return "The server could not be reached; nothing is known to have changed.";
+    return "The server could not be reached; it is not known whether anything has changed.";
   }
 }

@@ -2,23 +2,26 @@
 
 import { Chart } from "./chart.js";
 import { find, make, setText } from "./dom.js";
-import { next, since, why } from "./sentences.js";
-import { showState } from "./states.js";
+import { capitalized, number, percent } from "./formatting.js";
+import { showState } from "./icons.js";
+import { nextStep, timeInState, why } from "./sentences.js";
+import { word } from "./states.js";
 import { item } from "./timeline.js";
-import { number, percent } from "./formatting.js";
+
+/** @typedef {import("./board.js").Board} Board */
+/** @typedef {import("./messages.js").BreakerEntry} BreakerEntry */
 
 const CHART_HEIGHT = 180;
 const MOST_TRANSITIONS = 20;
 
-/** @type {[string, string][]} */
-const TOTALS = [
+const TOTALS = /** @type {const} */ ([
   ["success_total", "successes"],
   ["failure_total", "failures"],
   ["rejected_total", "rejected"],
   ["ignored_total", "ignored"],
   ["cancelled_total", "cancelled"],
   ["probe_total", "probes"],
-];
+]);
 
 export class Details {
   #dialog = /** @type {HTMLDialogElement} */ (find("#details"));
@@ -26,9 +29,10 @@ export class Details {
   #board;
   /** @type {string | null} */
   #name = null;
-  #told = "";
+  #shownFigures = "";
+  #shownTransitions = "";
 
-  /** @param {import("./board.js").Board} board */
+  /** @param {Board} board */
   constructor(board) {
     this.#board = board;
     find(".close", this.#dialog).addEventListener("click", () => this.#dialog.close());
@@ -41,13 +45,13 @@ export class Details {
   /** @param {string} name */
   open(name) {
     this.#name = name;
-    this.#told = "";
+    this.#shownFigures = this.#shownTransitions = "";
     this.#chart.clear();
     if (!this.#dialog.open) this.#dialog.showModal();
     this.show();
   }
 
-  /** Draws anew, in the colours of now. */
+  /** Draws again, in the current colours. */
   recolour() {
     this.#chart.clear();
   }
@@ -60,15 +64,16 @@ export class Details {
     setText(find(".name", dialog), this.#name);
     find(".state", dialog).hidden = !breaker;
     if (!breaker) {
-      setText(find(".why", dialog), "There is no such breaker any more.");
+      setText(find(".why", dialog), "This breaker no longer exists.");
       setText(find(".next", dialog), "");
       return;
     }
     const now = this.#board.clock.now();
     const { entry } = breaker;
     showState(find(".state", dialog), entry.state);
-    setText(find(".why", dialog), why(breaker));
-    setText(find(".next", dialog), [`${entry.state.replaceAll("_", " ")} ${since(breaker, now)}`, next(breaker, now).text].filter(Boolean).join(". "));
+    setText(find(".why", dialog), capitalized(why(breaker)));
+    const next = [`${word(entry.state)} ${timeInState(breaker, now)}`, nextStep(breaker, now)];
+    setText(find(".next", dialog), next.filter(Boolean).map(capitalized).join(". "));
     const width = this.#board.slotMs();
     const end = Math.floor(this.#board.completeUntil() / width) * width;
     this.#chart.draw(breaker.history.until(end), end, width);
@@ -76,18 +81,17 @@ export class Details {
     this.#showTransitions();
   }
 
-  /** @param {Record<string, any>} entry */
+  /** @param {BreakerEntry} entry */
   #showFigures(entry) {
-    const figures = TOTALS.filter(([key]) => key in entry).map(([key, words]) => [words, number(entry[key])]);
-    if (entry.failure_rate !== undefined && entry.failure_rate !== null) figures.push(["failure rate", percent(entry.failure_rate)]);
-    const told = JSON.stringify(figures);
-    const list = find(".figures", this.#dialog);
-    if (told === list.dataset.told) return;
-    list.dataset.told = told;
-    list.replaceChildren(
-      ...figures.map(([words, value]) => {
+    const figures = TOTALS.map(([key, name]) => [name, number(entry[key])]);
+    if (entry.failure_rate !== null) figures.push(["failure rate", percent(entry.failure_rate)]);
+    const shown = JSON.stringify(figures);
+    if (shown === this.#shownFigures) return;
+    this.#shownFigures = shown;
+    find(".figures", this.#dialog).replaceChildren(
+      ...figures.map(([name, value]) => {
         const group = make("div");
-        group.append(make("dt", "", words), make("dd", "", value));
+        group.append(make("dt", "", name), make("dd", "", value));
         return group;
       }),
     );
@@ -95,9 +99,9 @@ export class Details {
 
   #showTransitions() {
     const own = this.#board.transitions.filter(({ breaker }) => breaker === this.#name).slice(-MOST_TRANSITIONS).reverse();
-    const told = `${this.#name} ${own.map(({ seq }) => seq)}`;
-    if (told === this.#told) return;
-    this.#told = told;
+    const shown = `${this.#name} ${own.map(({ seq }) => seq)}`;
+    if (shown === this.#shownTransitions) return;
+    this.#shownTransitions = shown;
     const items = own.length ? own.map((transition) => item(transition, null)) : [make("li", "empty", "None since this page was opened.")];
     find(".transitions", this.#dialog).replaceChildren(...items);
   }

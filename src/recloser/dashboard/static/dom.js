@@ -1,7 +1,7 @@
-/** Small ways around the DOM. Texts from the server go through `textContent` only. */
+/** Helpers for the DOM. Texts of the server reach the page through `textContent` only. */
 
 /**
- * The element that a selector means; it is known to exist.
+ * The element that a selector finds; it must exist.
  * @param {string} selector
  * @param {ParentNode} [root]
  * @returns {HTMLElement}
@@ -13,7 +13,7 @@ export function find(selector, root = document) {
 }
 
 /**
- * Sets a text if it is another one, so that what stays the same costs no layout.
+ * Sets a text if it differs, so that an unchanged text costs no layout.
  * @param {Node} node
  * @param {string} text
  */

@@ -1,51 +1,88 @@
-/** Numbers and times as people read them. */
+/** Numbers and times as people read them. `recloser top` formats them in the same way. */
 
-const NUMBER = new Intl.NumberFormat("en");
-const SHORT = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
+const NUMBER = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const TIME = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const MINUTE = 60;
+const HOUR = 3600;
+const DAY = 86400;
+const LONGEST_SECONDS = 1e12;
+/** @type {[number, string][]} */
+const UNITS = [[1e9, "G"], [1e6, "M"], [1e3, "k"]];
 
-/** @param {number} value */
+/**
+ * A count, with commas between thousands.
+ * @param {number} value
+ */
 export function number(value) {
   return NUMBER.format(value);
 }
 
 /**
- * A rate in three digits; what is not zero never reads as zero.
- * @param {number | null} value
+ * A count with its noun.
+ * @param {number} count
+ * @param {string} noun In the singular.
  */
-export function rate(value) {
-  if (value === null) return "–";
-  if (value <= 0) return "0";
-  return value < 0.01 ? "<0.01" : SHORT.format(value);
+export function plural(count, noun) {
+  return `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-/** @param {number | null} value 0..1 */
-export function percent(value) {
-  return value === null ? "–" : `${(100 * value).toFixed(value < 0.1 ? 1 : 0)} %`;
+/**
+ * A number rounded to significant digits, without zeros at the end.
+ * @param {number} value
+ * @param {number} [digits]
+ */
+export function significant(value, digits = 3) {
+  return String(Number(value.toPrecision(digits)));
+}
+
+/**
+ * A share from 0 to 1 as a percentage.
+ * @param {number} share
+ */
+export function percent(share) {
+  return `${significant(100 * share)} %`;
+}
+
+/**
+ * A rate in three digits; a rate above zero never reads as zero.
+ * @param {number} value
+ */
+export function rate(value) {
+  if (value <= 0) return "0";
+  if (value < 0.01) return "<0.01";
+  const rounded = Number(significant(value));
+  const [size, unit] = UNITS.find(([least]) => rounded >= least) ?? [1, ""];
+  return significant(rounded / size) + unit;
+}
+
+/**
+ * A number of seconds as it was configured.
+ * @param {number} value
+ */
+export function seconds(value) {
+  return `${significant(value, 6)} s`;
 }
 
 /**
  * A duration in at most two units: `27 s`, `4 min 5 s`, `3 h 2 min`, `2 d 3 h`.
- * @param {number} seconds
+ * @param {number} value In seconds.
  */
-export function duration(seconds) {
-  const whole = Math.max(0, Math.floor(seconds));
-  if (whole < 60) return `${whole} s`;
-  if (whole < 3600) return pair(whole, 60, "min", 1, "s");
-  if (whole < 86400) return pair(whole, 3600, "h", 60, "min");
-  return pair(whole, 86400, "d", 3600, "h");
+export function duration(value) {
+  const whole = Math.max(0, Math.floor(Math.min(value, LONGEST_SECONDS)));
+  if (whole < MINUTE) return `${whole} s`;
+  if (whole < HOUR) return pair(whole, [MINUTE, "min"], [1, "s"]);
+  if (whole < DAY) return pair(whole, [HOUR, "h"], [MINUTE, "min"]);
+  return pair(whole, [DAY, "d"], [HOUR, "h"]);
 }
 
 /**
  * @param {number} whole
- * @param {number} large
- * @param {string} largeWord
- * @param {number} small
- * @param {string} smallWord
+ * @param {[number, string]} large
+ * @param {[number, string]} small
  */
-function pair(whole, large, largeWord, small, smallWord) {
-  const rest = Math.floor((whole % large) / small);
-  return `${Math.floor(whole / large)} ${largeWord}${rest ? ` ${rest} ${smallWord}` : ""}`;
+function pair(whole, [largeSize, largeUnit], [smallSize, smallUnit]) {
+  const rest = Math.floor((whole % largeSize) / smallSize);
+  return `${Math.floor(whole / largeSize)} ${largeUnit}${rest ? ` ${rest} ${smallUnit}` : ""}`;
 }
 
 /**
@@ -57,9 +94,9 @@ export function timeOfDay(when) {
 }
 
 /**
- * @param {number} count
- * @param {string} one
+ * A text as it stands at the beginning of a sentence.
+ * @param {string} text
  */
-export function plural(count, one) {
-  return `${number(count)} ${one}${count === 1 ? "" : "s"}`;
+export function capitalized(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -1,8 +1,8 @@
 /**
- * What a breaker's totals grew by, in slots of equal length.
+ * How much a breaker's totals have grown, in slots of equal length.
  *
- * A reading tells what happened since the reading before it; that is spread over the slots in between. Slots from before
- * the first reading are unknown, not zero.
+ * The growth between two readings is spread over the slots in between. Slots from before the first reading are unknown,
+ * not zero.
  */
 
 export const SLOTS = 90;

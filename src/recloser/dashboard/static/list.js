@@ -36,7 +36,7 @@ export class List {
     this.draw();
   }
 
-  /** Draws the cards that are near the window, and takes the others away. */
+  /** Draws the cards that are near the window, and removes the others. */
   draw() {
     const width = this.#element.clientWidth;
     const columns = Math.max(1, Math.floor((width + GAP) / (LEAST_WIDTH + GAP)));
@@ -46,20 +46,20 @@ export class List {
     const first = Math.max(0, Math.floor(top / (ROW_HEIGHT + GAP)) - ROWS_BEYOND);
     const last = Math.ceil((top + innerHeight) / (ROW_HEIGHT + GAP)) + ROWS_BEYOND;
     const near = this.#placesBetween(first * columns, Math.max(0, last) * columns);
-    this.#takeAwayAllBut(near);
+    this.#removeAllBut(near);
     const cardWidth = (width - (columns - 1) * GAP) / columns;
     for (const place of near) this.#place(this.#breakers[place], place, columns, cardWidth);
     this.#arrange();
   }
 
-  /** Draws all cards anew, in the colours of now. */
+  /** Draws all cards again, in the current colours. */
   recolour() {
     for (const card of this.#cards.values()) card.recolour();
     this.draw();
   }
 
   /**
-   * The places in the list between two of them, and the one that has the focus, wherever it is.
+   * The places between two places of the list, and the place that has the focus, wherever it is.
    * @param {number} first
    * @param {number} end
    */
@@ -72,7 +72,7 @@ export class List {
   }
 
   /** @param {number[]} places */
-  #takeAwayAllBut(places) {
+  #removeAllBut(places) {
     const names = new Set(places.map((place) => this.#breakers[place].name));
     for (const [name, card] of this.#cards) {
       if (names.has(name)) continue;
@@ -108,8 +108,8 @@ export class List {
   }
 
   /**
-   * Keeps the order of the document that of the list, which is the order of the Tab key. What has the focus would lose
-   * it by being moved, so that the others are moved around it.
+   * Keeps the elements in the order of the list, which is then the order of the Tab key. An element would lose the focus
+   * by being moved, so the others are moved around it.
    */
   #arrange() {
     const place = (/** @type {Element} */ element) => Number(element.getAttribute("aria-posinset"));

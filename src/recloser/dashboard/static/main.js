@@ -1,23 +1,25 @@
-/** The page: what comes from the server goes into the board, and what is in the board is shown. */
+/** The page: messages of the server go onto the board, and the page shows what is on the board. */
 
+import { Board } from "./board.js";
+import { causeText } from "./causes.js";
 import { Connection } from "./connection.js";
-import { Control } from "./control.js";
+import { ControlDialog } from "./control.js";
 import { Details } from "./details.js";
 import { find, setText } from "./dom.js";
+import { timeOfDay } from "./formatting.js";
 import { List } from "./list.js";
-import { Board } from "./board.js";
+import { fleetStatus, missed } from "./sentences.js";
+import { word } from "./states.js";
 import { Timeline } from "./timeline.js";
 import { View } from "./view.js";
-import { word } from "./states.js";
-import { number, plural, timeOfDay } from "./formatting.js";
 
 const TICK_MS = 250;
-const MOST_PROBES = 3;
+const REORDER_MS = 1000;
 
 const board = new Board();
 const announce = (/** @type {string} */ text) => setText(find("#announcer"), text);
 const details = new Details(board);
-const control = new Control(board, announce);
+const control = new ControlDialog(board, announce);
 const showDetails = (/** @type {string} */ name) => details.open(name);
 const list = new List(board, { showDetails, control: (name) => control.open(name) });
 const timeline = new Timeline();
@@ -32,31 +34,26 @@ function show() {
 }
 
 function showServer() {
-  const dropped = find("#dropped");
-  const missed = [[board.dropped, "update"], [board.untold, "transition"]].filter(([count]) => count);
-  dropped.hidden = missed.length === 0;
-  setText(dropped, `${missed.map(([count, one]) => plural(Number(count), String(one))).join(" and ")} missed`);
-  const fleet = find("#fleet");
-  fleet.hidden = board.fleet === null;
-  if (board.fleet) setText(fleet, told(board.fleet));
-  fleet.title = fleet.textContent ?? "";
+  showIfAny("#missed", missed(board.missedUpdates, board.missedTransitions));
+  showIfAny("#fleet", fleetStatus(board.fleet));
   const open = [...board.breakers.values()].filter(({ entry }) => entry.state !== "closed").length;
   document.title = open ? `(${open}) Circuit breakers` : "Circuit breakers";
 }
 
 /**
- * What is known of the fleet.
- * @param {Record<string, any>} fleet
+ * Shows a text, or hides its element if there is none.
+ * @param {string} selector
+ * @param {string} text
  */
-function told(fleet) {
-  const parts = [fleet.connected === false ? `fleet unreachable: ${fleet.problem ?? "each process decides alone"}` : "fleet reachable"];
-  const probes = Object.entries(fleet.probes ?? {}).map(([name, worker]) => `${worker} tries ${name}`);
-  const more = probes.length - MOST_PROBES;
-  return [...parts, ...probes.slice(0, MOST_PROBES), ...(more > 0 ? [`${number(more)} more probes`] : [])].join("; ");
+function showIfAny(selector, text) {
+  const element = find(selector);
+  element.hidden = !text;
+  setText(element, text);
+  element.title = text;
 }
 
 find(".skip").addEventListener("click", (event) => {
-  event.preventDefault(); // the address is taken: it says what is shown
+  event.preventDefault(); // the address already says what is shown
   find("#breakers").focus();
 });
 
@@ -69,7 +66,7 @@ new Connection("events", {
     const transitions = board.update(data);
     show();
     const last = transitions.at(-1);
-    if (last) announce(`${last.breaker} is ${word(last.new)}: ${last.cause}`);
+    if (last) announce(`${last.breaker} is ${word(last.new)}: ${causeText(last.cause)}`);
   },
   state(state, at) {
     const connection = find("#connection");
@@ -83,6 +80,10 @@ setInterval(() => {
   list.draw();
   details.show();
 }, TICK_MS);
+
+setInterval(() => {
+  if (!document.hidden) list.show(view.choose(board)); // rates change although the server sends nothing
+}, REORDER_MS);
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   details.recolour();

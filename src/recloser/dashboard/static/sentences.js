@@ -1,45 +1,116 @@
-/** What the page says of a breaker, in sentences. */
+/** What the page says about breakers, made from fields. `recloser top` says it in the same words. */
 
-import { word } from "./states.js";
-import { duration } from "./formatting.js";
+import { causeText } from "./causes.js";
+import { duration, number, percent, plural } from "./formatting.js";
 
 /** @typedef {import("./board.js").Breaker} Breaker */
+/** @typedef {import("./messages.js").BreakerEntry} BreakerEntry */
+/** @typedef {import("./messages.js").FleetEntry} FleetEntry */
+
+const MOST_PROBES = 3;
+const LONGEST_SECONDS = 1e12;
 
 /**
- * Why it is in its state: the server's words, without the name and the state that stand above them anyway.
+ * Why a breaker is in its state, with the figures.
  * @param {Breaker} breaker
  */
-export function why({ name, entry }) {
-  const text = String(entry.explanation ?? "");
-  const state = text.indexOf(` is ${word(entry.state)} for `, name.length);
-  const colon = state < 0 ? -1 : text.indexOf(": ", state);
-  const rest = colon < 0 ? text : text.slice(colon + 2);
-  return rest.charAt(0).toUpperCase() + rest.slice(1);
+export function why({ entry }) {
+  const cause = entry.cause ? causeText(entry.cause) : "";
+  const attempt = entry.state === "open" && entry.attempt > 1 ? ` (attempt ${number(entry.attempt)})` : "";
+  return [cause + attempt, ...figures(entry)].filter(Boolean).join("; ");
+}
+
+/** @param {BreakerEntry} entry */
+function figures(entry) {
+  if (entry.state === "closed") return [counts(entry), `opens at ${entry.rule}`];
+  if (entry.state === "disabled") return [counts(entry)];
+  if (entry.state !== "half_open") return [];
+  const lastError = entry.last_error === null ? "" : `last error ${entry.last_error}`;
+  if (followsFleet(entry)) return [lastError];
+  const running = `${plural(entry.probes_in_flight, "probe")} running`;
+  return [lastError, `${running}, ${number(entry.probes_passed)} of ${number(entry.success_threshold)} succeeded`];
+}
+
+/** @param {BreakerEntry} entry */
+function counts(entry) {
+  const parts = [`${plural(entry.failure_count, "failure")} counted`];
+  if (entry.failure_rate !== null) parts.push(`failure rate ${percent(entry.failure_rate)}`);
+  if (entry.slow_call_rate !== null) parts.push(`slow call rate ${percent(entry.slow_call_rate)}`);
+  return parts.join(", ");
 }
 
 /**
- * What happens next, and how much of the wait is over, from 0 to 1; null where nothing is waited for.
+ * Whether another process of the fleet makes the probe.
+ * @param {BreakerEntry} entry
+ */
+function followsFleet(entry) {
+  return entry.cause?.trigger === "fleet_probing" && entry.probes_in_flight === 0;
+}
+
+/**
+ * What happens next; nothing while a breaker is closed.
  * @param {Breaker} breaker
  * @param {number} now In ms of the server's time.
- * @returns {{text: string, share: number | null}}
  */
-export function next(breaker, now) {
-  const { state } = breaker.entry;
-  if (state === "half_open") return { text: "A probe decides", share: null };
-  if (state === "disabled") return { text: "Admits all calls until reset", share: null };
-  if (state === "closed") return { text: "", share: null };
-  if (breaker.probeAt === null) return { text: "Rejects all calls until reset", share: null };
-  const left = (breaker.probeAt - now) / 1000;
-  if (left <= 0) return { text: "The next call is a probe", share: 1 };
-  const whole = (breaker.probeAt - breaker.since) / 1000;
-  const share = whole > 0 ? Math.min(1, Math.max(0, 1 - left / whole)) : null;
-  return { text: `Probe in ${duration(Math.ceil(left))}`, share };
+export function nextStep({ entry, probeAt }, now) {
+  if (entry.state === "closed") return "";
+  if (entry.state === "half_open") return followsFleet(entry) ? "closes or opens as the fleet does" : "a probe decides";
+  if (entry.state === "disabled") return "admits all calls until reset";
+  if (probeAt === null) return "rejects all calls until reset";
+  const left = (probeAt - now) / 1000;
+  return left > 0 ? `probe in ${duration(Math.ceil(Math.min(left, LONGEST_SECONDS)))}` : "the next call is a probe";
 }
 
 /**
+ * How much of the wait for a probe is over, from 0 to 1; null if there is nothing to wait for.
  * @param {Breaker} breaker
- * @param {number} now
+ * @param {number} now In ms of the server's time.
  */
-export function since(breaker, now) {
-  return `for ${duration((now - breaker.since) / 1000)}`;
+export function waited({ entry, probeAt, since }, now) {
+  if (probeAt === null || !["open", "forced_open"].includes(entry.state)) return null;
+  if (probeAt <= now) return 1;
+  return probeAt > since ? Math.min(1, Math.max(0, 1 - (probeAt - now) / (probeAt - since))) : null;
+}
+
+/**
+ * How long a breaker has been in its state.
+ * @param {Breaker} breaker
+ * @param {number} now In ms of the server's time.
+ */
+export function timeInState({ since }, now) {
+  return `for ${duration((now - since) / 1000)}`;
+}
+
+/**
+ * What a breaker does differently from others; nothing if it does nothing differently.
+ * @param {Breaker} breaker
+ */
+export function mode({ entry }) {
+  return entry.shadow ? "shadow: rejects nothing" : "";
+}
+
+/**
+ * Whether the fleet is reachable, and who makes which probe; nothing if there is no fleet.
+ * @param {FleetEntry | null} fleet
+ */
+export function fleetStatus(fleet) {
+  if (!fleet) return "";
+  const problem = fleet.problem ?? "each process decides alone";
+  const probes = Object.entries(fleet.probes ?? {}).map(([name, worker]) => `${worker} probes ${name}`);
+  const more = probes.length - MOST_PROBES;
+  return [
+    fleet.connected ? "fleet reachable" : `fleet unreachable: ${problem}`,
+    ...probes.slice(0, MOST_PROBES),
+    ...(more > 0 ? [plural(more, "more probe")] : []),
+  ].join("; ");
+}
+
+/**
+ * How much the client has missed because it was too much at once; nothing if it has missed nothing.
+ * @param {number} updates
+ * @param {number} transitions
+ */
+export function missed(updates, transitions) {
+  const parts = [updates && plural(updates, "update"), transitions && plural(transitions, "transition")].filter(Boolean);
+  return parts.length ? `${parts.join(" and ")} missed` : "";
 }

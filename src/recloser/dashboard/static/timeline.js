@@ -1,17 +1,18 @@
 /** The latest transitions, with their causes. */
 
+import { causeText } from "./causes.js";
 import { find, make, setText } from "./dom.js";
-import { showState } from "./states.js";
 import { plural, timeOfDay } from "./formatting.js";
+import { showState } from "./icons.js";
 
-/** @typedef {import("./board.js").Transition} Transition */
+/** @typedef {import("./messages.js").TransitionEntry} TransitionEntry */
 
 const MOST_SHOWN = 100;
 
 /**
  * One transition as an item of a list.
- * @param {Transition} transition
- * @param {((name: string) => void) | null} showDetails What a click on the name does; null for an item without a name.
+ * @param {TransitionEntry} transition
+ * @param {((name: string) => void) | null} showDetails Called by a click on the name; null for an item without a name.
  */
 export function item(transition, showDetails) {
   const element = make("li", "transition");
@@ -26,7 +27,7 @@ export function item(transition, showDetails) {
   }
   const state = make("span", "state");
   showState(state, transition.new);
-  element.append(state, make("span", "cause", transition.cause));
+  element.append(state, make("span", "cause", causeText(transition.cause)));
   return element;
 }
 
@@ -51,13 +52,13 @@ export class Timeline {
       this.#newest = transition.seq;
       this.#list.prepend(item(transition, showDetails));
     }
-    while (this.#list.children.length > MOST_SHOWN) this.#takeAwayLast();
+    while (this.#list.children.length > MOST_SHOWN) this.#removeLast();
     find("#timeline .empty").hidden = transitions.length > 0;
     setText(find("#timeline .count"), transitions.length ? plural(transitions.length, "transition") : "");
   }
 
-  /** What has the focus passes it on to what it stands in. */
-  #takeAwayLast() {
+  /** Removes the oldest item; if it has the focus, the list gets it. */
+  #removeLast() {
     const last = this.#list.lastElementChild;
     if (last?.contains(document.activeElement)) find("#timeline .scroller").focus();
     last?.remove();

@@ -1,9 +1,11 @@
-/** Which breakers are shown, and in which order. It stands in the address, so that a reload and a link keep it. */
+/** Which breakers are shown, and in which order. The address holds it, so that a reload and a link keep it. */
 
 import { find, make } from "./dom.js";
-import { latestRate } from "./history.js";
-import { STATES, icon, urgency, word } from "./states.js";
 import { number } from "./formatting.js";
+import { latestRate } from "./history.js";
+import { icon } from "./icons.js";
+import { why } from "./sentences.js";
+import { STATES, urgency, word } from "./states.js";
 
 /** @typedef {import("./board.js").Breaker} Breaker */
 /** @typedef {import("./board.js").Board} Board */
@@ -17,7 +19,7 @@ export class View {
   #states = new Set();
   #changed;
 
-  /** @param {() => void} changed Called when somebody wants to see something else. */
+  /** @param {() => void} changed Called when the user chooses something else. */
   constructor(changed) {
     this.#changed = changed;
     this.#read();
@@ -31,17 +33,15 @@ export class View {
     find("#shown button").addEventListener("click", () => this.#showAll());
   }
 
-  /** @returns {HTMLInputElement} */
   get #text() {
-    return this.#form.elements.namedItem("text");
+    return /** @type {HTMLInputElement} */ (this.#form.elements.namedItem("text"));
   }
 
-  /** @returns {HTMLSelectElement} */
   get #sort() {
-    return this.#form.elements.namedItem("sort");
+    return /** @type {HTMLSelectElement} */ (this.#form.elements.namedItem("sort"));
   }
 
-  /** Takes over what the address says. */
+  /** Reads the choice from the address. */
   #read() {
     const wanted = new URLSearchParams(location.hash.slice(1));
     this.#text.value = wanted.get("text") ?? "";
@@ -51,14 +51,14 @@ export class View {
   }
 
   /**
-   * The breakers that are to be shown, in their order.
+   * The breakers to show, in their order.
    * @param {Board} board
    */
   choose(board) {
     const text = this.#text.value.trim().toLowerCase();
-    const chosen = [...board.breakers.values()].filter(({ name, entry }) => {
-      if (this.#states.size && !this.#states.has(entry.state)) return false;
-      return !text || name.toLowerCase().includes(text) || String(entry.explanation ?? "").toLowerCase().includes(text);
+    const chosen = [...board.breakers.values()].filter((breaker) => {
+      if (this.#states.size && !this.#states.has(breaker.entry.state)) return false;
+      return !text || `${breaker.name}\n${why(breaker)}`.toLowerCase().includes(text);
     });
     this.#showCounts(board, chosen.length);
     return chosen.sort(this.#order(board));
@@ -91,7 +91,7 @@ export class View {
     find("#shown span").textContent = `${number(shown)} of ${number(board.breakers.size)} breakers`;
     const empty = find("#empty");
     empty.hidden = shown > 0;
-    if (board.isKnown) empty.textContent = isFiltered ? "No breaker is like that." : "There are no breakers yet.";
+    if (board.isKnown) empty.textContent = isFiltered ? "No breaker matches." : "There are no breakers yet.";
   }
 
   /** @param {import("./states.js").State} state */

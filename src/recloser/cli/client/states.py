@@ -1,0 +1,19 @@
+"""The states of a breaker: their order and their words."""
+
+from recloser.cli.client.formatting import printable
+
+__all__ = ["CLOSED", "STATES", "urgency", "word"]
+
+CLOSED = "closed"
+STATES = ("open", "forced_open", "half_open", "disabled", CLOSED)
+"""The most urgent one first."""
+
+
+def word(state: str) -> str:
+    """Return a state as it reads in a sentence."""
+    return printable(state.replace("_", " "))
+
+
+def urgency(state: str) -> int:
+    """Return the place of a state in the order; an unknown state comes last."""
+    return STATES.index(state) if state in STATES else len(STATES)

@@ -1,0 +1,72 @@
+/**
+ * What the server sends, as types.
+ *
+ * @typedef {object} CauseFields Why a breaker changed its state.
+ * @property {string} trigger
+ * @property {string | null} kind The kind of the rule that tripped.
+ * @property {string | null} rule
+ * @property {number | null} observed
+ * @property {number | null} threshold
+ * @property {number | null} calls
+ * @property {number | null} counted
+ * @property {{calls?: number, seconds?: number} | null} window
+ * @property {number | null} slow_call_seconds
+ * @property {string | null} last_error
+ * @property {string | null} reason
+ * @property {number | null} for_seconds
+ *
+ * @typedef {object} BreakerEntry A breaker; an update has only the fields that have changed.
+ * @property {string} state
+ * @property {number | null} time_in_state_seconds
+ * @property {number | null} retry_after In seconds from the message's time.
+ * @property {boolean} shadow
+ * @property {CauseFields | null} cause
+ * @property {string | null} last_error
+ * @property {string} rule
+ * @property {number} generation
+ * @property {number} attempt
+ * @property {number} failure_count
+ * @property {number | null} failure_rate
+ * @property {number | null} slow_call_rate
+ * @property {number} probes_in_flight
+ * @property {number} probes_passed
+ * @property {number} success_threshold
+ * @property {number} success_total
+ * @property {number} failure_total
+ * @property {number} ignored_total
+ * @property {number} cancelled_total
+ * @property {number} rejected_total
+ * @property {number} probe_total
+ *
+ * @typedef {object} TransitionEntry
+ * @property {number} seq
+ * @property {string} at ISO 8601.
+ * @property {string} breaker
+ * @property {string} old
+ * @property {string} new
+ * @property {CauseFields} cause
+ *
+ * @typedef {object} FleetEntry
+ * @property {boolean} connected
+ * @property {string | null} problem
+ * @property {Record<string, string>} probes The worker that makes the probe, by breaker.
+ *
+ * @typedef {object} About What a dashboard says about itself.
+ * @property {number} version
+ * @property {boolean} control
+ * @property {number} interval_seconds
+ * @property {number} [quiet_seconds]
+ * @property {number} [breakers_per_update]
+ * @property {string} run
+ *
+ * @typedef {object} Message What all messages have.
+ * @property {string} timestamp ISO 8601.
+ * @property {TransitionEntry[]} transitions
+ * @property {FleetEntry | null} fleet
+ * @property {number} dropped
+ *
+ * @typedef {Message & {dashboard: About, breakers: Record<string, BreakerEntry>}} Snapshot
+ * @typedef {Message & {changed: Record<string, Partial<BreakerEntry>>, removed: string[]}} Update
+ */
+
+export {};
