@@ -33,7 +33,8 @@ SIDE_BY_SIDE = ["-n", "logical", "--maxprocesses", "8", "--dist", "worksteal"]
 STYLE = ["ruff check", "ruff format --check", "codespell", "towncrier build --draft --version next"]
 GENERATED = [f"python docs/{script}.py --check" for script in ("diagram", "api", "links")]
 SITE = "sphinx-build --quiet --fail-on-warning --keep-going docs build/site"
-TYPES = ["lint-imports", "mypy", "pyright"]
+PAGE = "python tests/dashboard/page/check_types.py"
+TYPES = ["lint-imports", "mypy", "pyright", PAGE]
 CHECKS = [*STYLE, *GENERATED, SITE, *TYPES]
 
 
