@@ -1,4 +1,4 @@
-"""Which path is served by what, wherever the application is mounted."""
+"""The ASGI application: finds the endpoint of a path, wherever the application is mounted."""
 
 from http import HTTPStatus
 from urllib.parse import quote
@@ -10,14 +10,14 @@ class Application:
     """An ASGI application.
 
     Args:
-        endpoints: By path, relative to where it is mounted, without a slash at either end.
+        endpoints: By path, relative to the mount path, without a slash at either end.
     """
 
     def __init__(self, endpoints: dict[str, HttpEndpoint]) -> None:
         self._endpoints = endpoints
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection: requests are answered, WebSockets refused; the lifespan has nothing to wait for."""
+        """Serve one connection: respond to requests, refuse WebSockets, and confirm the events of the lifespan."""
         if scope["type"] == "http":
             await self._serve(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -42,10 +42,10 @@ class Application:
 
 
 def _path_within(scope: Scope) -> str:
-    """Return the path relative to where the application is mounted; empty if it lacks the slash after that.
+    """Return the path relative to the mount path; empty if the slash after the mount path is missing.
 
-    Frameworks agree neither on whether `path` still has the prefix in it, which Litestar takes away, nor on what they
-    make of slashes at the end, so the path as it came says whether there was one.
+    Frameworks differ in whether `path` includes the mount path (Litestar removes it) and in how they treat slashes at
+    the end, so the raw path decides whether there was one.
     """
     path: str = scope["path"]
     prefix: str = scope.get("root_path", "").rstrip("/")
@@ -57,13 +57,13 @@ def _path_within(scope: Scope) -> str:
 
 
 def _raw_path(scope: Scope) -> str:
-    """Return the path as it came, still quoted, if the server says it."""
+    """Return the path as it was sent, still quoted, if the server provides it."""
     raw: bytes = scope.get("raw_path") or b""
     return raw.partition(b"?")[0].decode("latin-1")
 
 
 def _redirect(scope: Scope) -> Response:
-    """Return what sends a browser to the same path with a slash; a relative URL holds behind any proxy."""
+    """Return a redirect to the same path with a slash; its URL is relative, so that it holds behind any proxy."""
     path = _raw_path(scope) or quote(scope["path"])
     query = scope.get("query_string", b"").decode("latin-1")
     target = f"./{path.rpartition('/')[2]}/" + (f"?{query}" if query else "")

@@ -1,8 +1,8 @@
-"""`/control`: forcing breakers open, disabling and resetting them, for those who know the token.
+"""`/control`: forces breakers open, disables and resets them, for operators who have the token.
 
-A browser sends the token only where a script of the page itself puts it into a header, never by itself as it does a
-cookie; so no other site can act in a user's name. The checks of `Sec-Fetch-Site`, `Origin` and the content type stand
-before that as a second door. Every action, and every refusal, is one line of the log.
+Unlike a cookie, a browser never sends the token by itself: only a script of the page can put it into a header. So no
+other site can act in a user's name. The checks of `Sec-Fetch-Site`, `Origin` and the content type are a second barrier.
+Every action and every refusal is one line of the log.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ MOST_BYTES = 16 * 1024
 
 
 def checked_token(token: object) -> str:
-    """Return a token that is fit to be one.
+    """Return a token after checking it.
 
     Raises:
         TypeError: It is no string.
@@ -49,8 +49,8 @@ class ControlEndpoint:
     """Carries out orders.
 
     Args:
-        registry: Whose breakers.
-        token: What an order is to be authorised with.
+        registry: The registry with the breakers.
+        token: The token that authorises an order.
     """
 
     methods: ClassVar[tuple[str, ...]] = ("POST",)
@@ -60,7 +60,7 @@ class ControlEndpoint:
         self._token = token.encode("ascii")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Carry out one order, or say why not."""
+        """Carry out one order, or respond why it is refused."""
         try:
             response = await self._carry_out(scope, receive)
         except RefusedError as refusal:
@@ -72,7 +72,7 @@ class ControlEndpoint:
 
     async def _carry_out(self, scope: Scope, receive: Receive) -> Response:
         _refuse_other_sites(scope)
-        self._refuse_strangers(scope)
+        self._refuse_without_token(scope)
         if (header(scope, "content-type") or "").partition(";")[0].strip().lower() != "application/json":
             raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send JSON, with Content-Type: application/json.")
         order = read_order(await read_body(receive, MOST_BYTES))
@@ -88,20 +88,20 @@ class ControlEndpoint:
         body = to_json({"breaker": breaker.name, "state": breaker.get_state()})
         return Response(HTTPStatus.OK, body.encode("ascii"), {"content-type": "application/json", **LIVE})
 
-    def _refuse_strangers(self, scope: Scope) -> None:
+    def _refuse_without_token(self, scope: Scope) -> None:
         scheme, _, token = (header(scope, "authorization") or "").partition(" ")
         if scheme.lower() != "bearer" or not self._is_token(token.strip()):
             detail = "Send the dashboard's control token, as Authorization: Bearer <token>."
             raise RefusedError(HTTPStatus.UNAUTHORIZED, detail, {"www-authenticate": "Bearer"})
 
     def _is_token(self, token: str) -> bool:
-        """Compare digests, so that the time says nothing of the length either."""
+        """Compare digests, so that the time doesn't reveal the length either."""
         given, wanted = (hashlib.sha256(each).digest() for each in (token.encode("latin-1"), self._token))
         return hmac.compare_digest(given, wanted)
 
 
 def _refuse_other_sites(scope: Scope) -> None:
-    """Refuse what another site's page sends. Old browsers only tell the origin, whose host a proxy may have changed."""
+    """Refuse requests from other sites. Old browsers send the origin only, and a proxy may have changed the host."""
     site, origin = header(scope, "sec-fetch-site"), header(scope, "origin")
     if site == "same-origin":
         return
@@ -109,7 +109,7 @@ def _refuse_other_sites(scope: Scope) -> None:
         raise RefusedError(HTTPStatus.FORBIDDEN, "Another site sent this. Use the dashboard's own page.")
     host = (header(scope, "host") or "").lower()
     if origin is not None and origin.lower() not in {f"http://{host}", f"https://{host}"}:
-        detail = "The page that sent this is of another host. A proxy in between has to pass the Host header on."
+        detail = "The page that sent this comes from another host. A proxy in between has to pass the Host header on."
         raise RefusedError(HTTPStatus.FORBIDDEN, detail)
 
 
@@ -124,6 +124,6 @@ async def _act(breaker: CircuitBreaker, order: Order) -> None:
 
 
 def _client(scope: Scope) -> str:
-    """Return the address of who sent a request, as far as the server knows it."""
+    """Return the address of the client, as far as the server knows it."""
     client = scope.get("client")
     return "an unknown address" if client is None else str(client[0])

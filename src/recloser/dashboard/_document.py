@@ -1,4 +1,4 @@
-"""The whole state as a JSON document, in pieces: no step encodes more than some breakers."""
+"""The whole state as a JSON document, in pieces: each step encodes a few breakers only."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
@@ -11,12 +11,12 @@ BREAKERS_PER_PIECE = 100
 
 
 def pieces(timestamp: str, entries: Iterable[tuple[str, BreakerEntry]], rest: Mapping[str, Any]) -> Iterator[str]:
-    """Iterate over the text of a document: the time, the breakers, and whatever else it says.
+    """Iterate over the text of a document: the time, the breakers, and the other members.
 
     Args:
-        timestamp: When it is made.
-        entries: What is told of each breaker, by name; asked for piece by piece.
-        rest: The other members, one at least.
+        timestamp: The time of the document.
+        entries: The entries of the breakers, by name; taken piece by piece.
+        rest: The other members, at least one.
     """
     yield f'{{"timestamp":{to_json(timestamp)},"breakers":{{'
     iterator = iter(entries)

@@ -1,4 +1,4 @@
-"""What this process knows of the fleet whose breakers it shows."""
+"""What this process knows about its fleet."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ HALF_OPEN = "half_open"
 
 
 def read_fleet(registry: BreakerRegistry) -> dict[str, Any] | None:
-    """Return what is told of a registry's fleet, None if it has none.
+    """Return what the dashboard sends about a registry's fleet, None if it has none.
 
-    `connected`, `problem` (why not, or None), `worker` (this process), and `probes`: by breaker the worker that makes
-    the probe. Of other processes nobody knows whether they are unreachable.
+    The fields are `connected`, `problem` (why it isn't connected, or None), `worker` (this process), and `probes`: by
+    breaker the worker that makes the probe. A process does not know whether other processes are unreachable.
     """
     fleet = registry.fleet
     if fleet is None:

@@ -1,4 +1,4 @@
-"""Answers over HTTP: the headers that all of them have, small bodies, and problem documents (RFC 9457)."""
+"""HTTP responses: the headers that all of them have, small bodies, and problem documents (RFC 9457)."""
 
 import json
 import logging
@@ -35,30 +35,30 @@ _EVERYWHERE = {
     "referrer-policy": "no-referrer",
 }
 LIVE: Headers = {"cache-control": "no-store"}
-"""What data of the moment is sent with."""
+"""The headers of responses that no cache may keep."""
 
 
 class HttpEndpoint(Protocol):
-    """What serves one path.
+    """Serves one path.
 
     Attributes:
-        methods: The methods that it answers.
+        methods: The HTTP methods that it supports.
     """
 
     methods: ClassVar[tuple[str, ...]]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Respond to one request."""
         ...
 
 
 class Response:
-    """An answer whose body is at hand.
+    """A response with a short body.
 
     Args:
         status: The status code.
         body: The content.
-        headers: Besides those that all answers have; names in lower case.
+        headers: Headers besides those that all responses have; names in lower case.
     """
 
     def __init__(self, status: int, body: bytes, headers: Headers) -> None:
@@ -67,44 +67,44 @@ class Response:
         self._headers = headers
 
     async def __call__(self, scope: Scope, send: Send) -> None:
-        """Send it; to HEAD without the body."""
+        """Send the response; without the body if the request is a HEAD."""
         length = {} if self.status == HTTPStatus.NOT_MODIFIED else {"content-length": str(len(self._body))}
         await send(start_of(self.status, {**self._headers, **length}))
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else self._body})
 
 
 def start_of(status: int, headers: Headers) -> Message:
-    """Return the message that begins an answer."""
+    """Return the message that begins a response."""
     encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in {**_EVERYWHERE, **headers}.items()]
     return {"type": "http.response.start", "status": status, "headers": encoded}
 
 
 def header(scope: Scope, name: str) -> str | None:
-    """Return a header of a request; of several the first, None if there is none."""
+    """Return a header of a request: the first of several, None if there is none."""
     wanted = name.encode("latin-1")
     values: list[bytes] = [value for key, value in scope["headers"] if key.lower() == wanted]
     return values[0].decode("latin-1") if values else None
 
 
 def problem(status: HTTPStatus, detail: str, headers: Headers | None = None) -> Response:
-    """Return an answer that says what went wrong, and what to do."""
+    """Return a response that says what went wrong, and what to do."""
     document = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
     kind = {"content-type": "application/problem+json"}
     return Response(status, to_json(document).encode("ascii"), {**kind, **LIVE, **(headers or {})})
 
 
 def to_json(value: object) -> str:
-    """Return a value as JSON that is ASCII, one line, and harmless in HTML; any text survives, surrogates too."""
+    """Return a value as JSON in one line of ASCII that is safe in HTML; it holds any text, even lone surrogates."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
 
 
 class RefusedError(Exception):
-    """A request that is not served; the detail says what to do, and is no secret.
+    """A request is refused; the detail says what to do, and contains no secret.
 
     Args:
-        status: Of the answer.
-        detail: A sentence, in one line.
-        headers: Of the answer, besides those that all problem documents have.
+        status: The status of the response.
+        detail: One or two sentences, in one line.
+        headers: Headers besides those that all problem documents have.
     """
 
     def __init__(self, status: HTTPStatus, detail: str, headers: Headers | None = None) -> None:
@@ -114,7 +114,7 @@ class RefusedError(Exception):
         self._headers = headers
 
     def response(self) -> Response:
-        """Return what the client is told."""
+        """Return the problem document."""
         return problem(self.status, self.detail, self._headers)
 
 
@@ -123,7 +123,7 @@ async def read_body(receive: Receive, most: int) -> bytes:
 
     Raises:
         RefusedError: It has more than `most` bytes.
-        GoneError: The client is gone.
+        GoneError: The client has disconnected.
     """
     body = b""
     more = True
@@ -139,17 +139,17 @@ async def read_body(receive: Receive, most: int) -> bytes:
 
 
 class GoneError(Exception):
-    """The client is gone, or has taken nothing for a minute: a stuck browser is not to hold a place for ever."""
+    """The client has disconnected, or has taken nothing for a minute: a stuck browser must not keep a stream busy."""
 
 
 class Body:
-    """An answer that is sent in pieces.
+    """A response that is sent in pieces.
 
     Args:
-        send: The server's.
+        send: The server's `send`.
 
     Attributes:
-        written_at: When something was written last, in seconds of the event loop's clock.
+        written_at: When the latest piece was written, in seconds of the event loop's clock.
     """
 
     def __init__(self, send: Send) -> None:
@@ -157,11 +157,11 @@ class Body:
         self.written_at = 0.0
 
     async def stream(self, headers: Headers, write_all: Callable[["Body"], Awaitable[None]] | None) -> None:
-        """Send a whole answer; a client that is gone ends it without an error.
+        """Send a whole response; it ends without an error if the client disconnects.
 
         Args:
-            headers: Besides those that all answers have.
-            write_all: Writes the body; None where there is to be none.
+            headers: Headers besides those that all responses have.
+            write_all: Writes the body; None for a response without one.
         """
         with suppress(GoneError):
             await self._put(start_of(HTTPStatus.OK, headers))
@@ -173,7 +173,7 @@ class Body:
         """Send a piece of ASCII; always a checkpoint.
 
         Raises:
-            GoneError: Nobody takes it.
+            GoneError: The client does not take it.
         """
         await anyio.lowlevel.checkpoint()
         body = piece.encode("ascii") if isinstance(piece, str) else piece
@@ -184,5 +184,5 @@ class Body:
         try:
             with anyio.fail_after(_STUCK_SECONDS):
                 await self._send(message)
-        except OSError as error:  # TimeoutError is one, and what servers raise once a client is gone
+        except OSError as error:  # among them TimeoutError, and what servers raise after a client has disconnected
             raise GoneError from error

@@ -1,4 +1,4 @@
-"""An order to a breaker: what the body of a request to `/control` says."""
+"""An order to a breaker: the body of a request to `/control`."""
 
 import json
 import math
@@ -13,11 +13,12 @@ from recloser.dashboard._http import RefusedError
 
 LONGEST_TEXT = 500
 LONGEST_SECONDS = 10 * 366 * 24 * 3600
-_TURNING = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # text after them reads elsewhere
+# They change the direction of the text that follows, and so how an order reads.
+_DIRECTION_MARKS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 class OrderAction(StrEnum):
-    """What may be done to a breaker."""
+    """What an order can do to a breaker."""
 
     FORCE_OPEN = "force_open"
     DISABLE = "disable"
@@ -26,15 +27,15 @@ class OrderAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to be done.
+    """What an operator wants.
 
     Attributes:
         breaker: The breaker's name.
         action: What to do to it.
         reason: Why.
-        author: Who wants it, in their own words.
-        for_seconds: How long it stays forced open; None means until it is reset.
-        generation: Which generation the author has seen; None if that does not matter.
+        author: The operator's name, as the operator gave it.
+        for_seconds: How long the breaker stays forced open; None means until it is reset.
+        generation: The generation that the operator has seen; None if it does not matter.
     """
 
     breaker: str
@@ -45,7 +46,7 @@ class Order:
     generation: int | None
 
     def __str__(self) -> str:
-        """Say the order in one line; what users wrote is quoted."""
+        """Return the order in one line, with the texts of users quoted."""
         limit = "" if self.for_seconds is None else f" for {self.for_seconds:g} s"
         return f"{self.action} of circuit breaker {self.breaker!r}{limit}, because {self.reason!r}"
 
@@ -61,10 +62,10 @@ class Order:
 
 
 def read_order(body: bytes) -> Order:
-    """Return the order that a body is.
+    """Return the order in the body of a request.
 
     Raises:
-        RefusedError: It is no JSON, or no order; the detail says what would be one.
+        RefusedError: It is no JSON, or no order; the detail says what an order looks like.
     """
     try:
         data = json.loads(body, parse_constant=_refuse_constant)
@@ -107,10 +108,10 @@ def _action(data: Mapping[str, object]) -> OrderAction:
 
 
 def _text(data: Mapping[str, object], member: str) -> str:
-    """Return a text in one line."""
+    """Return a member that is a text, in one line."""
     value = data.get(member)
     text = " ".join(value.split()) if isinstance(value, str) else ""
-    harmful = any(unicodedata.category(each) in {"Cc", "Cs"} or each in _TURNING for each in text)
+    harmful = any(unicodedata.category(each) in {"Cc", "Cs"} or each in _DIRECTION_MARKS for each in text)
     if not text or len(text) > LONGEST_TEXT or harmful:
         _refuse(f"{member} must be a text of 1 to {LONGEST_TEXT} characters, none of them a control character.")
     return text

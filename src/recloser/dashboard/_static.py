@@ -1,4 +1,4 @@
-"""The page and what it consists of: a fixed list of files, read once."""
+"""The files of the page: a fixed list, read once."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -25,11 +25,11 @@ _TYPES = {
 
 
 class StaticFile:
-    """A file that a browser may keep, and asks about each time whether it is still the one.
+    """A file that a browser may keep, but has to revalidate each time.
 
     Args:
         body: The content.
-        media_type: Of the content.
+        media_type: The type of the content.
     """
 
     methods: ClassVar[tuple[str, ...]] = ("GET", "HEAD")
@@ -40,7 +40,7 @@ class StaticFile:
         self._headers = {"cache-control": "no-cache", "content-type": media_type, "etag": self._tag}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - as all endpoints
-        """Answer with the file, or that the browser has it."""
+        """Respond with the file, or with 304 if the browser has it."""
         known = {tag.strip().removeprefix("W/") for tag in (header(scope, "if-none-match") or "").split(",")}
         if known & {self._tag, "*"}:
             await Response(HTTPStatus.NOT_MODIFIED, b"", self._headers)(scope, send)
@@ -50,7 +50,7 @@ class StaticFile:
 
 @cache
 def static_files() -> dict[str, StaticFile]:
-    """Return all files by the path that the page knows them by; what a browser has no use for is left out."""
+    """Return the files by the path that the page uses, without those that a browser does not need."""
     return dict([*_files_in(files("recloser.dashboard") / "static"), *_files_in(UPLOT, "vendor/uplot/")])
 
 
