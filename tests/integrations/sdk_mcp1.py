@@ -18,7 +18,7 @@ BACKENDS = ("asyncio", "trio")
 
 @asynccontextmanager
 async def connect(server: Server) -> AsyncIterator[Session]:
-    async with create_connected_server_and_client_session(server._mcp_server) as client:
+    async with create_connected_server_and_client_session(server) as client:
         yield Session(client)
 
 

@@ -1,6 +1,7 @@
 """What mcp 2 alone offers: subscriptions, direct calls; and how it gets on with fastmcp in one process."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -8,21 +9,19 @@ import anyio
 import pytest
 from fastmcp import FastMCP
 from fastmcp.exceptions import ToolError as FastMcpToolError
-from mcp import ClientSession, MCPError
+from mcp import ClientSession, MCPError, StdioServerParameters, stdio_client
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
-from mcp.server.subscriptions import InMemorySubscriptionBus, ServerEvent
-from mcp.shared.memory import create_client_server_memory_streams
 
 from recloser import BreakerRegistry, CircuitBreakerOpenError
-from recloser.integrations import mcp as integration
 from recloser.integrations.mcp import HEALTH_URI, add_health_resource, explain_rejections
 from tests.integrations import sdk_fastmcp, sdk_mcp2
 
 pytestmark = pytest.mark.anyio
 
 ROOT = Path(__file__).parents[2]
+SERVER = StdioServerParameters(command=sys.executable, args=["-m", "tests.integrations.mcp_server", "mcp2"])
 REJECTION = CircuitBreakerOpenError("upstream", 5.0)
 
 only_asyncio = pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -70,18 +69,15 @@ async def test_a_rejection_is_a_cause_of_what_a_direct_call_of_a_tool_raises(ser
     assert caught.value.__cause__.__cause__ is REJECTION
 
 
-async def test_a_client_of_the_protocol_of_2025_is_served_too(server: MCPServer) -> None:
-    server.tool()(fetch)
-    low_level = server._lowlevel_server
-    async with create_client_server_memory_streams() as (to_server, to_client), anyio.create_task_group() as group:
-        group.start_soon(low_level.run, *to_client, low_level.create_initialization_options())
-        async with ClientSession(*to_server) as session:
+async def test_a_client_of_the_protocol_of_2025_is_served_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    with (tmp_path / "stderr").open("w") as errlog:
+        async with stdio_client(SERVER, errlog=errlog) as streams, ClientSession(*streams) as session:
             assert (await session.initialize()).protocol_version == "2025-11-25"
-            answer = await session.call_tool("fetch", {})
+            answers = [await session.call_tool("fetch", {}) for _ in range(2)]
             health = await session.read_resource(HEALTH_URI)
-        group.cancel_scope.cancel()
-    assert answer.content[0].text.endswith("Retry in 5 s.")
-    assert json.loads(health.contents[0].text)["breakers"] == {}
+    assert re.search(r"Retry in \d+ s\.$", answers[1].content[0].text)
+    assert json.loads(health.contents[0].text)["breakers"]["upstream"]["state"] == "open"
 
 
 async def test_a_state_change_reaches_those_who_listen_to_the_resource(
@@ -102,10 +98,9 @@ async def test_a_state_change_reaches_those_who_listen_by_stdio(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    command = [sys.executable, "-m", "tests.integrations.mcp_server", "mcp2"]
     with (tmp_path / "stderr").open("w") as errlog:
         async with (
-            sdk_mcp2.by_stdio(command, errlog) as session,
+            sdk_mcp2.by_stdio([SERVER.command, *SERVER.args], errlog) as session,
             session.client.listen(resource_subscriptions=[HEALTH_URI]) as stream,
         ):
             await session.call("fetch")
@@ -113,17 +108,27 @@ async def test_a_state_change_reaches_those_who_listen_by_stdio(
     assert event.uri == HEALTH_URI
 
 
-async def test_calls_that_change_no_state_notify_nobody(registry: BreakerRegistry) -> None:
+async def test_calls_that_change_no_state_notify_nobody(server: MCPServer, registry: BreakerRegistry) -> None:
     breaker = registry.breaker("upstream")
-    told: list[ServerEvent] = []
-    stop = integration._HealthBus(InMemorySubscriptionBus(), registry).subscribe(told.append)
-    await breaker.call(anyio.lowlevel.checkpoint)
-    assert told == []
-    await breaker.force_open("maintenance")
-    assert [event.uri for event in told] == [HEALTH_URI]
-    stop()
-    await breaker.reset()
-    assert len(told) == 1
+    async with (
+        sdk_mcp2.connect(server) as session,
+        session.client.listen(resource_subscriptions=[HEALTH_URI]) as stream,
+        anyio.create_task_group() as tasks,
+    ):
+        told: list[str] = []
+
+        async def listen() -> None:
+            async for event in stream:
+                told.append(event.uri)  # noqa: PERF401 - the stream has no end
+
+        tasks.start_soon(listen)
+        await breaker.call(anyio.lowlevel.checkpoint)
+        await anyio.wait_all_tasks_blocked()
+        assert told == []
+        await breaker.force_open("maintenance")
+        await anyio.wait_all_tasks_blocked()
+        assert told == [HEALTH_URI]
+        tasks.cancel_scope.cancel()
 
 
 async def test_the_registry_is_listened_to_only_while_a_client_listens(

@@ -1,5 +1,6 @@
 """What the tests of the policies share: a dependency that counts its calls and does as it is told."""
 
+import asyncio
 from collections.abc import Sequence
 
 import anyio
@@ -47,6 +48,13 @@ class Dependency:
 def breaker(**options: object) -> CircuitBreaker:
     """Makes a breaker on the event loop's time that opens at the first failure, for a minute."""
     return CircuitBreaker("payments", **{"failure_threshold": 1, "clock": anyio.current_time, **options})
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """Makes an event loop that is closed while tasks are pending, and does not complain of it."""
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda *_: None)
+    return loop
 
 
 def totals(*breakers: CircuitBreaker) -> Sequence[tuple[int, int, int]]:

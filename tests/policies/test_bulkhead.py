@@ -12,7 +12,7 @@ import trio
 from recloser import BulkheadFullError, CircuitState, RejectedError
 from recloser.policies import Bulkhead
 from recloser.testing import Schedule, explore
-from tests.policies.kit import Dependency, DownError, breaker
+from tests.policies.kit import Dependency, DownError, breaker, new_event_loop
 
 pytestmark = pytest.mark.anyio
 
@@ -137,22 +137,29 @@ async def test_an_async_generator_waits_in_the_queue_too() -> None:
         assert [number async for number in numbers()] == [1]
 
 
-async def test_a_place_that_the_limiter_has_lent_twice_is_given_back_and_waited_for() -> None:
+async def test_a_place_that_the_limiter_has_lent_twice_is_given_back_and_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """What anyio before 4.15 does when a newcomer overtakes one who has been woken and does not run yet."""
-    bulkhead, order = Bulkhead(1, 1), []
+    rooms, limiter = [], anyio.CapacityLimiter
+    monkeypatch.setattr(anyio, "CapacityLimiter", lambda places: rooms.append(limiter(places)) or rooms[-1])
+    bulkhead, order, newcomer, may_leave = Bulkhead(1, 1), [], object(), anyio.Event()
+
+    async def leave_and_let_a_newcomer_in() -> None:
+        await bulkhead.call(may_leave.wait)
+        rooms[0].total_tokens = 2
+        rooms[0].acquire_on_behalf_of_nowait(newcomer)
+        rooms[0].total_tokens = 1
+
     async with anyio.create_task_group() as tasks:
-        leave = await bulkhead._admit()
-        room = bulkhead._rooms.latest
+        tasks.start_soon(leave_and_let_a_newcomer_in)
+        await anyio.wait_all_tasks_blocked()
         tasks.start_soon(bulkhead.call, order.append, "waiter")
         await anyio.wait_all_tasks_blocked()
-        leave()
-        newcomer = object()
-        room.total_tokens = 2
-        room.acquire_on_behalf_of_nowait(newcomer)
-        room.total_tokens = 1
+        may_leave.set()
         await anyio.wait_all_tasks_blocked()
         order.append("newcomer")
-        room.release_on_behalf_of(newcomer)
+        rooms[0].release_on_behalf_of(newcomer)
     assert order == ["newcomer", "waiter"]
 
 
@@ -176,7 +183,7 @@ def _run_with_trio(main: Callable) -> None:
 @pytest.mark.parametrize("run", [asyncio.run, _run_with_trio])
 def test_places_and_waiters_of_an_event_loop_that_died_do_not_stick(run: Callable) -> None:
     bulkhead = Bulkhead(1, 1)
-    loop = asyncio.new_event_loop()
+    loop = new_event_loop()
     tasks = [loop.create_task(bulkhead.call(asyncio.sleep, 60)) for _ in range(2)]
     loop.run_until_complete(asyncio.sleep(0))
     loop.run_until_complete(asyncio.sleep(0))
@@ -191,7 +198,6 @@ def test_places_and_waiters_of_an_event_loop_that_died_do_not_stick(run: Callabl
     else:
         run(use)
     for task in tasks:
-        task._log_destroy_pending = False
         with suppress(RuntimeError):  # anyio's scopes have nothing to say without an event loop
             task.get_coro().close()
     assert bulkhead.borrowed == 0
@@ -199,7 +205,7 @@ def test_places_and_waiters_of_an_event_loop_that_died_do_not_stick(run: Callabl
 
 def test_places_of_an_event_loop_that_died_are_free_again_before_the_others_are_taken() -> None:
     bulkhead = Bulkhead(2)
-    loop = asyncio.new_event_loop()
+    loop = new_event_loop()
     task = loop.create_task(bulkhead.call(asyncio.sleep, 60))
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
@@ -209,7 +215,6 @@ def test_places_of_an_event_loop_that_died_are_free_again_before_the_others_are_
         return bulkhead.borrowed
 
     assert asyncio.run(use()) == 0
-    task._log_destroy_pending = False
     task.get_coro().close()
 
 
@@ -256,7 +261,8 @@ def test_arguments_out_of_range_are_refused(arguments: tuple, error: type[Except
 async def crowd(schedule: Schedule) -> None:
     """Many callers, some of them cancelled at any step; no place is lost, and never are there too many."""
     rng = schedule.rng
-    bulkhead = Bulkhead(rng.randint(1, 3), queue := rng.randint(0, 3), rng.choice([0.25, 0.5]) if queue else None)
+    places, queue = rng.randint(1, 3), rng.randint(0, 3)
+    bulkhead = Bulkhead(places, queue, rng.choice([0.25, 0.5]) if queue else None)
     running = most = 0
 
     async def work() -> None:
@@ -279,7 +285,7 @@ async def crowd(schedule: Schedule) -> None:
     for task in tasks[:3]:
         schedule.cancel_later(task)
     await schedule.join()
-    assert most <= bulkhead._max_concurrent
+    assert most <= places
     assert (bulkhead.borrowed, bulkhead.waiting, running) == (0, 0, 0)
 
 
