@@ -19,16 +19,17 @@ if TYPE_CHECKING:
 
 SOURCE = Path(__file__).parent.parent / "src"
 PAGE = Path(__file__).parent / "reference" / "api.txt"
+PACKAGE = SOURCE / "recloser"
 MODULES = [
     "recloser.errors",
     "recloser",
-    "recloser.registry",
+    *(f"recloser.{path.stem}" for path in sorted(PACKAGE.glob("[a-z]*.py")) if path.stem != "errors"),
     "recloser.policies",
     "recloser.fleet",
     "recloser.fleet.store",
     "recloser.dashboard",
-    *(f"recloser.telemetry.{path.stem}" for path in sorted((SOURCE / "recloser/telemetry").glob("[a-z]*.py"))),
-    *(f"recloser.integrations.{path.stem}" for path in sorted((SOURCE / "recloser/integrations").glob("[a-z]*.py"))),
+    *(f"recloser.telemetry.{path.stem}" for path in sorted((PACKAGE / "telemetry").glob("[a-z]*.py"))),
+    *(f"recloser.integrations.{path.stem}" for path in sorted((PACKAGE / "integrations").glob("[a-z]*.py"))),
     "recloser.testing",
 ]
 ALL = griffe.ModulesCollection()
@@ -66,6 +67,9 @@ def describe_module(module: str, homes: dict[str, str]) -> Iterator[str]:
             bases = list(public_bases(target, homes))
             yield f"class {name}" + (f"({', '.join(bases)})" if bases else "")
             yield from (f"    {line}" for line in describe_members(target))
+        elif isinstance(target, griffe.Module):
+            for member in sorted(exports(target)):
+                yield from describe(f"{name}.{member}", final(target[member]))
         else:
             yield from describe(name, target)
 
@@ -81,7 +85,7 @@ def exports(module: griffe.Object | griffe.Alias) -> list[str]:
 def resolve(module: griffe.Object | griffe.Alias, name: str) -> griffe.Object:
     """Return the object behind an exported name; a function hides the module that has its name, as in Python."""
     target = final(module[name])
-    return final(target[name]) if isinstance(target, griffe.Module) else target
+    return final(target[name]) if isinstance(target, griffe.Module) and name in target.members else target
 
 
 def final(member: griffe.Object | griffe.Alias) -> griffe.Object:
