@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup, TaskStatus
 
     from recloser.fleet.membership import Membership
-    from recloser.fleet.requests import Client, Errand
+    from recloser.fleet.requests import RequestSource, StoreRequest
     from recloser.fleet.store import FleetStore
     from recloser.fleet.store.operations import AnyOperation
     from recloser.fleet.store.values import Message, Reply
@@ -84,7 +84,7 @@ class Worker:
         self._store: FleetStore | None = None
         self._token: object = None
         self._group: TaskGroup | None = None
-        self._touched: deque[Client] = deque()
+        self._scheduled: deque[RequestSource] = deque()
         self._is_urgent = False
         self._changed: LoopEvent | None = None
         self._server_ahead_us: int | None = None
@@ -122,18 +122,18 @@ class Worker:
         """Return a random number from 0 to 1."""
         return self._random.random()
 
-    def touch(self, client: Client, *, urgent: bool) -> None:
+    def schedule(self, source: RequestSource, *, urgent: bool) -> None:
         """Have the work of a breaker fetched soon, or at once; for any thread."""
         if not self.is_up:
             return
-        self._touched.append(client)
+        self._scheduled.append(source)
         self._is_urgent = self._is_urgent or urgent
         self._wake()
 
-    def keep(self, client: Client, token: int, seconds: float) -> None:
+    def renew(self, source: RequestSource, token: int, seconds: float) -> None:
         """Renew a lease as long as its probe is under way, at most for the given time."""
         if self._group is not None:
-            self._group.start_soon(self._keep, client, token, seconds)
+            self._group.start_soon(self._renew, source, token, seconds)
 
     # Life
 
@@ -176,7 +176,7 @@ class Worker:
             self._group = group
             self._slots = MOST_ON_THEIR_WAY
             try:
-                await self._meet(store)
+                await self._reconcile(store)
                 self._begin()
                 group.start_soon(self._read, messages)
                 group.start_soon(self._poll, store)
@@ -184,7 +184,7 @@ class Worker:
             finally:
                 self._group = None
 
-    async def _meet(self, store: FleetStore) -> None:
+    async def _reconcile(self, store: FleetStore) -> None:
         """Ask for the state of every breaker, and settle what came apart while the store was unreachable."""
         batches = list(self._batches())
         for index, batch in enumerate(batches):
@@ -193,11 +193,11 @@ class Worker:
             replies = await self._execute(store, [membership.sync() for membership in batch])
             self._rise()
             for membership, reply in zip(batch, replies, strict=True):
-                membership.meet(reply, self.now())
+                membership.reconcile(reply, self.now())
         self._rise()
         for membership in tuple(self.memberships.values()):
             if membership.has_work:
-                self.touch(membership, urgent=True)
+                self.schedule(membership, urgent=True)
 
     def _rise(self) -> None:
         if not self.is_up:
@@ -211,7 +211,7 @@ class Worker:
         if problem not in {self.problem, STOPPED}:
             log(logging.WARNING, "The fleet's store is unreachable, and breakers decide alone: %s", problem)
         self.problem = problem
-        self._touched.clear()
+        self._scheduled.clear()
         if was_up:
             for membership in tuple(self.memberships.values()):
                 membership.degrade()
@@ -222,7 +222,7 @@ class Worker:
         async for message in messages:
             membership = self.memberships.get(message.name)
             if membership is not None:
-                membership.learn(message.shared)
+                membership.apply(message.shared)
 
     async def _poll(self, store: FleetStore) -> None:
         while True:
@@ -230,21 +230,21 @@ class Worker:
             pause = self._poll_seconds * (0.8 + 0.4 * self.fraction()) / max(1, len(batches))
             for batch in batches or [[]]:
                 await anyio.sleep(pause)
-                await self._send(store, [errand for membership in batch for errand in membership.poll(self.now())])
+                await self._send(store, [request for membership in batch for request in membership.poll(self.now())])
 
     async def _flush(self, store: FleetStore, group: TaskGroup) -> None:
         recent: deque[float] = deque([-math.inf] * MOST_ON_THEIR_WAY, maxlen=MOST_ON_THEIR_WAY)
         while True:
-            await self._wait_until(lambda: bool(self._touched) and self._slots > 0)
+            await self._wait_until(lambda: bool(self._scheduled) and self._slots > 0)
             pause = MOST_ON_THEIR_WAY * self._gap * (0.8 + 0.4 * self.fraction())
             with anyio.move_on_at(recent[0] + pause):
                 await self._wait_until(lambda: self._is_urgent)
             self._is_urgent = False
-            errands = self._fetch()
-            if errands:
+            requests = self._fetch()
+            if requests:
                 recent.append(self.now())
                 self._slots -= 1
-                group.start_soon(self._send_off, store, errands)
+                group.start_soon(self._send_off, store, requests)
 
     async def _wait_until(self, is_so: Callable[[], bool]) -> None:
         """Wait until something is so, looking again when a breaker leaves word or a batch is back."""
@@ -258,40 +258,40 @@ class Worker:
         if changed is not None:
             changed.set()
 
-    def _fetch(self) -> list[Errand]:
+    def _fetch(self) -> list[StoreRequest]:
         """Return what the breakers want done that have left word."""
-        touched: dict[Client, None] = {}
-        while self._touched and len(touched) < BATCH:
-            touched[self._touched.popleft()] = None
-        errands: list[Errand] = []
-        for client in touched:
-            work = client.work(self.now())
-            errands += work
-            if work and client.has_work:  # what it can't tell now, like calls from before the fleet opened, waits
-                self._touched.append(client)
-                self._is_urgent = self._is_urgent or client.is_urgent
-        return errands
+        scheduled: dict[RequestSource, None] = {}
+        while self._scheduled and len(scheduled) < BATCH:
+            scheduled[self._scheduled.popleft()] = None
+        requests: list[StoreRequest] = []
+        for source in scheduled:
+            work = source.work(self.now())
+            requests += work
+            if work and source.has_work:  # what it can't tell now, like calls from before the fleet opened, waits
+                self._scheduled.append(source)
+                self._is_urgent = self._is_urgent or source.is_urgent
+        return requests
 
-    async def _send_off(self, store: FleetStore, errands: Sequence[Errand]) -> None:
+    async def _send_off(self, store: FleetStore, requests: Sequence[StoreRequest]) -> None:
         try:
-            await self._send(store, errands)
+            await self._send(store, requests)
         finally:
             self._slots += 1
             self._wake()
 
-    async def _send(self, store: FleetStore, errands: Sequence[Errand]) -> None:
-        if not errands:
+    async def _send(self, store: FleetStore, requests: Sequence[StoreRequest]) -> None:
+        if not requests:
             return
-        replies = await self._execute(store, errands)
-        for errand, reply in zip(errands, replies, strict=True):
-            errand.done(reply)
+        replies = await self._execute(store, requests)
+        for request, reply in zip(requests, replies, strict=True):
+            request.done(reply)
 
-    async def _execute(self, store: FleetStore, errands: Sequence[Errand]) -> list[Reply]:
+    async def _execute(self, store: FleetStore, requests: Sequence[StoreRequest]) -> list[Reply]:
         try:
-            return await self._ask(store, [errand.operation for errand in errands])
+            return await self._ask(store, [request.operation for request in requests])
         except BaseException:
-            for errand in errands:
-                errand.failed()
+            for request in requests:
+                request.failed()
             raise
 
     async def _ask(self, store: FleetStore, operations: Sequence[AnyOperation]) -> list[Reply]:
@@ -300,11 +300,11 @@ class Worker:
         self._server_ahead_us = replies[-1].now_us - round(self.now() * 1_000_000)
         return replies
 
-    async def _keep(self, client: Client, token: int, seconds: float) -> None:
+    async def _renew(self, source: RequestSource, token: int, seconds: float) -> None:
         until = self.now() + seconds
         while self.now() < until and self._store is not None:
             await anyio.sleep(self.lease_seconds / 3)
-            renewal = client.renewal(token)
+            renewal = source.renewal(token)
             if renewal is None:
                 return
             await self._send(self._store, [renewal])
@@ -327,9 +327,9 @@ class Worker:
         store = self._store
         if store is None or not self.is_up:
             return
-        errands = [errand for membership in tuple(self.memberships.values()) for errand in membership.farewell()]
+        requests = [request for membership in tuple(self.memberships.values()) for request in membership.drain()]
         with suppress(FleetStoreError):
-            await self._send(store, errands)
+            await self._send(store, requests)
 
     def _batches(self) -> Iterator[list[Membership]]:
         memberships = list(self.memberships.values())

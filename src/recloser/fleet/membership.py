@@ -1,7 +1,7 @@
 """One breaker's place in the fleet: what is known of the fleet's state, and what is to be told to the store.
 
 Nothing in here waits for the store. The breaker leaves word (`ended`, `judged`, `counted`, `noted`), the worker fetches
-what follows from it as errands (`work`, `poll`), and their replies, like the messages of other workers, move the
+what follows from it as requests (`work`, `poll`), and their replies, like the messages of other workers, move the
 breaker (`learn`). A caller that asks for a probe waits for an event of its own, so that it may be cancelled at any
 time: a grant that nobody waits for any more is given back.
 
@@ -29,7 +29,7 @@ from recloser._core.machine import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, OPE
 from recloser._core.states import Trigger
 from recloser.fleet._policies import policy_of
 from recloser.fleet._reporting import Reporting
-from recloser.fleet.requests import Errand, nothing
+from recloser.fleet.requests import StoreRequest, nothing
 from recloser.fleet.store.operations import Acquire, Renew, Report, Result, Sync, Vote
 from recloser.fleet.store.reference import OTHER_VERSION
 from recloser.fleet.store.values import MANUAL, Code, ProbeResult, SharedState
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from recloser._core.events import Transition
     from recloser._core.settings import Settings
     from recloser.fleet._reporting import Pending
-    from recloser.fleet.requests import Office
+    from recloser.fleet.requests import WorkerPort
     from recloser.fleet.store.values import FleetPolicy, Reply
 
 
@@ -48,7 +48,7 @@ UNKNOWN = SharedState()
 """What is known of a breaker of which nothing was heard: it is closed."""
 
 
-class Petition:
+class LeaseRequest:
     """A caller that waits for the answer to its asking for a probe."""
 
     __slots__ = ("answered", "grant", "is_abandoned", "is_sent")
@@ -84,7 +84,7 @@ class Membership:
 
     Args:
         engine: The engine of the breaker.
-        office: The worker.
+        worker: The worker of this process.
     """
 
     __slots__ = (
@@ -93,8 +93,7 @@ class Membership:
         "_is_acquiring",
         "_is_damaged",
         "_is_overridden",
-        "_office",
-        "_petition",
+        "_lease_request",
         "_proves",
         "_put_aside",
         "_realigns",
@@ -106,21 +105,22 @@ class Membership:
         "_token",
         "_told_problem",
         "_votes",
+        "_worker",
         "name",
         "shared",
     )
 
-    def __init__(self, engine: Engine, office: Office) -> None:
+    def __init__(self, engine: Engine, worker: WorkerPort) -> None:
         self.name = engine.name
         self._engine = ref(engine)
-        self._office = office
+        self._worker = worker
         self._settings = engine.machine.settings
         self.shared = UNKNOWN
         self._received = 0.0
         self._is_overridden = False
         self._is_damaged = False
         self._told_problem: str | None = None
-        self._petition: Petition | None = None
+        self._lease_request: LeaseRequest | None = None
         self._is_acquiring = False
         self._put_aside: SharedState | None = None
         self._token = 0
@@ -129,47 +129,47 @@ class Membership:
         self._proves = False
         self._syncs = False
         self._realigns = False
-        self._reporting = Reporting(engine.machine, office.next_sequence)
+        self._reporting = Reporting(engine.machine, worker.next_sequence)
 
     # As the breaker sees it
 
     @property
     def leads(self) -> bool:
         """Whether the fleet decides about probes: it is reachable, and not closed."""
-        office = self._office
+        worker = self._worker
         is_led = self.shared.state in {OPEN, HALF_OPEN, FORCED_OPEN} and not (self._is_overridden or self._is_damaged)
-        return is_led and office.is_up and office.is_here
+        return is_led and worker.is_up and worker.is_here
 
     @property
     def is_asking(self) -> bool:
         """Whether a caller of this process waits for a probe."""
-        return self._petition is not None
+        return self._lease_request is not None
 
     async def ask(self) -> Grant | None:
         """Ask for the probe; None if another process makes it, or the fleet does not answer in time.
 
         Cancelled, it gives back what may still be granted.
         """
-        petition = self._petition = Petition()
-        self._office.touch(self, urgent=True)
+        lease_request = self._lease_request = LeaseRequest()
+        self._worker.schedule(self, urgent=True)
         is_kept = False
         try:
-            with anyio.move_on_after(self._office.op_timeout_seconds):
-                await petition.answered.wait()
-            is_kept = petition.grant is not None and petition.grant.token == self._token
-            return petition.grant if is_kept else None
+            with anyio.move_on_after(self._worker.op_timeout_seconds):
+                await lease_request.answered.wait()
+            is_kept = lease_request.grant is not None and lease_request.grant.token == self._token
+            return lease_request.grant if is_kept else None
         finally:
-            petition.is_abandoned = True
-            if petition.grant is not None and not is_kept:
-                self.ended(petition.grant.token)
-            self._petition = None
+            lease_request.is_abandoned = True
+            if lease_request.grant is not None and not is_kept:
+                self.ended(lease_request.grant.token)
+            self._lease_request = None
 
     def ended(self, token: int) -> None:
         """Take note that a probe is over; it counts as released unless `judged()` says more in the same step."""
         if token and token == self._token:
             self._token = 0
             self._result = Ended(token, ProbeResult.RELEASED)
-            self._office.touch(self, urgent=True)
+            self._worker.schedule(self, urgent=True)
 
     def judged(self, token: int, *, passed: bool) -> None:
         """Take note of how a probe ended that counts; the token is 0 if the fleet has not granted it."""
@@ -180,7 +180,7 @@ class Membership:
         """Take note of a call that was counted off the closed path, and of how many seconds it took."""
         if self._reporting.counts:
             self._reporting.counted(duration)
-            self._office.touch(self, urgent=False)
+            self._worker.schedule(self, urgent=False)
 
     def noted(self, transition: Transition) -> None:
         """Take note of a transition that the breaker made by itself."""
@@ -189,16 +189,16 @@ class Membership:
             self._is_overridden = True
         elif transition.new is OPEN and self.shared.state is CLOSED:
             self._votes = True
-            self._office.touch(self, urgent=True)
+            self._worker.schedule(self, urgent=True)
         elif transition.new is CLOSED:
             self._reporting.restart()
             if self._is_overridden or trigger is Trigger.RESET:
                 self._is_overridden, self._realigns = False, True
-                self._office.touch(self, urgent=True)
+                self._worker.schedule(self, urgent=True)
 
     def spread(self, open_seconds: float) -> float:
         """Return by how many seconds a reset timeout is made longer, so that processes without a fleet do not meet."""
-        return 0.0 if self._office.is_up else self._office.fraction() * open_seconds / 2
+        return 0.0 if self._worker.is_up else self._worker.fraction() * open_seconds / 2
 
     def check(self, settings: Settings) -> None:
         """Refuse settings that a fleet can't keep.
@@ -228,31 +228,31 @@ class Membership:
     @property
     def is_urgent(self) -> bool:
         """Whether `work()` has something to do that can't wait."""
-        petition = self._petition
-        is_asked = self._proves or (petition is not None and not petition.is_sent)
+        lease_request = self._lease_request
+        is_asked = self._proves or (lease_request is not None and not lease_request.is_sent)
         wants = self._result or self._votes or self._realigns or self._syncs
         return bool(wants or (is_asked and not self._is_acquiring))
 
-    def work(self, now: float) -> list[Errand]:
+    def work(self, now: float) -> list[StoreRequest]:
         """Return what is to be told to the store now: nothing else of this breaker goes into the same batch."""
         engine = self.engine
         if self._realigns:
             self._realigns = False
-            self._drive()
+            self._sync_breaker()
         if self._result is not None:
             return [self._tell_result(self._result)]
         if engine is None:
             return []
-        errand = self._next(engine)
-        return self._report(engine, now, with_successes=False) if errand is None else [errand]
+        request = self._next(engine)
+        return self._report(engine, now, with_successes=False) if request is None else [request]
 
-    def _next(self, engine: Engine) -> Errand | None:
+    def _next(self, engine: Engine) -> StoreRequest | None:
         """Return what can't wait, the most pressing first."""
         state = engine.machine.state
-        petition = self._petition
-        if petition is not None and not petition.is_sent and not self._is_acquiring:
-            petition.is_sent = True
-            return self._acquire(petition)
+        lease_request = self._lease_request
+        if lease_request is not None and not lease_request.is_sent and not self._is_acquiring:
+            lease_request.is_sent = True
+            return self._acquire(lease_request)
         if self._proves and not self._is_acquiring:
             self._proves = False
             if state is CLOSED:
@@ -266,7 +266,7 @@ class Membership:
             return self.sync()
         return None
 
-    def poll(self, now: float) -> list[Errand]:
+    def poll(self, now: float) -> list[StoreRequest]:
         """Return what is told to the store from time to time: calls to report, else a question for the state."""
         engine = self.engine
         if engine is None:
@@ -277,24 +277,24 @@ class Membership:
     def join(self) -> None:
         """Have the state asked for: the breaker is new."""
         self._syncs = True
-        self._office.touch(self, urgent=True)
+        self._worker.schedule(self, urgent=True)
 
-    def sync(self) -> Errand:
+    def sync(self) -> StoreRequest:
         """Return the question for the state."""
-        return Errand(Sync(name=self.name, known=self.known()), self.take, nothing)
+        return StoreRequest(Sync(name=self.name, known=self.known()), self.take, nothing)
 
-    def renewal(self, token: int) -> Errand | None:
-        """Return the errand that extends a lease; None if its probe is over."""
+    def renewal(self, token: int) -> StoreRequest | None:
+        """Return the request that extends a lease; None if its probe is over."""
         engine = self.engine
         if token != self._token:
             return None
         if engine is None or not _port(engine).is_probing(token):
             self.ended(token)
             return None
-        renew = Renew(**self._common(), not_after_us=self._office.not_after_us(), token=token)
-        return Errand(renew, self.take, nothing)
+        renew = Renew(**self._common(), not_after_us=self._worker.not_after_us(), token=token)
+        return StoreRequest(renew, self.take, nothing)
 
-    def learn(self, shared: SharedState) -> None:
+    def apply(self, shared: SharedState) -> None:
         """Take note of the fleet's state, if it is news, and follow it."""
         if shared.generation < self.shared.generation:
             return
@@ -303,20 +303,20 @@ class Membership:
             return
         is_news = shared.generation > self.shared.generation
         self.shared = shared
-        self._received = self._office.now()
+        self._received = self._worker.now()
         if self._token and shared.generation > self._token:
             self._token = 0
         engine = self.engine
         waits = engine is not None and engine.machine.state is HALF_OPEN is shared.state
         if is_news or waits:  # for the end of a lease, which may have been renewed
-            self._drive()
+            self._sync_breaker()
 
-    def farewell(self) -> list[Errand]:
+    def drain(self) -> list[StoreRequest]:
         """Return what the store is told before the worker stops: how the last probe ended, or that it is free."""
         self.ended(self._token)
         return [] if self._result is None else [self._tell_result(self._result)]
 
-    def meet(self, reply: Reply, now: float) -> None:
+    def reconcile(self, reply: Reply, now: float) -> None:
         """Take the first reply after the store was unreachable, and settle what came apart meanwhile."""
         engine = self.engine
         known = self.shared.generation
@@ -333,31 +333,31 @@ class Membership:
         elif shared.generation == known and local is CLOSED and shared.state not in MANUAL and not self._left_us():
             self._proves = True
         elif shared.generation == known and local is not shared.state:
-            self._drive()
+            self._sync_breaker()
         if self._token:
-            self._office.keep(self, self._token, self._longest_probe())
+            self._worker.renew(self, self._token, self._longest_probe())
         if self.has_work:
-            self._office.touch(self, urgent=True)
+            self._worker.schedule(self, urgent=True)
 
     def _release_what_was_lost(self) -> None:
         """Leave a probe to others that was granted to this process in a reply which never came."""
         shared, ended = self.shared, self._result
-        is_ours = shared.state is HALF_OPEN and shared.author == self._office.identity
+        is_ours = shared.state is HALF_OPEN and shared.author == self._worker.identity
         if is_ours and shared.generation != self._token and (ended is None or ended.token != shared.generation):
             self._result = Ended(shared.generation, ProbeResult.RELEASED)
 
     def degrade(self) -> None:
         """Take note that the store is unreachable."""
         self._is_acquiring, self._put_aside = False, None
-        if self._petition is not None:
-            self._petition.answer(None)
+        if self._lease_request is not None:
+            self._lease_request.answer(None)
         engine = self.engine
         if engine is not None and self.shared.state in {OPEN, HALF_OPEN} and not self._is_overridden:
             _port(engine).delay(self.spread(engine.machine.open_seconds))
 
-    # Errands
+    # Store requests
 
-    def _tell_result(self, ended: Ended) -> Errand:
+    def _tell_result(self, ended: Ended) -> StoreRequest:
         self._result = None
         common = self._common()
         if ended.is_proof:
@@ -367,9 +367,9 @@ class Membership:
             if self._result is None and self.shared.generation <= ended.token:
                 self._result = ended
 
-        return Errand(Result(**common, token=ended.token, result=ended.result), self.take, failed)
+        return StoreRequest(Result(**common, token=ended.token, result=ended.result), self.take, failed)
 
-    def _acquire(self, petition: Petition | None) -> Errand:
+    def _acquire(self, lease_request: LeaseRequest | None) -> StoreRequest:
         """Ask for the probe: for a caller, or to tell of one that succeeded while the store was unreachable."""
         self._is_acquiring = True
 
@@ -377,45 +377,45 @@ class Membership:
             self._is_acquiring = False
             granted = reply.code is Code.DONE and reply.shared.generation > self.shared.generation
             if granted:
-                self.shared, self._received = reply.shared, self._office.now()
+                self.shared, self._received = reply.shared, self._worker.now()
                 self._token = reply.shared.generation
             else:
                 self.take(reply)
             aside, self._put_aside = self._put_aside, None
             if aside is not None and aside.generation > self.shared.generation:
-                self.learn(aside)
-            if petition is None:
+                self.apply(aside)
+            if lease_request is None:
                 self._prove()
-            elif granted and self._token and not petition.is_abandoned:
-                self._office.keep(self, self._token, self._longest_probe())
-                petition.answer(Grant(self._token, reply.shared.passed))
+            elif granted and self._token and not lease_request.is_abandoned:
+                self._worker.renew(self, self._token, self._longest_probe())
+                lease_request.answer(Grant(self._token, reply.shared.passed))
             else:
                 self.ended(self._token if granted else 0)
-                petition.answer(None)
+                lease_request.answer(None)
             if self.has_work:  # who came meanwhile has waited: two that ask at once take each other for a stranger
-                self._office.touch(self, urgent=True)
+                self._worker.schedule(self, urgent=True)
 
         def failed() -> None:
             self._is_acquiring = False
-            if petition is not None:
-                petition.answer(None)
+            if lease_request is not None:
+                lease_request.answer(None)
 
-        acquire = Acquire(**self._common(), not_after_us=self._office.not_after_us(), worker=self._office.identity)
-        return Errand(acquire, done, failed)
+        acquire = Acquire(**self._common(), not_after_us=self._worker.not_after_us(), worker=self._worker.identity)
+        return StoreRequest(acquire, done, failed)
 
     def _prove(self) -> None:
         """Tell of a probe that succeeded here, if the fleet lets us."""
         token, self._token = self._token, 0
         if token:
             self._result = Ended(token, ProbeResult.SUCCEEDED, is_proof=True)
-            self._office.touch(self, urgent=True)
+            self._worker.schedule(self, urgent=True)
 
-    def _vote(self, engine: Engine) -> Errand:
+    def _vote(self, engine: Engine) -> StoreRequest:
         generation = self.shared.generation
         vote = Vote(
             **self._common(engine.machine.open_seconds),
-            not_after_us=self._office.not_after_us(),
-            worker=self._office.identity,
+            not_after_us=self._worker.not_after_us(),
+            worker=self._worker.identity,
             closed_generation=generation,
         )
 
@@ -423,26 +423,26 @@ class Membership:
             self.take(reply)
             if reply.code is Code.TOO_LATE or (reply.code is Code.REFUSED and reply.shared.state is CLOSED):
                 self._votes = True
-                self._office.touch(self, urgent=False)
+                self._worker.schedule(self, urgent=False)
 
         def failed() -> None:
             self._votes = True
 
-        return Errand(vote, done, failed)
+        return StoreRequest(vote, done, failed)
 
-    def _report(self, engine: Engine, now: float, *, with_successes: bool) -> list[Errand]:
+    def _report(self, engine: Engine, now: float, *, with_successes: bool) -> list[StoreRequest]:
         machine = engine.machine
         if self.shared.state is not CLOSED or machine.state is not CLOSED:
             return []
         self._reporting.draw(self.shared.generation, now, with_successes=with_successes)
-        return [self._errand_of(engine, pending) for pending in self._reporting.take()]
+        return [self._request_of(engine, pending) for pending in self._reporting.take()]
 
-    def _errand_of(self, engine: Engine, pending: Pending) -> Errand:
+    def _request_of(self, engine: Engine, pending: Pending) -> StoreRequest:
         machine = engine.machine
         report = Report(
             **self._common(machine.settings.backoff.open_seconds(1, machine.random)),
-            not_after_us=self._office.not_after_us(),
-            worker=self._office.identity,
+            not_after_us=self._worker.not_after_us(),
+            worker=self._worker.identity,
             closed_generation=pending.closed_generation,
             rule=pending.tally.rule,
             sequence=pending.sequence,
@@ -453,13 +453,13 @@ class Membership:
         def done(reply: Reply) -> None:
             self.take(reply)
             if reply.code is Code.TOO_LATE:
-                self._reporting.send_again(self.shared.generation, self._office.now())
+                self._reporting.send_again(self.shared.generation, self._worker.now())
             else:
                 self._reporting.acknowledge(pending)
             if self.has_work:
-                self._office.touch(self, urgent=False)
+                self._worker.schedule(self, urgent=False)
 
-        return Errand(report, done, nothing)
+        return StoreRequest(report, done, nothing)
 
     # What is known
 
@@ -480,9 +480,9 @@ class Membership:
             message = "Circuit breaker %r: the generation known here lies in the store's future; it is forgotten"
             log(logging.WARNING, message, self.name)
             self.shared = SharedState()
-            self._received = self._office.now()
+            self._received = self._worker.now()
             self._token = 0
-        self.learn(reply.shared)
+        self.apply(reply.shared)
 
     def known(self) -> SharedState:
         """Return what is known, with the time that is left now."""
@@ -493,7 +493,7 @@ class Membership:
         """Return the microseconds until the fleet's state ends; None if it has no end."""
         if self.shared.remaining_us is None:
             return None
-        elapsed = max(0.0, self._office.now() - self._received)
+        elapsed = max(0.0, self._worker.now() - self._received)
         return max(0, self.shared.remaining_us - round(elapsed * 1_000_000))
 
     def _common(self, open_seconds: float | None = None) -> dict[str, Any]:
@@ -501,20 +501,20 @@ class Membership:
         return {"name": self.name, "known": self.known(), "policy": self._policy(open_seconds)}
 
     def _policy(self, open_seconds: float | None) -> FleetPolicy:
-        engine, office = self.engine, self._office
+        engine, worker = self.engine, self._worker
         if engine is not None:
             machine = engine.machine
             self._settings = machine.settings
             if open_seconds is None:
                 open_seconds = machine.open_seconds or machine.settings.backoff.open_seconds(1, machine.random)
-        return policy_of(self._settings, open_seconds or 0.0, quorum=office.quorum, lease_seconds=office.lease_seconds)
+        return policy_of(self._settings, open_seconds or 0.0, quorum=worker.quorum, lease_seconds=worker.lease_seconds)
 
     # Moving the breaker
 
-    def _drive(self) -> None:
+    def _sync_breaker(self) -> None:
         """Have the breaker follow the fleet."""
         engine, shared = self.engine, self.shared
-        if engine is None or self._is_overridden or not self._office.is_up:
+        if engine is None or self._is_overridden or not self._worker.is_up:
             return
         if shared.state is HALF_OPEN and shared.generation == self._token:
             return

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from recloser.fleet.store.values import Reply
 
 
-class Errand(NamedTuple):
+class StoreRequest(NamedTuple):
     """One operation on its way.
 
     Attributes:
@@ -26,11 +26,11 @@ class Errand(NamedTuple):
 
 
 def nothing() -> None:
-    """Follow from an errand that failed, and that is made again anyhow."""
+    """Follow from a request that failed, and that is made again anyhow."""
 
 
-class Client(Protocol):
-    """Who has errands for the store."""
+class RequestSource(Protocol):
+    """Who has requests for the store."""
 
     @property
     def has_work(self) -> bool:
@@ -42,16 +42,16 @@ class Client(Protocol):
         """Whether `work()` has something to do that can't wait."""
         ...
 
-    def work(self, now: float) -> list[Errand]:
-        """Return what is to be told to the store now: nothing else of this client goes into the same batch."""
+    def work(self, now: float) -> list[StoreRequest]:
+        """Return what is to be told to the store now: nothing else of this source goes into the same batch."""
         ...
 
-    def renewal(self, token: int) -> Errand | None:
-        """Return the errand that extends a lease; None if its probe is over."""
+    def renewal(self, token: int) -> StoreRequest | None:
+        """Return the request that extends a lease; None if its probe is over."""
         ...
 
 
-class Office(Protocol):
+class WorkerPort(Protocol):
     """The worker, as its memberships see it."""
 
     identity: str
@@ -90,10 +90,10 @@ class Office(Protocol):
         """Return a random number from 0 to 1."""
         ...
 
-    def touch(self, client: Client, *, urgent: bool) -> None:
+    def schedule(self, source: RequestSource, *, urgent: bool) -> None:
         """Have the work of a breaker fetched soon, or at once; for any thread."""
         ...
 
-    def keep(self, client: Client, token: int, seconds: float) -> None:
+    def renew(self, source: RequestSource, token: int, seconds: float) -> None:
         """Renew a lease as long as its probe is under way, at most for the given time."""
         ...

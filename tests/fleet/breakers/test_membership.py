@@ -13,7 +13,7 @@ from recloser._breaker.fleet_port import FleetPort
 from recloser.fleet import Acquire, Code, FleetStoreError, Reply, Report, Result, SharedState, Sync, Vote
 from recloser.fleet._worker import Worker
 from recloser.fleet.membership import Membership
-from recloser.fleet.requests import Client, Errand
+from recloser.fleet.requests import RequestSource, StoreRequest
 from recloser.testing import ManualClock
 from tests.fleet.breakers.kit import NAME, DownError, answer, fail
 
@@ -25,7 +25,7 @@ CLOSED = SharedState(CircuitState.CLOSED, generation=7)
 
 
 class Desk:
-    """An office that notes who has left word, and tells nobody."""
+    """A worker that notes who has left word, and tells nobody."""
 
     def __init__(self) -> None:
         self.identity = "ada"
@@ -34,7 +34,7 @@ class Desk:
         self.is_up = self.is_here = True
         self.op_timeout_seconds = 0.1
         self.clock = ManualClock()
-        self.touched = self.kept = 0
+        self.scheduled = self.renewed = 0
         self._sequence = 0
 
     def now(self) -> float:
@@ -50,14 +50,14 @@ class Desk:
     def fraction(self) -> float:
         return 0.5
 
-    def touch(self, client: Client, *, urgent: bool) -> None:
-        assert client.has_work or not urgent
-        self.touched += 1 + urgent
+    def schedule(self, source: RequestSource, *, urgent: bool) -> None:
+        assert source.has_work or not urgent
+        self.scheduled += 1 + urgent
 
-    def keep(self, client: Client, token: int, seconds: float) -> None:
-        assert client.renewal(token) is not None
+    def renew(self, source: RequestSource, token: int, seconds: float) -> None:
+        assert source.renewal(token) is not None
         assert seconds > 0
-        self.kept += 1
+        self.renewed += 1
 
 
 class Member:
@@ -78,14 +78,14 @@ class Member:
         assert self.breaker is not None
         return self.breaker.get_state()
 
-    def work(self) -> list[Errand]:
+    def work(self) -> list[StoreRequest]:
         return self.link.work(self.desk.now())
 
-    def errand(self, kind: type) -> Errand:
+    def request(self, kind: type) -> StoreRequest:
         """Returns what is to be told next, which must be of this kind."""
-        (errand,) = self.work()
-        assert isinstance(errand.operation, kind)
-        return errand
+        (request,) = self.work()
+        assert isinstance(request.operation, kind)
+        return request
 
     async def call(self, *, down: bool) -> None:
         assert self.breaker is not None
@@ -109,33 +109,33 @@ def reply(shared: SharedState, code: Code = Code.DONE, problem: str | None = Non
 
 async def heal_with_proof(member: Member) -> None:
     """The store was away; meanwhile this breaker has opened and closed alone, and the fleet has stayed open."""
-    member.link.learn(OVER)
+    member.link.apply(OVER)
     member.desk.is_up = False
     member.desk.clock.advance(20)
     await member.call(down=False)
     assert member.state == "closed"
     member.desk.is_up = True
-    member.link.meet(reply(OVER), member.desk.now())
+    member.link.reconcile(reply(OVER), member.desk.now())
 
 
 async def test_a_vote_that_came_too_late_is_cast_again(member: Member) -> None:
     await member.call(down=True)
     for again in (reply(SharedState(), Code.TOO_LATE), reply(SharedState(), Code.REFUSED)):
-        member.errand(Vote).done(again)
+        member.request(Vote).done(again)
         assert member.link.is_urgent
-    member.errand(Vote).done(reply(SharedState()))
+    member.request(Vote).done(reply(SharedState()))
     assert member.work() == []
 
 
 async def test_a_vote_that_another_has_made_idle_is_not_cast_again(member: Member) -> None:
     await member.call(down=True)
-    member.errand(Vote).done(reply(OPEN, Code.REFUSED))
+    member.request(Vote).done(reply(OPEN, Code.REFUSED))
     assert member.work() == []
 
 
 async def test_a_vote_that_was_overtaken_before_it_was_cast_is_not_cast(member: Member) -> None:
     await member.call(down=True)
-    member.link.learn(OPEN)
+    member.link.apply(OPEN)
     assert member.work() == []
     assert not member.link.has_work
 
@@ -143,8 +143,8 @@ async def test_a_vote_that_was_overtaken_before_it_was_cast_is_not_cast(member: 
 async def test_a_success_alone_is_proof_for_the_fleet(member: Member) -> None:
     await heal_with_proof(member)
     granted = SharedState(CircuitState.HALF_OPEN, generation=6, remaining_us=5_000_000, trips=1)
-    member.errand(Acquire).done(reply(granted))
-    told = member.errand(Result)
+    member.request(Acquire).done(reply(granted))
+    told = member.request(Result)
     assert told.operation.token == 6  # type: ignore[union-attr]
     told.done(reply(CLOSED))
     assert member.state == "closed"
@@ -153,14 +153,14 @@ async def test_a_success_alone_is_proof_for_the_fleet(member: Member) -> None:
 
 async def test_a_proof_that_the_fleet_does_not_let_us_give_is_not_given(member: Member) -> None:
     await heal_with_proof(member)
-    member.errand(Acquire).done(reply(CLOSED, Code.REFUSED))
+    member.request(Acquire).done(reply(CLOSED, Code.REFUSED))
     assert member.work() == []
     assert member.state == "closed"
 
 
 async def test_a_proof_that_could_not_be_given_leaves_nothing_behind(member: Member) -> None:
     await heal_with_proof(member)
-    member.errand(Acquire).failed()
+    member.request(Acquire).failed()
     assert not member.link.is_asking
     assert member.work() == []
 
@@ -174,9 +174,9 @@ async def test_a_proof_is_void_if_the_breaker_opens_before_it_was_given(member: 
 async def test_a_result_that_did_not_arrive_gives_way_to_a_later_one(member: Member) -> None:
     await heal_with_proof(member)
     granted = SharedState(CircuitState.HALF_OPEN, generation=6, remaining_us=5_000_000, trips=1)
-    member.errand(Acquire).done(reply(granted))
-    first = member.errand(Result)
-    member.link.learn(CLOSED)
+    member.request(Acquire).done(reply(granted))
+    first = member.request(Result)
+    member.link.apply(CLOSED)
     first.failed()
     assert member.work() == []
 
@@ -184,9 +184,9 @@ async def test_a_result_that_did_not_arrive_gives_way_to_a_later_one(member: Mem
 async def test_reports_that_came_too_late_are_made_again() -> None:
     member = Member(trip_when=FailureCount(5, window=TimeWindow(60)))
     await member.call(down=True)
-    first = member.errand(Report)
+    first = member.request(Report)
     first.done(reply(SharedState(), Code.TOO_LATE))
-    again = member.errand(Report)
+    again = member.request(Report)
     assert again.operation == first.operation
     again.done(reply(SharedState()))
     assert member.work() == []
@@ -195,35 +195,35 @@ async def test_reports_that_came_too_late_are_made_again() -> None:
 async def test_a_report_that_is_acknowledged_twice_is_forgotten_once() -> None:
     member = Member(trip_when=FailureCount(5, window=TimeWindow(60)))
     await member.call(down=True)
-    first = member.errand(Report)
+    first = member.request(Report)
     first.done(reply(SharedState()))
     await member.call(down=True)
-    second = member.errand(Report)
+    second = member.request(Report)
     first.done(reply(SharedState(), Code.DUPLICATE))
     assert member.link.has_work is False
     second.failed()
-    member.link.meet(reply(SharedState()), member.desk.now())
-    assert member.errand(Report).operation == second.operation
+    member.link.reconcile(reply(SharedState()), member.desk.now())
+    assert member.request(Report).operation == second.operation
 
 
 async def test_a_breaker_that_is_gone_has_nothing_more_to_tell(member: Member) -> None:
     await member.call(down=True)
-    vote = member.errand(Vote)
+    vote = member.request(Vote)
     member.link.join()
     member.forget()
     assert member.work() == []
     assert member.link.poll(member.desk.now()) == []
     vote.done(reply(OPEN))
     assert isinstance(member.link.sync().operation, Sync)
-    member.link.meet(reply(CLOSED), member.desk.now())
+    member.link.reconcile(reply(CLOSED), member.desk.now())
     member.link.degrade()
-    assert member.link.farewell() == []
+    assert member.link.drain() == []
 
 
 async def test_the_probe_of_a_breaker_that_is_gone_is_left_to_others(member: Member) -> None:
     await heal_with_proof(member)
     member.link._proves = False
-    member.link.learn(SharedState(CircuitState.OPEN, generation=8, remaining_us=0, trips=1))
+    member.link.apply(SharedState(CircuitState.OPEN, generation=8, remaining_us=0, trips=1))
     breaker = member.breaker
     assert breaker is not None
     assert breaker.engine.port is not None
@@ -235,7 +235,7 @@ async def test_the_probe_of_a_breaker_that_is_gone_is_left_to_others(member: Mem
     del breaker, asked
     member.forget()
     assert member.link.renewal(granted.generation) is None
-    told = member.errand(Result)
+    told = member.request(Result)
     assert told.operation.result == "release"  # type: ignore[union-attr]
     told.done(reply(CLOSED))
     assert member.link.renewal(granted.generation) is None
@@ -246,12 +246,12 @@ async def test_what_can_not_be_used_is_told_once_and_the_breaker_decides_alone(
 ) -> None:
     caplog.set_level(logging.WARNING, "recloser")
     problem = "the record is of another protocol version; left alone"
-    member.link.learn(OVER)
+    member.link.apply(OVER)
     assert member.link.leads
     for _ in range(3):
         member.link.take(reply(OVER, Code.DAMAGED, problem))
     assert not member.link.leads
-    member.link.meet(reply(OVER, Code.DAMAGED, problem), member.desk.now())
+    member.link.reconcile(reply(OVER, Code.DAMAGED, problem), member.desk.now())
     (told,) = [record.getMessage() for record in caplog.records if problem in record.getMessage()]
     assert told.startswith(f"Circuit breaker {NAME!r}: what the fleet's store holds of it can't be used")
     assert told.endswith("it decides alone meanwhile")
@@ -262,14 +262,14 @@ async def test_what_can_not_be_used_is_told_once_and_the_breaker_decides_alone(
 async def test_a_damaged_record_that_was_dropped_leaves_the_fleet_in_charge(
     member: Member, caplog: pytest.LogCaptureFixture
 ) -> None:
-    member.link.learn(OPEN)
+    member.link.apply(OPEN)
     member.link.take(reply(OPEN, Code.DAMAGED, "the record held impossible values; dropped"))
     assert member.link.leads
     assert "the fleet goes on with what its workers know" in caplog.text
 
 
 async def test_a_generation_of_the_stores_future_is_forgotten(member: Member, caplog: pytest.LogCaptureFixture) -> None:
-    member.link.learn(SharedState(CircuitState.OPEN, generation=10**15, remaining_us=10_000_000, trips=1))
+    member.link.apply(SharedState(CircuitState.OPEN, generation=10**15, remaining_us=10_000_000, trips=1))
     assert member.state == "open"
     member.link.take(reply(CLOSED, Code.IMPLAUSIBLE))
     assert member.link.shared == CLOSED
@@ -283,7 +283,7 @@ def new_worker() -> Worker:
 
 async def test_a_lease_is_not_kept_by_a_worker_that_has_stopped(member: Member) -> None:
     worker = new_worker()
-    worker.keep(member.link, 5, 10)
+    worker.renew(member.link, 5, 10)
     assert worker.problem == "not running"
 
 
