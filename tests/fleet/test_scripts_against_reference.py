@@ -22,7 +22,7 @@ from recloser.fleet import (
     Control,
     FleetPolicy,
     FleetRule,
-    Marks,
+    HitKind,
     ProbeResult,
     Renew,
     Reply,
@@ -57,7 +57,7 @@ POLICIES = [
 RULES = [
     FleetRule(window_us=10 * SECOND, buckets=5, count=4),
     FleetRule(window_us=7 * SECOND, buckets=3, minimum_calls=10, rate=0.3),
-    FleetRule(window_us=10 * SECOND, buckets=5, minimum_calls=5, rate=0.5, marks=Marks.SLOW_CALLS),
+    FleetRule(window_us=10 * SECOND, buckets=5, minimum_calls=5, rate=0.5, hit_kind=HitKind.SLOW_CALLS),
 ]
 JUNK = st.sampled_from(
     ["", "x", "-1", "1e5", "nan", "9" * 30, "5 5", "5", "2", f"bob {START_US}", "a|b", "open", "%zz"]
@@ -211,7 +211,7 @@ class History(RuleBasedStateMachine):
         self.run(
             Report(
                 name=NAME, known=known, policy=policy, worker=worker, rule=of, sequence=max(1, self.sequence),
-                closed_generation=self.highest if fresh else known.generation, marked=min(calls), total=max(calls),
+                closed_generation=self.highest if fresh else known.generation, hits=min(calls), total=max(calls),
             )
         )  # fmt: skip
 
@@ -358,8 +358,8 @@ def test_a_broken_script_would_be_noticed(admin: Redis, right: str) -> None:
     known = SharedState(generation=START_US + 5)
     evidence = {"name": NAME, "known": known, "worker": "ada", "closed_generation": known.generation}
     history = [
-        Report(**evidence, policy=POLICIES[0], rule=RULES[0], sequence=1, marked=1, total=1),
-        Report(**evidence, policy=POLICIES[0], rule=RULES[0], sequence=1, marked=1, total=1),
+        Report(**evidence, policy=POLICIES[0], rule=RULES[0], sequence=1, hits=1, total=1),
+        Report(**evidence, policy=POLICIES[0], rule=RULES[0], sequence=1, hits=1, total=1),
         Vote(**evidence, policy=POLICIES[1], not_after_us=1),
         Vote(**evidence, policy=POLICIES[1]),
         SECOND,

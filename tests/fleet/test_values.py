@@ -28,7 +28,7 @@ from recloser.fleet import (
 
 NAMED = {"name": "x", "policy": FleetPolicy()}
 RULE = FleetRule(window_us=60_000_000)
-REPORT = {**NAMED, "worker": "ada", "rule": RULE, "sequence": 1, "marked": 1, "total": 2}
+REPORT = {**NAMED, "worker": "ada", "rule": RULE, "sequence": 1, "hits": 1, "total": 2}
 YEARS = 10 * 366 * 24 * 3_600 * 1_000_000
 
 
@@ -57,7 +57,7 @@ YEARS = 10 * 366 * 24 * 3_600 * 1_000_000
         (FleetRule, {"window_us": 10**6, "minimum_calls": 0}, "minimum_calls must be an integer from 1 to"),
         (FleetRule, {"window_us": 10**6, "count": 0}, "count must be an integer from 1 to"),
         (FleetRule, {"window_us": 10**6, "rate": 1.1}, "rate must be a fraction with 0 <= fraction <= 1"),
-        (FleetRule, {"window_us": 10**6, "marks": "z"}, "'z' is not a valid Marks"),
+        (FleetRule, {"window_us": 10**6, "hit_kind": "z"}, "'z' is not a valid HitKind"),
         (Sync, {"name": ""}, "name must be 1 to 200 bytes of UTF-8, not 0"),
         (Sync, {"name": "ä" * 101}, "name must be 1 to 200 bytes of UTF-8, not 202"),
         (Sync, {"name": "\udc80"}, "name must be text that UTF-8 can encode"),
@@ -69,7 +69,7 @@ YEARS = 10 * 366 * 24 * 3_600 * 1_000_000
         (Vote, {**NAMED, "worker": "a", "closed_generation": -1}, "closed_generation must be an integer"),
         (Report, {**REPORT, "sequence": 0}, "sequence must be an integer from 1 to"),
         (Report, {**REPORT, "total": -1}, "total must be an integer from 0 to"),
-        (Report, {**REPORT, "marked": 3}, "marked must be an integer from 0 to 2"),
+        (Report, {**REPORT, "hits": 3}, "hits must be an integer from 0 to 2"),
         (Renew, {**NAMED, "token": 0}, "token must be an integer from 1 to"),
         (Result, {**NAMED, "token": 0, "result": "ok"}, "token must be an integer from 1 to"),
         (Result, {**NAMED, "token": 1, "result": "?"}, "'?' is not a valid ProbeResult"),
@@ -138,7 +138,7 @@ def test_rules_that_count_differently_are_kept_apart() -> None:
 
 
 def fields() -> dict[str, object]:
-    return {**dataclasses.asdict(RULE), "marks": "s"}
+    return {**dataclasses.asdict(RULE), "hit_kind": "s"}
 
 
 def test_the_error_of_a_store_is_one_of_the_fleet_and_pickles() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from recloser._core.backoff import ExponentialBackoff
 from recloser._core.trip import AnyOf, ConsecutiveFailures, FailureCount, FailureRate
 from recloser._core.windows import TimeWindow
-from recloser.fleet.store.values import MOST_BUCKETS, FleetPolicy, FleetRule, Marks, microseconds
+from recloser.fleet.store.values import MOST_BUCKETS, FleetPolicy, FleetRule, HitKind, microseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ class CountedRule(NamedTuple):
 
     Attributes:
         rule: As the store knows it.
-        slow_call_seconds: A call longer than this is marked; None where failures are.
+        slow_call_seconds: A call that takes longer is a hit; None where failures are the hits.
     """
 
     rule: FleetRule
@@ -49,7 +49,7 @@ def _counted_rules(settings: Settings) -> Iterator[CountedRule]:
             yield CountedRule(rule, None)
         else:
             rule = FleetRule(
-                marks=Marks.SLOW_CALLS,
+                hit_kind=HitKind.SLOW_CALLS,
                 window_us=length,
                 buckets=buckets,
                 rate=part.rate,

@@ -3,7 +3,7 @@
 Calls are not counted here. The breaker's running totals are read when a report is made, so that a call costs no more
 than without a fleet.
 
-As long as a worker has no marked call in the window (no failure, or no slow call) it reports nothing. With the first
+As long as a worker has no hit in the window (no failure, or no slow call) it reports nothing. With the first
 one it reports what the window holds: its successes of up to one window before. They count as of now, and so for up to
 one window too long. A rate can thus be understated for a while, and is never overstated: five failures among many calls
 open nothing, and where a rate is understated the worker's own rule still sees the truth, and votes.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Draw(NamedTuple):
     """What goes into one report."""
 
-    marked: int
+    hits: int
     total: int
     drawn_at: float
 
@@ -35,7 +35,7 @@ class Tally:
         counts: The breaker's running totals.
     """
 
-    __slots__ = ("_calls", "_marked", "_marked_at", "_slow", "_slow_call_seconds", "_tail", "_window", "rule")
+    __slots__ = ("_calls", "_hits", "_last_hit_at", "_slow", "_slow_call_seconds", "_tail", "_window", "rule")
 
     def __init__(self, counted: CountedRule, counts: Counts) -> None:
         self.rule = counted.rule
@@ -47,8 +47,8 @@ class Tally:
 
     def restart(self, counts: Counts) -> None:
         """Forget all calls so far: the fleet has closed, and they say nothing about what comes."""
-        self._marked, self._calls = self._totals(counts)
-        self._marked_at: float | None = None
+        self._hits, self._calls = self._totals(counts)
+        self._last_hit_at: float | None = None
         self._tail.clear()
 
     def counted(self, duration: float) -> None:
@@ -68,18 +68,18 @@ class Tally:
         Args:
             counts: The breaker's running totals.
             now: Seconds of the worker's clock.
-            with_successes: Whether to report also if no further call was marked, as long as the window holds one.
+            with_successes: Whether to report also if no further call was a hit, as long as the window holds one.
         """
-        marked_total, calls_total = self._totals(counts)
-        marked = marked_total - self._marked
-        is_quiet = self._marked_at is None or now - self._marked_at >= self._window
-        if not marked and (is_quiet or not with_successes or calls_total == self._calls):
+        hits_total, calls_total = self._totals(counts)
+        hits = hits_total - self._hits
+        is_quiet = self._last_hit_at is None or now - self._last_hit_at >= self._window
+        if not hits and (is_quiet or not with_successes or calls_total == self._calls):
             return None
         before = self._calls_before(now) if is_quiet else self._calls
-        self._marked, self._calls = marked_total, calls_total
-        if marked:
-            self._marked_at = now
-        return Draw(marked, max(marked, calls_total - before), now)
+        self._hits, self._calls = hits_total, calls_total
+        if hits:
+            self._last_hit_at = now
+        return Draw(hits, max(hits, calls_total - before), now)
 
     def _calls_before(self, now: float) -> int:
         """Return the total of calls when the window began, as far as it is remembered."""
@@ -88,5 +88,5 @@ class Tally:
         return max(self._calls, self._tail[0][1]) if self._tail else self._calls
 
     def _totals(self, counts: Counts) -> tuple[int, int]:
-        marked = counts.failures if self._slow_call_seconds is None else self._slow
-        return marked, counts.successes + counts.failures
+        hits = counts.failures if self._slow_call_seconds is None else self._slow
+        return hits, counts.successes + counts.failures

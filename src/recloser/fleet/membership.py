@@ -446,7 +446,7 @@ class Membership:
             closed_generation=pending.closed_generation,
             rule=pending.tally.rule,
             sequence=pending.sequence,
-            marked=pending.draw.marked,
+            hits=pending.draw.hits,
             total=pending.draw.total,
         )
 

@@ -65,9 +65,9 @@ async def acquire(store: FleetStore, policy: FleetPolicy = ALONE, known: SharedS
     return reply.shared
 
 
-def report(worker: str, sequence: int, marked: int, total: int, **options: object) -> Report:
+def report(worker: str, sequence: int, hits: int, total: int, **options: object) -> Report:
     fields = {"rule": FIVE_FAILURES, "policy": POLICY, **options}
-    return Report(name=NAME, worker=worker, sequence=sequence, marked=marked, total=total, **fields)
+    return Report(name=NAME, worker=worker, sequence=sequence, hits=hits, total=total, **fields)
 
 
 @asynccontextmanager

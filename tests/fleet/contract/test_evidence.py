@@ -8,7 +8,7 @@ from recloser.fleet import (
     FleetPolicy,
     FleetRule,
     FleetStore,
-    Marks,
+    HitKind,
     ProbeResult,
     Report,
     Result,
@@ -110,8 +110,8 @@ async def test_what_has_left_the_window_is_deleted(world: World) -> None:
         assert len([kind for kind in kinds if kind[0] == "b"]) == 2
 
 
-async def test_rules_over_different_windows_or_marks_count_apart(world: World) -> None:
-    slow = FleetRule(window_us=60_000_000, buckets=10, count=5, marks=Marks.SLOW_CALLS)
+async def test_rules_over_different_windows_or_kinds_of_hits_count_apart(world: World) -> None:
+    slow = FleetRule(window_us=60_000_000, buckets=10, count=5, hit_kind=HitKind.SLOW_CALLS)
     async with stores(world) as (store,):
         evidence = [report("ada", 1, 3, 3), report("bob", 1, 3, 3, rule=slow), report("ada", 1, 1, 1, rule=slow)]
         assert not await is_open_after(store, *evidence)

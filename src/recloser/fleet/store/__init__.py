@@ -27,7 +27,7 @@ What `Code.DONE` means, and what each operation guarantees:
 `Sync`: always. Changes nothing beyond 1 to 4.
 
 `Report`: the calls were counted. Once per `sequence`; only while closed, and for calls of this `closed_generation`.
-Opens the fleet if the rule is met on the sums of all workers, and `quorum` of them had a marked call in the window.
+Opens the fleet if the rule is met on the sums of all workers, and `quorum` of them had a hit in the window.
 
 `Vote`: the vote was counted. One per worker; only while closed, and for this `closed_generation`. Opens the fleet at
 `quorum` votes within `open_us` (or a second, if that is longer).

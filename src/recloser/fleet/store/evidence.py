@@ -37,7 +37,7 @@ def whole(text: str | None, most: int = MOST_GENERATION) -> int:
 
 
 def pair(text: str) -> tuple[int, int]:
-    """Return two stored integers, as buckets (marked, total) and senders (sequence, instant) are kept."""
+    """Return two stored integers, as buckets (hits, total) and senders (sequence, instant) are kept."""
     match = _PAIR.fullmatch(text)
     if match is None:
         raise Damage
@@ -100,10 +100,10 @@ class Window:
         return stored is not None and self.report.sequence <= pair(stored)[0]
 
     def failing(self, most: int) -> dict[str, str]:
-        """Return the latest workers with a marked call in the window, this one included if it had one."""
+        """Return the latest workers with a hit in the window, this one included if it had one."""
         rule = self.report.rule
         workers = latest(self.fields.get(f"q:{rule.tag}", ""), self.now, rule.window_us)
-        if self.report.marked:
+        if self.report.hits:
             workers = with_worker(workers, self.report.worker, self.now)
         return dict(list(workers.items())[:most])
 
@@ -111,9 +111,9 @@ class Window:
     def is_rule_met(self) -> bool:
         """Whether the rule is met on the sums, with this report."""
         rule = self.report.rule
-        marked = self.report.marked + sum(bucket[0] for bucket in self._sums)
+        hits = self.report.hits + sum(bucket[0] for bucket in self._sums)
         total = self.report.total + sum(bucket[1] for bucket in self._sums)
-        return total >= rule.minimum_calls and marked >= rule.count and marked / total >= rule.rate
+        return total >= rule.minimum_calls and hits >= rule.count and hits / total >= rule.rate
 
     @property
     def is_new_bucket(self) -> bool:
@@ -122,11 +122,11 @@ class Window:
 
     def added(self, failing: dict[str, str]) -> dict[str, str]:
         """Return the fields that the report changes."""
-        marked, total = self._sums[0]
+        hits, total = self._sums[0]
         return {
             self._sender: f"{self.report.sequence} {self.now}",
             f"q:{self.report.rule.tag}": joined(failing),
-            self._key(self._current): f"{marked + self.report.marked} {total + self.report.total}",
+            self._key(self._current): f"{hits + self.report.hits} {total + self.report.total}",
         }
 
     def pruned(self) -> dict[str, str]:
@@ -148,10 +148,10 @@ class Window:
             return False
 
     def _bucket(self, index: int) -> tuple[int, int]:
-        marked, total = pair(self.fields.get(self._key(index), "0 0"))
-        if marked > total or total > MOST_SUM:
+        hits, total = pair(self.fields.get(self._key(index), "0 0"))
+        if hits > total or total > MOST_SUM:
             raise Damage
-        return marked, total
+        return hits, total
 
     def _key(self, index: int) -> str:
         return f"b:{self.report.rule.tag}:{index}"

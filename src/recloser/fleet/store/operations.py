@@ -100,19 +100,19 @@ class Evidence(Timely):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report(Evidence):
-    """Adds calls to a rule's window; the fleet opens if the rule is met and `quorum` workers had a marked call in it.
+    """Adds calls to a rule's window; the fleet opens if the rule is met and `quorum` workers had a hit in it.
 
     Args:
         rule: The rule; each part of `a | b` is a report of its own.
         sequence: Larger in each report of this worker about this breaker and rule, >= 1; one that was counted
             already, or an earlier one, counts no more, so that a report whose reply was lost is sent again safely.
-        marked: Failures or slow calls since the last report, 0 to `total`.
+        hits: Failures or slow calls since the last report, 0 to `total`.
         total: Calls since the last report, 0 to 1 000 000 000.
     """
 
     rule: FleetRule
     sequence: int
-    marked: int
+    hits: int
     total: int
 
     def __post_init__(self) -> None:
@@ -121,7 +121,7 @@ class Report(Evidence):
         _check_type("rule", self.rule, FleetRule)
         checks.count("sequence", self.sequence, most=MOST_GENERATION)
         checks.count("total", self.total, least=0, most=MOST_CALLS)
-        checks.count("marked", self.marked, least=0, most=self.total)
+        checks.count("hits", self.hits, least=0, most=self.total)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -164,7 +164,7 @@ OBSERVER: Final = FleetPolicy(max_open_us=MOST_DURATION_US, lease_us=MOST_DURATI
 """For those who look at a breaker, or control it by hand, without knowing its policy: nothing is cut down."""
 
 
-class Marks(StrEnum):
+class HitKind(StrEnum):
     """What a rule over a time window counts."""
 
     FAILURES = "f"
@@ -175,24 +175,25 @@ class Marks(StrEnum):
 class FleetRule:
     """A rule over a time window, evaluated on the sums of all workers.
 
-    It is met when the window holds at least `minimum_calls` calls, of which at least `count` are marked, and their
+    It is met when the window holds at least `minimum_calls` calls, of which at least `count` are hits, and their
     share is at least `rate`. `FailureCount(5)` is `count=5`, `FailureRate(0.5, minimum_calls=20)` is `rate=0.5,
     minimum_calls=20`.
 
     Args:
-        marks: What is counted: failures or slow calls. Rules that differ in marks, window or buckets count apart.
+        hit_kind: What counts as a hit: failures or slow calls. Rules that differ in it, in window or in buckets count
+            separately.
         window_us: Length of the window in microseconds, at least one per bucket and at most ten years.
         buckets: Parts of the window, 1 to 100.
         minimum_calls: Calls below which the rule is not met, >= 1.
-        count: Marked calls below which the rule is not met, >= 1.
-        rate: Share of marked calls below which the rule is not met, 0 to 1.
+        count: Hits below which the rule is not met, >= 1.
+        rate: Share of hits below which the rule is not met, 0 to 1.
 
     Raises:
         TypeError: A field is of the wrong type.
         ValueError: A field is out of its range.
     """
 
-    marks: Marks = Marks.FAILURES
+    hit_kind: HitKind = HitKind.FAILURES
     window_us: int
     buckets: int = 10
     minimum_calls: int = 1
@@ -201,7 +202,7 @@ class FleetRule:
 
     def __post_init__(self) -> None:
         """Refuse figures outside their ranges."""
-        object.__setattr__(self, "marks", Marks(self.marks))
+        object.__setattr__(self, "hit_kind", HitKind(self.hit_kind))
         checks.count("buckets", self.buckets, most=MOST_BUCKETS)
         checks.count("window_us", self.window_us, least=self.buckets, most=MOST_DURATION_US)
         checks.count("minimum_calls", self.minimum_calls, most=MOST_CALLS)
@@ -211,7 +212,7 @@ class FleetRule:
     @property
     def tag(self) -> str:
         """What the rule's counts are stored under."""
-        return f"{self.marks.value}{self.window_us}/{self.buckets}"
+        return f"{self.hit_kind.value}{self.window_us}/{self.buckets}"
 
 
 @dataclass(frozen=True, slots=True)

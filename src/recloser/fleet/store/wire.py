@@ -81,7 +81,7 @@ def _own_arguments(operation: AnyOperation) -> Sequence[str | int | float]:
 def _report_arguments(report: Report) -> tuple[str | int | float, ...]:
     rule = report.rule
     window = (rule.window_us, rule.buckets, rule.minimum_calls, rule.count, repr(rule.rate))
-    return (rule.tag, report.sequence, report.marked, report.total, *window)
+    return (rule.tag, report.sequence, report.hits, report.total, *window)
 
 
 def read_reply(reply: Sequence[bytes | int]) -> Reply:

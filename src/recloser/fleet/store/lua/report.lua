@@ -1,6 +1,6 @@
 -- Adds one worker's calls to the current bucket of a rule's window, and evaluates the rule on the sums.
 local TAG, SEQUENCE = ARGV[FIRST], tonumber(ARGV[FIRST + 1])
-local MARKED, TOTAL = tonumber(ARGV[FIRST + 2]), tonumber(ARGV[FIRST + 3])
+local HITS, TOTAL = tonumber(ARGV[FIRST + 2]), tonumber(ARGV[FIRST + 3])
 local WINDOW, BUCKETS = tonumber(ARGV[FIRST + 4]), tonumber(ARGV[FIRST + 5])
 local MINIMUM, COUNT, RATE = tonumber(ARGV[FIRST + 6]), tonumber(ARGV[FIRST + 7]), tonumber(ARGV[FIRST + 8])
 local MOST_SUM, MOST_FIELDS = 1000000000000, 20000
@@ -11,7 +11,7 @@ local function bucket(index)
 end
 local sender, workers = 's:' .. TAG .. ':' .. WORKER, 'q:' .. TAG
 
--- "number number", as buckets (marked, total) and senders (sequence, instant) are stored.
+-- "number number", as buckets (hits, total) and senders (sequence, instant) are stored.
 local function pair(text)
   local first, second = string.match(text, '^(%d+) (%d+)$')
   return first and whole(first, MOST_GENERATION), second and whole(second, MOST_GENERATION)
@@ -36,16 +36,16 @@ if values[1] then
   end
 end
 
-local marked, total = MARKED, TOTAL
+local hits, total = HITS, TOTAL
 for i = 3, #fields do
   if values[i] then
-    local more_marked, more_total = pair(values[i])
-    if not (more_marked and more_total) or more_marked > more_total or more_total > MOST_SUM then
+    local more_hits, more_total = pair(values[i])
+    if not (more_hits and more_total) or more_hits > more_total or more_total > MOST_SUM then
       return damaged()
     end
-    marked, total = marked + more_marked, total + more_total
+    hits, total = hits + more_hits, total + more_total
     if i == 3 then
-      MARKED, TOTAL = MARKED + more_marked, TOTAL + more_total
+      HITS, TOTAL = HITS + more_hits, TOTAL + more_total
     end
   end
 end
@@ -54,7 +54,7 @@ if not failing then
   return damaged()
 end
 
-if total >= MINIMUM and marked >= COUNT and marked / total >= RATE and #failing >= QUORUM then
+if total >= MINIMUM and hits >= COUNT and hits / total >= RATE and #failing >= QUORUM then
   open()
   return reply(DONE)
 end
@@ -78,6 +78,6 @@ if not values[3] then
   end
 end
 redis.call('HSET', EVIDENCE, sender, digits(SEQUENCE) .. ' ' .. digits(now), workers, table.concat(failing, ' '),
-  bucket(current), digits(MARKED) .. ' ' .. digits(TOTAL))
+  bucket(current), digits(HITS) .. ' ' .. digits(TOTAL))
 keep_for(WINDOW)
 return reply(DONE)
