@@ -124,7 +124,7 @@ class FleetPort:
         now = engine.now()
         lock = engine.loop_lock().take() if machine.is_waiting else None
         if lock is None:
-            membership.ended(grant.token)
+            membership.probe_released(grant.token)
             return None
         try:
             probe, reopened = machine.grant(now, GrantedGate(membership, grant.token), grant.token, grant.passed)
@@ -136,13 +136,13 @@ class FleetPort:
     def settled(self, ticket: Ticket, duration: float, trigger: Trigger | None) -> None:
         """Pass on how a call ended that counts: how many seconds it took, and what it led to."""
         if isinstance(ticket, Probe):
-            self.membership.judged(ticket.token, passed=trigger is not Trigger.PROBE_FAILED)
+            self.membership.probe_settled(ticket.token, passed=trigger is not Trigger.PROBE_FAILED)
         else:
-            self.membership.counted(duration)
+            self.membership.call_counted(duration)
 
     def expired(self, expiry: Expiry) -> None:
         """Pass on how a probe ended whose time was over."""
-        self.membership.judged(expiry.probe.token, passed=expiry.outcome is SUCCESS)
+        self.membership.probe_settled(expiry.probe.token, passed=expiry.outcome is SUCCESS)
 
     def transitioned(self, transition: Transition) -> Transition:
         """Pass on a transition that the breaker made by itself; return it as it is now."""
@@ -151,7 +151,7 @@ class FleetPort:
             machine.postpone(machine.reopen_at + self.membership.spread(machine.open_seconds))
             engine.refresh()
             transition = replace(transition, retry_after=machine.retry_after(transition.monotonic))
-        self.membership.noted(transition)
+        self.membership.transitioned(transition)
         return transition
 
     # As the fleet sees it
@@ -233,4 +233,4 @@ class GrantedGate(SemaphoreGate):
     def give(self) -> None:
         """Give the permit back, to the fleet too."""
         super().give()
-        self._membership.ended(self._lease)
+        self._membership.probe_released(self._lease)

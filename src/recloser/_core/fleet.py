@@ -76,19 +76,19 @@ class FleetMembership(Protocol):
         """Ask for the probe; None if another process runs it, or if the fleet does not answer in time."""
         ...
 
-    def ended(self, token: int) -> None:
-        """Record that a probe has ended; it counts as released, unless `judged()` says more in the same step."""
+    def probe_released(self, token: int) -> None:
+        """Record that a probe has ended; it counts as released unless `probe_settled()` follows in the same step."""
         ...
 
-    def judged(self, token: int, *, passed: bool) -> None:
+    def probe_settled(self, token: int, *, passed: bool) -> None:
         """Record how a probe that counts has ended; the token is 0 if the fleet has not granted it."""
         ...
 
-    def counted(self, duration: float) -> None:
+    def call_counted(self, duration: float) -> None:
         """Record a call that was counted outside the closed path, and how many seconds it took."""
         ...
 
-    def noted(self, transition: Transition) -> None:
+    def transitioned(self, transition: Transition) -> None:
         """Record a transition that the breaker made by itself."""
         ...
 

@@ -12,8 +12,9 @@ from recloser._breaker.breaker import CircuitBreaker
 from recloser._breaker.fleet_port import FleetPort
 from recloser._core import checks
 from recloser.errors import FleetError, FleetStoreError
+from recloser.fleet._policies import check_settings
 from recloser.fleet._worker import NOT_RUNNING, Worker
-from recloser.fleet.membership import Membership, check_settings
+from recloser.fleet.membership import Membership
 from recloser.fleet.store.operations import MOST_NAME_BYTES, Control, check_name
 from recloser.fleet.store.redis import RedisStore
 from recloser.fleet.store.values import MOST_WORKERS, Action, Code, SharedState, microseconds
@@ -202,13 +203,13 @@ class Fleet:
 
     async def _tell(self, control: Control, link: Membership | None) -> Reply:
         worker = self._worker
-        known = SharedState() if link is None else link.known()
+        known = SharedState() if link is None else link.current()
         try:
             reply = await worker.carry_out(replace(control, known=known, not_after_us=worker.not_after_us()))
         except FleetStoreError as error:
             raise FleetError(f"{_what(control)} may not have reached the fleet: {error}") from None
         if link is not None:
-            link.take(reply)
+            link.apply_reply(reply)
         return reply
 
     # Reading
@@ -216,7 +217,7 @@ class Fleet:
     @property
     def is_connected(self) -> bool:
         """Whether the store is reachable; else each breaker decides alone."""
-        return self._worker.is_up
+        return self._worker.is_reachable
 
     def status(self) -> dict[str, Any]:
         """Return what this process knows of the fleet, JSON-ready: for pages and scripts, from any thread.
@@ -228,7 +229,7 @@ class Fleet:
         worker = self._worker
         memberships = sorted(worker.memberships.values(), key=lambda membership: membership.name)
         return {
-            "connected": worker.is_up,
+            "connected": worker.is_reachable,
             "problem": worker.problem,
             "worker": worker.identity,
             "quorum": worker.quorum,

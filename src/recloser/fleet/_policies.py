@@ -73,3 +73,13 @@ def policy_of(settings: Settings, open_seconds: float, *, quorum: int, lease_sec
         quorum=quorum,
         success_threshold=settings.success_threshold,
     )
+
+
+def check_settings(settings: Settings) -> None:
+    """Refuse settings that a fleet can't keep.
+
+    Raises:
+        ValueError: The message names the setting, its value and the range.
+    """
+    if settings.max_probes > 1:
+        raise ValueError(f"max_probes must be 1 in a fleet, which makes one probe at a time, not {settings.max_probes}")

@@ -1,15 +1,16 @@
 """The worker of a process: its tasks at the store, for all breakers of the fleet.
 
-A session lasts as long as the store is reachable: a connection and a subscription stand, every breaker's state has been
-asked for, and three tasks run.
+A session lasts as long as the store is reachable. Its connection and its subscription stand, it has asked for every
+breaker's state, and three tasks run:
 
-- The reader follows the messages of other workers.
-- The poller asks for every breaker's state once per poll interval, which repairs what messages were lost.
-- The flusher fetches what breakers want to be told. What is urgent (votes, probes and their results) goes at once,
-  with reports on the way: the first at once, then two per 50 ms on average. At most two batches are on their way.
+- The reader applies the messages of other workers.
+- The poller asks for every breaker's state once per poll interval, which makes up for lost messages.
+- The flusher sends the requests of breakers. Urgent ones (votes, lease requests and results of probes) go at once, and
+  take reports along. Reports go at once after a pause, then two batches per 50 ms on average. At most two batches are
+  in flight.
 
-Whatever fails ends the session. Then each breaker decides alone, and connecting is tried again, after a random time of
-at most 50 ms, 100 ms and so on up to 1.5 s ("full jitter": Brooker, Exponential Backoff And Jitter, 2015).
+Any failure ends the session. Each breaker then decides alone, and the worker connects again after a random time of at
+most 50 ms, 100 ms and so on up to 1.5 s ("full jitter": Brooker, Exponential Backoff And Jitter, 2015).
 """
 
 from __future__ import annotations
@@ -44,14 +45,14 @@ if TYPE_CHECKING:
     from recloser.fleet.store.values import Message, Reply
 
 BATCH = 100
-"""Operations in one round trip; more would hold up what is urgent."""
-MOST_ON_THEIR_WAY = 2
+"""Operations in one round trip; more would hold up urgent ones."""
+MOST_IN_FLIGHT = 2
 FIRST_RETRY_SECONDS = 0.05
 LONGEST_RETRY_SECONDS = 1.5
 MOST_DOUBLINGS = 10
 BATCHES_AT_ONCE = 5
 SPREAD_SECONDS = 1.0
-"""Over how long the questions of many breakers are spread, so that a store that is back is not run over."""
+"""The questions of many breakers are spread over this time, so that they don't overload a store that is back."""
 STOPPED = "not running"
 NOT_RUNNING = "the fleet is not running in this event loop; use it inside `async with fleet:`"
 
@@ -78,7 +79,7 @@ class Worker:
         self._sequence = itertools.count(1)
         self.memberships: WeakValueDictionary[str, Membership] = WeakValueDictionary()
         self.identity = new_worker_id()
-        self.is_up = False
+        self.is_reachable = False
         self.problem: str | None = STOPPED
         self.store_operations = 0
         self._store: FleetStore | None = None
@@ -88,14 +89,14 @@ class Worker:
         self._is_urgent = False
         self._changed: LoopEvent | None = None
         self._server_ahead_us: int | None = None
-        self._slots = MOST_ON_THEIR_WAY
-        self._begun: Callable[[], None] | None = None
+        self._free_slots = MOST_IN_FLIGHT
+        self._report_started: Callable[[], None] | None = None
         self._is_stopping = False
 
     # As memberships see it
 
     @property
-    def is_here(self) -> bool:
+    def is_in_loop(self) -> bool:
         """Whether the caller runs in the worker's event loop."""
         return self._token is not None and running_token() == self._token
 
@@ -109,7 +110,7 @@ class Worker:
         return anyio.current_time()
 
     def not_after_us(self) -> int:
-        """Return the instant of the server's clock at which a caller gives up who asks now; 0 if it is not known."""
+        """Return the server's time at which a caller that asks now gives up; 0 if it is not known."""
         if self._server_ahead_us is None:
             return 0
         return max(0, round((self.now() + self.op_timeout_seconds) * 1_000_000) + self._server_ahead_us)
@@ -123,31 +124,31 @@ class Worker:
         return self._random.random()
 
     def schedule(self, source: RequestSource, *, urgent: bool) -> None:
-        """Have the work of a breaker fetched soon, or at once; for any thread."""
-        if not self.is_up:
+        """Have the requests of a source sent soon, or at once. Any thread may call it."""
+        if not self.is_reachable:
             return
         self._scheduled.append(source)
         self._is_urgent = self._is_urgent or urgent
         self._wake()
 
     def renew(self, source: RequestSource, token: int, seconds: float) -> None:
-        """Renew a lease as long as its probe is under way, at most for the given time."""
+        """Renew a lease while its probe runs, for at most the given time."""
         if self._group is not None:
             self._group.start_soon(self._renew, source, token, seconds)
 
     # Life
 
     async def run(self, store: FleetStore, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Work until cancelled: session after session, and on its own in between.
+        """Work until cancelled: session after session, with a pause after each.
 
         Args:
             store: Where the state is shared.
-            task_status: Told after the first session has begun, or has failed to.
+            task_status: Reported as started once the first session stands, or has failed.
         """
         self._store = store
         self._token = running_token()
         self.identity = new_worker_id()
-        self._begun = task_status.started
+        self._report_started = task_status.started
         self._is_stopping = False
         attempts = 0
         try:
@@ -155,9 +156,9 @@ class Worker:
                 try:
                     await self._session(store)
                 except* FleetStoreError as group:
-                    attempts = 0 if self.is_up else attempts
-                    self._degrade(_told(group))
-                self._begin()
+                    attempts = 0 if self.is_reachable else attempts
+                    self._degrade(_first_problem(group))
+                self._started()
                 longest = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2**attempts)
                 attempts = min(attempts + 1, MOST_DOUBLINGS)
                 await anyio.sleep(self.fraction() * longest)
@@ -165,19 +166,19 @@ class Worker:
             self._degrade(STOPPED)
             self._store = self._token = None
 
-    def _begin(self) -> None:
-        begun, self._begun = self._begun, None
-        if begun is not None:
-            begun()
+    def _started(self) -> None:
+        report_started, self._report_started = self._report_started, None
+        if report_started is not None:
+            report_started()
 
     async def _session(self, store: FleetStore) -> None:
         await store.connect()
         async with store.subscribe() as messages, anyio.create_task_group() as group:
             self._group = group
-            self._slots = MOST_ON_THEIR_WAY
+            self._free_slots = MOST_IN_FLIGHT
             try:
                 await self._reconcile(store)
-                self._begin()
+                self._started()
                 group.start_soon(self._read, messages)
                 group.start_soon(self._poll, store)
                 await self._flush(store, group)
@@ -185,34 +186,35 @@ class Worker:
                 self._group = None
 
     async def _reconcile(self, store: FleetStore) -> None:
-        """Ask for the state of every breaker, and settle what came apart while the store was unreachable."""
+        """Ask for the state of every breaker, and settle the differences that arose while the store was unreachable."""
         batches = list(self._batches())
         for index, batch in enumerate(batches):
             if index >= BATCHES_AT_ONCE:
                 await anyio.sleep(SPREAD_SECONDS / len(batches) * 2 * self.fraction())
-            replies = await self._execute(store, [membership.sync() for membership in batch])
-            self._rise()
+            replies = await self._execute(store, [membership.sync_request() for membership in batch])
+            self._recover()
             for membership, reply in zip(batch, replies, strict=True):
                 membership.reconcile(reply, self.now())
-        self._rise()
+        self._recover()
         for membership in tuple(self.memberships.values()):
-            if membership.has_work:
+            if membership.has_requests:
                 self.schedule(membership, urgent=True)
 
-    def _rise(self) -> None:
-        if not self.is_up:
-            self.is_up, self.problem = True, None
+    def _recover(self) -> None:
+        """Let the breakers share their state."""
+        if not self.is_reachable:
+            self.is_reachable, self.problem = True, None
             log(logging.INFO, "The fleet's store is reachable; breakers share their state")
 
     def _degrade(self, problem: str) -> None:
         """Let each breaker decide alone."""
-        was_up, self.is_up = self.is_up, False
+        was_reachable, self.is_reachable = self.is_reachable, False
         problem = STOPPED if self._is_stopping else problem
         if problem not in {self.problem, STOPPED}:
             log(logging.WARNING, "The fleet's store is unreachable, and breakers decide alone: %s", problem)
         self.problem = problem
         self._scheduled.clear()
-        if was_up:
+        if was_reachable:
             for membership in tuple(self.memberships.values()):
                 membership.degrade()
 
@@ -233,21 +235,21 @@ class Worker:
                 await self._send(store, [request for membership in batch for request in membership.poll(self.now())])
 
     async def _flush(self, store: FleetStore, group: TaskGroup) -> None:
-        recent: deque[float] = deque([-math.inf] * MOST_ON_THEIR_WAY, maxlen=MOST_ON_THEIR_WAY)
+        recent: deque[float] = deque([-math.inf] * MOST_IN_FLIGHT, maxlen=MOST_IN_FLIGHT)
         while True:
-            await self._wait_until(lambda: bool(self._scheduled) and self._slots > 0)
-            pause = MOST_ON_THEIR_WAY * self._gap * (0.8 + 0.4 * self.fraction())
+            await self.wait_until(lambda: bool(self._scheduled) and self._free_slots > 0)
+            pause = MOST_IN_FLIGHT * self._gap * (0.8 + 0.4 * self.fraction())
             with anyio.move_on_at(recent[0] + pause):
-                await self._wait_until(lambda: self._is_urgent)
+                await self.wait_until(lambda: self._is_urgent)
             self._is_urgent = False
-            requests = self._fetch()
+            requests = self._next_batch()
             if requests:
                 recent.append(self.now())
-                self._slots -= 1
-                group.start_soon(self._send_off, store, requests)
+                self._free_slots -= 1
+                group.start_soon(self._send_batch, store, requests)
 
-    async def _wait_until(self, is_so: Callable[[], bool]) -> None:
-        """Wait until something is so, looking again when a breaker leaves word or a batch is back."""
+    async def wait_until(self, is_so: Callable[[], bool]) -> None:
+        """Wait until a condition holds; it is checked when a breaker schedules requests and when a batch is done."""
         while not is_so():
             self._changed = changed = LoopEvent.here(self._changed)
             if not is_so():
@@ -258,25 +260,25 @@ class Worker:
         if changed is not None:
             changed.set()
 
-    def _fetch(self) -> list[StoreRequest]:
-        """Return what the breakers want done that have left word."""
-        scheduled: dict[RequestSource, None] = {}
-        while self._scheduled and len(scheduled) < BATCH:
-            scheduled[self._scheduled.popleft()] = None
-        requests: list[StoreRequest] = []
-        for source in scheduled:
-            work = source.work(self.now())
-            requests += work
-            if work and source.has_work:  # what it can't tell now, like calls from before the fleet opened, waits
+    def _next_batch(self) -> list[StoreRequest]:
+        """Return the requests of the breakers that are scheduled."""
+        sources: dict[RequestSource, None] = {}
+        while self._scheduled and len(sources) < BATCH:
+            sources[self._scheduled.popleft()] = None
+        batch: list[StoreRequest] = []
+        for source in sources:
+            requests = source.next_requests(self.now())
+            batch += requests
+            if requests and source.has_requests:  # without requests: it has reports that can't be sent while open
                 self._scheduled.append(source)
                 self._is_urgent = self._is_urgent or source.is_urgent
-        return requests
+        return batch
 
-    async def _send_off(self, store: FleetStore, requests: Sequence[StoreRequest]) -> None:
+    async def _send_batch(self, store: FleetStore, requests: Sequence[StoreRequest]) -> None:
         try:
             await self._send(store, requests)
         finally:
-            self._slots += 1
+            self._free_slots += 1
             self._wake()
 
     async def _send(self, store: FleetStore, requests: Sequence[StoreRequest]) -> None:
@@ -288,13 +290,13 @@ class Worker:
 
     async def _execute(self, store: FleetStore, requests: Sequence[StoreRequest]) -> list[Reply]:
         try:
-            return await self._ask(store, [request.operation for request in requests])
+            return await self._carry_out(store, [request.operation for request in requests])
         except BaseException:
             for request in requests:
                 request.failed()
             raise
 
-    async def _ask(self, store: FleetStore, operations: Sequence[AnyOperation]) -> list[Reply]:
+    async def _carry_out(self, store: FleetStore, operations: Sequence[AnyOperation]) -> list[Reply]:
         self.store_operations += len(operations)
         replies = await store.execute(operations)
         self._server_ahead_us = replies[-1].now_us - round(self.now() * 1_000_000)
@@ -310,22 +312,22 @@ class Worker:
             await self._send(self._store, [renewal])
 
     async def carry_out(self, operation: AnyOperation) -> Reply:
-        """Carry out an operation for somebody who waits for it.
+        """Carry out an operation for a caller that waits for the reply.
 
         Raises:
-            FleetError: The worker does not run here.
+            FleetError: The worker does not run in this event loop.
             FleetStoreError: The store is unreachable, or did not answer in time.
         """
-        if self._store is None or not self.is_here:
+        if self._store is None or not self.is_in_loop:
             raise FleetError(NOT_RUNNING)
-        (reply,) = await self._ask(self._store, [operation])
+        (reply,) = await self._carry_out(self._store, [operation])
         return reply
 
     async def finish(self) -> None:
-        """Tell how the last probes ended, before the worker is stopped."""
+        """Report how the last probes ended, before the worker is stopped."""
         self._is_stopping = True
         store = self._store
-        if store is None or not self.is_up:
+        if store is None or not self.is_reachable:
             return
         requests = [request for membership in tuple(self.memberships.values()) for request in membership.drain()]
         with suppress(FleetStoreError):
@@ -337,6 +339,6 @@ class Worker:
             yield memberships[index : index + BATCH]
 
 
-def _told(group: BaseExceptionGroup[FleetStoreError]) -> str:
+def _first_problem(group: BaseExceptionGroup[FleetStoreError]) -> str:
     """Return the first of the errors as text."""
     return str(next(leaves(group)))

@@ -1,36 +1,47 @@
-"""One breaker's place in the fleet: what is known of the fleet's state, and what is to be told to the store.
+"""One breaker's membership in the fleet: what it knows of the fleet's state, and what it has to ask of the store.
 
-Nothing in here waits for the store. The breaker leaves word (`ended`, `judged`, `counted`, `noted`), the worker fetches
-what follows from it as requests (`work`, `poll`), and their replies, like the messages of other workers, move the
-breaker (`learn`). A caller that asks for a probe waits for an event of its own, so that it may be cancelled at any
-time: a grant that nobody waits for any more is given back.
+Nothing in here waits for the store, except a caller that asks for the lease of a probe. The breaker reports what
+happens (`transitioned`, `call_counted`, `probe_settled`, `probe_released`). The worker sends what follows from it
+(`next_requests`, `poll`), and applies the replies and the messages of other workers (`apply_reply`, `apply`), which
+move the breaker. A caller that asks for a lease waits for an event of its own, so that it can be cancelled at any time:
+a lease that nobody waits for any more goes back.
 
 Rules:
 
-- A state is believed if its generation is larger than the known one. While a probe is asked for, word that one is
-  under way is put aside: it may be our own.
-- A probe that was granted has its token here until it is over, and is fenced off by any larger generation.
-- What a person did to this breaker alone, by its own `force_open()` or `disable()`, holds until its `reset()`.
-- Reports keep their numbers until they are acknowledged, and are made again with the same ones after a failure.
+- Where a membership stands, and where each event leads, is one table: `_states.py`.
+- A state counts if its generation is larger than the known one. While a request for the lease is in flight, the news
+  that a probe runs is put aside: the probe may be our own.
+- A lease is held until its probe has ended. Any larger generation fences it off.
+- What a person does to this breaker alone, by its own `force_open()` or `disable()`, holds until its `reset()`.
+- Reports keep their numbers until they are acknowledged, and are sent again with the same ones after a failure.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from functools import partial
+from typing import TYPE_CHECKING, cast
 from weakref import ref
 
 import anyio
 
 from recloser._breaker.dispatch import log
-from recloser._core.fleet import FleetState, Grant
+from recloser._core.fleet import Grant
 from recloser._core.machine import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, OPEN
 from recloser._core.states import Trigger
-from recloser.fleet._policies import policy_of
+from recloser.fleet._known import KnownState
+from recloser.fleet._policies import check_settings
 from recloser.fleet._reporting import Reporting
-from recloser.fleet.requests import StoreRequest, nothing
-from recloser.fleet.store.operations import Acquire, Renew, Report, Result, Sync, Vote
+from recloser.fleet._states import IN_FLIGHT, LED, MembershipState, MembershipTrigger, Standing, after
+from recloser.fleet.requests import (
+    NOTHING,
+    EndedProbe,
+    LeaseRequest,
+    OperationBuilder,
+    Pending,
+    StoreRequest,
+    ignore_failure,
+)
 from recloser.fleet.store.reference import OTHER_VERSION
 from recloser.fleet.store.values import MANUAL, Code, ProbeResult, SharedState
 
@@ -39,97 +50,52 @@ if TYPE_CHECKING:
     from recloser._breaker.fleet_port import FleetPort
     from recloser._core.events import Transition
     from recloser._core.settings import Settings
-    from recloser.fleet._reporting import Pending
+    from recloser.fleet._reporting import PendingReport
     from recloser.fleet.requests import WorkerPort
-    from recloser.fleet.store.values import FleetPolicy, Reply
+    from recloser.fleet.store.values import Reply
 
-
-UNKNOWN = SharedState()
-"""What is known of a breaker of which nothing was heard: it is closed."""
-
-
-class LeaseRequest:
-    """A caller that waits for the answer to its asking for a probe."""
-
-    __slots__ = ("answered", "grant", "is_abandoned", "is_sent")
-
-    def __init__(self) -> None:
-        self.answered = anyio.Event()
-        self.grant: Grant | None = None
-        self.is_sent = False
-        self.is_abandoned = False
-
-    def answer(self, grant: Grant | None) -> None:
-        """Answer it."""
-        self.grant = grant
-        self.answered.set()
-
-
-class Ended(NamedTuple):
-    """How a probe ended that the fleet had granted.
-
-    Attributes:
-        token: What the fleet knows it by.
-        result: How it ended.
-        is_proof: Whether the breaker had closed by itself before: this one call closes the fleet too.
-    """
-
-    token: int
-    result: ProbeResult
-    is_proof: bool = False
+INITIAL = Standing()
 
 
 class Membership:
-    """The link between a breaker and its fleet; the breaker holds it, and it does not hold the breaker.
+    """Connects a breaker with its fleet. The engine holds it through its port; it refers to the engine weakly.
 
     Args:
-        engine: The engine of the breaker.
+        engine: The breaker's engine.
         worker: The worker of this process.
     """
 
     __slots__ = (
         "__weakref__",
         "_engine",
-        "_is_acquiring",
-        "_is_damaged",
-        "_is_overridden",
+        "_known",
         "_lease_request",
-        "_proves",
+        "_logged_problem",
+        "_operations",
+        "_pending",
         "_put_aside",
-        "_realigns",
-        "_received",
         "_reporting",
         "_result",
-        "_settings",
-        "_syncs",
         "_token",
-        "_told_problem",
-        "_votes",
         "_worker",
         "name",
-        "shared",
+        "standing",
     )
 
     def __init__(self, engine: Engine, worker: WorkerPort) -> None:
         self.name = engine.name
         self._engine = ref(engine)
         self._worker = worker
-        self._settings = engine.machine.settings
-        self.shared = UNKNOWN
-        self._received = 0.0
-        self._is_overridden = False
-        self._is_damaged = False
-        self._told_problem: str | None = None
+        self._known = KnownState(worker.now)
+        self._operations = OperationBuilder(self.name, self._engine, engine.machine.settings, worker, self._known)
+        self._reporting = Reporting(engine.machine, worker.next_sequence)
+        self.standing = INITIAL
+        self._pending = NOTHING
+        self._result: EndedProbe | None = None
         self._lease_request: LeaseRequest | None = None
-        self._is_acquiring = False
         self._put_aside: SharedState | None = None
         self._token = 0
-        self._result: Ended | None = None
-        self._votes = False
-        self._proves = False
-        self._syncs = False
-        self._realigns = False
-        self._reporting = Reporting(engine.machine, worker.next_sequence)
+        self._logged_problem: str | None = None
 
     # As the breaker sees it
 
@@ -137,68 +103,71 @@ class Membership:
     def leads(self) -> bool:
         """Whether the fleet decides about probes: it is reachable, and not closed."""
         worker = self._worker
-        is_led = self.shared.state in {OPEN, HALF_OPEN, FORCED_OPEN} and not (self._is_overridden or self._is_damaged)
-        return is_led and worker.is_up and worker.is_here
+        is_led = self.shared.state in {OPEN, HALF_OPEN, FORCED_OPEN} and self.standing.authority in LED
+        return is_led and worker.is_reachable and worker.is_in_loop
 
     @property
     def is_asking(self) -> bool:
-        """Whether a caller of this process waits for a probe."""
+        """Whether a caller of this process waits for a lease."""
         return self._lease_request is not None
 
     async def ask(self) -> Grant | None:
-        """Ask for the probe; None if another process makes it, or the fleet does not answer in time.
+        """Ask for the lease of a probe; None if another process has it, or the fleet does not answer in time.
 
-        Cancelled, it gives back what may still be granted.
+        A caller that is cancelled gives back what it may still be granted.
         """
-        lease_request = self._lease_request = LeaseRequest()
-        self._worker.schedule(self, urgent=True)
+        self.probe_released(self._token)  # nobody asks while a probe runs: what is held would only refuse this caller
+        request = LeaseRequest()
         is_kept = False
         try:
+            self._lease_request = request
+            self._serve_caller()
             with anyio.move_on_after(self._worker.op_timeout_seconds):
-                await lease_request.answered.wait()
-            is_kept = lease_request.grant is not None and lease_request.grant.token == self._token
-            return lease_request.grant if is_kept else None
+                await request.wait()
+            is_kept = request.grant is not None and request.grant.token == self._token
+            return request.grant if is_kept else None
         finally:
-            lease_request.is_abandoned = True
-            if lease_request.grant is not None and not is_kept:
-                self.ended(lease_request.grant.token)
+            if not request.is_answered:
+                self._fire(MembershipTrigger.GAVE_UP)
+            elif request.grant is not None and not is_kept:
+                self.probe_released(request.grant.token)
             self._lease_request = None
 
-    def ended(self, token: int) -> None:
-        """Take note that a probe is over; it counts as released unless `judged()` says more in the same step."""
+    def probe_released(self, token: int) -> None:
+        """Note that a probe has ended; it counts as released unless `probe_settled()` follows in the same step."""
         if token and token == self._token:
-            self._token = 0
-            self._result = Ended(token, ProbeResult.RELEASED)
+            self._let_go(MembershipTrigger.ENDED)
+            self._result = EndedProbe(token, ProbeResult.RELEASED)
             self._worker.schedule(self, urgent=True)
 
-    def judged(self, token: int, *, passed: bool) -> None:
-        """Take note of how a probe ended that counts; the token is 0 if the fleet has not granted it."""
+    def probe_settled(self, token: int, *, passed: bool) -> None:
+        """Note how a probe ended that counts; the token is 0 if the fleet has not granted it."""
         if self._result is not None and self._result.token == token:
-            self._result = Ended(token, ProbeResult.SUCCEEDED if passed else ProbeResult.FAILED)
+            self._result = EndedProbe(token, ProbeResult.SUCCEEDED if passed else ProbeResult.FAILED)
 
-    def counted(self, duration: float) -> None:
-        """Take note of a call that was counted off the closed path, and of how many seconds it took."""
-        if self._reporting.counts:
-            self._reporting.counted(duration)
+    def call_counted(self, duration: float) -> None:
+        """Note a call that was counted off the closed path, and how many seconds it took."""
+        if self._reporting.has_rules:
+            self._reporting.count(duration)
             self._worker.schedule(self, urgent=False)
 
-    def noted(self, transition: Transition) -> None:
-        """Take note of a transition that the breaker made by itself."""
+    def transitioned(self, transition: Transition) -> None:
+        """Note a transition that the breaker made by itself."""
         trigger = transition.cause.trigger
         if trigger is Trigger.FORCED_OPEN or trigger is Trigger.DISABLED:
-            self._is_overridden = True
+            self._fire(MembershipTrigger.OVERRIDE)
         elif transition.new is OPEN and self.shared.state is CLOSED:
-            self._votes = True
+            self._pending |= Pending.VOTE
             self._worker.schedule(self, urgent=True)
         elif transition.new is CLOSED:
             self._reporting.restart()
-            if self._is_overridden or trigger is Trigger.RESET:
-                self._is_overridden, self._realigns = False, True
+            if self.standing.authority is MembershipState.OVERRIDDEN or trigger is Trigger.RESET:
+                self._fire(MembershipTrigger.RESET)
                 self._worker.schedule(self, urgent=True)
 
     def spread(self, open_seconds: float) -> float:
-        """Return by how many seconds a reset timeout is made longer, so that processes without a fleet do not meet."""
-        return 0.0 if self._worker.is_up else self._worker.fraction() * open_seconds / 2
+        """Return the seconds to add to a reset timeout, so that processes without a fleet don't probe all at once."""
+        return 0.0 if self._worker.is_reachable else self._worker.fraction() * open_seconds / 2
 
     def check(self, settings: Settings) -> None:
         """Refuse settings that a fleet can't keep.
@@ -212,321 +181,300 @@ class Membership:
 
     @property
     def engine(self) -> Engine | None:
-        """The engine of the breaker, None if it is gone."""
+        """The breaker's engine, None if it is gone."""
         return self._engine()
+
+    @property
+    def shared(self) -> SharedState:
+        """The latest state of the fleet that is known here."""
+        return self._known.shared
 
     @property
     def holds(self) -> bool:
         """Whether this process makes the probe."""
-        return bool(self._token)
+        return self.standing.lease is MembershipState.GRANTED
 
     @property
-    def has_work(self) -> bool:
-        """Whether `work()` has something to do."""
-        return self.is_urgent or self._reporting.has_work
+    def has_requests(self) -> bool:
+        """Whether there is anything to send."""
+        return self.is_urgent or self._reporting.has_reports
 
     @property
     def is_urgent(self) -> bool:
-        """Whether `work()` has something to do that can't wait."""
-        lease_request = self._lease_request
-        is_asked = self._proves or (lease_request is not None and not lease_request.is_sent)
-        wants = self._result or self._votes or self._realigns or self._syncs
-        return bool(wants or (is_asked and not self._is_acquiring))
+        """Whether there is anything to send, or to do first, that can't wait."""
+        authority, lease = self.standing
+        can_wait = Pending.PROOF if lease in IN_FLIGHT else NOTHING
+        return (
+            self._result is not None
+            or authority is MembershipState.REALIGNING
+            or lease is MembershipState.ASKING
+            or bool(self._pending & ~can_wait)
+        )
 
-    def work(self, now: float) -> list[StoreRequest]:
-        """Return what is to be told to the store now: nothing else of this breaker goes into the same batch."""
-        engine = self.engine
-        if self._realigns:
-            self._realigns = False
+    def next_requests(self, now: float) -> list[StoreRequest]:
+        """Return what to send now. Nothing else of this breaker belongs in the same batch."""
+        if self.standing.authority is MembershipState.REALIGNING:
+            self._fire(MembershipTrigger.REALIGNED)
             self._sync_breaker()
         if self._result is not None:
-            return [self._tell_result(self._result)]
-        if engine is None:
-            return []
-        request = self._next(engine)
-        return self._report(engine, now, with_successes=False) if request is None else [request]
-
-    def _next(self, engine: Engine) -> StoreRequest | None:
-        """Return what can't wait, the most pressing first."""
-        state = engine.machine.state
-        lease_request = self._lease_request
-        if lease_request is not None and not lease_request.is_sent and not self._is_acquiring:
-            lease_request.is_sent = True
-            return self._acquire(lease_request)
-        if self._proves and not self._is_acquiring:
-            self._proves = False
-            if state is CLOSED:
-                return self._acquire(None)
-        if self._votes:
-            self._votes = False
-            if state in {OPEN, HALF_OPEN} and self.shared.state is CLOSED:
-                return self._vote(engine)
-        if self._syncs:
-            self._syncs = False
-            return self.sync()
-        return None
-
-    def poll(self, now: float) -> list[StoreRequest]:
-        """Return what is told to the store from time to time: calls to report, else a question for the state."""
+            return [self._report_result(self._result)]
         engine = self.engine
         if engine is None:
             return []
-        self._reporting.remember(now)
-        return self._report(engine, now, with_successes=True) or [self.sync()]
+        request = self._next_request(engine)
+        return self._report(engine, now, with_successes=False) if request is None else [request]
+
+    def _next_request(self, engine: Engine) -> StoreRequest | None:
+        """Return what can't wait, the most pressing first."""
+        local, lease = engine.machine.state, self.standing.lease
+        if lease is MembershipState.ASKING:
+            self._fire(MembershipTrigger.SENT)
+            return self._acquire(self._lease_request)
+        if lease not in IN_FLIGHT and self._take_pending(Pending.PROOF) and local is CLOSED and not self.holds:
+            self._fire(MembershipTrigger.PROOF_SENT)
+            return self._acquire(None)
+        if self._take_pending(Pending.VOTE) and local in {OPEN, HALF_OPEN} and self.shared.state is CLOSED:
+            return self._vote(engine)
+        return self.sync_request() if self._take_pending(Pending.SYNC) else None
+
+    def _take_pending(self, kind: Pending) -> bool:
+        """Return whether something of a kind is pending, and take it off the list."""
+        is_pending = kind in self._pending
+        self._pending &= ~kind
+        return is_pending
+
+    def poll(self, now: float) -> list[StoreRequest]:
+        """Return what to send from time to time: reports of calls, or else a question for the state."""
+        engine = self.engine
+        if engine is None:
+            return []
+        self._reporting.sample(now)
+        return self._report(engine, now, with_successes=True) or [self.sync_request()]
 
     def join(self) -> None:
-        """Have the state asked for: the breaker is new."""
-        self._syncs = True
+        """Have the state of a new breaker asked for."""
+        self._pending |= Pending.SYNC
         self._worker.schedule(self, urgent=True)
 
-    def sync(self) -> StoreRequest:
+    def sync_request(self) -> StoreRequest:
         """Return the question for the state."""
-        return StoreRequest(Sync(name=self.name, known=self.known()), self.take, nothing)
+        return StoreRequest(self._operations.sync(), self.apply_reply, ignore_failure)
 
     def renewal(self, token: int) -> StoreRequest | None:
-        """Return the request that extends a lease; None if its probe is over."""
+        """Return the request that extends a lease; None if its probe has ended."""
         engine = self.engine
         if token != self._token:
             return None
         if engine is None or not _port(engine).is_probing(token):
-            self.ended(token)
+            self.probe_released(token)
             return None
-        renew = Renew(**self._common(), not_after_us=self._worker.not_after_us(), token=token)
-        return StoreRequest(renew, self.take, nothing)
-
-    def apply(self, shared: SharedState) -> None:
-        """Take note of the fleet's state, if it is news, and follow it."""
-        if shared.generation < self.shared.generation:
-            return
-        if self._is_acquiring and shared.state is HALF_OPEN:
-            self._put_aside = shared
-            return
-        is_news = shared.generation > self.shared.generation
-        self.shared = shared
-        self._received = self._worker.now()
-        if self._token and shared.generation > self._token:
-            self._token = 0
-        engine = self.engine
-        waits = engine is not None and engine.machine.state is HALF_OPEN is shared.state
-        if is_news or waits:  # for the end of a lease, which may have been renewed
-            self._sync_breaker()
+        return StoreRequest(self._operations.renew(token), self.apply_reply, ignore_failure)
 
     def drain(self) -> list[StoreRequest]:
-        """Return what the store is told before the worker stops: how the last probe ended, or that it is free."""
-        self.ended(self._token)
-        return [] if self._result is None else [self._tell_result(self._result)]
+        """Return what to send before the worker stops: how the last probe ended, or that its lease is free."""
+        self.probe_released(self._token)
+        return [] if self._result is None else [self._report_result(self._result)]
+
+    def degrade(self) -> None:
+        """Note that the store is unreachable."""
+        self._give_up_waiting()
+        engine = self.engine
+        is_open = self.shared.state in {OPEN, HALF_OPEN}
+        if engine is not None and is_open and self.standing.authority is not MembershipState.OVERRIDDEN:
+            _port(engine).delay(self.spread(engine.machine.open_seconds))
 
     def reconcile(self, reply: Reply, now: float) -> None:
-        """Take the first reply after the store was unreachable, and settle what came apart meanwhile."""
+        """Take the first reply after the store was unreachable, and settle the differences."""
         engine = self.engine
         known = self.shared.generation
-        self._syncs = False
-        self.take(reply)
-        if engine is None or self._is_damaged:
+        self._pending &= ~Pending.SYNC
+        is_usable = self.apply_reply(reply)
+        if engine is None or not is_usable:
             return
-        self._release_what_was_lost()
-        self._reporting.remember(now)
-        self._reporting.send_again(self.shared.generation, now)
+        self._release_lost_lease()
+        self._reporting.sample(now)
+        self._reporting.resend(self.shared.generation, now)
         local, shared = engine.machine.state, self.shared
+        is_over = self._known.left_us() == 0 and shared.state not in MANUAL
         if shared.state is CLOSED:
-            self._votes = local in {OPEN, HALF_OPEN}
-        elif shared.generation == known and local is CLOSED and shared.state not in MANUAL and not self._left_us():
-            self._proves = True
+            self._pending = self._pending & ~Pending.VOTE | (Pending.VOTE if local in {OPEN, HALF_OPEN} else NOTHING)
+        elif shared.generation == known and local is CLOSED and is_over:
+            self._pending |= Pending.PROOF
         elif shared.generation == known and local is not shared.state:
             self._sync_breaker()
-        if self._token:
+        if self.holds:
             self._worker.renew(self, self._token, self._longest_probe())
-        if self.has_work:
+        if self.has_requests:
             self._worker.schedule(self, urgent=True)
 
-    def _release_what_was_lost(self) -> None:
-        """Leave a probe to others that was granted to this process in a reply which never came."""
+    def _release_lost_lease(self) -> None:
+        """Give back a lease that was granted to this process in a reply that never arrived."""
         shared, ended = self.shared, self._result
         is_ours = shared.state is HALF_OPEN and shared.author == self._worker.identity
         if is_ours and shared.generation != self._token and (ended is None or ended.token != shared.generation):
-            self._result = Ended(shared.generation, ProbeResult.RELEASED)
+            self._result = EndedProbe(shared.generation, ProbeResult.RELEASED)
 
-    def degrade(self) -> None:
-        """Take note that the store is unreachable."""
-        self._is_acquiring, self._put_aside = False, None
+    # Requests and their replies
+
+    def _acquire(self, request: LeaseRequest | None) -> StoreRequest:
+        """Ask for the lease: for a caller, or for the proof that the dependency works."""
+        done = partial(self._answer_lease_request, request)
+        return StoreRequest(self._operations.acquire(), done, self._give_up_waiting)
+
+    def _answer_lease_request(self, request: LeaseRequest | None, reply: Reply) -> None:
+        was = self.standing.lease
+        if reply.code is Code.DONE and reply.shared.generation > self.shared.generation:
+            self._fire(MembershipTrigger.ACQUIRED)
+            self._known.update(reply.shared)
+            self._token = reply.shared.generation
+        else:
+            self._fire(MembershipTrigger.REFUSED)
+            self.apply_reply(reply)
+        aside, self._put_aside = self._put_aside, None
+        if aside is not None and aside.generation > self.shared.generation:
+            self.apply(aside)
+        grant = None
+        if was is MembershipState.PROVING:
+            self._prove()
+        elif was is MembershipState.ACQUIRING and self._token:
+            self._worker.renew(self, self._token, self._longest_probe())
+            grant = Grant(self._token, reply.shared.passed)
+        else:
+            self.probe_released(self._token)
+        if request is not None:
+            request.answer(grant)
+        self._serve_caller()
+
+    def _serve_caller(self) -> None:
+        """Ask for the caller that waits, once no other request is in flight: two would mistake each other's lease."""
+        request = self._lease_request
+        if request is not None and not request.is_answered:
+            self._fire(MembershipTrigger.ASKED)
+        if self.has_requests:
+            self._worker.schedule(self, urgent=True)
+
+    def _give_up_waiting(self) -> None:
+        """Let nobody wait for a lease any more: no reply will come."""
+        self._fire(MembershipTrigger.UNREACHABLE)
+        self._put_aside = None
         if self._lease_request is not None:
             self._lease_request.answer(None)
-        engine = self.engine
-        if engine is not None and self.shared.state in {OPEN, HALF_OPEN} and not self._is_overridden:
-            _port(engine).delay(self.spread(engine.machine.open_seconds))
 
-    # Store requests
+    def _prove(self) -> None:
+        """Report the success of a local probe, if the fleet has granted the lease for it."""
+        token = self._token
+        if token:
+            self._let_go(MembershipTrigger.ENDED)
+            self._result = EndedProbe(token, ProbeResult.SUCCEEDED, is_proof=True)
 
-    def _tell_result(self, ended: Ended) -> StoreRequest:
+    def _report_result(self, ended: EndedProbe) -> StoreRequest:
         self._result = None
-        common = self._common()
-        if ended.is_proof:
-            common["policy"] = replace(common["policy"], success_threshold=1)
 
         def failed() -> None:
             if self._result is None and self.shared.generation <= ended.token:
                 self._result = ended
 
-        return StoreRequest(Result(**common, token=ended.token, result=ended.result), self.take, failed)
-
-    def _acquire(self, lease_request: LeaseRequest | None) -> StoreRequest:
-        """Ask for the probe: for a caller, or to tell of one that succeeded while the store was unreachable."""
-        self._is_acquiring = True
-
-        def done(reply: Reply) -> None:
-            self._is_acquiring = False
-            granted = reply.code is Code.DONE and reply.shared.generation > self.shared.generation
-            if granted:
-                self.shared, self._received = reply.shared, self._worker.now()
-                self._token = reply.shared.generation
-            else:
-                self.take(reply)
-            aside, self._put_aside = self._put_aside, None
-            if aside is not None and aside.generation > self.shared.generation:
-                self.apply(aside)
-            if lease_request is None:
-                self._prove()
-            elif granted and self._token and not lease_request.is_abandoned:
-                self._worker.renew(self, self._token, self._longest_probe())
-                lease_request.answer(Grant(self._token, reply.shared.passed))
-            else:
-                self.ended(self._token if granted else 0)
-                lease_request.answer(None)
-            if self.has_work:  # who came meanwhile has waited: two that ask at once take each other for a stranger
-                self._worker.schedule(self, urgent=True)
-
-        def failed() -> None:
-            self._is_acquiring = False
-            if lease_request is not None:
-                lease_request.answer(None)
-
-        acquire = Acquire(**self._common(), not_after_us=self._worker.not_after_us(), worker=self._worker.identity)
-        return StoreRequest(acquire, done, failed)
-
-    def _prove(self) -> None:
-        """Tell of a probe that succeeded here, if the fleet lets us."""
-        token, self._token = self._token, 0
-        if token:
-            self._result = Ended(token, ProbeResult.SUCCEEDED, is_proof=True)
-            self._worker.schedule(self, urgent=True)
+        return StoreRequest(self._operations.result(ended), self.apply_reply, failed)
 
     def _vote(self, engine: Engine) -> StoreRequest:
-        generation = self.shared.generation
-        vote = Vote(
-            **self._common(engine.machine.open_seconds),
-            not_after_us=self._worker.not_after_us(),
-            worker=self._worker.identity,
-            closed_generation=generation,
-        )
-
         def done(reply: Reply) -> None:
-            self.take(reply)
+            self.apply_reply(reply)
             if reply.code is Code.TOO_LATE or (reply.code is Code.REFUSED and reply.shared.state is CLOSED):
-                self._votes = True
+                self._pending |= Pending.VOTE
                 self._worker.schedule(self, urgent=False)
 
         def failed() -> None:
-            self._votes = True
+            self._pending |= Pending.VOTE
 
-        return StoreRequest(vote, done, failed)
+        return StoreRequest(self._operations.vote(engine.machine.open_seconds), done, failed)
 
     def _report(self, engine: Engine, now: float, *, with_successes: bool) -> list[StoreRequest]:
         machine = engine.machine
         if self.shared.state is not CLOSED or machine.state is not CLOSED:
             return []
-        self._reporting.draw(self.shared.generation, now, with_successes=with_successes)
-        return [self._request_of(engine, pending) for pending in self._reporting.take()]
+        self._reporting.prepare(self.shared.generation, now, with_successes=with_successes)
+        backoff, random = machine.settings.backoff, machine.random
+        return [self._report_of(pending, backoff.open_seconds(1, random)) for pending in self._reporting.take()]
 
-    def _request_of(self, engine: Engine, pending: Pending) -> StoreRequest:
-        machine = engine.machine
-        report = Report(
-            **self._common(machine.settings.backoff.open_seconds(1, machine.random)),
-            not_after_us=self._worker.not_after_us(),
-            worker=self._worker.identity,
-            closed_generation=pending.closed_generation,
-            rule=pending.tally.rule,
-            sequence=pending.sequence,
-            hits=pending.draw.hits,
-            total=pending.draw.total,
-        )
-
+    def _report_of(self, pending: PendingReport, open_seconds: float) -> StoreRequest:
         def done(reply: Reply) -> None:
-            self.take(reply)
+            self.apply_reply(reply)
             if reply.code is Code.TOO_LATE:
-                self._reporting.send_again(self.shared.generation, self._worker.now())
+                self._reporting.resend(self.shared.generation, self._worker.now())
             else:
                 self._reporting.acknowledge(pending)
-            if self.has_work:
+            if self.has_requests:
                 self._worker.schedule(self, urgent=False)
 
-        return StoreRequest(report, done, nothing)
+        return StoreRequest(self._operations.report(pending, open_seconds), done, ignore_failure)
 
     # What is known
 
-    def take(self, reply: Reply) -> None:
-        """Take note of what a reply says."""
-        if reply.code is Code.DAMAGED:
-            self._is_damaged = reply.problem == OTHER_VERSION
-            if reply.problem != self._told_problem:
-                self._told_problem = reply.problem
-                what = (
-                    "it decides alone meanwhile" if self._is_damaged else "the fleet goes on with what its workers know"
-                )
-                message = "Circuit breaker %r: what the fleet's store holds of it can't be used: %s; %s"
-                log(logging.WARNING, message, self.name, reply.problem, what)
+    def current(self) -> SharedState:
+        """Return the latest state of the fleet that is known here, with the time that is left now."""
+        return self._known.current()
+
+    def apply(self, shared: SharedState) -> None:
+        """Follow the fleet's state, if it is news."""
+        if shared.generation < self.shared.generation:
             return
-        self._is_damaged = False
+        if self.standing.lease in IN_FLIGHT and shared.state is HALF_OPEN:
+            self._put_aside = shared
+            return
+        is_news = shared.generation > self.shared.generation
+        self._known.update(shared)
+        if self._token and shared.generation > self._token:
+            self._let_go(MembershipTrigger.FENCED)
+        engine = self.engine
+        is_waiting = engine is not None and engine.machine.state is HALF_OPEN is shared.state
+        if is_news or is_waiting:  # for the end of a lease, which may have been renewed
+            self._sync_breaker()
+
+    def apply_reply(self, reply: Reply) -> bool:
+        """Follow the state that a reply holds; return whether the store's record can be used."""
+        if reply.code is Code.DAMAGED:
+            is_usable = reply.problem != OTHER_VERSION
+            self._fire(MembershipTrigger.USABLE if is_usable else MembershipTrigger.UNUSABLE)
+            self._log_problem(reply.problem, is_usable=is_usable)
+            return is_usable
+        self._fire(MembershipTrigger.USABLE)
         if reply.code is Code.IMPLAUSIBLE:
             message = "Circuit breaker %r: the generation known here lies in the store's future; it is forgotten"
             log(logging.WARNING, message, self.name)
-            self.shared = SharedState()
-            self._received = self._worker.now()
-            self._token = 0
+            self._known.update(SharedState())
+            self._let_go(MembershipTrigger.FENCED)
         self.apply(reply.shared)
+        return True
 
-    def known(self) -> SharedState:
-        """Return what is known, with the time that is left now."""
-        left = self._left_us()
-        return self.shared if left is None or not self.shared.remaining_us else replace(self.shared, remaining_us=left)
+    def _log_problem(self, problem: str | None, *, is_usable: bool) -> None:
+        """Log once why the store's record can't be used."""
+        if problem != self._logged_problem:
+            self._logged_problem = problem
+            what = "the fleet goes on with what its workers know" if is_usable else "it decides alone meanwhile"
+            message = "Circuit breaker %r: what the fleet's store holds of it can't be used: %s; %s"
+            log(logging.WARNING, message, self.name, problem, what)
 
-    def _left_us(self) -> int | None:
-        """Return the microseconds until the fleet's state ends; None if it has no end."""
-        if self.shared.remaining_us is None:
-            return None
-        elapsed = max(0.0, self._worker.now() - self._received)
-        return max(0, self.shared.remaining_us - round(elapsed * 1_000_000))
+    # Changing state
 
-    def _common(self, open_seconds: float | None = None) -> dict[str, Any]:
-        """Return what all operations of this breaker carry."""
-        return {"name": self.name, "known": self.known(), "policy": self._policy(open_seconds)}
+    def _fire(self, trigger: MembershipTrigger) -> None:
+        self.standing = after(self.standing, trigger)
 
-    def _policy(self, open_seconds: float | None) -> FleetPolicy:
-        engine, worker = self.engine, self._worker
-        if engine is not None:
-            machine = engine.machine
-            self._settings = machine.settings
-            if open_seconds is None:
-                open_seconds = machine.open_seconds or machine.settings.backoff.open_seconds(1, machine.random)
-        return policy_of(self._settings, open_seconds or 0.0, quorum=worker.quorum, lease_seconds=worker.lease_seconds)
-
-    # Moving the breaker
+    def _let_go(self, trigger: MembershipTrigger) -> None:
+        """Hold the lease no longer."""
+        self._token = 0
+        self._fire(trigger)
 
     def _sync_breaker(self) -> None:
-        """Have the breaker follow the fleet."""
+        """Move the breaker to where the fleet is."""
         engine, shared = self.engine, self.shared
-        if engine is None or self._is_overridden or not self._worker.is_up:
+        is_overridden = self.standing.authority is MembershipState.OVERRIDDEN
+        if engine is None or is_overridden or not self._worker.is_reachable:
             return
         if shared.state is HALF_OPEN and shared.generation == self._token:
             return
         if shared.state is CLOSED and engine.machine.state is CLOSED and not shared.reason:
             return
-        left = self._left_us()
-        reason = None
-        if shared.state is not HALF_OPEN and (shared.reason or shared.author or shared.state in MANUAL):
-            author = f" ({shared.author})" if shared.author else ""
-            reason = " ".join(f"{shared.reason or 'no reason given'}{author}".split())
-        seconds = None if left is None else left / 1_000_000
-        _port(engine).follow(FleetState(shared.state, seconds, shared.trips, reason))
+        _port(engine).follow(self._known.to_follow())
         if shared.state in {CLOSED, DISABLED}:
             self._reporting.restart()
 
@@ -537,13 +485,3 @@ class Membership:
 
 def _port(engine: Engine) -> FleetPort:
     return cast("FleetPort", engine.port)
-
-
-def check_settings(settings: Settings) -> None:
-    """Refuse settings that a fleet can't keep.
-
-    Raises:
-        ValueError: The message names the setting, its value and the range.
-    """
-    if settings.max_probes > 1:
-        raise ValueError(f"max_probes must be 1 in a fleet, which makes one probe at a time, not {settings.max_probes}")

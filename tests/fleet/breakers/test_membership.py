@@ -1,101 +1,23 @@
 """One breaker's place in the fleet by itself: what it wants told, and what it makes of replies that cross."""
 
-import gc
 import logging
-from contextlib import suppress
+from dataclasses import replace
 from random import Random
 
 import anyio
 import pytest
 
-from recloser import CircuitBreaker, CircuitState, FailureCount, TimeWindow
-from recloser._breaker.fleet_port import FleetPort
-from recloser.fleet import Acquire, Code, FleetStoreError, Reply, Report, Result, SharedState, Sync, Vote
+from recloser import CircuitState, FailureCount, TimeWindow
+from recloser.fleet import Acquire, Code, FleetStoreError, Report, Result, SharedState, Sync, Vote
 from recloser.fleet._worker import Worker
-from recloser.fleet.membership import Membership
-from recloser.fleet.requests import RequestSource, StoreRequest
-from recloser.testing import ManualClock
-from tests.fleet.breakers.kit import NAME, DownError, answer, fail
+from recloser.fleet.store.reference import OTHER_VERSION
+from tests.fleet.breakers.kit import NAME
+from tests.fleet.breakers.member import OVER, Member, granted, reply
 
 pytestmark = pytest.mark.anyio
 
 OPEN = SharedState(CircuitState.OPEN, generation=5, remaining_us=10_000_000, trips=1)
-OVER = SharedState(CircuitState.OPEN, generation=5, remaining_us=0, trips=1)
 CLOSED = SharedState(CircuitState.CLOSED, generation=7)
-
-
-class Desk:
-    """A worker that notes who has left word, and tells nobody."""
-
-    def __init__(self) -> None:
-        self.identity = "ada"
-        self.quorum = 2
-        self.lease_seconds = 5.0
-        self.is_up = self.is_here = True
-        self.op_timeout_seconds = 0.1
-        self.clock = ManualClock()
-        self.scheduled = self.renewed = 0
-        self._sequence = 0
-
-    def now(self) -> float:
-        return self.clock()
-
-    def not_after_us(self) -> int:
-        return 0
-
-    def next_sequence(self) -> int:
-        self._sequence += 1
-        return self._sequence
-
-    def fraction(self) -> float:
-        return 0.5
-
-    def schedule(self, source: RequestSource, *, urgent: bool) -> None:
-        assert source.has_work or not urgent
-        self.scheduled += 1 + urgent
-
-    def renew(self, source: RequestSource, token: int, seconds: float) -> None:
-        assert source.renewal(token) is not None
-        assert seconds > 0
-        self.renewed += 1
-
-
-class Member:
-    """A breaker, its place in the fleet and the desk."""
-
-    def __init__(self, **options: object) -> None:
-        self.desk = Desk()
-        settings = {"failure_threshold": 1, "reset_timeout_seconds": 10.0, **options}
-        if "trip_when" in options:
-            del settings["failure_threshold"]
-        self.breaker: CircuitBreaker | None = CircuitBreaker(NAME, clock=self.desk.clock, **settings)  # type: ignore[arg-type]
-        engine = self.breaker.engine
-        self.link = Membership(engine, self.desk)
-        engine.port = FleetPort(engine, self.link)
-
-    @property
-    def state(self) -> str:
-        assert self.breaker is not None
-        return self.breaker.get_state()
-
-    def work(self) -> list[StoreRequest]:
-        return self.link.work(self.desk.now())
-
-    def request(self, kind: type) -> StoreRequest:
-        """Returns what is to be told next, which must be of this kind."""
-        (request,) = self.work()
-        assert isinstance(request.operation, kind)
-        return request
-
-    async def call(self, *, down: bool) -> None:
-        assert self.breaker is not None
-        with suppress(DownError):
-            await self.breaker.call(fail if down else answer)
-
-    def forget(self) -> None:
-        self.breaker = None
-        gc.collect()
-        assert self.link.engine is None
 
 
 @pytest.fixture
@@ -103,26 +25,22 @@ def member() -> Member:
     return Member()
 
 
-def reply(shared: SharedState, code: Code = Code.DONE, problem: str | None = None) -> Reply:
-    return Reply(code, shared, 0, problem)
-
-
 async def heal_with_proof(member: Member) -> None:
     """The store was away; meanwhile this breaker has opened and closed alone, and the fleet has stayed open."""
-    member.link.apply(OVER)
-    member.desk.is_up = False
-    member.desk.clock.advance(20)
+    member.membership.apply(OVER)
+    member.worker.is_reachable = False
+    member.worker.clock.advance(20)
     await member.call(down=False)
     assert member.state == "closed"
-    member.desk.is_up = True
-    member.link.reconcile(reply(OVER), member.desk.now())
+    member.worker.is_reachable = True
+    member.membership.reconcile(reply(OVER), member.worker.now())
 
 
 async def test_a_vote_that_came_too_late_is_cast_again(member: Member) -> None:
     await member.call(down=True)
     for again in (reply(SharedState(), Code.TOO_LATE), reply(SharedState(), Code.REFUSED)):
         member.request(Vote).done(again)
-        assert member.link.is_urgent
+        assert member.membership.is_urgent
     member.request(Vote).done(reply(SharedState()))
     assert member.work() == []
 
@@ -135,15 +53,14 @@ async def test_a_vote_that_another_has_made_idle_is_not_cast_again(member: Membe
 
 async def test_a_vote_that_was_overtaken_before_it_was_cast_is_not_cast(member: Member) -> None:
     await member.call(down=True)
-    member.link.apply(OPEN)
+    member.membership.apply(OPEN)
     assert member.work() == []
-    assert not member.link.has_work
+    assert not member.membership.has_requests
 
 
 async def test_a_success_alone_is_proof_for_the_fleet(member: Member) -> None:
     await heal_with_proof(member)
-    granted = SharedState(CircuitState.HALF_OPEN, generation=6, remaining_us=5_000_000, trips=1)
-    member.request(Acquire).done(reply(granted))
+    member.request(Acquire).done(reply(granted(6)))
     told = member.request(Result)
     assert told.operation.token == 6  # type: ignore[union-attr]
     told.done(reply(CLOSED))
@@ -161,7 +78,7 @@ async def test_a_proof_that_the_fleet_does_not_let_us_give_is_not_given(member: 
 async def test_a_proof_that_could_not_be_given_leaves_nothing_behind(member: Member) -> None:
     await heal_with_proof(member)
     member.request(Acquire).failed()
-    assert not member.link.is_asking
+    assert not member.membership.is_asking
     assert member.work() == []
 
 
@@ -173,10 +90,9 @@ async def test_a_proof_is_void_if_the_breaker_opens_before_it_was_given(member: 
 
 async def test_a_result_that_did_not_arrive_gives_way_to_a_later_one(member: Member) -> None:
     await heal_with_proof(member)
-    granted = SharedState(CircuitState.HALF_OPEN, generation=6, remaining_us=5_000_000, trips=1)
-    member.request(Acquire).done(reply(granted))
+    member.request(Acquire).done(reply(granted(6)))
     first = member.request(Result)
-    member.link.apply(CLOSED)
+    member.membership.apply(CLOSED)
     first.failed()
     assert member.work() == []
 
@@ -200,45 +116,86 @@ async def test_a_report_that_is_acknowledged_twice_is_forgotten_once() -> None:
     await member.call(down=True)
     second = member.request(Report)
     first.done(reply(SharedState(), Code.DUPLICATE))
-    assert member.link.has_work is False
+    assert member.membership.has_requests is False
     second.failed()
-    member.link.reconcile(reply(SharedState()), member.desk.now())
+    member.membership.reconcile(reply(SharedState()), member.worker.now())
     assert member.request(Report).operation == second.operation
 
 
 async def test_a_breaker_that_is_gone_has_nothing_more_to_tell(member: Member) -> None:
     await member.call(down=True)
     vote = member.request(Vote)
-    member.link.join()
+    member.membership.join()
     member.forget()
     assert member.work() == []
-    assert member.link.poll(member.desk.now()) == []
+    assert member.membership.poll(member.worker.now()) == []
     vote.done(reply(OPEN))
-    assert isinstance(member.link.sync().operation, Sync)
-    member.link.reconcile(reply(CLOSED), member.desk.now())
-    member.link.degrade()
-    assert member.link.drain() == []
+    assert isinstance(member.membership.sync_request().operation, Sync)
+    member.membership.reconcile(reply(CLOSED), member.worker.now())
+    member.membership.degrade()
+    assert member.membership.drain() == []
 
 
 async def test_the_probe_of_a_breaker_that_is_gone_is_left_to_others(member: Member) -> None:
-    await heal_with_proof(member)
-    member.link._proves = False
-    member.link.apply(SharedState(CircuitState.OPEN, generation=8, remaining_us=0, trips=1))
-    breaker = member.breaker
-    assert breaker is not None
-    assert breaker.engine.port is not None
-    asked = breaker.engine.port.membership
-    assert asked is member.link
-    granted = SharedState(CircuitState.HALF_OPEN, generation=9, remaining_us=5_000_000, trips=1)
-    member.link._token = granted.generation
-    member.link.shared = granted
-    del breaker, asked
+    await member.lease(9)
+    assert member.worker.renewed == [(member.membership, 9)]
     member.forget()
-    assert member.link.renewal(granted.generation) is None
+    assert member.membership.renewal(9) is None
     told = member.request(Result)
     assert told.operation.result == "release"  # type: ignore[union-attr]
     told.done(reply(CLOSED))
-    assert member.link.renewal(granted.generation) is None
+    assert member.membership.renewal(9) is None
+
+
+async def test_a_lease_that_nobody_uses_any_more_goes_back_before_the_next_is_asked_for(member: Member) -> None:
+    await member.lease(9)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(member.membership.ask)
+        await anyio.wait_all_tasks_blocked()
+        back = member.request(Result)
+        assert (back.operation.token, back.operation.result) == (9, "release")  # type: ignore[union-attr]
+        assert not member.membership.holds
+        member.request(Acquire).done(reply(granted(11)))
+    assert member.membership.holds
+
+
+async def test_a_breaker_that_was_reset_while_it_made_the_probe_proves_nothing_by_being_closed(member: Member) -> None:
+    await member.lease(9)
+    assert member.breaker is not None
+    await member.breaker.reset()
+    assert member.work() == []
+    ended = replace(granted(9), remaining_us=0)
+    member.membership.reconcile(reply(ended), member.worker.now())
+    assert member.work() == []
+    assert not member.membership.has_requests
+    assert member.worker.renewed == [(member.membership, 9)] * 2
+
+
+async def test_a_breaker_that_was_reset_follows_the_fleet_even_where_the_record_was_of_another_version(
+    member: Member,
+) -> None:
+    assert member.breaker is not None
+    member.membership.apply(OPEN)
+    damaged = reply(OPEN, Code.DAMAGED, OTHER_VERSION)
+    member.membership.apply_reply(damaged)
+    await member.breaker.force_open("this host only")
+    member.membership.apply_reply(damaged)
+    assert not member.membership.leads
+    await member.breaker.reset()
+    assert member.state == "closed"
+    assert member.work() == []
+    assert member.state == "open"
+    member.membership.apply_reply(damaged)
+    assert not member.membership.leads
+
+
+async def test_a_breaker_whose_record_is_of_another_version_stays_as_it_was_reset(member: Member) -> None:
+    assert member.breaker is not None
+    member.membership.apply(OPEN)
+    await member.breaker.reset()
+    member.membership.apply_reply(reply(OPEN, Code.DAMAGED, OTHER_VERSION))
+    assert member.work() == []
+    assert member.state == "closed"
 
 
 async def test_what_can_not_be_used_is_told_once_and_the_breaker_decides_alone(
@@ -246,33 +203,33 @@ async def test_what_can_not_be_used_is_told_once_and_the_breaker_decides_alone(
 ) -> None:
     caplog.set_level(logging.WARNING, "recloser")
     problem = "the record is of another protocol version; left alone"
-    member.link.apply(OVER)
-    assert member.link.leads
+    member.membership.apply(OVER)
+    assert member.membership.leads
     for _ in range(3):
-        member.link.take(reply(OVER, Code.DAMAGED, problem))
-    assert not member.link.leads
-    member.link.reconcile(reply(OVER, Code.DAMAGED, problem), member.desk.now())
+        member.membership.apply_reply(reply(OVER, Code.DAMAGED, problem))
+    assert not member.membership.leads
+    member.membership.reconcile(reply(OVER, Code.DAMAGED, problem), member.worker.now())
     (told,) = [record.getMessage() for record in caplog.records if problem in record.getMessage()]
     assert told.startswith(f"Circuit breaker {NAME!r}: what the fleet's store holds of it can't be used")
     assert told.endswith("it decides alone meanwhile")
-    member.link.take(reply(OVER))
-    assert member.link.leads
+    member.membership.apply_reply(reply(OVER))
+    assert member.membership.leads
 
 
 async def test_a_damaged_record_that_was_dropped_leaves_the_fleet_in_charge(
     member: Member, caplog: pytest.LogCaptureFixture
 ) -> None:
-    member.link.apply(OPEN)
-    member.link.take(reply(OPEN, Code.DAMAGED, "the record held impossible values; dropped"))
-    assert member.link.leads
+    member.membership.apply(OPEN)
+    member.membership.apply_reply(reply(OPEN, Code.DAMAGED, "the record held impossible values; dropped"))
+    assert member.membership.leads
     assert "the fleet goes on with what its workers know" in caplog.text
 
 
 async def test_a_generation_of_the_stores_future_is_forgotten(member: Member, caplog: pytest.LogCaptureFixture) -> None:
-    member.link.apply(SharedState(CircuitState.OPEN, generation=10**15, remaining_us=10_000_000, trips=1))
+    member.membership.apply(SharedState(CircuitState.OPEN, generation=10**15, remaining_us=10_000_000, trips=1))
     assert member.state == "open"
-    member.link.take(reply(CLOSED, Code.IMPLAUSIBLE))
-    assert member.link.shared == CLOSED
+    member.membership.apply_reply(reply(CLOSED, Code.IMPLAUSIBLE))
+    assert member.membership.shared == CLOSED
     assert member.state == "closed"
     assert "lies in the store's future; it is forgotten" in caplog.text
 
@@ -283,13 +240,13 @@ def new_worker() -> Worker:
 
 async def test_a_lease_is_not_kept_by_a_worker_that_has_stopped(member: Member) -> None:
     worker = new_worker()
-    worker.renew(member.link, 5, 10)
+    worker.renew(member.membership, 5, 10)
     assert worker.problem == "not running"
 
 
 async def test_a_breaker_that_leaves_word_while_the_worker_lies_down_is_heard() -> None:
     answers = iter([False, True, True])
-    await new_worker()._wait_until(lambda: next(answers))
+    await new_worker().wait_until(lambda: next(answers))
     assert next(answers, None) is None
 
 

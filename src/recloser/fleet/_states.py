@@ -1,0 +1,137 @@
+"""The states of a membership and the one table that decides which transitions are legal.
+
+A membership is in two states at a time, one of each region:
+
+- its *authority* says who decides about the breaker: the fleet, or this process alone;
+- its *lease* says how far this process has come with the lease of a probe.
+
+`TRANSITIONS[state][trigger]` is the state that follows. A trigger without a row changes nothing: a reply that says
+"usable" ends the state of a damaged record, and no other. The diagram in the documentation is drawn from this table.
+
+What a membership still has to send is no state but data: see `Pending` in `requests.py`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from functools import cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class MembershipState(StrEnum):
+    """One of the two states that a membership is in."""
+
+    FOLLOWING = "following"
+    """The breaker goes where the fleet goes, and the fleet grants its probes."""
+    REALIGNING = "realigning"
+    """The breaker was reset alone. As soon as its step is over it goes where the fleet is."""
+    OVERRIDDEN = "overridden"
+    """A person has opened or disabled this breaker alone. The fleet does not move it."""
+    DAMAGED = "damaged"
+    """The store's record is of another protocol version. The breaker decides alone."""
+
+    IDLE = "idle"
+    """This process has no lease and asks for none."""
+    ASKING = "asking"
+    """A caller waits for the lease; the request is not sent yet."""
+    ACQUIRING = "acquiring"
+    """A caller waits for the lease; the request is sent."""
+    ABANDONED = "abandoned"
+    """The request is sent, and its caller has given up. A lease that is granted now goes back at once."""
+    PROVING = "proving"
+    """A request is sent because the breaker has closed on its own evidence while the store was unreachable."""
+    GRANTED = "granted"
+    """This process holds the lease; its token is the generation of the fleet."""
+
+
+class MembershipTrigger(StrEnum):
+    """Why a membership leaves a state."""
+
+    OVERRIDE = "override"
+    """`force_open()` or `disable()` was called on this breaker alone."""
+    RESET = "reset"
+    """`reset()` was called on this breaker alone, or it closed after it had been overridden."""
+    REALIGNED = "realigned"
+    """The breaker went where the fleet is."""
+    UNUSABLE = "unusable"
+    """The store answered that its record is of another protocol version."""
+    USABLE = "usable"
+    """The store answered from a record that can be used."""
+
+    ASKED = "asked"
+    """A caller needs the lease."""
+    SENT = "sent"
+    """The request for the lease was sent."""
+    GAVE_UP = "gave_up"
+    """The caller was cancelled, or has waited for as long as the store may take."""
+    PROOF_SENT = "proof_sent"
+    """A request for the lease was sent to prove that the dependency works."""
+    ACQUIRED = "acquired"
+    """The store granted the lease."""
+    REFUSED = "refused"
+    """The store refused the lease."""
+    UNREACHABLE = "unreachable"
+    """The store became unreachable; no reply will come."""
+    ENDED = "ended"
+    """The probe ended, or nobody uses its lease."""
+    FENCED = "fenced"
+    """The fleet went on without this probe: a later generation became known."""
+
+
+State = MembershipState
+Trigger = MembershipTrigger
+
+AUTHORITY: Final = (State.FOLLOWING, State.REALIGNING, State.OVERRIDDEN, State.DAMAGED)
+"""The region that says who decides about the breaker; the first state is the initial one."""
+LEASE: Final = (State.IDLE, State.ASKING, State.ACQUIRING, State.ABANDONED, State.PROVING, State.GRANTED)
+"""The region that says how far this process has come with a lease; the first state is the initial one."""
+
+LED: Final = frozenset({State.FOLLOWING, State.REALIGNING})
+"""States of authority in which the fleet decides about probes."""
+IN_FLIGHT: Final = frozenset({State.ACQUIRING, State.ABANDONED, State.PROVING})
+"""States of the lease in which a request is sent and its reply is still to come."""
+
+_BY_HAND = {Trigger.OVERRIDE: State.OVERRIDDEN, Trigger.RESET: State.REALIGNING}
+_REPLIES = {Trigger.ACQUIRED: State.GRANTED, Trigger.REFUSED: State.IDLE, Trigger.UNREACHABLE: State.IDLE}
+
+TRANSITIONS: Final[Mapping[State, Mapping[Trigger, State]]] = MappingProxyType(
+    {
+        State.FOLLOWING: MappingProxyType({**_BY_HAND, Trigger.UNUSABLE: State.DAMAGED}),
+        State.REALIGNING: MappingProxyType(
+            {Trigger.REALIGNED: State.FOLLOWING, Trigger.OVERRIDE: State.OVERRIDDEN, Trigger.UNUSABLE: State.DAMAGED}
+        ),
+        State.OVERRIDDEN: MappingProxyType({Trigger.RESET: State.REALIGNING}),
+        State.DAMAGED: MappingProxyType({**_BY_HAND, Trigger.USABLE: State.FOLLOWING}),
+        State.IDLE: MappingProxyType({Trigger.ASKED: State.ASKING, Trigger.PROOF_SENT: State.PROVING}),
+        State.ASKING: MappingProxyType(
+            {Trigger.SENT: State.ACQUIRING, Trigger.GAVE_UP: State.IDLE, Trigger.UNREACHABLE: State.IDLE}
+        ),
+        State.ACQUIRING: MappingProxyType({**_REPLIES, Trigger.GAVE_UP: State.ABANDONED}),
+        State.ABANDONED: MappingProxyType(_REPLIES),
+        State.PROVING: MappingProxyType(_REPLIES),
+        State.GRANTED: MappingProxyType({Trigger.ENDED: State.IDLE, Trigger.FENCED: State.IDLE}),
+    }
+)
+
+
+class Standing(NamedTuple):
+    """The two states that a membership is in.
+
+    Attributes:
+        authority: Who decides about the breaker, one of `AUTHORITY`.
+        lease: How far this process has come with the lease of a probe, one of `LEASE`.
+    """
+
+    authority: MembershipState = State.FOLLOWING
+    lease: MembershipState = State.IDLE
+
+
+@cache
+def after(standing: Standing, trigger: MembershipTrigger) -> Standing:
+    """Return where a trigger leads; the standing itself if neither of its states has a row for it."""
+    authority, lease = standing
+    return Standing(TRANSITIONS[authority].get(trigger, authority), TRANSITIONS[lease].get(trigger, lease))

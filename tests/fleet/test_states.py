@@ -1,0 +1,133 @@
+"""The table of a membership's states: what it holds, and that no row of events leaves a membership stuck."""
+
+from itertools import product
+
+import pytest
+
+from recloser.fleet._states import (
+    AUTHORITY,
+    IN_FLIGHT,
+    LEASE,
+    LED,
+    TRANSITIONS,
+    MembershipState,
+    MembershipTrigger,
+    Standing,
+    after,
+)
+
+S, T = MembershipState, MembershipTrigger
+ROWS = [(state, trigger, new) for state, row in TRANSITIONS.items() for trigger, new in row.items()]
+STANDINGS = [Standing(*pair) for pair in product(AUTHORITY, LEASE)]
+REGIONS = (AUTHORITY, LEASE)
+INITIAL = Standing()
+WITHOUT_CALLERS = set(T) - {T.ASKED, T.SENT, T.PROOF_SENT, T.OVERRIDE, T.RESET, T.UNUSABLE}
+"""What happens though nobody calls the breaker and nobody touches it or the store's record."""
+
+
+def reachable(start: Standing, triggers: set[MembershipTrigger]) -> set[Standing]:
+    found, queue = {start}, [start]
+    for standing in queue:
+        for trigger in triggers:
+            new = after(standing, trigger)
+            if new not in found:
+                found.add(new)
+                queue.append(new)
+    return found
+
+
+def test_every_state_is_in_one_region_and_has_a_row() -> None:
+    assert sorted((*AUTHORITY, *LEASE)) == sorted(S)
+    assert set(TRANSITIONS) == set(S)
+
+
+def test_every_trigger_is_in_the_table_and_belongs_to_one_region() -> None:
+    of_authority, of_lease = ({trigger for state in region for trigger in TRANSITIONS[state]} for region in REGIONS)
+    assert of_authority | of_lease == set(T)
+    assert of_authority & of_lease == set()
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_no_transition_leaves_its_region(region: tuple[MembershipState, ...]) -> None:
+    assert {new for state in region for new in TRANSITIONS[state].values()} <= set(region)
+
+
+def test_the_table_holds_what_the_design_says_and_nothing_else() -> None:
+    by_hand = {(old, T.OVERRIDE, S.OVERRIDDEN) for old in (S.FOLLOWING, S.REALIGNING, S.DAMAGED)}
+    by_reset = {(old, T.RESET, S.REALIGNING) for old in (S.FOLLOWING, S.OVERRIDDEN, S.DAMAGED)}
+    replies = {
+        (old, trigger, new)
+        for old in IN_FLIGHT
+        for trigger, new in ((T.ACQUIRED, S.GRANTED), (T.REFUSED, S.IDLE), (T.UNREACHABLE, S.IDLE))
+    }
+    assert set(ROWS) == by_hand | by_reset | replies | {
+        (S.FOLLOWING, T.UNUSABLE, S.DAMAGED),
+        (S.REALIGNING, T.UNUSABLE, S.DAMAGED),
+        (S.REALIGNING, T.REALIGNED, S.FOLLOWING),
+        (S.DAMAGED, T.USABLE, S.FOLLOWING),
+        (S.IDLE, T.ASKED, S.ASKING),
+        (S.IDLE, T.PROOF_SENT, S.PROVING),
+        (S.ASKING, T.SENT, S.ACQUIRING),
+        (S.ASKING, T.GAVE_UP, S.IDLE),
+        (S.ASKING, T.UNREACHABLE, S.IDLE),
+        (S.ACQUIRING, T.GAVE_UP, S.ABANDONED),
+        (S.GRANTED, T.ENDED, S.IDLE),
+        (S.GRANTED, T.FENCED, S.IDLE),
+    }
+
+
+def test_a_membership_begins_as_one_that_follows_and_holds_nothing() -> None:
+    assert INITIAL == (S.FOLLOWING, S.IDLE)
+    assert (AUTHORITY[0], LEASE[0]) == INITIAL
+
+
+def test_every_standing_can_be_reached() -> None:
+    assert reachable(INITIAL, set(T)) == set(STANDINGS)
+
+
+@pytest.mark.parametrize(("standing", "trigger"), [*product(STANDINGS, T)], ids=str)
+def test_a_trigger_moves_one_state_at_most_and_only_as_the_table_says(
+    standing: Standing, trigger: MembershipTrigger
+) -> None:
+    new = after(standing, trigger)
+    for old_state, new_state in zip(standing, new, strict=True):
+        assert new_state is TRANSITIONS[old_state].get(trigger, old_state)
+    assert sum(old is not state for old, state in zip(standing, new, strict=True)) <= 1
+
+
+@pytest.mark.parametrize("standing", STANDINGS, ids=str)
+def test_from_everywhere_there_is_a_way_back_to_the_beginning(standing: Standing) -> None:
+    assert INITIAL in reachable(standing, set(T))
+
+
+@pytest.mark.parametrize("standing", STANDINGS, ids=str)
+def test_replies_and_outages_alone_free_the_lease_of_a_caller_that_is_gone(standing: Standing) -> None:
+    freed = {after(at, T.UNREACHABLE).lease for at in reachable(standing, WITHOUT_CALLERS)}
+    assert S.IDLE in freed
+    assert freed <= {S.IDLE, S.GRANTED}
+
+
+@pytest.mark.parametrize("standing", STANDINGS, ids=str)
+def test_a_lease_is_held_only_after_the_store_has_granted_it(standing: Standing) -> None:
+    for trigger in set(T) - {T.ACQUIRED}:
+        if after(standing, trigger).lease is S.GRANTED:
+            assert standing.lease is S.GRANTED
+
+
+@pytest.mark.parametrize("standing", STANDINGS, ids=str)
+def test_what_a_person_did_to_a_breaker_alone_ends_by_a_reset_only(standing: Standing) -> None:
+    standing = after(standing, T.OVERRIDE)
+    assert {at.authority for at in reachable(standing, set(T) - {T.RESET})} == {S.OVERRIDDEN}
+    assert after(standing, T.RESET).authority is S.REALIGNING
+
+
+def test_the_fleet_leads_where_the_breaker_follows_it() -> None:
+    assert set(AUTHORITY) - LED == {S.OVERRIDDEN, S.DAMAGED}
+    assert set(LEASE) - IN_FLIGHT == {S.IDLE, S.ASKING, S.GRANTED}
+
+
+def test_nobody_can_change_the_table() -> None:
+    with pytest.raises(TypeError):
+        TRANSITIONS[S.IDLE] = {}  # type: ignore[index]
+    with pytest.raises(TypeError):
+        TRANSITIONS[S.IDLE][T.ENDED] = S.GRANTED  # type: ignore[index]
