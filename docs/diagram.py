@@ -1,4 +1,4 @@
-"""Writes diagrams into the documentation: the state machine from its transition table, the layers from pyproject.toml.
+"""Writes diagrams into the documentation: state machines from their tables, the layers from pyproject.toml.
 
 `python docs/diagram.py` writes; `python docs/diagram.py --check` fails if what is written differs from the code.
 """
@@ -8,12 +8,17 @@ from __future__ import annotations
 import sys
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from recloser._core.states import TRANSITIONS, CircuitState, Trigger
+from recloser.fleet._states import AUTHORITY, LEASE, MembershipState, MembershipTrigger
+from recloser.fleet._states import TRANSITIONS as MEMBERSHIP
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from enum import StrEnum
+
+    Row = tuple[StrEnum, StrEnum, StrEnum]
 
 DOCS = Path(__file__).parent
 
@@ -32,43 +37,69 @@ ON = {
 }
 BY_HAND = (Trigger.FORCED_OPEN, Trigger.DISABLED, Trigger.RESET)
 
+IN_FLEET = {
+    MembershipTrigger.OVERRIDE: "force_open() or disable() of this breaker alone",
+    MembershipTrigger.RESET: "reset() of this breaker alone",
+    MembershipTrigger.REALIGNED: "the breaker went where the fleet is",
+    MembershipTrigger.UNUSABLE: "the store's record is of another version",
+    MembershipTrigger.USABLE: "the store's record can be used",
+    MembershipTrigger.ASKED: "a caller needs the lease",
+    MembershipTrigger.SENT: "the request is sent",
+    MembershipTrigger.GAVE_UP: "the caller gives up",
+    MembershipTrigger.PROOF_SENT: "a request is sent after the breaker closed alone",
+    MembershipTrigger.ACQUIRED: "the store grants the lease",
+    MembershipTrigger.REFUSED: "the store refuses the lease",
+    MembershipTrigger.UNREACHABLE: "the store is unreachable",
+    MembershipTrigger.ENDED: "the probe ended",
+    MembershipTrigger.FENCED: "the fleet went on without this probe",
+}
 
-def diagram() -> str:
-    """Return the diagram in Mermaid's language; what a person may do in any state is drawn once, below."""
-    lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {CircuitState.CLOSED}"]
-    for old, row in TRANSITIONS.items():
-        for trigger, new in row.items():
-            if trigger not in BY_HAND:
-                lines.append(f"    {old} --> {new}: {ON[trigger]}")
-    lines.append('    state "any state" as any_state')
-    lines += [f"    any_state --> {TRANSITIONS[CircuitState.CLOSED][trigger]}: {ON[trigger]}" for trigger in BY_HAND]
-    return "\n".join([*lines, "```"])
+
+def rows(transitions: Mapping[Any, Mapping[Any, Any]], states: Iterable[StrEnum]) -> list[Row]:
+    """Return the rows of a table that begin in the given states."""
+    return [(old, trigger, new) for old in states for trigger, new in transitions[old].items()]
 
 
-def table() -> str:
-    """Return every row of the transition table."""
-    lines = ["| from | on | to |", "|---|---|---|"]
-    for old, row in TRANSITIONS.items():
-        lines += [f"| {old} | {ON[trigger]} | {new} |" for trigger, new in row.items()]
-    return "\n".join(lines)
+def diagram(initial: StrEnum, drawn: Sequence[Row], on: Mapping[Any, str], further: Sequence[str] = ()) -> str:
+    """Return a diagram in Mermaid's language."""
+    lines = [f"    {old} --> {new}: {on[trigger]}" for old, trigger, new in drawn]
+    return "\n".join(["```mermaid", "stateDiagram-v2", f"    [*] --> {initial}", *lines, *further, "```"])
+
+
+def table(drawn: Sequence[Row], on: Mapping[Any, str]) -> str:
+    """Return rows of a transition table."""
+    lines = [f"| {old} | {on[trigger]} | {new} |" for old, trigger, new in drawn]
+    return "\n".join(["| from | on | to |", "|---|---|---|", *lines])
 
 
 def state_machine() -> str:
-    """Return the diagram and the table of the state machine."""
-    return f"{diagram()}\n\n{table()}"
+    """Return the diagram and the table of a breaker; what a person may do in any state is drawn once, below."""
+    all_rows = rows(TRANSITIONS, CircuitState)
+    drawn = [row for row in all_rows if row[1] not in BY_HAND]
+    lines = ['    state "any state" as any_state']
+    lines += [f"    any_state --> {TRANSITIONS[CircuitState.CLOSED][trigger]}: {ON[trigger]}" for trigger in BY_HAND]
+    return f"{diagram(CircuitState.CLOSED, drawn, ON, lines)}\n\n{table(all_rows, ON)}"
+
+
+def membership() -> str:
+    """Return a diagram of each region of a membership in a fleet, and the table of both."""
+    authority, lease = (diagram(region[0], rows(MEMBERSHIP, region), IN_FLEET) for region in (AUTHORITY, LEASE))
+    of_both = table(rows(MEMBERSHIP, MembershipState), IN_FLEET)
+    return f"Who decides about the breaker:\n\n{authority}\n\nThe lease of a probe:\n\n{lease}\n\n{of_both}"
 
 
 def layers() -> str:
     """Return the layers that import-linter enforces, in Mermaid's language."""
     project = tomllib.loads((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))
     (layered,) = (c for c in project["tool"]["importlinter"]["contracts"] if c["type"] == "layers")
-    rows = [f'    layer{number}["{row}"]' for number, row in enumerate(layered["layers"])]
-    arrows = " --> ".join(f"layer{number}" for number in range(len(rows)))
-    return "\n".join(["```mermaid", "flowchart TD", *rows, f"    {arrows}", "```"])
+    boxes = [f'    layer{number}["{row}"]' for number, row in enumerate(layered["layers"])]
+    arrows = " --> ".join(f"layer{number}" for number in range(len(boxes)))
+    return "\n".join(["```mermaid", "flowchart TD", *boxes, f"    {arrows}", "```"])
 
 
 PARTS: list[tuple[str, str, Callable[[], str]]] = [
     ("state-machine.md", "the transition table", state_machine),
+    ("reference/fleet.md", "the table of memberships", membership),
     ("architecture.md", "the layers in pyproject.toml", layers),
 ]
 """Each generated part: its page, what it is generated from, and what makes it."""
