@@ -42,6 +42,7 @@ def test_a_store_shows_where_it_leads_and_no_credentials(url: str, shown: str) -
         "redis://user:1#secret@localhost",
         "redis://localhost:99999/secret",
         "redis://localhost?secret=1",
+        "redis://localhost?connection_class=secret",
         "redis://localhost?socket_read_size=secret",
         "rediss://localhost?ssl_cert_reqs=secret",
         "redis://[secret",
@@ -81,7 +82,7 @@ def test_a_namespace_is_a_string() -> None:
 
 def test_the_urls_own_timeouts_and_retries_do_not_count() -> None:
     url = "redis://localhost?socket_timeout=60&retry_on_timeout=yes&max_connections=3&protocol=3&timeout=5"
-    options = RedisStore(url, op_timeout_seconds=0.2)._endpoint._options
+    options = RedisStore(url, op_timeout_seconds=0.2).endpoint.options
     assert (options["socket_timeout"], options["protocol"], options["retry"].get_retries()) == (0.2, 2, 0)
 
 

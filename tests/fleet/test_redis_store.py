@@ -72,7 +72,7 @@ async def test_a_server_that_is_not_there_is_told_at_once() -> None:
 async def test_a_frozen_server_costs_the_timeout_and_no_more(own_server: RedisServer) -> None:
     async with connected(own_server.url) as store:
         own_server.freeze()
-        store._op_timeout = store._endpoint._connect_timeout = IMPATIENT_SECONDS
+        store.endpoint.op_timeout_seconds = store.endpoint.connect_timeout_seconds = IMPATIENT_SECONDS
         try:
             began = time.monotonic()
             assert "Timeout" in await fails(store)
@@ -81,14 +81,14 @@ async def test_a_frozen_server_costs_the_timeout_and_no_more(own_server: RedisSe
                 await store.connect()
         finally:
             own_server.thaw()
-        store._op_timeout = store._endpoint._connect_timeout = PATIENT_SECONDS
+        store.endpoint.op_timeout_seconds = store.endpoint.connect_timeout_seconds = PATIENT_SECONDS
         await store.connect()
         assert (await store.execute([SYNC]))[0].code is Code.DONE
 
 
 async def test_a_server_that_wakes_up_grants_no_lease_to_those_who_gave_up(own_server: RedisServer) -> None:
     async with connected(own_server.url) as patient, connected(own_server.url) as prober:
-        prober._op_timeout = IMPATIENT_SECONDS
+        prober.endpoint.op_timeout_seconds = IMPATIENT_SECONDS
         known = (await patient.execute([VOTE]))[0]
         own_server.freeze()
         try:
@@ -200,10 +200,10 @@ async def test_a_late_reply_is_not_taken_for_that_of_the_next_operation(proxy: P
     async with connected(through(proxy)) as store:
         await store.execute([SYNC])
         proxy.replies_may_pass.clear()
-        store._op_timeout = IMPATIENT_SECONDS
+        store.endpoint.op_timeout_seconds = IMPATIENT_SECONDS
         assert "Timeout" in await fails(store)
         proxy.replies_may_pass.set()
-        store._op_timeout = PATIENT_SECONDS
+        store.endpoint.op_timeout_seconds = PATIENT_SECONDS
         await store.connect()
         assert (await store.execute([VOTE]))[0].shared.state is CircuitState.OPEN
         assert proxy.connections == 2
@@ -211,7 +211,7 @@ async def test_a_late_reply_is_not_taken_for_that_of_the_next_operation(proxy: P
 
 async def test_an_operation_whose_reply_is_lost_has_taken_effect(proxy: Proxy, redis_server: RedisServer) -> None:
     async with connected(through(proxy)) as store, connected(redis_server.url) as other:
-        store._op_timeout = IMPATIENT_SECONDS
+        store.endpoint.op_timeout_seconds = IMPATIENT_SECONDS
         proxy.swallow_replies = True
         with pytest.raises(FleetStoreError):
             await store.execute([VOTE])
@@ -327,7 +327,7 @@ async def test_a_silent_subscription_is_kept_alive_by_pings(proxy: Proxy, redis_
 
 async def test_a_dead_subscription_is_found_out(proxy: Proxy) -> None:
     async with connected(through(proxy), ping_interval_seconds=0.01) as store, store.subscribe() as messages:
-        store._op_timeout = messages._op_timeout = IMPATIENT_SECONDS
+        store.endpoint.op_timeout_seconds = IMPATIENT_SECONDS
         proxy.swallow_replies = True
         with pytest.raises(FleetStoreError, match="PING"):
             await anext(messages)
@@ -405,17 +405,17 @@ async def test_a_wrong_password_is_in_no_message(own_server: RedisServer) -> Non
 
 async def test_what_a_server_says_of_the_password_is_blotted_out() -> None:
     store = RedisStore("redis://:hunter22@127.0.0.1:1")
-    error = store._endpoint.failure(ValueError("bad\npassword hunter22 " + "x" * 1_000))
+    error = store.endpoint.failure(ValueError("bad\npassword hunter22 " + "x" * 1_000))
     assert error.reason.startswith("ValueError: bad password *** xxx")
     assert len(error.reason) == 300
-    assert store._endpoint.failure(error) is error
+    assert store.endpoint.failure(error) is error
 
 
 @pytest.mark.anyio
 async def test_a_reply_of_no_sense_is_a_store_error(redis_server: RedisServer, admin: Redis) -> None:
     assert admin.ping()
     async with connected(redis_server.url) as store:
-        script = store._scripts[Sync]
-        store._scripts = {Sync: script._replace(text="return {99}", digest="0" * 40)}
+        script = store.scripts[Sync]
+        store.scripts = {Sync: script._replace(text="return {99}", digest="0" * 40)}
         with pytest.raises(FleetStoreError, match="ValueError"):
             await store.execute([SYNC])

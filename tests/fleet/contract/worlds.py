@@ -128,7 +128,7 @@ class RedisWorld:
 
     def store(self) -> RedisStore:
         store = RedisStore(self._url, op_timeout_seconds=PATIENT_SECONDS, connect_timeout_seconds=PATIENT_SECONDS)
-        store._scripts = scripts_on()
+        store.scripts = scripts_on()
         return store
 
     def advance(self, seconds: float) -> None:

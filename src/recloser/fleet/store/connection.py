@@ -1,8 +1,8 @@
-"""Connections by redis-py: one that several tasks use at once, and one that messages are read from.
+"""Connections by redis-py: one that several tasks share for operations, and one that messages are read from.
 
-Replies come in the order of the commands. A task sends without waiting for the replies to earlier commands, takes its
-turn in the same step, and reads when the turn before it is over. Once anything fails, nobody can know which reply is
-whose: the link is broken for all, and for good.
+Replies arrive in the order of the commands. A task sends its commands without waiting for the replies to earlier ones,
+takes its turn in the same step, and reads once the turn before it has ended. As soon as anything fails, nobody knows
+which reply belongs to which command any more: the connection is closed for all tasks, and for good.
 """
 
 from __future__ import annotations
@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import anyio
-from redis.asyncio.connection import Connection, parse_url
+from redis.asyncio.connection import (
+    AbstractConnection,
+    Connection,
+    SSLConnection,
+    UnixDomainSocketConnection,
+    parse_url,
+)
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -22,72 +28,106 @@ from recloser.errors import FleetStoreError
 from recloser.fleet.store.wire import read_message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from redis.asyncio.connection import AbstractConnection
+    from collections.abc import Sequence
 
     from recloser.fleet.store.values import Message
 
 _SCHEMES: Final = ("redis", "rediss", "unix")
-_OF_POOLS: Final = ("connection_class", "max_connections", "timeout")
+_OPTIONS_OF_POOLS: Final = ("connection_class", "max_connections", "timeout")
 _LONGEST_REASON: Final = 300
 
 
-class Endpoint:
+class AbortableConnection(AbstractConnection):
+    """A connection that can be closed at once. redis-py's own ways to close one may wait for a peer that is frozen."""
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        writer = self._writer
+        if writer is not None:
+            writer.transport.abort()
+        self._reader = self._writer = None
+
+
+class TcpConnection(AbortableConnection, Connection):
+    """A connection for `redis://`."""
+
+
+class TlsConnection(AbortableConnection, SSLConnection):
+    """A connection for `rediss://`."""
+
+
+class UnixConnection(AbortableConnection, UnixDomainSocketConnection):
+    """A connection for `unix://`."""
+
+
+_CLASSES: Final[dict[type[AbstractConnection], type[AbortableConnection]]] = {
+    Connection: TcpConnection,
+    SSLConnection: TlsConnection,
+    UnixDomainSocketConnection: UnixConnection,
+}
+
+
+class RedisEndpoint:
     """Where a server is and how it is reached.
 
     Args:
         url: The server, with credentials.
-        op_timeout: Longest wait for a reply, in seconds.
-        connect_timeout: Longest wait for a connection, in seconds.
+        op_timeout_seconds: Longest wait for a reply.
+        connect_timeout_seconds: Longest wait for a connection.
+
+    Attributes:
+        label: Scheme, host, port and path of the server, without credentials.
+        options: What redis-py makes a connection from.
+        op_timeout_seconds: As the argument; may be changed at any time.
+        connect_timeout_seconds: As the argument; may be changed at any time.
 
     Raises:
         TypeError: The URL is no string.
-        ValueError: It is none that redis-py takes. The message holds nothing of what may be a credential.
+        ValueError: redis-py does not take the URL. The message holds nothing that may be a credential.
     """
 
-    def __init__(self, url: str, op_timeout: float, connect_timeout: float) -> None:
+    def __init__(self, url: str, op_timeout_seconds: float, connect_timeout_seconds: float) -> None:
         self.label = _without_credentials(url)
-        self._op_timeout = op_timeout
-        self._connect_timeout = connect_timeout
+        self.op_timeout_seconds = op_timeout_seconds
+        self.connect_timeout_seconds = connect_timeout_seconds
         try:
-            options: dict[str, Any] = dict(parse_url(url))
-            self._class: Callable[..., AbstractConnection] = options.get("connection_class", Connection)
-            self._options: dict[str, Any] = {
-                name: value for name, value in options.items() if name not in _OF_POOLS
+            parsed: dict[str, Any] = dict(parse_url(url))
+            self._class = _CLASSES[parsed.get("connection_class", Connection)]
+            self.options: dict[str, Any] = {
+                name: value for name, value in parsed.items() if name not in _OPTIONS_OF_POOLS
             } | {
                 "decode_responses": False,
                 "health_check_interval": 0,
                 "protocol": 2,
                 "retry": Retry(NoBackoff(), 0),
                 "retry_on_timeout": False,
-                "socket_connect_timeout": connect_timeout,
-                "socket_timeout": op_timeout,
+                "socket_connect_timeout": connect_timeout_seconds,
+                "socket_timeout": op_timeout_seconds,
             }
-            self._class(**self._options)
-        except (TypeError, ValueError, RedisError):
+            self._class(**self.options)
+        except (KeyError, TypeError, ValueError, RedisError):
             raise ValueError(f"url must have parameters that redis-py takes, not those of {self.label}") from None
 
-    async def open(self, *command: str) -> AbstractConnection:
-        """Return a new connection on which a first command was answered.
+    async def open(self, *command: str) -> AbortableConnection:
+        """Return a new connection that has answered a first command.
 
         Raises:
-            FleetStoreError: There is none to be had.
-            RuntimeError: Not on asyncio.
+            FleetStoreError: The server can't be reached.
+            RuntimeError: The running event loop is not asyncio's.
         """
         try:
             asyncio.get_running_loop()
         except RuntimeError:
             raise RuntimeError("RedisStore runs on asyncio only, as redis.asyncio does; this is another loop") from None
-        connection = self._class(**self._options)
+        connection = self._class(**self.options)
         try:
-            with anyio.fail_after(self._connect_timeout):
+            with anyio.fail_after(self.connect_timeout_seconds):
                 await connection.connect()  # type: ignore[no-untyped-call] # redis-py leaves it untyped
-            with anyio.fail_after(self._op_timeout):
+            with anyio.fail_after(self.op_timeout_seconds):
                 await connection.send_command(*command, check_health=False)
                 await connection.read_response()
         except BaseException as error:
-            abort(connection)
+            connection.abort()
             if isinstance(error, Exception):
                 raise self.failure(error) from None
             raise
@@ -98,31 +138,31 @@ class Endpoint:
         if isinstance(error, FleetStoreError):
             return error
         text = str(error) or "no answer in time"
-        for secret in (self._options.get("password"), self._options.get("username")):
+        for secret in (self.options.get("password"), self.options.get("username")):
             text = text.replace(secret, "***") if secret else text
         line = " ".join(f"{type(error).__name__}: {text}".split())
         return FleetStoreError(line[:_LONGEST_REASON])
 
 
-class Link:
-    """A connection with its turns.
+class PipelinedConnection:
+    """A connection that several tasks send commands on, each in its turn.
 
     Args:
-        connection: An open connection; the link's alone.
+        connection: An open connection that nothing else uses.
     """
 
-    def __init__(self, connection: AbstractConnection) -> None:
+    def __init__(self, connection: AbortableConnection) -> None:
         self._connection = connection
         self._sending = asyncio.Lock()
         self._previous = asyncio.Event()
         self._previous.set()
-        self._broken = False
+        self._is_closed = False
 
     async def exchange(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
         """Send commands and return their replies; None in place of one where the server does not know the script.
 
         Raises:
-            Exception: Any other error, of redis-py or not. The link is broken then, as it is after a cancellation.
+            Exception: Any other error, of redis-py or not. It closes the connection, and so does a cancellation.
         """
         mine = asyncio.Event()
         try:
@@ -135,18 +175,18 @@ class Link:
             self._check()
             return [await self._read() for _ in commands]
         except BaseException:
-            self.break_off()
+            self.abort()
             raise
         finally:
             mine.set()
 
-    def break_off(self) -> None:
+    def abort(self) -> None:
         """Close the connection at once."""
-        self._broken = True
-        abort(self._connection)
+        self._is_closed = True
+        self._connection.abort()
 
     def _check(self) -> None:
-        if self._broken:
+        if self._is_closed:
             raise RedisConnectionError("the connection was given up")
 
     async def _read(self) -> Any:  # noqa: ANN401 - whatever a script returns
@@ -156,30 +196,26 @@ class Link:
             return None
 
 
-class Feed:
-    """The messages of a connection that has subscribed; iterated by one task.
+class Subscription:
+    """The messages of a connection that has subscribed; one task iterates over them.
 
     Args:
         connection: The connection.
-        endpoint: Where it leads.
-        ping_interval: Seconds of silence after which the server is asked whether it lives.
-        op_timeout: Seconds that the answer may take.
+        endpoint: Where it leads, and how long the server may take to answer.
+        ping_interval_seconds: After so long without a message the server is asked whether it lives.
     """
 
-    def __init__(
-        self, connection: AbstractConnection, endpoint: Endpoint, ping_interval: float, op_timeout: float
-    ) -> None:
+    def __init__(self, connection: AbortableConnection, endpoint: RedisEndpoint, ping_interval_seconds: float) -> None:
         self._connection = connection
         self._endpoint = endpoint
-        self._ping_interval = ping_interval
-        self._op_timeout = op_timeout
+        self._ping_interval = ping_interval_seconds
 
-    def __aiter__(self) -> Feed:
+    def __aiter__(self) -> Subscription:
         """Return itself."""
         return self
 
     async def __anext__(self) -> Message:
-        """Wait for the next message; a cancelled wait loses none.
+        """Wait for the next message; a wait that is cancelled loses none.
 
         Raises:
             FleetStoreError: The connection was lost.
@@ -190,29 +226,22 @@ class Feed:
                 if message is not None:
                     return message
         except Exception as error:  # noqa: BLE001 - whatever redis-py raises
-            abort(self._connection)
+            self._connection.abort()
             raise self._endpoint.failure(error) from None
 
     async def _reply(self) -> Any:  # noqa: ANN401 - whatever a server sends
-        reply = await self._connection.read_response(timeout=self._ping_interval, disconnect_on_error=False)
+        connection, limit = self._connection, self._endpoint.op_timeout_seconds
+        reply = await connection.read_response(timeout=self._ping_interval, disconnect_on_error=False)
         if reply is None:
-            await self._connection.send_command("PING", check_health=False)
-            reply = await self._connection.read_response(timeout=self._op_timeout, disconnect_on_error=False)
+            await connection.send_command("PING", check_health=False)
+            reply = await connection.read_response(timeout=limit, disconnect_on_error=False)
         if reply is None:
             raise RedisConnectionError("no answer to PING: the connection for messages is dead")
         return reply
 
 
-def abort(connection: AbstractConnection) -> None:
-    """Close a connection at once: closing in good order waits for a peer that may be frozen."""
-    writer = connection._writer
-    if writer is not None:
-        writer.transport.abort()
-    connection._reader = connection._writer = None  # as its own _close() does; there is no public way that cannot wait
-
-
 def _message(reply: object) -> Message | None:
-    """Return the message of a reply `[b"message", channel, data]`; None for a pong, and whatever else may come."""
+    """Return the message of a reply `[b"message", channel, data]`; None for a pong, and for anything else."""
     if isinstance(reply, list) and len(reply) == len(("kind", "channel", "data")) and reply[0] == b"message":
         return read_message(reply[2])
     return None

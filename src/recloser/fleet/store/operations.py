@@ -80,7 +80,7 @@ class Timely(Operation):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence(Timely):
+class EvidenceOperation(Timely):
     """An operation that speaks for opening the fleet.
 
     Args:
@@ -99,7 +99,7 @@ class Evidence(Timely):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report(Evidence):
+class Report(EvidenceOperation):
     """Adds calls to a rule's window; the fleet opens if the rule is met and `quorum` workers had a hit in it.
 
     Args:
@@ -117,7 +117,7 @@ class Report(Evidence):
 
     def __post_init__(self) -> None:
         """Refuse what no store can carry out."""
-        Evidence.__post_init__(self)
+        EvidenceOperation.__post_init__(self)
         _check_type("rule", self.rule, FleetRule)
         checks.count("sequence", self.sequence, most=MOST_GENERATION)
         checks.count("total", self.total, least=0, most=MOST_CALLS)
@@ -125,7 +125,7 @@ class Report(Evidence):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Vote(Evidence):
+class Vote(EvidenceOperation):
     """Says that this worker's own rule has opened it; `quorum` workers who say so within `open_us` open the fleet."""
 
 

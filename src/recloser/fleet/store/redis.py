@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Sequence
     from typing import Self
 
-    from redis.asyncio.connection import AbstractConnection
-
-    from recloser.fleet.store.connection import Link
+    from recloser.fleet.store.connection import AbortableConnection, PipelinedConnection
     from recloser.fleet.store.operations import AnyOperation
     from recloser.fleet.store.values import Message, Reply
 
@@ -40,6 +38,10 @@ class RedisStore:
         op_timeout_seconds: Longest wait for the replies to a batch, > 0.
         connect_timeout_seconds: Longest wait for a connection, > 0. Not on the way of any protected call.
         ping_interval_seconds: A connection for messages that was silent for so long is asked whether it lives, > 0.
+
+    Attributes:
+        endpoint: Where the server is, and how long to wait for it.
+        scripts: The Lua scripts by the type of operation.
 
     Raises:
         ImportError: redis-py is not installed.
@@ -60,23 +62,23 @@ class RedisStore:
             from recloser.fleet.store import connection  # noqa: PLC0415 - an optional dependency
         except ImportError as error:
             raise ImportError("RedisStore needs redis-py: pip install 'recloser[redis]'") from error
-        self._op_timeout = checks.seconds("op_timeout_seconds", op_timeout_seconds)
+        op_timeout = checks.seconds("op_timeout_seconds", op_timeout_seconds)
         connect_timeout = checks.seconds("connect_timeout_seconds", connect_timeout_seconds)
         self._ping_interval = checks.seconds("ping_interval_seconds", ping_interval_seconds)
         self._namespace = Namespace(namespace)
-        self._endpoint = connection.Endpoint(url, self._op_timeout, connect_timeout)
-        self._label = f"RedisStore({self._endpoint.label!r}, namespace={namespace!r})"
-        self._make_link, self._make_feed, self._abort = connection.Link, connection.Feed, connection.abort
-        self._scripts = lua_scripts()
+        self.endpoint = connection.RedisEndpoint(url, op_timeout, connect_timeout)
+        self._label = f"RedisStore({self.endpoint.label!r}, namespace={namespace!r})"
+        self._pipeline_over, self._subscription_of = connection.PipelinedConnection, connection.Subscription
+        self.scripts = lua_scripts()
         self._connecting = asyncio.Lock()
-        self._link: Link | None = None
-        self._feeds: set[AbstractConnection] = set()
+        self._pipeline: PipelinedConnection | None = None
+        self._subscribed: set[AbortableConnection] = set()
         self._closed = False
 
     @property
     def op_timeout_seconds(self) -> float:
         """Longest wait of `execute` in seconds."""
-        return self._op_timeout
+        return self.endpoint.op_timeout_seconds
 
     async def connect(self) -> None:
         """Connect, or connect again after a failure; does nothing while connected.
@@ -86,9 +88,8 @@ class RedisStore:
             RuntimeError: Not on asyncio.
         """
         async with self._connecting:
-            if self._link is not None:
-                return
-            self._link = self._make_link(await self._open("PING"))
+            if self._pipeline is None:
+                self._pipeline = self._pipeline_over(await self._open("PING"))
 
     async def execute(self, operations: Sequence[AnyOperation]) -> list[Reply]:
         """Carry out operations in one round trip; see `FleetStore.execute`.
@@ -104,16 +105,16 @@ class RedisStore:
             TypeError: There is something else than an operation.
         """
         batch = check_batch(operations)
-        link = self._link
-        if link is None:
+        pipeline = self._pipeline
+        if pipeline is None:
             raise FleetStoreError("not connected")
         try:
-            with anyio.fail_after(self._op_timeout, shield=True):
-                return [read_reply(reply) for reply in await self._run(link, batch)]
+            with anyio.fail_after(self.op_timeout_seconds, shield=True):
+                return [read_reply(reply) for reply in await self._run(pipeline, batch)]
         except BaseException as error:
-            self._drop(link)
+            self._drop(pipeline)
             if isinstance(error, Exception):
-                raise self._endpoint.failure(error) from None
+                raise self.endpoint.failure(error) from None
             raise
 
     @asynccontextmanager
@@ -125,20 +126,20 @@ class RedisStore:
             RuntimeError: Not on asyncio.
         """
         connection = await self._open("SUBSCRIBE", self._namespace.channel)
-        self._feeds.add(connection)
+        self._subscribed.add(connection)
         try:
-            yield self._make_feed(connection, self._endpoint, self._ping_interval, self._op_timeout)
+            yield self._subscription_of(connection, self.endpoint, self._ping_interval)
         finally:
-            self._feeds.discard(connection)
-            self._abort(connection)
+            self._subscribed.discard(connection)
+            connection.abort()
 
     async def aclose(self) -> None:
         """Close all connections, for good and at once; whoever waits on one gets a `FleetStoreError`."""
         self._closed = True
-        if self._link is not None:
-            self._drop(self._link)
-        for connection in self._feeds:
-            self._abort(connection)
+        if self._pipeline is not None:
+            self._drop(self._pipeline)
+        for connection in self._subscribed:
+            connection.abort()
         with anyio.CancelScope(shield=True):
             await anyio.lowlevel.checkpoint()  # the sockets are closed in the loop's next turn
 
@@ -159,31 +160,31 @@ class RedisStore:
         """Name the server and the namespace, without credentials."""
         return self._label
 
-    async def _open(self, *command: str) -> AbstractConnection:
-        connection = None if self._closed else await self._endpoint.open(*command)
+    async def _open(self, *command: str) -> AbortableConnection:
+        connection = None if self._closed else await self.endpoint.open(*command)
         if connection is not None and not self._closed:
             return connection
         if connection is not None:
-            self._abort(connection)
+            connection.abort()
         raise FleetStoreError("the store is closed")
 
-    async def _run(self, link: Link, batch: Sequence[AnyOperation]) -> list[Any]:
+    async def _run(self, pipeline: PipelinedConnection, batch: Sequence[AnyOperation]) -> list[Any]:
         """Call the scripts by their digests, and once more by their texts where the server does not know them."""
-        replies = await link.exchange([self._command("EVALSHA", operation) for operation in batch])
+        replies = await pipeline.exchange([self._command("EVALSHA", operation) for operation in batch])
         unknown = [index for index, reply in enumerate(replies) if reply is None]
         if unknown:
-            again = await link.exchange([self._command("EVAL", batch[index]) for index in unknown])
+            again = await pipeline.exchange([self._command("EVAL", batch[index]) for index in unknown])
             for index, reply in zip(unknown, again, strict=True):
                 replies[index] = reply
         return replies
 
     def _command(self, how: str, operation: AnyOperation) -> Sequence[str | int | float]:
-        script = self._scripts[type(operation)]
+        script = self.scripts[type(operation)]
         source = script.digest if how == "EVALSHA" else script.text
         keys = self._namespace.keys(operation.name)
         return (how, source, len(keys), *keys, *arguments(self._namespace.channel, operation))
 
-    def _drop(self, link: Link) -> None:
-        link.break_off()
-        if self._link is link:
-            self._link = None
+    def _drop(self, pipeline: PipelinedConnection) -> None:
+        pipeline.abort()
+        if self._pipeline is pipeline:
+            self._pipeline = None

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from recloser._core.states import CircuitState
 from recloser.fleet.store.evidence import Damage, Window, joined, latest, with_worker
 from recloser.fleet.store.keyspace import milliseconds_up
-from recloser.fleet.store.operations import Acquire, Control, Evidence, Renew, Report, Result, Timely, Vote
+from recloser.fleet.store.operations import Acquire, Control, EvidenceOperation, Renew, Report, Result, Timely, Vote
 from recloser.fleet.store.record import DAY_US, LINGER_MS, OtherVersion, Record, longest
 from recloser.fleet.store.values import (
     MOST_CALLS,
@@ -114,7 +114,7 @@ class Script:
             self._tell(known.shared(self._now))
 
     def _act(self, operation: AnyOperation) -> Code:
-        if isinstance(operation, Evidence):
+        if isinstance(operation, EvidenceOperation):
             return self._judge(operation)
         if isinstance(operation, Acquire):
             return self._acquire(operation)

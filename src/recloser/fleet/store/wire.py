@@ -17,7 +17,7 @@ from recloser.fleet.store.operations import (
     Acquire,
     AnyOperation,
     Control,
-    Evidence,
+    EvidenceOperation,
     Renew,
     Report,
     Result,
@@ -62,7 +62,7 @@ def arguments(channel: str, operation: AnyOperation) -> list[str | int | float]:
 
 def _own_arguments(operation: AnyOperation) -> Sequence[str | int | float]:
     policy = operation.policy
-    if isinstance(operation, Evidence):
+    if isinstance(operation, EvidenceOperation):
         evidence = (operation.worker, operation.closed_generation, policy.quorum, policy.open_us)
         return (*evidence, *_report_arguments(operation)) if isinstance(operation, Report) else evidence
     if isinstance(operation, Acquire):
