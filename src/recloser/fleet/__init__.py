@@ -1,6 +1,6 @@
 """Breakers of the same name in many processes share their state through a store that users already run.
 
-`recloser.fleet.store` says what a store guarantees.
+The contract of a store, and what it guarantees, is the page of `recloser.fleet.store`.
 """
 
 from recloser._core.homes import publish as _publish

@@ -1,4 +1,4 @@
-"""The fleet: what users hold in their hands."""
+"""The fleet: the public classes."""
 
 from __future__ import annotations
 
@@ -36,22 +36,23 @@ _RANDOM = SystemRandom()
 class Fleet:
     """Lets breakers of the same name in many processes share one state: `BreakerRegistry(fleet=fleet)`.
 
-    `async with fleet:` runs its tasks in a task group of its own. Outside of it, and while the store is unreachable,
-    each breaker decides alone. No protected call waits for the store, except the one that is about to be the probe,
-    and that one for at most the store's time limit. No error of the store reaches a caller.
+    `async with fleet:` runs the tasks of the fleet in a task group of its own. Outside the block, and while the store
+    is unreachable, each breaker decides alone. Only the call that is about to be the probe waits for the store, and for
+    at most the store's time limit. No error of the store reaches a caller.
 
     Rules over a time window (`FailureRate`, `FailureCount`, `SlowCallRate` on a `TimeWindow`) are evaluated on the sums
-    of all workers; under all other rules each worker votes when its own rule has opened it. Either way the fleet opens
-    only with the evidence of `quorum` distinct workers; a worker that is alone with its failures opens itself only.
-    Then one probe goes through in all processes together, and what it finds holds for all.
+    of all workers. Under all other rules, each worker votes once its own rule has opened it. Either way the fleet opens
+    only on the evidence of `quorum` distinct workers; a single worker with failures opens itself only. Then one probe
+    goes through in all processes together, and its outcome counts for all of them.
 
     Args:
         make_store: Returns a new store; called each time that the fleet is entered.
-        quorum: Distinct workers with evidence that open the fleet, 1 to 100. With 1, one worker with a broken network
-            opens everybody's circuit.
-        lease_seconds: How long a probe is exclusive without a sign of life of its process, which renews it three
-            times in this time (finite, > 0): a process that dies delays recovery by this much. The same in all workers.
-        poll_seconds: How often each breaker's state is asked for, to repair what messages were lost (finite, > 0).
+        quorum: Distinct workers with evidence that open the fleet, 1 to 100. With 1, a single worker with a broken
+            network opens the circuit of all workers.
+        lease_seconds: How long a probe is exclusive if its process does not renew the lease (finite, > 0). A process
+            renews it three times in this time, so that one that dies delays recovery by this much. Use the same value
+            in all workers.
+        poll_seconds: How often to ask for each breaker's state, to make up for lost messages (finite, > 0).
         report_gap_seconds: Least time between two batches of reports, on average (finite, >= 0).
         random: Source of all jitter.
 
@@ -86,7 +87,7 @@ class Fleet:
         self._group: TaskGroup | None = None
 
     async def __aenter__(self) -> Self:
-        """Start to share: returns when the state of all breakers is known, or the store was found to be unreachable.
+        """Start sharing. Returns once the state of all breakers is known, or the store has proved unreachable.
 
         Raises:
             RuntimeError: The fleet is running already, or the store does not run in this event loop.
@@ -108,7 +109,7 @@ class Fleet:
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Stop to share: tells how the last probes ended, and closes all connections, within the time limit."""
+        """Stop sharing: report how the last probes ended and close all connections, within the time limit."""
         group, store = self._group, self._store
         if group is None or store is None:
             raise RuntimeError(NOT_RUNNING)
@@ -118,33 +119,33 @@ class Fleet:
             await store.aclose()
         group.cancel_scope.shield = True
         group.cancel_scope.cancel()
-        await group.__aexit__(None, None, None)  # the body's error is its own: a group would wrap it
+        await group.__aexit__(None, None, None)  # without the error of the body, which a group would wrap
 
     # Membership
 
     def join(self, breaker: CircuitBreaker) -> None:
-        """Let a breaker share its state with those of its name in other processes; a registry does so by itself.
+        """Let a breaker share its state with breakers of its name in other processes; registries do it by themselves.
 
         Raises:
-            TypeError: It is no breaker.
-            ValueError: Its name has more than 200 bytes in UTF-8, another breaker of this process has it, or it makes
-                more than one probe at a time.
+            TypeError: The argument is not a circuit breaker.
+            ValueError: The name has more than 200 bytes in UTF-8, another breaker of this process has it, the breaker
+                belongs to another fleet, or it makes more than one probe at a time.
         """
         if not isinstance(breaker, CircuitBreaker):
             raise TypeError(f"breaker must be a CircuitBreaker, not {breaker!r}")
-        name = breaker.name
-        link = self._worker.memberships.get(name)
-        if link is not None and link.engine is not None:
-            if link.engine is breaker.engine:
+        name, engine = breaker.name, breaker.engine
+        membership = self._worker.memberships.get(name)
+        if membership is not None and membership.engine is not None:
+            if membership.engine is engine:
                 return
             raise ValueError(f"another circuit breaker of this process has joined the fleet as {name!r}")
-        if breaker.engine.port is not None:
+        if engine.port is not None:
             raise ValueError(f"circuit breaker {name!r} belongs to another fleet already")
         check_name("name", name, MOST_NAME_BYTES)
-        check_settings(breaker.engine.machine.settings)
-        membership = Membership(breaker.engine, self._worker)
+        check_settings(engine.machine.settings)
+        membership = Membership(engine, self._worker)
         self._worker.memberships[name] = membership
-        breaker.engine.port = FleetPort(breaker.engine, membership)
+        engine.port = FleetPort(engine, membership)
         membership.join()
 
     def check(self, settings: Settings) -> None:
@@ -162,12 +163,12 @@ class Fleet:
 
         Args:
             name: The breaker's name.
-            reason: Why; shown to rejected callers, in logs and in health, with the author; 200 characters are kept.
+            reason: Why. Rejected callers, logs and health show it with the author; 200 characters are kept.
             author: Who does it; 200 characters are kept.
-            for_seconds: When this time is over (finite, > 0) the next call is a probe; None: until `reset()`.
+            for_seconds: After this time (finite, > 0) the next call is a probe; None: until `reset()`.
 
         Raises:
-            FleetError: The store is unreachable, and nothing has changed; or no answer came in time, and the action
+            FleetError: The store is unreachable, and nothing has changed; or it did not answer in time, and the action
                 may have taken effect.
             TypeError: An argument is of the wrong type.
             ValueError: An argument is out of its range.
@@ -175,18 +176,18 @@ class Fleet:
         await self._control(name, Action.FORCE_OPEN, reason, author, for_seconds)
 
     async def disable(self, name: str, reason: str, *, author: str = "", for_seconds: float | None = None) -> None:
-        """Admit all calls in all processes and trip on nothing, until `reset()` or the given time, when it closes.
+        """Admit all calls in all processes and never trip, until `reset()` or for the given time; then close.
 
         Arguments and errors are those of `force_open()`.
         """
         await self._control(name, Action.DISABLE, reason, author, for_seconds)
 
     async def reset(self, name: str, reason: str, *, author: str = "") -> None:
-        """Close the breaker in all processes, whatever its state; errors are those of `force_open()`."""
+        """Close the breaker in all processes, whatever its state. Errors are those of `force_open()`."""
         await self._control(name, Action.RESET, reason, author, None)
 
     async def _control(self, name: str, action: Action, reason: str, author: str, for_seconds: float | None) -> None:
-        link = self._worker.memberships.get(name)
+        membership = self._worker.memberships.get(name)
         control = Control(
             name=name,
             action=action,
@@ -194,37 +195,38 @@ class Fleet:
             author=author,
             for_us=None if for_seconds is None else max(1, microseconds(checks.seconds("for_seconds", for_seconds))),
         )
-        reply = await self._tell(control, link)
-        if reply.code is not Code.DONE:  # what stood in the way may have gone with the first attempt: a damaged record
-            reply = await self._tell(control, link)
+        reply = await self._send(control, membership)
+        if reply.code is not Code.DONE:  # the first attempt may have dropped a damaged record that stood in its way
+            reply = await self._send(control, membership)
         if reply.code is not Code.DONE:
             why = reply.problem or "it arrived too late"
-            raise FleetError(f"{_what(control)} was not carried out: {why}; no process was told, try again")
+            raise FleetError(f"{_what(control)} was not carried out: {why}; nothing has changed, try again")
 
-    async def _tell(self, control: Control, link: Membership | None) -> Reply:
+    async def _send(self, control: Control, membership: Membership | None) -> Reply:
         worker = self._worker
-        known = SharedState() if link is None else link.current()
+        known = SharedState() if membership is None else membership.current()
         try:
             reply = await worker.carry_out(replace(control, known=known, not_after_us=worker.not_after_us()))
         except FleetStoreError as error:
             raise FleetError(f"{_what(control)} may not have reached the fleet: {error}") from None
-        if link is not None:
-            link.apply_reply(reply)
+        if membership is not None:
+            membership.apply_reply(reply)
         return reply
 
     # Reading
 
     @property
     def is_connected(self) -> bool:
-        """Whether the store is reachable; else each breaker decides alone."""
+        """Whether the store is reachable. If it is not, each breaker decides alone."""
         return self._worker.is_reachable
 
     def status(self) -> dict[str, Any]:
-        """Return what this process knows of the fleet, JSON-ready: for pages and scripts, from any thread.
+        """Return what this process knows of the fleet, ready for JSON. Any thread may call it.
 
-        `connected`, `problem` (why not, or None), `worker`, `quorum`, `store_operations` (so far), and per breaker:
-        `state`, `generation`, `trips`, `holds_probe` (whether this process makes it), `author` and `reason` of a
-        manual state; in half-open the author is the `worker` that makes the probe.
+        The keys are `connected`, `problem` (why it is not connected, or None), `worker`, `quorum`, `store_operations`
+        (so far), and `breakers`. Each of these has its `state`, `generation`, `trips`, `holds_probe` (whether this
+        process makes the probe), and the `author` and `reason` of a manual state. In half-open, the author is the
+        `worker` that makes the probe.
         """
         worker = self._worker
         memberships = sorted(worker.memberships.values(), key=lambda membership: membership.name)
@@ -234,7 +236,7 @@ class Fleet:
             "worker": worker.identity,
             "quorum": worker.quorum,
             "store_operations": worker.store_operations,
-            "breakers": {link.name: {**_shown(link.shared), "holds_probe": link.holds} for link in memberships},
+            "breakers": {each.name: {**_shown(each.shared), "holds_probe": each.holds} for each in memberships},
         }
 
 
@@ -245,12 +247,12 @@ class RedisFleet(Fleet):
         url: `redis://`, `rediss://` (TLS) or `unix://`, with user, password and database.
         namespace: Fleets of different namespaces share nothing; 1 to 100 bytes of UTF-8.
         op_timeout_seconds: Longest wait for Redis (finite, > 0); only a call that is about to be the probe waits.
-        connect_timeout_seconds: Longest wait for a connection (finite, > 0); no call waits for that.
-        quorum: As of `Fleet`, like all that follow.
-        lease_seconds: As of `Fleet`.
-        poll_seconds: As of `Fleet`.
-        report_gap_seconds: As of `Fleet`.
-        random: As of `Fleet`.
+        connect_timeout_seconds: Longest wait for a connection (finite, > 0); no call waits for it.
+        quorum: As for `Fleet`, like all arguments that follow.
+        lease_seconds: As for `Fleet`.
+        poll_seconds: As for `Fleet`.
+        report_gap_seconds: As for `Fleet`.
+        random: As for `Fleet`.
 
     Raises:
         ImportError: redis-py is not installed.

@@ -1,7 +1,8 @@
-"""What a breaker's settings mean to a fleet: the numbers of its policy, and the rules that are counted together.
+"""What a breaker's settings mean in a fleet: the numbers of its policy, and the rules that the fleet evaluates.
 
-Rules over a time window are evaluated on the sums of all workers. All others vote: each worker's own rule decides, and
-opens that worker. A worker that an aggregated rule opened by its own calls alone votes too.
+The store evaluates rules over a time window on the sums of all workers. Under all other rules, each worker's own rule
+decides and opens that worker, which then votes. A worker also votes if a rule over a time window has opened it on its
+own calls alone.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 
 
 class CountedRule(NamedTuple):
-    """A rule that the fleet counts together.
+    """A rule that the store evaluates on the sums of all workers.
 
     Attributes:
-        rule: As the store knows it.
+        rule: The rule as the store knows it.
         slow_call_seconds: A call that takes longer is a hit; None where failures are the hits.
     """
 
@@ -61,7 +62,7 @@ def _counted_rules(settings: Settings) -> Iterator[CountedRule]:
 def policy_of(settings: Settings, open_seconds: float, *, quorum: int, lease_seconds: float) -> FleetPolicy:
     """Return the policy of a breaker for an operation that may open the fleet for the given time.
 
-    The breaker computes each reset timeout itself, by its backoff and the number of attempts, which the fleet shares.
+    The breaker computes each reset timeout itself, from its backoff and the number of attempts, which the fleet shares.
     """
     backoff = settings.backoff
     longest = backoff.maximum_seconds if isinstance(backoff, ExponentialBackoff) else backoff.seconds

@@ -1,4 +1,4 @@
-"""The evidence for opening a breaker, as it is stored: who failed lately, and the buckets of a rule's window."""
+"""The evidence for opening a breaker, as it is stored: the workers with recent hits, and the buckets of a window."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _PAIR: Final = re.compile(r"([0-9]+) ([0-9]+)")
 _VOTER: Final = re.compile(r"([A-Za-z0-9_-]+) ([0-9]+)")
 
 
-class Damage(Exception):  # noqa: N818 - never leaves the engine: it ends an operation, with what was found
-    """What is stored is impossible."""
+class Damage(Exception):  # noqa: N818 - never leaves the engine: it ends an operation
+    """The stored data has impossible values."""
 
 
 def whole(text: str | None, most: int = MOST_GENERATION) -> int:
     """Return a stored integer.
 
     Raises:
-        Damage: It is none, or larger than `most`.
+        Damage: The text is no integer, or larger than `most`.
     """
     if text is None or not _NUMBER.fullmatch(text) or int(text) > most:
         raise Damage
@@ -37,7 +37,7 @@ def whole(text: str | None, most: int = MOST_GENERATION) -> int:
 
 
 def pair(text: str) -> tuple[int, int]:
-    """Return two stored integers, as buckets (hits, total) and senders (sequence, instant) are kept."""
+    """Return two stored integers: a bucket's hits and total, or a sender's sequence and instant."""
     match = _PAIR.fullmatch(text)
     if match is None:
         raise Damage
@@ -45,10 +45,10 @@ def pair(text: str) -> tuple[int, int]:
 
 
 def latest(text: str, now: int, span: int) -> dict[str, str]:
-    """Return the distinct workers with evidence within the span, newest first, each with its instant as stored.
+    """Return the distinct workers with evidence within the span, newest first, each with its stored instant.
 
     Raises:
-        Damage: The text is something else than `worker instant worker instant ...`.
+        Damage: The text is not of the form `worker instant worker instant ...`.
     """
     entries = [(match[1], match[2]) for match in _VOTER.finditer(text)] if len(text) <= MOST_LIST else []
     voters = dict(entries)
@@ -58,7 +58,7 @@ def latest(text: str, now: int, span: int) -> dict[str, str]:
 
 
 def with_worker(voters: dict[str, str], worker: str, now: int) -> dict[str, str]:
-    """Return the workers with one's new evidence at their head."""
+    """Return the workers with one worker's new evidence in front."""
     return {worker: str(now), **{other: instant for other, instant in voters.items() if other != worker}}
 
 
@@ -71,12 +71,12 @@ def joined(voters: dict[str, str]) -> str:
 class Window:
     """One rule's window while a report is added to it.
 
+    Whatever reads the stored evidence raises `Damage` if it has impossible values.
+
     Args:
         report: The report.
         fields: The stored evidence.
         now: The server's clock in microseconds.
-
-    All that reads raises `Damage` if what is stored is impossible.
     """
 
     report: Report
@@ -84,7 +84,7 @@ class Window:
     now: int
 
     def __post_init__(self) -> None:
-        """Find the place of the report in the window."""
+        """Find the report's place in the window."""
         rule = self.report.rule
         self._current = math.floor(self.now / (rule.window_us / rule.buckets))
         self._sender = f"s:{rule.tag}:{self.report.worker}"
@@ -95,12 +95,12 @@ class Window:
 
     @property
     def is_duplicate(self) -> bool:
-        """Whether this report, or a later one of its worker, has been counted."""
+        """Whether this report, or a later one of its worker, was counted before."""
         stored = self.fields.get(self._sender)
         return stored is not None and self.report.sequence <= pair(stored)[0]
 
     def failing(self, most: int) -> dict[str, str]:
-        """Return the latest workers with a hit in the window, this one included if it had one."""
+        """Return the latest workers with a hit in the window, including the reporting one if it had a hit."""
         rule = self.report.rule
         workers = latest(self.fields.get(f"q:{rule.tag}", ""), self.now, rule.window_us)
         if self.report.hits:
@@ -117,7 +117,7 @@ class Window:
 
     @property
     def is_new_bucket(self) -> bool:
-        """Whether nothing has been counted in the current bucket."""
+        """Whether the current bucket has no counts yet."""
         return self._key(self._current) not in self.fields
 
     def added(self, failing: dict[str, str]) -> dict[str, str]:
@@ -130,7 +130,7 @@ class Window:
         }
 
     def pruned(self) -> dict[str, str]:
-        """Return the fields without the buckets that have left the window and without the senders who are gone."""
+        """Return the fields without the buckets that have left the window and the senders that are gone."""
         if len(self.fields) > MOST_FIELDS:
             raise Damage
         return {key: value for key, value in self.fields.items() if self._is_live(key, value)}

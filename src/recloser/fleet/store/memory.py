@@ -1,4 +1,4 @@
-"""A store in memory: several workers in one process, time that stands still, and every fault on demand."""
+"""A store in memory for tests: several workers in one process, a clock under control, and every fault on demand."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
 
 
 class InMemoryStore:
-    """A `FleetStore` in memory, of one worker; deterministic, on asyncio and trio.
+    """A `FleetStore` in memory for one worker; deterministic, on asyncio and trio.
 
-    It does what `RedisStore` does, by the same rules. Its faults are for tests: set the attributes at any time.
+    It follows the same rules as `RedisStore`. Its faults are for tests: set the attributes at any time.
 
     Args:
-        server: What the workers share.
-        namespace: As of `RedisStore`.
+        server: The server that the workers share.
+        namespace: As for `RedisStore`.
         op_timeout_seconds: Longest wait of `execute`, in seconds of the event loop, > 0.
 
     Attributes:
-        delay_seconds: How long operations take on their way, in seconds of the event loop, >= 0.
-        lose_replies: Whether operations are carried out, and their replies lost.
+        delay_seconds: How long an operation takes to arrive, in seconds of the event loop, >= 0.
+        lose_replies: Whether operations are carried out, and their replies are lost.
         drop_messages: Whether messages are lost.
-        double_messages: Whether messages come twice.
+        double_messages: Whether messages arrive twice.
         hold_messages: Whether messages wait for `release_messages()`.
     """
 
@@ -63,7 +63,7 @@ class InMemoryStore:
 
     @property
     def op_timeout_seconds(self) -> float:
-        """Longest wait of `execute` in seconds."""
+        """Longest wait of `execute`, in seconds."""
         return self._op_timeout
 
     async def connect(self) -> None:
@@ -85,8 +85,8 @@ class InMemoryStore:
             One reply per operation, in their order.
 
         Raises:
-            FleetStoreError: Not connected, or a fault; what took effect is not known.
-            TypeError: There is something else than an operation.
+            FleetStoreError: Not connected, or a fault; it is not known what took effect.
+            TypeError: The batch holds something that is no operation.
         """
         batch = check_batch(operations)
         if not self._connected:
@@ -125,7 +125,7 @@ class InMemoryStore:
             await anyio.lowlevel.checkpoint()
 
     def cut(self) -> None:
-        """Cut this worker off: connections are lost, and there are none to be had."""
+        """Cut this worker off: it loses its connections, and gets no new ones."""
         self._cut = True
         self.disconnect()
 
@@ -134,7 +134,7 @@ class InMemoryStore:
         self._cut = False
 
     def disconnect(self) -> None:
-        """Lose the connections that there are."""
+        """Lose the current connections."""
         self._connected = False
         for inbox in self._inboxes:
             inbox.close()
@@ -154,7 +154,7 @@ class InMemoryStore:
         """Deliver the messages that were held.
 
         Args:
-            in_reverse: Whether the latest comes first.
+            in_reverse: Whether to deliver the latest message first.
         """
         held, self._held = self._held, []
         self._deliver(held[::-1] if in_reverse else held)
@@ -163,7 +163,7 @@ class InMemoryStore:
         """Connect.
 
         Raises:
-            FleetStoreError: As of `connect()`.
+            FleetStoreError: As for `connect()`.
         """
         await self.connect()
         return self
@@ -182,7 +182,7 @@ class InMemoryStore:
                 inbox.send_nowait(data)
 
     async def _reach(self) -> None:
-        """Go to the server and back, without an operation."""
+        """Make a round trip to the server without an operation."""
         await anyio.lowlevel.checkpoint()
         if self._closed:
             raise FleetStoreError("the store is closed")

@@ -1,4 +1,4 @@
-"""The operations of a fleet store: immutable values, so that several go to the store as one batch."""
+"""The operations of a fleet store: immutable values, several of which form a batch."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Operation:
 
     Args:
         name: The breaker's name, 1 to 200 bytes of UTF-8; any characters.
-        known: What the caller knows, with the time that is left now (`SharedState.later`). If the store knows less, it
-            takes this over: so a store that has lost its data is healed by whoever calls first.
+        known: What the caller knows, with the time that is left now (`SharedState.later`). A store that knows less
+            adopts it: the first caller restores a store that has lost its data.
         policy: The caller's numbers.
 
     Raises:
@@ -49,7 +49,7 @@ class Operation:
     policy: FleetPolicy
 
     def __post_init__(self) -> None:
-        """Refuse what no store can carry out."""
+        """Refuse values that no store can carry out."""
         check_name("name", self.name, MOST_NAME_BYTES)
         _check_type("known", self.known, SharedState)
         _check_type("policy", self.policy, FleetPolicy)
@@ -57,7 +57,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sync(Operation):
-    """Reads the state; also the poll, and what is sent after an outage. By default nothing is cut down to a policy."""
+    """Reads the state: when joining, from time to time, and after an outage. By default it cuts nothing down."""
 
     policy: FleetPolicy = OBSERVER
 
@@ -67,32 +67,33 @@ class Timely(Operation):
     """An operation that must not take effect late.
 
     Args:
-        not_after_us: Instant of the server's clock, as estimated from the last `Reply.now_us`, after which nothing is
-            done: a frozen server that runs the operation after the caller gave up grants nothing. 0: no limit.
+        not_after_us: Instant of the server's clock, as estimated from the last `Reply.now_us`, after which the
+            operation does nothing: a frozen server that runs it after the caller has given up grants nothing. 0 means
+            no limit.
     """
 
     not_after_us: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what no store can carry out."""
+        """Refuse values that no store can carry out."""
         Operation.__post_init__(self)
         checks.count("not_after_us", self.not_after_us, least=0, most=MOST_GENERATION)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvidenceOperation(Timely):
-    """An operation that speaks for opening the fleet.
+    """An operation with evidence for opening the fleet.
 
     Args:
         worker: Name of the worker's incarnation, see `new_worker_id()`; 1 to 32 letters, digits, `_` and `-`.
-        closed_generation: The generation in which the calls were made; evidence of an earlier one is refused.
+        closed_generation: The generation in which the calls were made. Evidence of an earlier one is refused.
     """
 
     worker: str
     closed_generation: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what no store can carry out."""
+        """Refuse values that no store can carry out."""
         Timely.__post_init__(self)
         _check_worker(self.worker)
         checks.count("closed_generation", self.closed_generation, least=0, most=MOST_GENERATION)
@@ -100,12 +101,13 @@ class EvidenceOperation(Timely):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report(EvidenceOperation):
-    """Adds calls to a rule's window; the fleet opens if the rule is met and `quorum` workers had a hit in it.
+    """Adds calls to a rule's window; opens the fleet if the rule is met and `quorum` workers had a hit in it.
 
     Args:
         rule: The rule; each part of `a | b` is a report of its own.
-        sequence: Larger in each report of this worker about this breaker and rule, >= 1; one that was counted
-            already, or an earlier one, counts no more, so that a report whose reply was lost is sent again safely.
+        sequence: A number >= 1 that grows with each report of this worker about this breaker and rule. A report with
+            a number that was counted before, or a smaller one, does not count again: if a reply is lost, it is safe to
+            send its report again.
         hits: Failures or slow calls since the last report, 0 to `total`.
         total: Calls since the last report, 0 to 1 000 000 000.
     """
@@ -116,7 +118,7 @@ class Report(EvidenceOperation):
     total: int
 
     def __post_init__(self) -> None:
-        """Refuse what no store can carry out."""
+        """Refuse values that no store can carry out."""
         EvidenceOperation.__post_init__(self)
         _check_type("rule", self.rule, FleetRule)
         checks.count("sequence", self.sequence, most=MOST_GENERATION)
@@ -126,22 +128,24 @@ class Report(EvidenceOperation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vote(EvidenceOperation):
-    """Says that this worker's own rule has opened it; `quorum` workers who say so within `open_us` open the fleet."""
+    """Says that this worker's own rule has opened it. The votes of `quorum` workers within `open_us` open the fleet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acquire(Timely):
-    """Asks for the probe: one gets it, once the reset timeout or the lease is over; its token is the generation.
+    """Asks for the lease of a probe. One caller gets it, once the reset timeout or the last lease has ended.
+
+    The token of the lease is the new generation.
 
     Args:
-        worker: Name of the worker's incarnation, as of `Vote`: it stands as the author in half-open, so that a worker
-            whose reply was lost knows its own lease again. Empty for nobody's.
+        worker: Name of the worker's incarnation, as for `Vote`. It is the author while half-open, so that a worker that
+            has lost the reply recognizes its own lease. May be empty.
     """
 
     worker: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what no store can carry out."""
+        """Refuse values that no store can carry out."""
         Timely.__post_init__(self)
         if self.worker != "":
             _check_worker(self.worker)
@@ -152,34 +156,34 @@ class Renew(Timely):
     """Extends the lease of a probe to `lease_us` from now, if its token is current.
 
     Args:
-        token: The generation that `Acquire` was answered with.
+        token: The generation in the reply to `Acquire`.
     """
 
     token: int
 
     def __post_init__(self) -> None:
-        """Refuse what no store can carry out."""
+        """Refuse values that no store can carry out."""
         Timely.__post_init__(self)
         checks.count("token", self.token, most=MOST_GENERATION)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result(Operation):
-    """Tells how a probe ended, if its token is current.
+    """Reports how a probe ended, if its token is current.
 
-    A success closes the fleet, or hands the probe on if more must succeed; a failure opens it for longer; a released
-    probe may be taken at once.
+    A success closes the fleet, or lets any worker make the next probe if more must succeed. A failure opens the fleet
+    for longer. After a release, any worker may make the probe at once.
 
     Args:
-        token: The generation that `Acquire` was answered with.
-        result: How the call ended.
+        token: The generation in the reply to `Acquire`.
+        result: How the probe ended.
     """
 
     token: int
     result: ProbeResult
 
     def __post_init__(self) -> None:
-        """Refuse what no store can carry out."""
+        """Refuse values that no store can carry out."""
         Operation.__post_init__(self)
         checks.count("token", self.token, most=MOST_GENERATION)
         object.__setattr__(self, "result", ProbeResult(self.result))
@@ -187,12 +191,12 @@ class Result(Operation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control(Timely):
-    """Sets a manual state for the whole fleet, or ends it; always takes effect.
+    """Sets a manual state for the whole fleet, or ends it. Always takes effect.
 
     Args:
         action: Force open, disable, or reset to closed.
-        for_us: How long the manual state lasts, in microseconds, > 0 and at most ten years; None without an end, and
-            for a reset. When it is over, a forced breaker tries a call, a disabled one closes.
+        for_us: How long the manual state lasts, in microseconds, > 0 and at most ten years; None for a state without an
+            end, and for a reset. After this time, a forced breaker makes a probe, and a disabled one closes.
         author: Who does it, for people; at most 200 characters are kept.
         reason: Why, for people; at most 200 characters are kept.
     """
@@ -204,7 +208,7 @@ class Control(Timely):
     reason: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what no store can carry out."""
+        """Refuse values that no store can carry out."""
         Timely.__post_init__(self)
         object.__setattr__(self, "action", Action(self.action))
         if self.for_us is not None:
@@ -225,7 +229,7 @@ def _check_worker(worker: object) -> None:
 
 
 def check_batch(operations: Sequence[AnyOperation]) -> tuple[AnyOperation, ...]:
-    """Return a batch as a tuple, or refuse what is none."""
+    """Return a batch as a tuple; refuse anything else."""
     if not isinstance(operations, tuple | list):
         raise TypeError(f"operations must be a list or a tuple, not {operations!r}")
     for operation in operations:
@@ -237,7 +241,7 @@ def check_batch(operations: Sequence[AnyOperation]) -> tuple[AnyOperation, ...]:
 
 
 def check_name(argument: str, value: object, most: int) -> str:
-    """Return a name in the form that stands in keys and messages: letters, digits, and `-._~%`."""
+    """Return a name as it appears in keys and messages: letters, digits, and `-._~%`."""
     _check_type(argument, value, str)
     try:
         size = len(str(value).encode())

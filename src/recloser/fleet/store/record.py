@@ -30,9 +30,9 @@ _ENCODED: Final = re.compile(r"[A-Za-z0-9%._~-]{0,2400}")
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A shared state with its end as an instant of the server's clock; 0 is "without an end", or over.
+    """A shared state with its end as an instant of the server's clock; 0 means "no end", or ended.
 
-    Author and reason are percent-encoded, as they stand in messages.
+    Author and reason are percent-encoded, as in messages.
     """
 
     state: CircuitState = CircuitState.CLOSED
@@ -45,7 +45,7 @@ class Record:
 
     @classmethod
     def known(cls, known: SharedState, policy: FleetPolicy, now: int) -> Record:
-        """Return what a caller knows, its time cut down to the policy."""
+        """Return the state that a caller knows, with its time cut down to the policy."""
         left = 0 if known.remaining_us is None else min(known.remaining_us, longest(known.state, policy))
         ends = 0 if known.remaining_us is None or known.state is CircuitState.CLOSED else now + left
         author, reason = quote(known.author, safe=""), quote(known.reason, safe="")
@@ -53,10 +53,10 @@ class Record:
 
     @classmethod
     def stored(cls, fields: Mapping[str, str], now: int) -> Record:
-        """Return what is stored.
+        """Return the stored record.
 
         Raises:
-            Damage: It is impossible, or of another version.
+            Damage: It has impossible values, or is of another version.
         """
         version = fields.get("v")
         if version not in {None, VERSION}:
@@ -91,13 +91,13 @@ class Record:
         return max(0, self.ends_us - now)
 
     def shared(self, now: int) -> SharedState:
-        """Return the record as it is told to callers and subscribers."""
+        """Return the record as callers and subscribers get it."""
         texts = (unquote(self.author), unquote(self.reason))
         return SharedState(self.state, self.generation, self.remaining_us(now), self.trips, self.passed, *texts)
 
 
 class OtherVersion(Damage):
-    """The record was written by a version of this library that stores something else."""
+    """The record was written by a version of this library with another format."""
 
 
 def longest(state: CircuitState, policy: FleetPolicy) -> int:

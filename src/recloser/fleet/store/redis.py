@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 class RedisStore:
     """A `FleetStore` in Redis >= 5 or Valkey; on asyncio only. Needs `pip install 'recloser[redis]'`.
 
-    Two connections, however many breakers there are. Nothing is retried in here: a reply that does not come within
-    `op_timeout_seconds` is a failure, and the caller's own breaker is a better answer than waiting.
+    It uses two connections, however many breakers there are. It never retries: a reply that does not arrive within
+    `op_timeout_seconds` is a failure. The caller's own breaker can decide better than by waiting.
 
-    Made in one process and used there, in one event loop: after a fork, make another.
+    Use a store in the process and the event loop that it was made in. After a fork, make another one.
 
     Args:
         url: `redis://`, `rediss://` (TLS) or `unix://`, with user, password and database as redis-py takes them.
-        namespace: What the keys begin with, 1 to 100 bytes of UTF-8; fleets of different namespaces share nothing.
+        namespace: The prefix of all keys, 1 to 100 bytes of UTF-8. Fleets of different namespaces share nothing.
         op_timeout_seconds: Longest wait for the replies to a batch, > 0.
-        connect_timeout_seconds: Longest wait for a connection, > 0. Not on the way of any protected call.
-        ping_interval_seconds: A connection for messages that was silent for so long is asked whether it lives, > 0.
+        connect_timeout_seconds: Longest wait for a connection, > 0. No protected call waits for it.
+        ping_interval_seconds: After so many seconds without a message, the server is asked whether it lives, > 0.
 
     Attributes:
         endpoint: Where the server is, and how long to wait for it.
@@ -77,15 +77,15 @@ class RedisStore:
 
     @property
     def op_timeout_seconds(self) -> float:
-        """Longest wait of `execute` in seconds."""
+        """Longest wait of `execute`, in seconds."""
         return self.endpoint.op_timeout_seconds
 
     async def connect(self) -> None:
-        """Connect, or connect again after a failure; does nothing while connected.
+        """Connect, or connect again after a failure; do nothing while connected.
 
         Raises:
-            FleetStoreError: There is no connection to be had now.
-            RuntimeError: Not on asyncio.
+            FleetStoreError: The server can't be reached.
+            RuntimeError: The running event loop is not asyncio's.
         """
         async with self._connecting:
             if self._pipeline is None:
@@ -101,8 +101,8 @@ class RedisStore:
             One reply per operation, in their order.
 
         Raises:
-            FleetStoreError: Not connected, or anything went wrong; what took effect is not known.
-            TypeError: There is something else than an operation.
+            FleetStoreError: Not connected, or any failure; it is not known what took effect.
+            TypeError: The batch holds something that is no operation.
         """
         batch = check_batch(operations)
         pipeline = self._pipeline
@@ -122,8 +122,8 @@ class RedisStore:
         """Subscribe to the transitions of all breakers of the namespace; see `FleetStore.subscribe`.
 
         Raises:
-            FleetStoreError: There is no connection to be had now, or it was lost.
-            RuntimeError: Not on asyncio.
+            FleetStoreError: The server can't be reached, or the connection was lost.
+            RuntimeError: The running event loop is not asyncio's.
         """
         connection = await self._open("SUBSCRIBE", self._namespace.channel)
         self._subscribed.add(connection)
@@ -134,20 +134,20 @@ class RedisStore:
             connection.abort()
 
     async def aclose(self) -> None:
-        """Close all connections, for good and at once; whoever waits on one gets a `FleetStoreError`."""
+        """Close all connections, for good and at once. Tasks that wait on one get a `FleetStoreError`."""
         self._closed = True
         if self._pipeline is not None:
             self._drop(self._pipeline)
         for connection in self._subscribed:
             connection.abort()
         with anyio.CancelScope(shield=True):
-            await anyio.lowlevel.checkpoint()  # the sockets are closed in the loop's next turn
+            await anyio.lowlevel.checkpoint()  # asyncio closes the sockets in its next iteration
 
     async def __aenter__(self) -> Self:
         """Connect.
 
         Raises:
-            FleetStoreError: There is no connection to be had now.
+            FleetStoreError: The server can't be reached.
         """
         await self.connect()
         return self
@@ -169,7 +169,7 @@ class RedisStore:
         raise FleetStoreError("the store is closed")
 
     async def _run(self, pipeline: PipelinedConnection, batch: Sequence[AnyOperation]) -> list[Any]:
-        """Call the scripts by their digests, and once more by their texts where the server does not know them."""
+        """Call the scripts by their digests, and again by their texts where the server does not know the digest."""
         replies = await pipeline.exchange([self._command("EVALSHA", operation) for operation in batch])
         unknown = [index for index, reply in enumerate(replies) if reply is None]
         if unknown:

@@ -1,7 +1,7 @@
-"""What the Lua scripts do, in Python: the engine of the in-memory store, and the model that the scripts are tested by.
+"""The Lua scripts in Python: the engine of the store in memory, and the model that the scripts are compared with.
 
-It works on hashes of strings, as they lie in Redis, so that both can be compared field by field after every step. The
-rules are in `fleet/store/__init__.py`.
+It works on hashes of strings as Redis keeps them, so that a test can compare both field by field after every step. The
+rules are on the page of `fleet/store/__init__.py`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from recloser.fleet.store.operations import AnyOperation
 
 SHORTEST_VOTE_US: Final = 1_000_000
-"""With hardly any reset timeout, votes would never meet."""
+"""Shortest time that a vote counts. With a very short reset timeout, a quorum could never form."""
 
 OTHER_TYPE: Final = "the record was of another type than a hash; dropped"
 OTHER_VERSION: Final = "the record is of another protocol version; left alone"
@@ -45,24 +45,24 @@ class Script:
 
     Args:
         keyspace: The engine's data.
-        keys: Where the record and the evidence lie.
+        keys: The keys of the record and of the evidence.
         now: The server's clock, in microseconds since the epoch.
-        tell: Called with the state of each transition.
+        publish: Called with the state after each transition.
     """
 
     def __init__(
-        self, keyspace: Keyspace, keys: tuple[str, str], now: int, tell: Callable[[SharedState], None]
+        self, keyspace: Keyspace, keys: tuple[str, str], now: int, publish: Callable[[SharedState], None]
     ) -> None:
         self._keyspace = keyspace
         self._record_key, self._evidence_key = keys
         self._now = now
-        self._tell = tell
+        self._publish = publish
         self._record = Record()
         self._is_stored = False
-        self._is_hearsay = False
+        self._is_unsaved = False
 
     def run(self, operation: AnyOperation) -> Reply:
-        """Carry out an operation and return its reply."""
+        """Carry out an operation; return its reply."""
         known = Record.known(operation.known, operation.policy, self._now)
         problem = self._read(operation)
         if problem is not None:
@@ -82,7 +82,7 @@ class Script:
             return self._reply(Code.DAMAGED, IMPOSSIBLE_EVIDENCE)
 
     def _read(self, operation: AnyOperation) -> str | None:
-        """Read the record, its time cut down to the policy; return what is wrong with it."""
+        """Read the record, cut its time down to the policy; return what is wrong with it, if anything is."""
         fields = self._keyspace.read(self._record_key)
         if isinstance(fields, str):
             self._keyspace.delete(self._record_key)
@@ -104,18 +104,18 @@ class Script:
         return None
 
     def _adopt(self, known: Record) -> None:
-        """Believe what the caller knows, if it is newer; store it, unless its time is over and it ends nothing."""
+        """Adopt what the caller knows, if it is newer; save it, unless it has ended and replaces nothing."""
         if known.generation <= self._record.generation:
             return
         self._record = known
-        self._is_hearsay = self._left == 0 and not (self._is_stored and known.state is CircuitState.CLOSED)
-        if not self._is_hearsay:
+        self._is_unsaved = self._left == 0 and not (self._is_stored and known.state is CircuitState.CLOSED)
+        if not self._is_unsaved:
             self._save()
-            self._tell(known.shared(self._now))
+            self._publish(known.shared(self._now))
 
     def _act(self, operation: AnyOperation) -> Code:
         if isinstance(operation, EvidenceOperation):
-            return self._judge(operation)
+            return self._weigh(operation)
         if isinstance(operation, Acquire):
             return self._acquire(operation)
         if isinstance(operation, Renew):
@@ -126,7 +126,7 @@ class Script:
             self._control(operation)
         return Code.DONE
 
-    def _judge(self, evidence: Report | Vote) -> Code:
+    def _weigh(self, evidence: Report | Vote) -> Code:
         if (self._record.state, self._record.generation) != (CircuitState.CLOSED, evidence.closed_generation):
             return Code.REFUSED
         fields = self._keyspace.read(self._evidence_key)
@@ -144,7 +144,7 @@ class Script:
             return Code.DONE
         if window.is_new_bucket:
             self._keyspace.hashes[self._evidence_key] = window.pruned()
-        self._keep_evidence(window.added(failing), report.rule.window_us)
+        self._save_evidence(window.added(failing), report.rule.window_us)
         return Code.DONE
 
     def _vote(self, vote: Vote, fields: dict[str, str]) -> Code:
@@ -153,7 +153,7 @@ class Script:
         if len(voters) >= vote.policy.quorum:
             self._open(vote)
         else:
-            self._keep_evidence({"votes": joined(voters)}, span)
+            self._save_evidence({"votes": joined(voters)}, span)
         return Code.DONE
 
     def _acquire(self, acquire: Acquire) -> Code:
@@ -198,8 +198,8 @@ class Script:
         self._transition(CircuitState.OPEN, self._now + evidence.policy.open_us, 1)
 
     def _holds(self, token: int) -> bool:
-        """Whether a probe is under way; a lease that is over and no longer stored may have had its result."""
-        return not self._is_hearsay and (self._record.state, self._record.generation) == (CircuitState.HALF_OPEN, token)
+        """Whether a probe runs under this token. A lease that has ended and is not stored may have had its result."""
+        return not self._is_unsaved and (self._record.state, self._record.generation) == (CircuitState.HALF_OPEN, token)
 
     @property
     def _left(self) -> int | None:
@@ -215,12 +215,12 @@ class Script:
         author: str = "",
         reason: str = "",
     ) -> None:
-        """Go into a state, always in a new generation, and tell the subscribers."""
+        """Enter a state, always in a new generation, and publish it."""
         generation = max(self._record.generation, self._now) + 1
         trips, passed = min(trips, MOST_TRIPS), min(passed, MOST_CALLS)
         self._record = Record(state, generation, ends_us, trips, passed, author, reason)
         self._save()
-        self._tell(self._record.shared(self._now))
+        self._publish(self._record.shared(self._now))
 
     def _save(self) -> None:
         self._keyspace.write(self._record_key, self._record.fields())
@@ -228,7 +228,7 @@ class Script:
         lifetime_us = None if left is None else (milliseconds_up(left) + LINGER_MS) * 1_000
         self._keyspace.expire_at(self._record_key, None if lifetime_us is None else self._now + lifetime_us)
 
-    def _keep_evidence(self, fields: dict[str, str], span: int) -> None:
+    def _save_evidence(self, fields: dict[str, str], span: int) -> None:
         self._keyspace.write(self._evidence_key, fields)
         deadline = self._now + milliseconds_up(2 * span) * 1_000
         earlier = self._keyspace.deadlines_us.get(self._evidence_key, 0)

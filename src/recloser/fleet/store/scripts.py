@@ -1,4 +1,4 @@
-"""The Lua scripts, put together: the prologue, what scripts that may open a breaker share, and the script itself."""
+"""The Lua scripts, each put together from the prologue, the part for evidence if it needs it, and its own part."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _PARTS: Final = {
 
 
 class LuaScript(NamedTuple):
-    """A script as it is sent, and the digest that it is called by from then on."""
+    """The text of a script, and the digest by which the server knows it once it was sent."""
 
     text: str
     digest: str
 
     @classmethod
     def of(cls, text: str) -> LuaScript:
-        """Return a script of its text."""
+        """Return the script of a text."""
         return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 

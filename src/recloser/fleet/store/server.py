@@ -1,4 +1,4 @@
-"""A server in memory, which several stores share: its data, its clock, and what befalls them all."""
+"""A server in memory, which several stores share: its data, its clock, and faults that affect all of them."""
 
 from __future__ import annotations
 
@@ -17,30 +17,31 @@ if TYPE_CHECKING:
     from recloser.fleet.store.values import Reply, SharedState
 
 
-class Guest(Protocol):
-    """What a server tells a store."""
+class Subscriber(Protocol):
+    """A store, as a server sees it."""
 
     def receive(self, channel: str, data: bytes) -> None:
         """Take a message from the server."""
         ...
 
     def disconnect(self) -> None:
-        """Lose the connections that there are."""
+        """Lose the current connections."""
         ...
 
 
 EPOCH_US: Final = 1_800_000_000_000_000
-"""Where the clock begins: some day in 2027."""
+"""The first instant of the clock: a day in 2027."""
 
 
 class InMemoryServer:
-    """What the stores of one fleet share: the data, the clock, and what befalls them all.
+    """What the stores of one fleet share: the data, the clock, and faults that affect all of them.
 
     Args:
-        clock: Seconds of a monotonic clock, as a breaker's; hand over a `ManualClock` for tests without waiting.
+        clock: Returns the seconds of a monotonic clock, as for a breaker; pass a `ManualClock` for tests without
+            waiting.
 
     Attributes:
-        keyspace: The data, as it would lie in Redis.
+        keyspace: The data as Redis would keep it.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -49,29 +50,29 @@ class InMemoryServer:
         self._clock = clock
         self._epoch_us = EPOCH_US
         self.keyspace = Keyspace()
-        self._stores: set[Guest] = set()
+        self._stores: set[Subscriber] = set()
         self._stopped = False
         self._frozen: list[Callable[[], object]] | None = None
 
     @property
     def now_us(self) -> int:
-        """The server's clock, microseconds since the epoch."""
+        """The server's clock, in microseconds since the epoch."""
         return self._epoch_us + round(self._clock() * 1_000_000)
 
     def step_clock(self, seconds: float) -> None:
-        """Set the server's clock forward, or back with a negative number.
+        """Set the server's clock forward, or back by a negative number.
 
         Args:
-            seconds: How far; finite.
+            seconds: By how many seconds; finite.
 
         Raises:
-            TypeError: It is no number.
-            ValueError: It is not finite.
+            TypeError: The argument is no number.
+            ValueError: The number is not finite.
         """
         self._epoch_us += round(checks.number_at_least("seconds", seconds, -EPOCH_US / 1_000_000) * 1_000_000)
 
     def stop(self) -> None:
-        """Stop: connections are lost, and there are none to be had; the data stays."""
+        """Stop: the stores lose their connections and get no new ones. The data stays."""
         self._stopped = True
         for store in tuple(self._stores):
             store.disconnect()
@@ -81,11 +82,11 @@ class InMemoryServer:
         self._stopped = False
 
     def freeze(self) -> None:
-        """Answer nobody, as a process that was stopped; what is sent meanwhile is carried out by `thaw()`."""
+        """Stop answering, like a process that was suspended. `thaw()` carries out what is sent meanwhile."""
         self._frozen = [] if self._frozen is None else self._frozen
 
     def thaw(self) -> None:
-        """Go on, and carry out what was sent meanwhile; nobody waits for its replies."""
+        """Answer again, and carry out what was sent meanwhile. Nobody waits for its replies any more."""
         waiting, self._frozen = self._frozen or [], None
         for work in waiting:
             work()
@@ -95,7 +96,7 @@ class InMemoryServer:
         self.keyspace = Keyspace()
 
     def evict(self, name: str, *, namespace: str = "default", record: bool = False, evidence: bool = False) -> None:
-        """Lose the record or the evidence of a breaker, as a full server does.
+        """Lose the record or the evidence of a breaker, as a server does whose memory is full.
 
         Args:
             name: The breaker's name.
@@ -108,19 +109,19 @@ class InMemoryServer:
                 self.keyspace.delete(key)
 
     def backup(self) -> Keyspace:
-        """Return a copy of the data, as a replica holds it that then falls behind."""
+        """Return a copy of the data, like the data of a replica that then falls behind."""
         return self.keyspace.copy()
 
     def restore(self, keyspace: Keyspace) -> None:
-        """Go on with other data, as when a stale replica takes over.
+        """Go on with other data, as if a stale replica took over.
 
         Args:
-            keyspace: What `backup()` returned.
+            keyspace: Data that `backup()` has returned.
         """
         self.keyspace = keyspace.copy()
 
     def publish(self, data: bytes, *, namespace: str = "default") -> None:
-        """Tell all subscribers of a namespace something, also what no store would say.
+        """Publish data to all subscribers of a namespace, also data that no store would publish.
 
         Args:
             data: The message.
@@ -131,7 +132,7 @@ class InMemoryServer:
             store.receive(channel, data)
 
     def reach(self, work: Callable[[], list[Reply]]) -> list[Reply] | None:
-        """Carry out a store's operations, or keep them while frozen and return None."""
+        """Carry out a store's operations; while frozen, keep them for later and return None."""
         if self._frozen is not None:
             self._frozen.append(work)
             return None
@@ -147,17 +148,17 @@ class InMemoryServer:
         """Whether it was frozen."""
         return self._frozen is not None
 
-    def join(self, store: Guest) -> None:
-        """Tell a store of what happens from now on."""
+    def join(self, store: Subscriber) -> None:
+        """Let a store receive what is published from now on."""
         self._stores.add(store)
 
     def run(self, namespace: Namespace, operation: AnyOperation) -> Reply:
-        """Carry out an operation, and tell the subscribers."""
+        """Carry out an operation, and publish what it changed."""
         now = self.now_us
         self.keyspace.sweep(now)
-        told: list[SharedState] = []
-        reply = Script(self.keyspace, namespace.keys(operation.name), now, told.append).run(operation)
-        for shared in told:
+        published: list[SharedState] = []
+        reply = Script(self.keyspace, namespace.keys(operation.name), now, published.append).run(operation)
+        for shared in published:
             data = write_message(operation.name, shared).encode("ascii")
             for store in tuple(self._stores):
                 store.receive(namespace.channel, data)

@@ -1,4 +1,4 @@
-"""The values that go to a fleet store and come back: what is shared, under which policy, and how an operation ended."""
+"""The values that go to a fleet store and come back: the shared state, the policy, and how an operation ended."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from recloser._core import checks
 from recloser._core.states import CircuitState
 
 MOST_DURATION_US: Final = 10 * 366 * 24 * 3600 * 1_000_000
-"""No duration is longer: ten years."""
+"""The longest duration: ten years."""
 MOST_GENERATION: Final = 2**53 - 2
-"""Generations are integers that a double holds exactly, and so is the next one."""
+"""The largest generation: a double holds it and the next one exactly."""
 MOST_WORKERS: Final = 100
 MOST_BUCKETS: Final = 100
 MOST_TRIPS: Final = 1_000
@@ -29,7 +29,7 @@ def microseconds(seconds: float) -> int:
 
 
 def new_worker_id() -> str:
-    """Return a random name for one incarnation of a worker: 64 bits, never the process's number, which comes again."""
+    """Return a random name for one incarnation of a worker: 64 bits. A process ID would be used again."""
     return secrets.token_urlsafe(8)
 
 
@@ -37,18 +37,18 @@ class Code(IntEnum):
     """How an operation ended."""
 
     REFUSED = 0
-    """Nothing was done: the state is not one in which the operation applies, or its token or period is not current."""
+    """Nothing was done: the operation does not apply in this state, or its token or generation is not current."""
     DONE = 1
     """The operation took effect."""
     DUPLICATE = 2
-    """A report with this or a later `sequence` had been counted."""
+    """A report with this or a later `sequence` was counted before."""
     TOO_LATE = 3
     """The operation ran after its `not_after_us`; nothing was done."""
     DAMAGED = 4
-    """What is stored is no record of this version: `Reply.problem` says what it was. Nothing else was done."""
+    """The stored record is invalid or of another version: `Reply.problem` says which. Nothing else was done."""
     IMPLAUSIBLE = 5
-    """The caller's generation lies more than a day ahead of the server's clock; nothing was done. The caller must
-    forget what it knows and take the reply's state, although its generation is lower."""
+    """The caller's generation is more than a day ahead of the server's clock; nothing was done. The caller must forget
+    what it knows and take the state of the reply, although its generation is smaller."""
 
 
 class ProbeResult(StrEnum):
@@ -57,7 +57,7 @@ class ProbeResult(StrEnum):
     SUCCEEDED = "ok"
     FAILED = "fail"
     RELEASED = "release"
-    """Neither: cancelled or ignored. Another worker may try at once."""
+    """Neither: cancelled or ignored. Another worker may make a probe at once."""
 
 
 class Action(StrEnum):
@@ -70,18 +70,18 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SharedState:
-    """What a fleet knows of one breaker: a last-writer-wins register, ordered by its generation.
+    """The state of one breaker in a fleet: a last-writer-wins register, ordered by its generation.
 
     Args:
         state: The state.
         generation: Larger after every transition, 0 if there has been none. In half-open it is the lease's token.
-        remaining_us: Microseconds until a reset timeout, a lease or a manual state ends, from the instant of the reply
-            or of the message; 0 if it is over and in closed; None for a manual state without an end.
-        trips: How many times in a row it has opened: the attempt that the next reset timeout is computed from.
+        remaining_us: Microseconds until a reset timeout, a lease or a manual state ends, counted from the reply or the
+            message; 0 if it has ended, and while closed; None for a manual state without an end.
+        trips: How many times in a row the breaker has opened: the attempt that determines the next reset timeout.
         passed: Probes that have succeeded since it opened.
         author: Who set a manual state; in half-open the worker that makes the probe. At most 200 characters are
             kept.
-        reason: Why; at most 200 characters are kept.
+        reason: Why a manual state was set; at most 200 characters are kept.
 
     Raises:
         TypeError: A field is of the wrong type.
@@ -97,7 +97,7 @@ class SharedState:
     reason: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be stored."""
+        """Refuse values that can't be stored."""
         object.__setattr__(self, "state", CircuitState(self.state))
         checks.count("generation", self.generation, least=0, most=MOST_GENERATION)
         if self.remaining_us is not None:
@@ -112,10 +112,10 @@ class SharedState:
         object.__setattr__(self, "reason", short_text("reason", self.reason))
 
     def later(self, elapsed_us: int) -> SharedState:
-        """Return what is left of this state after a time: callers hand it to their next operation.
+        """Return this state with the time that is left later on. Callers pass it to their next operation.
 
         Args:
-            elapsed_us: Microseconds since it was received, by the receiver's monotonic clock, >= 0.
+            elapsed_us: Microseconds since the state was received, by the receiver's monotonic clock, >= 0.
         """
         if not self.remaining_us:
             return self
@@ -127,14 +127,14 @@ MANUAL: Final = frozenset({CircuitState.FORCED_OPEN, CircuitState.DISABLED})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetPolicy:
-    """The numbers of a breaker that a store needs; those of the caller apply, also when workers differ.
+    """The numbers of a breaker that a store needs. If workers differ, those of the caller apply.
 
     Args:
-        open_us: First reset timeout in microseconds, jitter included, 0 to ten years.
+        open_us: First reset timeout in microseconds, with its jitter, 0 to ten years.
         max_open_us: Longest reset timeout in microseconds, >= `open_us`. A stored or known one is cut down to it.
-        multiplier: Growth of the reset timeout per attempt that failed, finite and >= 1.
-        lease_us: How long a probe is exclusive without being renewed, in microseconds, > 0 and at most ten years.
-            A stored or known lease is cut down to it, so that all workers should have the same.
+        multiplier: Growth of the reset timeout per failed attempt, finite and >= 1.
+        lease_us: How long a probe is exclusive without being renewed, in microseconds, > 0 and at most ten years. A
+            stored or known lease is cut down to it: use the same value in all workers.
         quorum: Distinct workers with evidence that open the fleet, 1 to 100.
         success_threshold: Probes that must succeed before the fleet closes, >= 1.
 
@@ -161,11 +161,11 @@ class FleetPolicy:
 
 
 OBSERVER: Final = FleetPolicy(max_open_us=MOST_DURATION_US, lease_us=MOST_DURATION_US)
-"""For those who look at a breaker, or control it by hand, without knowing its policy: nothing is cut down."""
+"""For reading the state of a breaker, or controlling it by hand, without its policy: cuts nothing down."""
 
 
 class HitKind(StrEnum):
-    """What a rule over a time window counts."""
+    """What a rule over a time window counts as a hit."""
 
     FAILURES = "f"
     SLOW_CALLS = "s"
@@ -175,9 +175,9 @@ class HitKind(StrEnum):
 class FleetRule:
     """A rule over a time window, evaluated on the sums of all workers.
 
-    It is met when the window holds at least `minimum_calls` calls, of which at least `count` are hits, and their
-    share is at least `rate`. `FailureCount(5)` is `count=5`, `FailureRate(0.5, minimum_calls=20)` is `rate=0.5,
-    minimum_calls=20`.
+    The rule is met when the window holds at least `minimum_calls` calls, at least `count` of them are hits, and the
+    share of hits is at least `rate`. `FailureCount(5)` is `count=5`, and `FailureRate(0.5, minimum_calls=20)` is
+    `rate=0.5, minimum_calls=20`.
 
     Args:
         hit_kind: What counts as a hit: failures or slow calls. Rules that differ in it, in window or in buckets count
@@ -211,20 +211,20 @@ class FleetRule:
 
     @property
     def tag(self) -> str:
-        """What the rule's counts are stored under."""
+        """The name that the rule's counts are stored under."""
         return f"{self.hit_kind.value}{self.window_us}/{self.buckets}"
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a store answers to one operation.
+    """The reply of a store to one operation.
 
     Args:
-        code: How it ended.
-        shared: The state after it; with `Code.DAMAGED` what the caller knew.
-        now_us: The server's clock, microseconds since the epoch; the base of the next `not_after_us`.
-        problem: What was wrong with the stored record if the code is `Code.DAMAGED`, for a log; else None. Holds
-            nothing of what was stored.
+        code: How the operation ended.
+        shared: The state after it; with `Code.DAMAGED`, the state that the caller knew.
+        now_us: The server's clock, in microseconds since the epoch; the base of the next `not_after_us`.
+        problem: With `Code.DAMAGED`, what was wrong with the stored record, for a log; else None. It holds nothing of
+            what was stored.
     """
 
     code: Code
@@ -235,7 +235,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A transition of some breaker, as subscribers are told of it.
+    """A transition of a breaker, as subscribers receive it.
 
     Args:
         name: The breaker's name.
@@ -247,7 +247,7 @@ class Message:
 
 
 def short_text(argument: str, value: object) -> str:
-    """Return a text for people, cut to 200 characters; what cannot be encoded is replaced."""
+    """Return a text for people, cut to 200 characters; characters that can't be encoded are replaced."""
     if not isinstance(value, str):
         raise TypeError(f"{argument} must be a string, not {value!r}")
     return value[:MOST_REASON].encode("utf-8", "replace").decode("utf-8")

@@ -1,7 +1,7 @@
-"""How states and names travel: keys, the arguments of a script, its reply, and messages.
+"""The format of keys, of the arguments of a script, of its reply, and of messages.
 
-Names, reasons and authors come from users, messages from whoever may publish. They are percent-encoded (RFC 3986), so
-that nothing in them can leave its key or its field: letters, digits and `-._~%` are all that is left.
+Users choose names, reasons and authors, and any client of the server can publish messages. So these texts are
+percent-encoded (RFC 3986): only letters, digits and `-._~%` are left, and no text can break out of its key or field.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ class Namespace:
         self.channel = f"cb:{self._encoded}:ev"
 
     def keys(self, name: str) -> tuple[str, str]:
-        """Return the keys of a breaker's record and evidence; both lie in one slot of a cluster."""
+        """Return the keys of a breaker's record and evidence; both are in one slot of a cluster."""
         tag = f"cb:{{{self._encoded}/{quote(name, safe='')}}}"
         return f"{tag}:s", f"{tag}:w"
 
 
 def arguments(channel: str, operation: AnyOperation) -> list[str | int | float]:
-    """Return the arguments of an operation's script: those that all have, then its own."""
+    """Return the arguments of an operation's script: first those of all scripts, then its own."""
     not_after_us = operation.not_after_us if isinstance(operation, Timely) else 0
     known, policy = operation.known, operation.policy
     head = _fields(operation.name, known)
@@ -88,14 +88,14 @@ def read_reply(reply: Sequence[bytes | int]) -> Reply:
     """Return the reply of a script as values.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The reply is malformed.
     """
     code, *fields, now, problem = (item.decode("ascii") if isinstance(item, bytes) else str(item) for item in reply)
     return Reply(Code(int(code)), _state(fields), int(now), problem or None)
 
 
 def write_message(name: str, shared: SharedState) -> str:
-    """Return what is published of a transition: `v1|name|generation|state|remaining_us|trips|passed|author|reason`."""
+    """Return the message of a transition: `v1|name|generation|state|remaining_us|trips|passed|author|reason`."""
     encoded, generation, state, *rest = (str(field) for field in _fields(name, shared))
     return "|".join((VERSION, encoded, generation, state, *rest))
 
@@ -124,7 +124,7 @@ def _fields(name: str, shared: SharedState) -> tuple[str | int, ...]:
 
 
 def _state(fields: Sequence[str]) -> SharedState:
-    """Return the state that five numbers and texts stand for: state, generation, remaining, trips, passed, texts."""
+    """Return the state of these fields: state, generation, remaining, trips, passed, author, reason."""
     state, generation, remaining, trips, passed, author, reason = fields
     return SharedState(
         CircuitState(state),

@@ -1,5 +1,5 @@
--- Grants the probe to one caller, once what was before is over. The new generation is the token of its lease, and
--- the author says whose it is.
+-- Grants the lease of a probe to one caller, once the reset timeout or the last lease has ended. The new generation is
+-- the token of the lease, and the author is its worker.
 local WORKER = ARGV[FIRST]
 local waiting = shared.state == 'open' or shared.state == 'half_open' or shared.state == 'forced_open'
 if not waiting or remaining(shared) ~= 0 then

@@ -1,4 +1,4 @@
--- What the scripts that may open a breaker share; stands between the prologue and the script.
+-- The part that the scripts with evidence share; it follows the prologue.
 
 local WORKER, CLOSED_GENERATION = ARGV[FIRST], tonumber(ARGV[FIRST + 1])
 local QUORUM, OPEN = tonumber(ARGV[FIRST + 2]), tonumber(ARGV[FIRST + 3])
@@ -10,8 +10,8 @@ local function damaged()
   return reply(DAMAGED, 'the evidence held impossible values; dropped')
 end
 
--- The latest distinct workers with evidence within `span`, newest first, at most QUORUM of them: if the last of so many
--- is recent enough, all are. Stored as "worker instant worker instant ..."; nil if the text is something else.
+-- The latest distinct workers with evidence within `span`, newest first and at most QUORUM of them: if the last of these
+-- is recent enough, all are. They are stored as "worker instant worker instant ..."; nil if the text has another form.
 local function latest(text, span, with_worker)
   if #text > MOST_LIST then
     return nil
@@ -38,7 +38,7 @@ local function latest(text, span, with_worker)
   return list
 end
 
-local function keep_for(span)
+local function save_for(span)
   local milliseconds = math.ceil(2 * span / 1000)
   if redis.call('PTTL', EVIDENCE) < milliseconds then
     redis.call('PEXPIRE', EVIDENCE, digits(milliseconds))

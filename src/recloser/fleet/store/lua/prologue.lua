@@ -1,6 +1,6 @@
--- What every script begins with: read the clock and the record, heal them by what the caller knows, and the words that
--- the scripts are written in. `KEYS[1]` holds the record, `KEYS[2]` the evidence for opening. `fleet/store/__init__.py` has the
--- rules; `fleet/_reference.py` is the same in Python, and a test drives both side by side.
+-- The beginning of every script: it defines the functions that the scripts use, reads the clock and the record, and
+-- adopts what the caller knows. `KEYS[1]` is the record, `KEYS[2]` the evidence for opening. The rules are in
+-- `store/__init__.py`. `store/reference.py` does the same in Python, and a test runs both side by side.
 
 local REFUSED, DONE, DUPLICATE, TOO_LATE, DAMAGED, IMPLAUSIBLE = 0, 1, 2, 3, 4, 5
 local VERSION = '1'
@@ -18,12 +18,12 @@ local FIRST = 13 -- where a script's own arguments begin
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 
--- Lua writes large numbers as 1.7e+15.
+-- Formats an integer; Lua by itself writes large ones as 1.7e+15.
 local function digits(number)
   return string.format('%.0f', number)
 end
 
--- A stored integer; nil if it is none, or larger than `most`.
+-- Returns a stored integer; nil if the text is no integer, or larger than `most`.
 local function whole(text, most)
   if not text or #text > 16 or not string.find(text, '^%d+$') or tonumber(text) > most then
     return nil
@@ -31,7 +31,7 @@ local function whole(text, most)
   return tonumber(text)
 end
 
--- A stored text in the form that stands in messages; nil if it is none.
+-- Returns a stored text if it is encoded as in messages, else nil.
 local function encoded(text)
   if not text or #text > MOST_TEXT or string.find(text, '[^%w%%._~-]') then
     return nil
@@ -39,14 +39,14 @@ local function encoded(text)
   return text
 end
 
--- ends: 0 is "without an end" in a manual state, and "over" in all others.
+-- ends: 0 means "no end" in a manual state, and "ended" in all others.
 local shared = { state = 'closed', generation = 0, ends = 0, trips = 0, passed = 0, author = '', reason = '' }
 
 local function manual(state)
   return state == 'forced_open' or state == 'disabled'
 end
 
--- Microseconds until the state ends; -1 for never.
+-- Returns the microseconds until the state ends; -1 for never.
 local function remaining(of)
   if of.state == 'closed' then
     return 0
@@ -64,7 +64,7 @@ local function reply(code, problem)
   }
 end
 
--- Writes the record, which vanishes a while after its time is over.
+-- Writes the record, which expires some time after its state has ended.
 local function save()
   redis.call('HSET', RECORD, 'v', VERSION, 'state', shared.state, 'generation', digits(shared.generation),
     'ends', digits(shared.ends), 'trips', digits(shared.trips), 'passed', digits(shared.passed),
@@ -77,21 +77,21 @@ local function save()
   end
 end
 
-local function tell()
+local function publish()
   redis.call('PUBLISH', CHANNEL, table.concat({
     'v1', NAME, digits(shared.generation), shared.state, digits(remaining(shared)), digits(shared.trips),
     digits(shared.passed), shared.author, shared.reason,
   }, '|'))
 end
 
--- The only way into another state: always in a new generation.
+-- Enters a state, always in a new generation. Nothing else changes the state.
 local function transition(state, ends, trips, passed, author, reason)
   shared = {
     state = state, generation = math.max(shared.generation, now) + 1, ends = ends, trips = math.min(trips, MOST_TRIPS),
     passed = math.min(passed, MOST_CALLS), author = author or '', reason = reason or '',
   }
   save()
-  tell()
+  publish()
 end
 
 local function longest(state)
@@ -108,12 +108,12 @@ local known = {
   state = ARGV[4], generation = tonumber(ARGV[3]), ends = 0, trips = tonumber(ARGV[6]), passed = tonumber(ARGV[7]),
   author = ARGV[8], reason = ARGV[9],
 }
-local known_remaining = math.min(tonumber(ARGV[5]), longest(known.state)) -- -1: without an end
+local known_remaining = math.min(tonumber(ARGV[5]), longest(known.state)) -- -1: no end
 if known.state ~= 'closed' and known_remaining >= 0 then
   known.ends = now + known_remaining
 end
 
--- What is stored. A problem ends the script, with what the caller knows as the answer.
+-- What is stored. If there is a problem with it, the script ends here and replies with what the caller knows.
 local stored = false
 local raw = redis.pcall('HMGET', RECORD, 'v', 'state', 'generation', 'ends', 'trips', 'passed', 'author', 'reason')
 if raw.err then
@@ -141,7 +141,7 @@ if stored then
     return reply(DAMAGED, 'the record held impossible values; dropped')
   end
   if shared.state ~= 'closed' and shared.ends - now > longest(shared.state) then
-    shared.ends = now + longest(shared.state) -- the clock has stepped back, or another policy reigned
+    shared.ends = now + longest(shared.state) -- the clock has stepped back, or another policy applied
     save()
   end
 end
@@ -149,14 +149,14 @@ end
 if known.generation > now + DAY then
   return reply(IMPLAUSIBLE)
 end
-local hearsay = false -- whether the state is only what the caller says, and its time is over
+local unsaved = false -- whether the state has ended, and only the caller knows it
 if known.generation > shared.generation then
   shared = known
   if remaining(known) ~= 0 or (stored and known.state == 'closed') then
     save()
-    tell()
+    publish()
   else
-    hearsay = true
+    unsaved = true
   end
 end
 if shared.state == 'disabled' and remaining(shared) == 0 then

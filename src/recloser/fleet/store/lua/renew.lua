@@ -1,5 +1,5 @@
 -- Extends the lease of the probe that holds the current token.
-if hearsay or shared.state ~= 'half_open' or shared.generation ~= tonumber(ARGV[FIRST]) then
+if unsaved or shared.state ~= 'half_open' or shared.generation ~= tonumber(ARGV[FIRST]) then
   return reply(REFUSED)
 end
 shared.ends = now + LEASE

@@ -11,7 +11,7 @@ local function bucket(index)
 end
 local sender, workers = 's:' .. TAG .. ':' .. WORKER, 'q:' .. TAG
 
--- "number number", as buckets (hits, total) and senders (sequence, instant) are stored.
+-- Returns the two numbers of a bucket (hits, total) or of a sender (sequence, instant), stored as "number number".
 local function pair(text)
   local first, second = string.match(text, '^(%d+) (%d+)$')
   return first and whole(first, MOST_GENERATION), second and whole(second, MOST_GENERATION)
@@ -59,7 +59,7 @@ if total >= MINIMUM and hits >= COUNT and hits / total >= RATE and #failing >= Q
   return reply(DONE)
 end
 
--- Once per bucket: forget what has left the window, and senders who are gone.
+-- Once per bucket: delete the buckets that have left the window, and the senders that are gone.
 if not values[3] then
   if redis.call('HLEN', EVIDENCE) > MOST_FIELDS then
     return damaged()
@@ -79,5 +79,5 @@ if not values[3] then
 end
 redis.call('HSET', EVIDENCE, sender, digits(SEQUENCE) .. ' ' .. digits(now), workers, table.concat(failing, ' '),
   bucket(current), digits(HITS) .. ' ' .. digits(TOTAL))
-keep_for(WINDOW)
+save_for(WINDOW)
 return reply(DONE)

@@ -2,8 +2,8 @@
 local TOKEN, RESULT, NEEDED = tonumber(ARGV[FIRST]), ARGV[FIRST + 1], tonumber(ARGV[FIRST + 2])
 local OPEN, MULTIPLIER = tonumber(ARGV[FIRST + 3]), tonumber(ARGV[FIRST + 4])
 
--- A lease that is over and no longer stored may have had its result: it gets no second one.
-if hearsay or shared.state ~= 'half_open' or shared.generation ~= TOKEN then
+-- A lease that has ended and is not stored may have had its result: it gets no second one.
+if unsaved or shared.state ~= 'half_open' or shared.generation ~= TOKEN then
   return reply(REFUSED)
 end
 if RESULT == 'fail' then
@@ -12,7 +12,7 @@ if RESULT == 'fail' then
 elseif RESULT == 'release' then
   transition('open', now, shared.trips, shared.passed)
 elseif shared.passed + 1 < NEEDED then
-  transition('half_open', now, shared.trips, shared.passed + 1) -- without a lease: the next may try at once
+  transition('half_open', now, shared.trips, shared.passed + 1) -- without a lease: any worker may make the next probe at once
 else
   redis.call('UNLINK', EVIDENCE)
   transition('closed', 0, 0, 0)

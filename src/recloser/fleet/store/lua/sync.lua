@@ -1,2 +1,2 @@
--- Reads: all there is to do is the prologue's.
+-- Reads the state, which the prologue has done.
 return reply(DONE)

@@ -1,5 +1,5 @@
--- One worker's own rule has opened it; with enough of them, the fleet opens.
-local SPAN = math.max(OPEN, 1000000) -- with hardly any reset timeout, votes would never meet
+-- Counts the vote of a worker that its own rule has opened; a quorum of votes opens the fleet.
+local SPAN = math.max(OPEN, 1000000) -- with a very short reset timeout, a quorum could never form
 local text = redis.pcall('HGET', EVIDENCE, 'votes')
 if type(text) == 'table' then
   return damaged()
@@ -12,6 +12,6 @@ if #voters >= QUORUM then
   open()
 else
   redis.call('HSET', EVIDENCE, 'votes', table.concat(voters, ' '))
-  keep_for(SPAN)
+  save_for(SPAN)
 end
 return reply(DONE)
