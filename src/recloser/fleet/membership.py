@@ -10,7 +10,7 @@ Rules:
 
 - Where a membership stands, and where each event leads, is one table: `_states.py`.
 - A state counts if its generation is larger than the known one. While a request for the lease is in flight, the news
-  that a probe runs is put aside: the probe may be our own.
+  that a probe runs is deferred until the reply: the probe may be our own.
 - A lease is held until its probe has ended. Any larger generation fences it off.
 - What a person does to this breaker alone, by its own `force_open()` or `disable()`, holds until its `reset()`.
 - Reports keep their numbers until they are acknowledged, and are sent again with the same ones after a failure.
@@ -67,13 +67,13 @@ class Membership:
 
     __slots__ = (
         "__weakref__",
+        "_deferred",
         "_engine",
         "_known",
         "_lease_request",
         "_logged_problem",
         "_operations",
         "_pending",
-        "_put_aside",
         "_reporting",
         "_result",
         "_token",
@@ -93,7 +93,7 @@ class Membership:
         self._pending = NOTHING
         self._result: EndedProbe | None = None
         self._lease_request: LeaseRequest | None = None
-        self._put_aside: SharedState | None = None
+        self._deferred: SharedState | None = None
         self._token = 0
         self._logged_problem: str | None = None
 
@@ -330,9 +330,9 @@ class Membership:
         else:
             self._fire(MembershipTrigger.REFUSED)
             self.apply_reply(reply)
-        aside, self._put_aside = self._put_aside, None
-        if aside is not None and aside.generation > self.shared.generation:
-            self.apply(aside)
+        deferred, self._deferred = self._deferred, None
+        if deferred is not None and deferred.generation > self.shared.generation:
+            self.apply(deferred)
         grant = None
         if was is MembershipState.PROVING:
             self._prove()
@@ -356,7 +356,7 @@ class Membership:
     def _give_up_waiting(self) -> None:
         """Let nobody wait for a lease any more: no reply will come."""
         self._fire(MembershipTrigger.UNREACHABLE)
-        self._put_aside = None
+        self._deferred = None
         if self._lease_request is not None:
             self._lease_request.answer(None)
 
@@ -419,7 +419,7 @@ class Membership:
         if shared.generation < self.shared.generation:
             return
         if self.standing.lease in IN_FLIGHT and shared.state is HALF_OPEN:
-            self._put_aside = shared
+            self._deferred = shared
             return
         is_news = shared.generation > self.shared.generation
         self._known.update(shared)
@@ -439,7 +439,7 @@ class Membership:
             return is_usable
         self._fire(MembershipTrigger.USABLE)
         if reply.code is Code.IMPLAUSIBLE:
-            message = "Circuit breaker %r: the generation known here lies in the store's future; it is forgotten"
+            message = "Circuit breaker %r: the generation known here is far ahead of the store's clock; it is dropped"
             log(logging.WARNING, message, self.name)
             self._known.update(SharedState())
             self._let_go(MembershipTrigger.FENCED)
@@ -451,7 +451,7 @@ class Membership:
         if problem != self._logged_problem:
             self._logged_problem = problem
             what = "the fleet goes on with what its workers know" if is_usable else "it decides alone meanwhile"
-            message = "Circuit breaker %r: what the fleet's store holds of it can't be used: %s; %s"
+            message = "Circuit breaker %r: its record in the fleet's store can't be used: %s; %s"
             log(logging.WARNING, message, self.name, problem, what)
 
     # Changing state

@@ -210,7 +210,7 @@ async def test_what_can_not_be_used_is_told_once_and_the_breaker_decides_alone(
     assert not member.membership.leads
     member.membership.reconcile(reply(OVER, Code.DAMAGED, problem), member.worker.now())
     (told,) = [record.getMessage() for record in caplog.records if problem in record.getMessage()]
-    assert told.startswith(f"Circuit breaker {NAME!r}: what the fleet's store holds of it can't be used")
+    assert told.startswith(f"Circuit breaker {NAME!r}: its record in the fleet's store can't be used")
     assert told.endswith("it decides alone meanwhile")
     member.membership.apply_reply(reply(OVER))
     assert member.membership.leads
@@ -231,7 +231,7 @@ async def test_a_generation_of_the_stores_future_is_forgotten(member: Member, ca
     member.membership.apply_reply(reply(CLOSED, Code.IMPLAUSIBLE))
     assert member.membership.shared == CLOSED
     assert member.state == "closed"
-    assert "lies in the store's future; it is forgotten" in caplog.text
+    assert "is far ahead of the store's clock; it is dropped" in caplog.text
 
 
 def new_worker() -> Worker:
