@@ -1,5 +1,8 @@
 """Circuit breakers for httpx, one per origin: `httpx.AsyncClient(transport=BreakerTransport())`."""
 
+from types import ModuleType
+from typing import ClassVar
+
 from recloser.integrations._bodies import GuardedBody, GuardedUpload
 from recloser.integrations._transport import GuardedTransport
 
@@ -51,6 +54,6 @@ class BreakerTransport(GuardedTransport[httpx.AsyncBaseTransport], httpx.AsyncBa
         ValueError: An argument is out of its range, or both `registry` and `breaker` are given.
     """
 
-    _library = httpx
+    _library: ClassVar[ModuleType] = httpx
     _upload = _Upload
     _body = _Body

@@ -1,5 +1,8 @@
 """Circuit breakers for httpx2, one per origin: `httpx2.AsyncClient(transport=BreakerTransport())`."""
 
+from types import ModuleType
+from typing import ClassVar
+
 from recloser.integrations._bodies import GuardedBody, GuardedUpload
 from recloser.integrations._transport import GuardedTransport
 
@@ -26,6 +29,6 @@ class BreakerTransport(GuardedTransport[httpx2.AsyncBaseTransport], httpx2.Async
     httpx2 instead of those of httpx.
     """
 
-    _library = httpx2
+    _library: ClassVar[ModuleType] = httpx2
     _upload = _Upload
     _body = _Body
