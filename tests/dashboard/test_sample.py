@@ -1,6 +1,7 @@
 """What is sent about one breaker."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -21,14 +22,14 @@ class Changing:
     """
 
     def __init__(self, before: CircuitBreaker, after: CircuitBreaker) -> None:
-        self._snapshots = [before, after]
+        self._healths = [before, after]
         self._after = after
 
     def snapshot(self) -> Snapshot:
-        return self._snapshots.pop(0).snapshot()
+        return self._after.snapshot()
 
     def health(self) -> BreakerEntry:
-        return self._after.health()
+        return self._healths.pop(0).health()
 
 
 async def test_the_fields_are_of_one_state_though_another_thread_changes_it_meanwhile() -> None:
@@ -37,6 +38,28 @@ async def test_the_fields_are_of_one_state_though_another_thread_changes_it_mean
     await trip(opened)
     entry = read(Changing(closed, opened))
     assert (entry["state"], entry["generation"], entry["cause"]["trigger"]) == ("open", 2, "tripped")
+
+
+async def test_an_earlier_entry_saves_nothing_that_may_have_changed() -> None:
+    clock = ManualClock()
+    breaker = CircuitBreaker("orders", clock=clock, failure_threshold=1)
+    known = read(breaker)
+    for change in (
+        partial(trip, breaker),
+        partial(breaker.disable, "a false alarm"),
+        breaker.reset,
+        partial(trip, breaker),
+    ):
+        await change()
+        entry = read(breaker, known)
+        assert entry == read(breaker)
+        known = read(breaker, entry)
+        assert known == entry
+    clock.advance(60)
+    permit = await breaker.acquire()
+    assert read(breaker, known)["success_threshold"] == 1
+    permit.succeed()
+    assert read(breaker, known) == read(breaker)
 
 
 async def test_the_begin_of_a_state_is_a_time_of_day() -> None:

@@ -50,7 +50,7 @@ async def _look(url: httpx.URL, headers: Sequence[Header], timeout_seconds: floa
 def _lines(board: Board) -> list[str]:
     """Return a line about all breakers, one about the fleet, and two about each breaker that is not closed."""
     now = board.now
-    lines = [counted(board), *filter(None, [fleet_status(board.fleet)])]
+    lines = [counted(board.counts), *filter(None, [fleet_status(board.fleet)])]
     for breaker in board.ordered():
         if breaker.state != CLOSED:
             parts = [f"{word(breaker.state)} {time_in_state(breaker, now)}", next_step(breaker, now), mode(breaker)]

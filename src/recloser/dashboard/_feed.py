@@ -139,8 +139,9 @@ class UpdateFeed:
         return True
 
     def _read(self, breaker: CircuitBreaker, now: float) -> None:
-        name, entry = breaker.name, read(breaker)
+        name = breaker.name
         old = self._known.get(name)
+        entry = read(breaker, None if old is None else old.entry)
         if old is None:
             changed = entry
             self._removed.pop(name, None)

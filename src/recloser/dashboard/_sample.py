@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
-from recloser import CircuitBreaker
+from recloser import CircuitBreaker, CircuitState, Snapshot
 
 BreakerEntry: TypeAlias = dict[str, Any]
 
@@ -18,6 +18,9 @@ _TIME_IN_STATE = "time_in_state_seconds"
 _RUNNING = {_TIME_IN_STATE: 1, "retry_after": -1}
 _TOLERANCE_SECONDS = 0.05
 _CAUSE_AS_TEXT = "last_transition_cause"
+_FIGURES = ("attempt", "cause", "last_error", "probes_passed", "success_threshold")
+_LASTING = (CircuitState.CLOSED, CircuitState.DISABLED)
+"""The states in which the figures of a generation stay as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +49,36 @@ class Known:
         return changed
 
 
-def read(breaker: CircuitBreaker) -> BreakerEntry:
-    """Return a breaker's health and the figures of its cause, as fields, with None where JSON has no number."""
-    snapshot, health = breaker.snapshot(), breaker.health()
-    while snapshot.generation != health["generation"]:  # another thread has changed the state in between
-        snapshot, health = breaker.snapshot(), breaker.health()
+def read(breaker: CircuitBreaker, known: BreakerEntry | None = None) -> BreakerEntry:
+    """Return a breaker's health and the figures of its cause, as fields, with None where JSON has no number.
+
+    Args:
+        breaker: The breaker.
+        known: An earlier entry of it; what can't have changed since is taken from there.
+    """
+    health = breaker.health()
+    if known is not None and health["state"] in _LASTING and health["generation"] == known["generation"]:
+        figures = {key: known[key] for key in _FIGURES}
+    else:
+        snapshot = breaker.snapshot()
+        while snapshot.generation != health["generation"]:  # another thread has changed the state in between
+            snapshot, health = breaker.snapshot(), breaker.health()
+        figures = _figures_of(snapshot)
     del health[_CAUSE_AS_TEXT]
     for key in _RUNNING:
         if health[key] is not None and not math.isfinite(health[key]):  # a clock may have run beyond all numbers
             health[key] = None
-    return health | {
+    return health | figures
+
+
+def _figures_of(snapshot: Snapshot) -> dict[str, Any]:
+    is_half_open = snapshot.state is CircuitState.HALF_OPEN
+    return {
         "attempt": snapshot.attempt,
         "cause": None if snapshot.cause is None else snapshot.cause.fields(),
         "last_error": snapshot.last_error,
-        "probes_passed": snapshot.probes_passed,
-        "success_threshold": snapshot.success_threshold,
+        "probes_passed": snapshot.probes_passed if is_half_open else None,
+        "success_threshold": snapshot.success_threshold if is_half_open else None,
     }
 
 

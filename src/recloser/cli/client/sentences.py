@@ -12,7 +12,6 @@ from recloser.cli.client.formatting import duration, number, percent, plural, pr
 from recloser.cli.client.states import CLOSED, word
 
 if TYPE_CHECKING:
-    from recloser.cli.client.board import Board
     from recloser.cli.client.breaker import Breaker
     from recloser.cli.client.messages import FleetEntry, TransitionEntry
 
@@ -126,10 +125,10 @@ def transition_is_about(transition: "TransitionEntry", text: str) -> bool:
     return text.casefold() in f"{transition.breaker}\n{cause_text(transition.cause)}".casefold()
 
 
-def counted(board: "Board") -> str:
+def counted(counts: Mapping[str, int]) -> str:
     """Say how many breakers are in which state."""
-    counts = ", ".join(f"{number(count)} {word(state)}" for state, count in board.counts.items())
-    return f"{plural(len(board.breakers), 'breaker')}: {counts}" if counts else "no breakers"
+    parts = ", ".join(f"{number(count)} {word(state)}" for state, count in counts.items())
+    return f"{plural(sum(counts.values()), 'breaker')}: {parts}" if parts else "no breakers"
 
 
 def fleet_status(fleet: "FleetEntry | None") -> str:

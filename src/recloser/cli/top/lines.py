@@ -79,7 +79,7 @@ class Lines:
 
     def _sum_up(self) -> None:
         board, now = self._board, self._board.now
-        self._write(counted(board))
+        self._write(counted(board.counts))
         for breaker in board.ordered(self._text):
             if breaker.state != CLOSED:
                 parts = [f"{word(breaker.state)} {time_in_state(breaker, now)}", next_step(breaker, now), mode(breaker)]

@@ -29,8 +29,8 @@
  * @property {number | null} failure_rate
  * @property {number | null} slow_call_rate
  * @property {number} probes_in_flight
- * @property {number} probes_passed
- * @property {number} success_threshold
+ * @property {number | null} probes_passed While half open.
+ * @property {number | null} success_threshold While half open.
  * @property {number} success_total
  * @property {number} failure_total
  * @property {number} ignored_total

@@ -28,7 +28,8 @@ function figures(entry) {
   const lastError = entry.last_error === null ? "" : `last error ${entry.last_error}`;
   if (followsFleet(entry)) return [lastError];
   const running = `${plural(entry.probes_in_flight, "probe")} running`;
-  return [lastError, `${running}, ${number(entry.probes_passed)} of ${number(entry.success_threshold)} succeeded`];
+  const passed = `${number(Number(entry.probes_passed))} of ${number(Number(entry.success_threshold))}`;
+  return [lastError, `${running}, ${passed} succeeded`];
 }
 
 /** @param {BreakerEntry} entry */
