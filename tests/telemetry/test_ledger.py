@@ -15,6 +15,7 @@ from tests.telemetry.kit import fail, live, make, succeed
 
 pytestmark = pytest.mark.anyio
 
+PATIENCE_SECONDS = 30.0
 LIFE = Totals(success=2, failure=3, ignored=1, late=1, rejected=1, probe=2)
 """What `live()` leaves behind."""
 
@@ -30,6 +31,12 @@ def evict(registry: BreakerRegistry) -> None:
     """Makes another breaker in a registry that has room for one."""
     registry.breaker("other")
     gc.collect()
+
+
+def places() -> int:
+    """Returns how many breakers have a place in any ledger."""
+    gc.collect()
+    return sum(isinstance(each, totals_module.EngineTotals) for each in gc.get_objects())
 
 
 async def test_a_breaker_is_told_by_its_name_with_totals_and_snapshot(clock: ManualClock) -> None:
@@ -129,11 +136,11 @@ async def test_who_has_an_entry_keeps_it(clock: ManualClock) -> None:
 
 async def test_a_breaker_that_bears_the_name_of_all_others_is_one_of_them(clock: ManualClock) -> None:
     registry = make(clock)
-    ledger = Ledger(registry)
+    ledger = Ledger(registry, max_breakers=1)
     succeed(registry, "__other__")
     assert ledger.name_of("__other__") == "__other__"
-    assert len(ledger._names) == 0
-    assert read(ledger)["__other__"].totals.success == 1
+    succeed(registry, "payments")
+    assert {name: entry.totals.success for name, entry in read(ledger).items()} == {"__other__": 1, "payments": 1}
 
 
 async def test_a_ledger_keeps_no_breaker_alive_whose_settings_lead_back_to_it(clock: ManualClock) -> None:
@@ -159,9 +166,10 @@ async def test_breakers_that_come_and_go_unread_take_no_room(
     monkeypatch.setattr(totals_module, "MOST_DEPARTED", 10)
     registry = make(clock, max_breakers=1)
     ledger = Ledger(registry, max_breakers=1)
+    before = places()
     for number in range(200):
         succeed(registry, f"host-{number}")
-    assert len(ledger._departed) + len(ledger._arrived) + len(ledger._open) < 40
+    assert places() - before < 40
     assert read(ledger)["__other__"].totals.success == 199
 
 
@@ -169,11 +177,28 @@ async def test_making_a_breaker_does_not_wait_for_a_reading(
     clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(totals_module, "MOST_DEPARTED", 0)
-    registry = make(clock, max_breakers=1)
-    ledger = Ledger(registry)
-    with ledger._lock:
+    to_make, made, made_meanwhile = [], [], []
+
+    def make_breakers() -> None:
         for name in "abc":
             succeed(registry, name)
+            made.append(name)
+
+    def reading() -> float:
+        """A clock: it is read while the ledger is, and breakers are made in another thread meanwhile."""
+        if to_make:
+            thread = to_make.pop()
+            thread.start()
+            thread.join(PATIENCE_SECONDS)
+            made_meanwhile.extend(made)
+        return clock()
+
+    registry = make(reading, max_breakers=2)
+    ledger = Ledger(registry)
+    fail(registry, "open", 2)
+    to_make.append(Thread(target=make_breakers, daemon=True))
+    ledger.read()
+    assert made_meanwhile == ["a", "b", "c"]
     assert sum(entry.totals.success for entry in ledger.read()) == 3
 
 
