@@ -13,7 +13,7 @@ import pytest
 import recloser
 from recloser._core.homes import SOURCES
 from recloser.errors import FleetStoreError, MisuseError
-from recloser.fleet import FleetPolicy, Message
+from recloser.fleet import FleetPolicy, Message, SharedState
 from recloser.lowlevel import publish
 from recloser.policies import RetryBudget
 from recloser.registry import Finding
@@ -111,9 +111,27 @@ def test_pickles_refer_to_the_home(value: object) -> None:
     assert kind.__module__.encode() in pickled
 
 
-@pytest.mark.parametrize("rule", ["ConsecutiveFailures", "FailureCount", "FailureRate", "SlowCallRate"])
-def test_the_annotations_of_a_rule_can_be_evaluated_in_its_home(rule: str) -> None:
-    assert get_type_hints(getattr(recloser, rule))
+@pytest.mark.parametrize(
+    "value",
+    [
+        recloser.Answer,
+        recloser.Cause,
+        recloser.ConsecutiveFailures,
+        recloser.Constant,
+        recloser.FailureCount,
+        recloser.FailureRate,
+        recloser.SlowCallRate,
+        recloser.Snapshot,
+        Fail,
+        Finding,
+        FleetPolicy,
+        Message,
+        SharedState,
+    ],
+    ids=repr,
+)
+def test_the_annotations_of_a_value_can_be_evaluated_in_its_home(value: type) -> None:
+    assert get_type_hints(value)
 
 
 def test_the_source_of_published_functions_and_of_methods_is_found() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recloser._core.windows import CountWindow
+from recloser._core.windows import CountWindow, TimeWindow
 from recloser._core.wording import plural
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from recloser._core.outcomes import Outcome
     from recloser._core.states import CircuitState, Trigger
-    from recloser._core.windows import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ class Cause:
     kind: str | None = None
     calls: int | None = None
     counted: int | None = None
-    window: Window | None = None
+    window: CountWindow | TimeWindow | None = None
     slow_call_seconds: float | None = None
     for_seconds: float | None = None
 
@@ -76,8 +75,8 @@ class Cause:
         }
 
 
-def _window_fields(window: Window) -> dict[str, float]:
-    return {"calls": window.size} if isinstance(window, CountWindow) else {"seconds": window.seconds}
+def _window_fields(window: CountWindow | TimeWindow) -> dict[str, float]:
+    return {"seconds": window.seconds} if isinstance(window, TimeWindow) else {"calls": window.size}
 
 
 @dataclass(frozen=True, slots=True)

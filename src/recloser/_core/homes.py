@@ -5,13 +5,14 @@ but its name appears in tracebacks, reprs, pickles and documentation. So each pu
 end of its `__init__`, which sets `__module__` to the name of the package.
 
 This has a price: `inspect.getsource()` does not find a published class, although it finds its methods. And tools that
-evaluate the annotations of a class look the names up in its home.
+evaluate the annotations of a class look the names up in its home, so `publish()` evaluates what can be evaluated first.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from types import FunctionType
-from typing import Any
+from typing import Any, get_type_hints
 
 SOURCES: dict[str, str] = {}
 """The modules that define published classes and functions, by public name; for tools that read source code."""
@@ -30,7 +31,17 @@ def publish(namespace: dict[str, Any]) -> None:
         value = namespace[name]
         if isinstance(value, type | FunctionType) and _is_inside(value.__module__, home):
             SOURCES[f"{home}.{name}"] = value.__module__
+            if isinstance(value, type):
+                _evaluate_annotations(value)
             value.__module__ = home
+
+
+def _evaluate_annotations(cls: type) -> None:
+    """Replace the text of a class's annotations by their values, unless it names what only type checkers import."""
+    own: dict[str, Any] = cls.__dict__.get("__annotations__", {})
+    with suppress(NameError):
+        hints = get_type_hints(cls, include_extras=True)
+        own.update({name: hints[name] for name in own})
 
 
 def _is_inside(module: str, home: str) -> bool:
