@@ -1,4 +1,4 @@
-"""The circuit breaker: what users hold in their hands."""
+"""The public face of a circuit breaker."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from weakref import ref
 import anyio.lowlevel
 
 from recloser._breaker import control
+from recloser._breaker.classify import raised
 from recloser._breaker.clock import MONOTONIC, CheckedClock
 from recloser._breaker.decorate import protect
 from recloser._breaker.dispatch import EventStream, kinds_of, listen
-from recloser._breaker.engine import SYSTEM_RANDOM, Engine, raised
+from recloser._breaker.engine import SYSTEM_RANDOM, Engine
 from recloser._breaker.fleet_port import admit_by_lease, try_admit_by_lease
 from recloser._breaker.functions import is_kind
-from recloser._breaker.permits import AcquiredPermit, Guard, Permit, acquire_permit
+from recloser._breaker.permits import Guard, Permit, acquire_permit, permit_for, settle_misuse
 from recloser._breaker.probe_context import probe_step
 from recloser._breaker.reading import health_of, snapshot_of
 from recloser._breaker.worker_thread import WorkerThreadCall
 from recloser._core import checks
 from recloser._core.events import Event
 from recloser._core.explain import explain
-from recloser._core.outcomes import Outcome
 from recloser._core.settings import DEFAULTS
 from recloser._core.states import CircuitState, Trigger
 from recloser._core.tickets import NEEDS_LEASE, Probe
 from recloser._core.windows import ALWAYS, NEVER
-from recloser.errors import CircuitBreakerOpenError, MisuseError
+from recloser.errors import MisuseError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from recloser._core.backoff import Backoff
     from recloser._core.events import Snapshot
     from recloser._core.outcomes import ExceptionSpec
-    from recloser._core.tickets import Ticket
     from recloser._core.trip import TripRule
 
 E = TypeVar("E", bound=Event)
@@ -54,42 +53,42 @@ _numbers = itertools.count(1)
 
 
 class CircuitBreaker:
-    """Protects calls to one dependency: after repeated failures they fail fast, until a probe shows it is back.
+    """Protects the calls to one dependency: after repeated failures, calls fail fast until a probe succeeds.
 
-    A breaker may be made at import time and used in one event loop after another, on asyncio and trio; one loop at a
-    time. Reading it is safe from any thread. What a probe calls through the same breaker is a part of it and
-    counts for nothing by itself. A breaker can be neither copied nor pickled.
+    Create a breaker anywhere, also at import time. It works on asyncio and trio, in one event loop at a time, and moves
+    from one loop to the next. Reading it is safe from any thread. A call that a probe makes through the same breaker is
+    part of that probe and is not counted separately. Breakers can't be copied or pickled.
 
     Args:
-        name: Name in errors, logs, events and health; `breaker-<n>`, unique in the process, if not given.
-        failure_threshold: Consecutive failures that open the breaker, >= 1; 5 by default. Short for
-            `trip_when=ConsecutiveFailures(n)`, and not to be given together with it.
-        reset_timeout_seconds: How long the breaker stays open before a probe may go through: seconds (finite, >=
-            0), or a `ConstantBackoff` or `ExponentialBackoff`.
+        name: The name in errors, logs, events and health; by default `breaker-<n>`, unique in the process.
+        failure_threshold: How many consecutive failures open the breaker (>= 1), 5 by default. Short for
+            `trip_when=ConsecutiveFailures(n)`; the two exclude each other.
+        reset_timeout_seconds: How long the breaker stays open before it admits a probe: seconds (finite, >= 0), a
+            `ConstantBackoff` or an `ExponentialBackoff`.
         expected_exception: What counts as a failure: an exception type, a tuple of types, or a predicate on the
-            exception. Other exceptions show that the dependency answered, and count as successes; those that are no
-            `Exception` are ignored unless a type given here names them. An exception group is judged by its leaves.
-        ignored_exception: What is ignored, in the same forms; beats `expected_exception`. Rejections by other breakers
-            are always ignored.
-        failed_result: Predicate on the returned value; a true answer counts as a failure. The value is returned all the
-            same.
+            exception. Any other `Exception` shows that the dependency answered and counts as a success; any other
+            `BaseException` is ignored, unless a type given here names it. The leaves of an exception group decide.
+        ignored_exception: What is ignored, in the same forms. It overrides `expected_exception`. Rejections by other
+            breakers are always ignored.
+        failed_result: A predicate on the returned value: if it is true, the call counts as a failure. The caller gets
+            the value either way.
         trip_when: The trip rule: `ConsecutiveFailures`, `FailureRate`, `FailureCount`, `SlowCallRate`, or several
             joined by `|`.
-        success_threshold: Probes that must succeed before the breaker closes, >= 1.
-        max_probes: Probes that may run at once while half-open, >= 1.
-        probe_timeout_seconds: A probe that runs longer counts as failed, which the next call notices (finite, >
-            0). By default the larger of the current reset timeout and 60 s.
-        count_cancelled_after_seconds: Count a cancelled call as failed if it had run at least this long (finite, >= 0).
-            None: ignored. Needed where callers use `asyncio.timeout()` or `asyncio.wait_for()`, whose cancellations
-            have no cause that can be seen; deadlines of `anyio.fail_after()` and `move_on_after()` around a call always
+        success_threshold: How many probes must succeed before the breaker closes (>= 1).
+        max_probes: How many probes may run at once while the breaker is half-open (>= 1).
+        probe_timeout_seconds: How long a probe may run before the next call counts it as failed (finite, > 0). By
+            default the larger of the current reset timeout and 60 s.
+        count_cancelled_after_seconds: A cancelled call that ran at least this long counts as a failure (finite, >= 0);
+            by default it is ignored. Set it if callers use `asyncio.timeout()` or `asyncio.wait_for()`: a breaker can't
+            see why they cancel. Deadlines of `anyio.fail_after()` and `anyio.move_on_after()` around a call always
             count as failures.
-        shadow: Run the whole state machine and report, and reject nothing.
-        clock: Monotonic seconds; `time.monotonic` by default.
-        random: Source of the jitter of a backoff.
+        shadow: Decide and report as usual, but reject no call.
+        clock: Returns monotonic seconds; `time.monotonic` by default.
+        random: The source of randomness for the jitter of a backoff.
 
     Raises:
-        TypeError: An argument is of the wrong type.
-        ValueError: An argument is out of its range, or both `trip_when` and `failure_threshold` are given.
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is out of range, or `trip_when` and `failure_threshold` are both given.
     """
 
     __slots__ = ("__weakref__", "engine")
@@ -143,7 +142,7 @@ class CircuitBreaker:
 
     @classmethod
     def around(cls, engine: Engine) -> CircuitBreaker:
-        """Return the breaker of an engine: the one that lives, else a new one."""
+        """Return the breaker around an engine: the living one if there is one, else a new one."""
         face: CircuitBreaker | None = None if engine.face is None else engine.face()
         if face is None:
             face = cls.__new__(cls)
@@ -158,19 +157,20 @@ class CircuitBreaker:
     @overload
     async def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
     async def call(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        """Call a function under protection and return what it returns.
+        """Call a function under protection and return its result.
 
-        Admission and the count of the outcome are synchronous: the only awaits are the function's own. A cancellation
-        goes through and is ignored, unless it was caused by an anyio deadline around the call; see the class.
+        Admitting the call and counting its outcome are synchronous: only `fn` awaits, and a probe that needs a fleet's
+        lease. A cancellation propagates. It is ignored, unless a deadline of anyio around the call caused it or
+        `count_cancelled_after_seconds` applies.
 
         Args:
             fn: A function that returns an awaitable or a plain value.
-            *args: Passed on.
-            **kwargs: Passed on.
+            *args: Positional arguments for `fn`.
+            **kwargs: Keyword arguments for `fn`.
 
         Raises:
             CircuitBreakerOpenError: The breaker rejected the call; `fn` was not called.
-            TypeError: `fn` can't be called, or is an async generator function.
+            TypeError: `fn` is not callable, or is an async generator function.
             BaseException: Whatever `fn` raises, the same object.
         """
         engine = self.engine
@@ -189,7 +189,7 @@ class CircuitBreaker:
                 raise MisuseError(f"{fn!r} is an async generator function: decorate it with the breaker and iterate it")
         except:
             if not callable(fn):
-                _settle_misuse(engine, epoch, fn)
+                settle_misuse(engine, epoch, fn)
             engine.call_raised(epoch, raised(), started)
             raise
         if engine.live is epoch:
@@ -203,13 +203,14 @@ class CircuitBreaker:
     def __call__(self, fn: F, /) -> F:
         """Decorate a coroutine function or an async generator function; the wrapper's `.breaker` is this breaker.
 
-        An async generator holds its permit from its first step until it ends. An error on the way is a failure. Closed
-        early, or cancelled, it counts as a success if it has delivered an item; cancelled, as a failure instead if the
-        next item was awaited for `count_cancelled_after_seconds`. Before the first item closing it is ignored, and a
-        cancellation what it is for any call. What its reader does between two items takes no time of it.
+        An async generator is one call, from its first step to its end. An error on the way counts as it does for any
+        call. After the first item, closing or cancelling it counts as a success; a cancellation that ends a wait of at
+        least `count_cancelled_after_seconds` for the next item counts as a failure. Before the first item, closing it
+        is ignored, and a cancellation counts as it does for any call. The time that the reader spends between items is
+        not part of the call's duration.
 
         Raises:
-            TypeError: `fn` is neither; the message names what to use instead.
+            TypeError: `fn` is neither; the message says what to use instead.
         """
         wrapper: Any = protect(self.engine, fn)
         wrapper.breaker = self
@@ -217,14 +218,14 @@ class CircuitBreaker:
         return protected
 
     async def call_in_thread(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a blocking function in a worker thread under protection and return what it returns.
+        """Run a blocking function in a worker thread under protection and return its result.
 
-        The thread's end settles the call. A cancel scope waits for it; a bare `task.cancel()` of asyncio ends the wait
-        at once while the thread goes on, and its end still counts.
+        The call ends when the thread does. A cancelled scope waits for that; a bare `task.cancel()` of asyncio returns
+        at once, and the thread runs on: its outcome still counts.
 
         Raises:
             CircuitBreakerOpenError: The breaker rejected the call; no thread was started.
-            TypeError: `fn` can't be called, or is asynchronous.
+            TypeError: `fn` is not callable, or is asynchronous.
             BaseException: Whatever `fn` raises, the same object.
         """
         work = functools.partial(fn, *args, **kwargs)
@@ -236,9 +237,10 @@ class CircuitBreaker:
         return result
 
     def guard(self) -> Guard:
-        """Return an async context manager that protects a block and hands it its permit.
+        """Return an async context manager that protects a block of code; `async with` yields the block's permit.
 
-        No block with a `yield` in it: what its reader calls would be a part of a probe. Decorate the generator.
+        Don't `yield` inside the block: what the reader calls would become part of a probe. Decorate the generator
+        instead.
         """
         guard = Guard()
         guard.engine = self.engine
@@ -248,18 +250,17 @@ class CircuitBreaker:
         return guard
 
     async def acquire(self) -> Permit:
-        """Admit one call and return its permit, to be settled by the caller. Does not yield to the event loop.
+        """Admit one call and return its permit, which the caller has to settle.
+
+        Does not yield to the event loop, unless it asks a fleet for a probe.
 
         Raises:
-            CircuitBreakerOpenError: The breaker rejects the call.
+            CircuitBreakerOpenError: The breaker rejected the call.
         """
         return await acquire_permit(self.engine)
 
     async def try_acquire(self) -> Permit | None:
-        """Admit one call and return its permit, or None if it is rejected.
-
-        Does not yield to the event loop, unless a fleet is asked for a probe.
-        """
+        """Like `acquire()`, but return None if the call is rejected."""
         engine = self.engine
         if engine.shut_until > ALWAYS and 0 < engine.shut_seconds() < NEVER:
             engine.machine.rejected += 1
@@ -267,13 +268,13 @@ class CircuitBreaker:
         ticket = engine.try_admit()
         if ticket is NEEDS_LEASE:
             ticket = await try_admit_by_lease(engine)
-        return _permit_for(engine, ticket)
+        return permit_for(engine, ticket)
 
     def try_acquire_nowait(self) -> Permit | None:
         """Admit one call and return its permit, or None if it is rejected; for synchronous hooks.
 
-        Outside a task, in a callback of the event loop too, it takes no probes: anyio's semaphore needs a task. It
-        never asks a fleet, which could take time: while one leads, it takes no probes either.
+        Outside a task it makes no probes, also not in a callback of the event loop: anyio's semaphore needs a task. It
+        never waits for a fleet, so it makes no probes while a fleet leads.
         """
         engine = self.engine
         if engine.shut_until > ALWAYS and 0 < engine.shut_seconds() < NEVER:
@@ -283,21 +284,21 @@ class CircuitBreaker:
             ticket = engine.try_admit()
         except RuntimeError:  # no event loop; anyio before 4.12.1 has no error of its own for that
             ticket = NEEDS_LEASE
-        return _permit_for(engine, engine.reject(engine.now()) if ticket is NEEDS_LEASE else ticket)
+        return permit_for(engine, engine.reject(engine.now()) if ticket is NEEDS_LEASE else ticket)
 
     async def wait_until_ready(self, timeout_seconds: float | None = None) -> bool:
-        """Wait until a call has a chance: the breaker is closed, its reset timeout has elapsed, or a probe may be made.
+        """Wait until a call has a chance: the breaker is closed, its reset timeout has elapsed, or a probe is free.
 
-        A rejected call does not yield to the event loop, so a loop that tries again at once would freeze it; wait here
-        instead. Many may wait; only as many as there are probes get through afterwards. Always a checkpoint;
-        cancelling it changes nothing.
+        A rejected call does not yield to the event loop, so retrying in a tight loop blocks it; wait here instead. Any
+        number of tasks may wait, but only `max_probes` of them get through. Always a checkpoint; cancelling it changes
+        nothing.
 
         Args:
-            timeout_seconds: How long to wait at most (finite, >= 0); None means without end.
+            timeout_seconds: How long to wait at most (finite, >= 0); None means no limit.
 
         Returns:
-            Whether a call has a chance now. A chance is no promise: where a probe has timed out, the next call
-            notices that, and may have to wait for the new reset timeout.
+            Whether a call has a chance now. It can still be rejected: if a probe has timed out, the next call notices
+            that, and a new reset timeout may begin.
         """
         if timeout_seconds is not None:
             timeout_seconds = checks.seconds("timeout_seconds", timeout_seconds, zero=True)
@@ -306,45 +307,45 @@ class CircuitBreaker:
     # Control
 
     async def force_open(self, reason: str, for_seconds: float | None = None) -> None:
-        """Reject all calls, by hand. Cancelled, it changes nothing.
+        """Reject all calls. A cancelled call of this method changes nothing.
 
         Args:
-            reason: Why; shown to rejected callers, in logs and in health.
-            for_seconds: When this time is over (finite, > 0) the next call is a probe; None means until `reset()`.
+            reason: Why; shown in rejections, logs and health.
+            for_seconds: How long (finite, > 0); then the next call is a probe. None means until `reset()`.
 
         Raises:
-            TypeError: `reason` is no string.
-            ValueError: `for_seconds` is out of its range.
+            TypeError: `reason` is not a string.
+            ValueError: `for_seconds` is out of range.
         """
         if for_seconds is not None:
             for_seconds = checks.seconds("for_seconds", for_seconds)
         await control.change_by_hand(self.engine, Trigger.FORCED_OPEN, checks.one_line("reason", reason), for_seconds)
 
     async def disable(self, reason: str | None = None) -> None:
-        """Admit and count all calls and trip on nothing, until `reset()`. Cancelled, it changes nothing.
+        """Admit and count all calls and never trip, until `reset()`. A cancelled call of this method changes nothing.
 
         Args:
-            reason: Why; shown in logs and in health.
+            reason: Why; shown in logs and health.
         """
         await control.change_by_hand(self.engine, Trigger.DISABLED, reason)
 
     async def reset(self, reason: str | None = None) -> None:
-        """Close the breaker and forget what it counted. Cancelled, it changes nothing.
+        """Close the breaker and clear what its rule has counted. A cancelled call of this method changes nothing.
 
         Args:
-            reason: Why; shown in logs and in health.
+            reason: Why; shown in logs and health.
         """
         await control.change_by_hand(self.engine, Trigger.RESET, reason)
 
     async def reconfigure(self, **settings: Any) -> None:  # noqa: ANN401 - as many types as settings
-        """Change settings, named as at construction, without losing state, generation, open deadline or window.
+        """Change settings, named as in the constructor; state, generation, running reset timeout and window stay.
 
-        A half-open episode that is under way keeps its settings. A window keeps its latest calls; a rule of another
-        kind starts empty. Cancelled, it changes nothing.
+        A running half-open episode keeps its settings. A window keeps its latest calls; a rule of another kind starts
+        empty. A cancelled call of this method changes nothing.
 
         Raises:
-            TypeError: A setting is unknown, or of the wrong type.
-            ValueError: A setting is out of its range.
+            TypeError: A setting is unknown or has the wrong type.
+            ValueError: A setting is out of range.
         """
         await anyio.lowlevel.checkpoint_if_cancelled()
         with self.engine.loop_lock().held():
@@ -359,19 +360,19 @@ class CircuitBreaker:
     @overload
     def subscribe(self, listener: Callable[[Any], object], kinds: tuple[type[Event], ...]) -> Callable[[], None]: ...
     def subscribe(self, listener: Callable[[Any], object], kinds: Kinds = Event) -> Callable[[], None]:
-        """Tell a function of events from now on; return a function that ends this.
+        """Call a listener with each event from now on; return a function that unsubscribes it.
 
-        The listener runs in the caller's task after the state has been settled; it should be quick. What it raises is
-        logged, except for KeyboardInterrupt and SystemExit.
+        The listener runs in the task that causes the event, after the state has changed, so it should be quick. What it
+        raises is logged, except KeyboardInterrupt and SystemExit, which propagate.
 
         Args:
-            listener: A synchronous callable.
-            kinds: The events that it is told: a type or a tuple of types; all by default. A listener that wants neither
-                `CallSucceeded` nor `CallFailed` nor `CallIgnored` costs a call through a closed breaker nothing.
+            listener: A synchronous callable that takes an event.
+            kinds: Which events: a type or a tuple of types; all by default. Without `CallSucceeded`, `CallFailed` and
+                `CallIgnored`, listening costs calls through a closed breaker nothing.
 
         Raises:
-            TypeError: The listener is not a synchronous callable, or `kinds` are no types of events.
-            ValueError: No breaker reports anything of these kinds.
+            TypeError: The listener is not a synchronous callable, or `kinds` are not event types.
+            ValueError: No breaker reports events of these kinds.
         """
         return listen(self.engine.listeners(), listener, kinds, self.engine.refresh)
 
@@ -379,7 +380,7 @@ class CircuitBreaker:
         """Return a stream of events: `async with breaker.events() as stream: async for event in stream`.
 
         Args:
-            max_buffer: Unread events that are kept, >= 1; a slow reader loses the oldest and is told so by
+            max_buffer: How many unread events are kept (>= 1). A slow reader loses the oldest and gets an
                 `EventsDropped`.
             kinds: Which events, as for `subscribe()`.
         """
@@ -396,7 +397,7 @@ class CircuitBreaker:
 
     @property
     def state(self) -> CircuitState:
-        """The state; an open breaker whose time is over reads open until a call arrives."""
+        """The state. An open breaker stays open after its reset timeout until a call arrives."""
         return self.engine.machine.state
 
     def get_state(self) -> str:
@@ -405,17 +406,17 @@ class CircuitBreaker:
 
     @property
     def generation(self) -> int:
-        """Number of the current generation, from 1; every transition begins a new one."""
+        """The number of the current generation, from 1; every transition starts a new one."""
         return self.engine.machine.epoch.generation
 
     @property
     def failure_threshold(self) -> float:
-        """The trip rule's first number."""
+        """The threshold of the trip rule, which is its first number."""
         return self.engine.machine.settings.trip_when.threshold
 
     @property
     def reset_timeout_seconds(self) -> float | Backoff:
-        """The reset timeout, in the form of a backoff if it is one that grows."""
+        """The reset timeout in seconds, or the backoff if it is exponential."""
         backoff = self.engine.machine.settings.backoff
         seconds: float | None = getattr(backoff, "seconds", None)
         return backoff if seconds is None else seconds
@@ -427,18 +428,18 @@ class CircuitBreaker:
 
     @property
     def failure_count(self) -> int:
-        """The run of failures, or those in the window of another rule; frozen while open, 0 after closing."""
+        """The consecutive failures, or those in the window of another rule; frozen while open, 0 after closing."""
         return self.engine.machine.failure_count(self.engine.now())
 
     @property
     def last_failure_time(self) -> datetime | None:
-        """When the latest counted failure was, as an aware UTC datetime; None before the first."""
+        """The time of the latest counted failure, as an aware UTC datetime; None before the first one."""
         failed_at = self.engine.failed_at
         return None if failed_at is None else datetime.fromtimestamp(failed_at, UTC)
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds until a call has a chance, 0 if it has one now; None if that is not known."""
+        """Seconds until a call has a chance, 0 if it has one now; None if unknown."""
         return self.engine.machine.retry_after(self.engine.now())
 
     def snapshot(self) -> Snapshot:
@@ -448,45 +449,30 @@ class CircuitBreaker:
     def health(self) -> dict[str, Any]:
         """Return the state and all counts as a JSON-ready dictionary.
 
-        An open breaker is degraded, not dead: do not wire this into a readiness or liveness check, restarting a process
-        does not heal what it depends on.
+        An open breaker means degraded, not dead. Don't use it as a readiness or liveness check: restarting this process
+        does not repair its dependency.
         """
         return health_of(self.engine)
 
     def explain(self) -> str:
-        """Return a sentence: the state, since when, why, in numbers, the last error, and what happens next."""
+        """Return a sentence with the state, how long it has lasted, its cause in numbers, and what happens next."""
         return explain(self.engine.name, self.snapshot())
 
     def __repr__(self) -> str:
-        """Name the breaker and its state."""
+        """Return the breaker's name and state."""
         return f"<CircuitBreaker {self.engine.name!r} {self.engine.machine.state}>"
 
     # Misuse
 
     async def __aenter__(self) -> NoReturn:
-        """Refuse a block: whether it may run differs from one block to the next, so each has a guard of its own."""
+        """Refuse: each block needs its own guard, which holds that block's permit."""
         raise MisuseError(f"a block is protected by `async with breaker.guard()`, not by {self!r} itself")
 
     async def __aexit__(self, *exc_info: object) -> None:
-        """Never reached; `async with` looks for it."""
+        """Never called, but `async with` requires it."""
 
     def __reduce__(self) -> NoReturn:
-        """Refuse to be copied and pickled: two copies would each know half of what happens."""
+        """Refuse to be copied or pickled: each copy would see only some of the calls."""
         raise TypeError(
             f"circuit breaker {self.engine.name!r} can be neither copied nor pickled; share the object itself"
         )
-
-
-def _permit_for(engine: Engine, answer: Ticket | CircuitBreakerOpenError) -> Permit | None:
-    if isinstance(answer, CircuitBreakerOpenError):
-        return None
-    return AcquiredPermit(engine, answer, engine.start(answer))
-
-
-def _settle_misuse(engine: Engine, ticket: Ticket, fn: object) -> None:
-    """Release the ticket of a call of something that can't be called: it says nothing about the dependency."""
-    engine.settle(ticket, Outcome.IGNORED, None)
-    if inspect.iscoroutine(fn):
-        fn.close()
-    message = f"call() takes a function and its arguments, `await breaker.call(fn, *args)`, not {fn!r}"
-    raise MisuseError(message) from None

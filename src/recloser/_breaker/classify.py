@@ -1,8 +1,8 @@
-"""What the end of a call means to a breaker: exceptions, cancellations and deadlines -> Outcome.
+"""Turns the end of a call into an Outcome: exceptions, cancellations and deadlines.
 
-The core's classifier decides about exceptions; here it learns what means the same to every breaker. A cancelled call is
-ignored, unless the deadline of an anyio scope around it ended it: then the dependency was too slow for its caller, and
-that is one failure per deadline, however many calls it ends.
+The core's classifier decides about exceptions; this module adds the rules that hold for every breaker. A cancelled call
+is ignored, unless the deadline of an anyio scope around the call caused it: then the dependency was too slow for its
+caller. A deadline counts as one failure, however many calls it ends.
 """
 
 from __future__ import annotations
@@ -25,10 +25,18 @@ if TYPE_CHECKING:
     from recloser._core.settings import Settings
     from recloser._core.tickets import Ticket
 
+    def raised() -> BaseException:
+        """Return the exception that is being handled."""
+        ...
+else:
+    from sys import exception
+
+    raised = exception
+
 DEADLINES_REMEMBERED = 16
-"""How many deadlines a breaker remembers, to count each once however many calls it ends."""
+"""How many deadlines a breaker remembers, so that each counts once."""
 HINT_AFTER_CANCELLATIONS = 10
-"""After so many bare cancellations in a row, without any outcome between them, a breaker logs a hint once."""
+"""How many cancellations without a known cause, and no outcome between them, make a breaker log a hint."""
 _HINTED = -(10**18)
 
 
@@ -43,28 +51,28 @@ def _classifier(expected: ExceptionSpec, ignored: ExceptionSpec) -> Classifier:
 
 
 _shared_classifier = cast("Callable[[ExceptionSpec, ExceptionSpec], Classifier]", lru_cache(maxsize=256)(_classifier))
-"""One classifier, and so one cache of outcomes by type, for all breakers with the same exception types."""
+"""Breakers with the same exception types share a classifier, and with it a cache of outcomes by type."""
 
 
 def classifier_by(settings: Settings) -> Classifier:
-    """Return the classifier that settings ask for."""
+    """Return the classifier for the exceptions that the settings name."""
     expected, ignored = settings.expected_exception, settings.ignored_exception
     shared = isinstance(expected, type | tuple) and isinstance(ignored, type | tuple)
     return _shared_classifier(expected, ignored) if shared else _classifier(expected, ignored)
 
 
 def is_overdue(machine: BreakerMachine, ticket: Ticket, started: float | None, read_clock: Callable[[], float]) -> bool:
-    """Return whether a call that is cancelled now has run so long that this is a failure."""
+    """Return whether a call that is cancelled now has reached `count_cancelled_after_seconds`."""
     limit = machine.settings_of(ticket).count_cancelled_after_seconds
     return limit is not None and started is not None and read_clock() - started >= limit
 
 
 class Cancellations:
-    """What one breaker remembers of the calls that were cancelled; made at the first one.
+    """Classifies the cancelled calls of one breaker; made for the first one.
 
     Args:
-        breaker: The breaker's name.
-        machine: Its machine.
+        breaker: The name of the breaker.
+        machine: The breaker's machine.
     """
 
     __slots__ = ("_breaker", "_deadlines", "_machine", "_outcomes_seen", "_run")
@@ -79,13 +87,13 @@ class Cancellations:
     def classify(
         self, ticket: Ticket, exc: BaseException, started: float | None, read_clock: Callable[[], float]
     ) -> Outcome:
-        """Return what a cancellation means: a failure if a deadline caused it, or if the call had run too long.
+        """Return what a cancellation means: a failure if a deadline caused it or the call has run too long.
 
         Args:
-            ticket: The call's ticket.
+            ticket: The ticket of the call.
             exc: The cancellation.
-            started: The instant at which the call started, None if it was not read.
-            read_clock: Returns the instant.
+            started: When the call started, in monotonic seconds; None if that was not measured.
+            read_clock: Returns the time now, in monotonic seconds.
         """
         deadline = deadline_of(exc)
         if deadline is not None:
@@ -96,14 +104,14 @@ class Cancellations:
         return Outcome.IGNORED
 
     def _by_deadline(self, deadline: Deadline, *, is_current: bool) -> Outcome:
-        """Return a failure for a deadline that is new; remember it if the call's outcome still counts."""
+        """Return a failure for a new deadline; remember the deadline if the call's outcome still counts."""
         known = any(map(deadline.is_same, self._deadlines))
         if is_current:
             self._deadlines = (*self._deadlines, deadline)[-DEADLINES_REMEMBERED:]
         return Outcome.IGNORED if known else Outcome.FAILURE
 
     def _count_unexplained(self) -> None:
-        """Count a cancellation of unknown cause; after many in a row, log once how to count them as failures."""
+        """Count a cancellation without a known cause; after many in a row, log once how to count them as failures."""
         outcomes = self._machine.epoch.successes + self._machine.epoch.failures
         if outcomes != self._outcomes_seen:
             self._outcomes_seen, self._run = outcomes, min(self._run, 0)

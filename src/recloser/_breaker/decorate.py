@@ -1,4 +1,4 @@
-"""The decorator's two forms, coroutine functions and async generator functions, and the pump that drives the latter."""
+"""Decorates coroutine functions and async generator functions."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from time import time as wall_clock
 from typing import TYPE_CHECKING, Any, Protocol
 
 from recloser._breaker.cancellation import is_cancellation
-from recloser._breaker.classify import is_overdue
-from recloser._breaker.engine import raised
+from recloser._breaker.classify import is_overdue, raised
 from recloser._breaker.fleet_port import admit_by_lease
 from recloser._breaker.functions import is_kind, misfit, name_after
 from recloser._breaker.permits import acquire_permit
@@ -29,10 +28,10 @@ _OUTSIDE_OF_PROBES = nullcontext()
 
 
 def protect(engine: Engine, fn: Any) -> Any:  # noqa: ANN401 - typed where it is called
-    """Return the function under the breaker's protection.
+    """Return a wrapper that protects each call of a function.
 
     Raises:
-        TypeError: It is neither a coroutine function nor an async generator function.
+        TypeError: The function is neither a coroutine function nor an async generator function.
     """
     if is_kind(inspect.isasyncgenfunction, fn):
         wrapper: Any = protect_generator(lambda _args, _kwargs: engine, fn)
@@ -81,7 +80,7 @@ def _protect_coroutine(engine: Engine, fn: Callable[..., Awaitable[Any]]) -> Cal
 def protect_generator(
     choose: Callable[[tuple[Any, ...], dict[str, Any]], Engine], fn: Callable[..., AsyncGenerator[Any, Any]]
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
-    """Return an async generator function, protected by the breaker that is chosen by each call's arguments."""
+    """Return a protected async generator function; `choose` picks the breaker by the arguments of each call."""
 
     async def admit(args: tuple[Any, ...], kwargs: dict[str, Any]) -> ProtectedStream:
         return ProtectedStream(await acquire_permit(choose(args, kwargs)))
@@ -90,31 +89,31 @@ def protect_generator(
 
 
 class Stream(Protocol):
-    """What a policy or a breaker does about one iteration of an async generator."""
+    """What a breaker or a policy does around one iteration of an async generator."""
 
     def step(self) -> AbstractContextManager[object]:
         """Return the context in which the generator runs to its next item."""
         ...
 
     def delivered(self) -> None:
-        """Note that the generator has delivered an item."""
+        """Note that the generator has yielded an item."""
         ...
 
     def pause(self) -> None:
-        """Note that the reader goes on, and the generator waits."""
+        """Note that the generator waits for its reader."""
         ...
 
     def resume(self) -> None:
-        """Note that the reader asks for the next item, or leaves."""
+        """Note that the reader asks for the next item or leaves."""
         ...
 
     def ended(self, exc: BaseException | None) -> None:
-        """End the iteration: exhausted if there is no exception, else failed, closed early or cancelled."""
+        """Note the end of the iteration: with the exception that ended it, or None after the last item."""
         ...
 
 
 class ProtectedStream:
-    """One iteration under a breaker's protection; it holds a permit until it ends."""
+    """One protected iteration, which holds a permit until it ends."""
 
     __slots__ = ("_began", "_has_delivered", "_paused_at", "_permit", "_probe")
 
@@ -126,25 +125,25 @@ class ProtectedStream:
         self._has_delivered = False
 
     def step(self) -> AbstractContextManager[object]:
-        """Return the context in which the generator runs to its next item: a part of the probe, if it is one."""
+        """Return the context in which the generator runs to its next item: part of the probe, if the call is one."""
         return _OUTSIDE_OF_PROBES if self._probe is None else probe_step(self._probe)
 
     def delivered(self) -> None:
-        """Note that the generator has delivered an item."""
+        """Note that the generator has yielded an item."""
         self._has_delivered = True
         self._permit.progress()
 
     def pause(self) -> None:
-        """Stop the time that counts as the generator's."""
+        """Pause the measurement of the call's duration."""
         self._paused_at = self._permit.pause()
 
     def resume(self) -> None:
-        """Go on with the time that counts as the generator's."""
+        """Resume the measurement of the call's duration."""
         paused_at, self._paused_at = self._paused_at, None
         self._began = self._permit.resume(paused_at)
 
     def ended(self, exc: BaseException | None) -> None:
-        """Settle the permit: a reader that leaves after an item has seen the dependency answer."""
+        """Settle the permit: if the reader leaves after an item, the dependency has answered."""
         permit = self._permit
         if exc is None or (self._has_delivered and self._is_leaving(exc)):
             permit.succeed()
@@ -163,10 +162,10 @@ def pump(
     admit: Callable[[tuple[Any, ...], dict[str, Any]], Awaitable[Stream]],
     fn: Callable[..., AsyncGenerator[Any, Any]],
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
-    """Return an async generator function that forwards everything to and from another one, under protection.
+    """Return an async generator function that wraps another one and forwards items, values and exceptions.
 
     Args:
-        admit: Admits an iteration by its call's arguments, or raises.
+        admit: Admits an iteration by the arguments of its call, or raises.
         fn: The async generator function.
     """
 

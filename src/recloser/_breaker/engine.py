@@ -1,27 +1,25 @@
-"""Admits calls to a breaker and settles them: the anyio shell around one state machine, and the only one to drive it.
+"""Admits calls and settles them: the anyio shell around one state machine, and the only code that drives it.
 
-Everything here is synchronous. Nothing interleaves between two awaits, so deciding, counting and releasing are single
+Everything here is synchronous. Nothing interleaves between two awaits, so admitting, counting and releasing are single
 steps that can't be cancelled halfway and need no lock. Only the step from open to half-open takes one, without waiting.
 
-The closed path is not here. It is written out where calls are made (`CircuitBreaker.call`, the decorator, the guard):
+The closed path is not here. `CircuitBreaker.call`, the decorator and the guard contain it, for speed:
 
-    epoch = engine.live                   # None: the closed path is not available, ask admit()
+    epoch = engine.live                   # None: the closed path is not available, use admit()
     ... await the call ...                # an exception goes to call_raised()
     if engine.live is epoch:              # else: call_returned()
         epoch.successes += 1
         if epoch.watch: engine.observe(epoch)
 
-`live` is the machine's epoch while the breaker is closed or disabled and the number of successes is all that anybody
-wants to know: no listener to single calls, no durations, no predicate on results. A transition clears `live` before it
-begins and restores it when it is done. So an exception from outside that tears a transition apart leaves a breaker
-that asks `admit()`.
+`live` is the machine's epoch while the breaker is closed or disabled and it is enough to count successes: no listener
+for single calls, no durations, no predicate on results. A transition clears `live` first and sets it again at its end.
+If an exception from outside interrupts the transition, `live` stays None, and the next call uses `admit()`.
 
-Two lifetimes: whatever a call holds (a permit, a guard, a stream, a decorated function, an unsubscribe function) holds
-the engine only. The `CircuitBreaker` around it may be gone by then; `face` finds it as long as it lives.
+A permit, a guard, a stream, a decorated function and an unsubscribe function refer to the engine only, and may outlive
+the `CircuitBreaker` around it. `face` finds the breaker as long as it lives.
 
-Rules: the state is settled before any listener is called. What user code raises (predicates, listeners, clocks) is
-logged and never reaches the caller, except for KeyboardInterrupt and SystemExit, which go through once the call is
-settled.
+The state changes before any listener is called. What user code raises (predicates, listeners, clocks) is logged and
+never reaches the caller, except KeyboardInterrupt and SystemExit, which propagate once the call is settled.
 """
 
 from __future__ import annotations
@@ -36,7 +34,7 @@ from anyio.lowlevel import current_token
 from recloser._breaker.cancellation import is_cancellation
 from recloser._breaker.classify import Cancellations, classifier_by
 from recloser._breaker.dispatch import Dispatcher
-from recloser._breaker.loop_bound import LoopLock, SemaphoreGate, running_token
+from recloser._breaker.loop_bound import LoopLock, SemaphoreGate, is_in_own_loop
 from recloser._breaker.notify import (
     KIND_OF_END,
     call_ended,
@@ -72,21 +70,13 @@ if TYPE_CHECKING:
     from recloser._core.settings import Settings
     from recloser._core.states import Trigger
 
-    def raised() -> BaseException:
-        """Return the exception that is being handled."""
-        ...
-else:
-    from sys import exception
-
-    raised = exception
-
 IGNORED = Outcome.IGNORED
 SYSTEM_RANDOM = SystemRandom()
-"""The source of jitter of breakers that were given none."""
+"""The default source of jitter."""
 
 
 class Engine:
-    """One breaker's machine, and what it takes to run it under anyio."""
+    """One breaker's machine, run under anyio."""
 
     __slots__ = (
         "__weakref__",
@@ -112,19 +102,19 @@ class Engine:
 
     shut_until: float
     live: Any
-    """The machine's epoch or None; Any, because a ticket that is identical to it is an epoch."""
+    """The machine's epoch or None; typed as Any, because a ticket that is the live epoch is used as an epoch."""
 
     def __init__(self, name: str, settings: Settings, clock: CheckedClock, random: Random) -> None:
         self.name = name
         self.clock = clock
         self.machine = BreakerMachine(settings, random, clock.first())
         self.face: ref[Any] | None = None  # the CircuitBreaker around this engine, while it lives
-        self.port: LeasePort | None = None  # the place in a fleet
+        self.port: LeasePort | None = None  # the connection to a fleet
         self.definition: object = None  # how a registry defined the breaker
         self.lock: LoopLock | None = None
         self.dispatcher: Dispatcher | None = None
         self.changed: LoopEvent | None = None
-        self.finalisers: tuple[Any, ...] = ()  # nobody else holds them: they keep its totals once the breaker is gone
+        self.finalisers: tuple[Any, ...] = ()  # the only references: they run when the engine is gone
         self.leaks: list[Ticket] = []
         self._cancellations: Cancellations | None = None
         self.failed_at: float | None = None
@@ -133,12 +123,12 @@ class Engine:
         self.refresh()
 
     def classify_by(self, settings: Settings) -> None:
-        """Classify exceptions as settings say from now on."""
+        """Classify exceptions by new settings."""
         self.classifier = classifier_by(settings)
         self.outcome_by_type = self.classifier.outcome_by_type
 
     def refresh(self) -> None:
-        """Find out whether the closed path is available, and until when calls are rejected without a closer look."""
+        """Update whether the closed path is available, and until when calls are rejected right away."""
         machine = self.machine
         settings = machine.settings
         counting_suffices = (
@@ -155,7 +145,7 @@ class Engine:
     # Admitting
 
     def admit(self) -> Any:  # noqa: ANN401 - a Ticket; Any for the reason given at `live`
-        """Admit a call; return the ticket by which it is settled, or NEEDS_LEASE.
+        """Admit a call; return the ticket to settle it with, or NEEDS_LEASE.
 
         Raises:
             CircuitBreakerOpenError: The call is rejected.
@@ -169,7 +159,7 @@ class Engine:
         return accepted(self.try_admit())
 
     def try_admit(self) -> Ticket | CircuitBreakerOpenError:
-        """As `admit()`, but return the error of a rejected call, which has been counted and reported."""
+        """Admit a call, as `admit()` does, but return the error of a rejected call; the rejection is counted."""
         if self.leaks:
             self.drain_leaks()
         machine = self.machine
@@ -183,7 +173,7 @@ class Engine:
         return self.reject(now) if ticket is None else ticket
 
     def _request_probe(self, now: float) -> Ticket | CircuitBreakerOpenError:
-        """Admit a probe if the breaker decides alone and it is time for one, else reject the call."""
+        """Admit the call as a probe if it is time for one, else reject it; no fleet leads."""
         machine = self.machine
         if machine.state is HALF_OPEN:
             if self.is_inside_probe(now):
@@ -204,11 +194,11 @@ class Engine:
         return self.admitted(admission, now)
 
     def is_inside_probe(self, now: float) -> bool:
-        """Return whether the running code is a part of a probe of this breaker that still runs."""
+        """Return whether the running code is part of a running probe of this breaker."""
         return any(self.machine.is_running(probe, now) for probe in entered_probes())
 
     def admitted(self, admission: Admission, now: float) -> Ticket | CircuitBreakerOpenError:
-        """Report what an admission led to; return its ticket, or reject the call if it has none."""
+        """Report an admission and what it caused; return its ticket, or reject the call if it has none."""
         ticket = admission.ticket
         try:
             events = [event for expiry in admission.expired for event in self.note_expiry(expiry, now)]
@@ -224,7 +214,7 @@ class Engine:
         return self.reject(now) if ticket is None else ticket
 
     def reject(self, now: float) -> Ticket | CircuitBreakerOpenError:
-        """Count and report a rejection; return its error as the state is now, before listeners can change it."""
+        """Count and report a rejection; return the error, which describes the state before listeners can change it."""
         machine = self.machine
         machine.rejected += 1
         shadow = machine.settings.shadow
@@ -236,25 +226,25 @@ class Engine:
         return UNCOUNTED if shadow else error
 
     def loop_lock(self) -> LoopLock:
-        """Return the lock, made when it is first needed: most breakers never need it."""
+        """Return the lock, made on first use: most breakers never need it."""
         if self.lock is None:
             self.lock = LoopLock()
         return self.lock
 
     def leave_dead_loop(self) -> None:
-        """Give up the probes of another event loop: one breaker, one loop at a time."""
+        """Give up the probes of another event loop: a breaker is used in one loop at a time."""
         episode = self.machine.episode
         if episode is not None and isinstance(episode.gate, SemaphoreGate) and episode.gate.token != current_token():
             self.machine.abandon_probes(SemaphoreGate(episode.settings.max_probes))
 
     def drain_leaks(self) -> None:
-        """Release the tickets of permits that were dropped without being settled."""
+        """Release the tickets of permits that were dropped unsettled."""
         while self.leaks:
             self.machine.leak(self.leaks.pop())
         wake(self)
 
     def lose(self, ticket: Ticket) -> None:
-        """Note a probe to be released later, count another call as leaked; for finalisers, in any thread."""
+        """Count a dropped call as leaked, but leave a probe to `drain_leaks()`; for finalisers, in any thread."""
         if not isinstance(ticket, Probe):
             self.machine.leak(ticket)
             return
@@ -264,13 +254,13 @@ class Engine:
             changed.set_soon()
 
     def begin(self, ticket: Ticket) -> float | None:
-        """As `start()`, for a call that is made in the running context."""
+        """Enter the probe, if the call is one, and return the start as `start()` does."""
         if isinstance(ticket, Probe):
             enter_probe(ticket)
         return self.start(ticket)
 
     def start(self, ticket: Ticket) -> float | None:
-        """Return the instant at which a call starts, None if nobody needs to know."""
+        """Return when a call starts, in monotonic seconds; None if its duration is not needed."""
         if isinstance(ticket, Probe):
             return ticket.admitted_at
         machine = self.machine
@@ -280,7 +270,7 @@ class Engine:
     # Settling
 
     def observe(self, epoch: Epoch) -> None:
-        """Show the machine a success of the closed path, if it wants to see it."""
+        """Report a success of the closed path to the machine, unless the trip rule can do without it."""
         machine = self.machine
         now = 0.0
         if machine.meter.needs_clock:
@@ -325,8 +315,8 @@ class Engine:
             if trigger is not None:
                 deliver(self, self._step(trigger, 0.0, FAILURE, exc))
             return
-        if isinstance(exc, GeneratorExit):  # the call was closed, or is garbage
-            if _is_at_home(ticket):
+        if isinstance(exc, GeneratorExit):  # the call was closed, or garbage collected
+            if is_in_own_loop(ticket):
                 self.settle(ticket, IGNORED, started, exc)
             else:
                 self.lose(ticket)
@@ -349,7 +339,7 @@ class Engine:
     def _classify(
         self, ticket: Ticket, exc: BaseException, started: float | None, settings: Settings
     ) -> tuple[Outcome, bool]:
-        """Return what an exception means, and whether it is a cancellation that is ignored."""
+        """Return what an exception means, and whether it is an ignored cancellation."""
         if not is_cancellation(exc):
             classifier = self.classifier if settings is self.machine.settings else classifier_by(settings)
             return classifier.classify(exc), False
@@ -368,7 +358,7 @@ class Engine:
         cancelled: bool = False,
         open_seconds: float | None = None,
     ) -> None:
-        """Count how an admitted call ended, make the transition that this leads to, and report both."""
+        """Count the outcome of an admitted call, make the transition that it causes, if any, and report both."""
         if ticket is UNCOUNTED:
             return
         machine = self.machine
@@ -401,7 +391,7 @@ class Engine:
         deliver(self, events)
 
     def _count_success(self, epoch: Epoch, started: float | None) -> None:
-        """Count a success as the closed path does, and report it to those who listen."""
+        """Count a success as the closed path does, and report it to listeners."""
         epoch.successes += 1
         dispatcher = self.dispatcher
         if dispatcher is not None and CallSucceeded in dispatcher.wanted:
@@ -419,9 +409,9 @@ class Engine:
         *,
         open_seconds: float | None = None,
     ) -> list[Event]:
-        """Make the transition that the end of a call leads to; return what to report.
+        """Make the transition that the end of a call causes; return the events to deliver.
 
-        The error's text comes from user code, and an interrupt may come with it: the transition is made all the same.
+        User code makes the text of the error. If an interrupt arrives there, the transition is made without the text.
         """
         if not self.machine.meter.needs_clock:
             now = self.now()
@@ -433,7 +423,7 @@ class Engine:
         return self.note(self.transition(trigger, now, last_error=last_error, open_seconds=open_seconds))
 
     def transition(self, trigger: Trigger, now: float, **details: Any) -> Transition:  # noqa: ANN401 - passed on
-        """Have the machine make a transition."""
+        """Make a transition of the machine."""
         self.live, self.shut_until = None, ALWAYS
         transition = self.machine.transition(trigger, now, **details)
         self.refresh()
@@ -442,7 +432,7 @@ class Engine:
     # Reporting
 
     def note_expiry(self, expiry: Expiry, now: float) -> list[Event]:
-        """As `note()`, for a probe whose time was over and what that led to."""
+        """Report a timed-out probe and the transition that it caused, if any; return the events to deliver."""
         if self.port is not None:
             self.port.expired(expiry)
         if expiry.outcome is FAILURE:
@@ -451,11 +441,11 @@ class Engine:
         return events if expiry.transition is None else events + self.note(expiry.transition)
 
     def note(self, transition: Transition) -> list[Event]:
-        """Pass a transition on to the fleet, wake those who wait and log it; return what to report to listeners."""
+        """Report a transition to the fleet, to waiting tasks and to the log; return the events to deliver."""
         return report_transition(self, transition if self.port is None else self.port.transitioned(transition))
 
     def listeners(self) -> Dispatcher:
-        """Return the dispatcher, made when somebody first listens."""
+        """Return the dispatcher, made for the first listener."""
         if self.dispatcher is None:
             self.dispatcher = Dispatcher()
         return self.dispatcher
@@ -463,14 +453,14 @@ class Engine:
     # Time
 
     def shut_seconds(self) -> float:
-        """Return how long calls are still rejected without a closer look; not above 0 if they are not."""
+        """Return for how many more seconds calls are rejected right away; 0 or less if they are not."""
         try:
             return self.shut_until - self.clock.raw()
         except Exception:  # noqa: BLE001 - whatever a clock raises; now() logs it
             return self.shut_until - self.now()
 
     def now(self) -> float:
-        """Return the instant, by the last good reading if the clock fails."""
+        """Return the time in monotonic seconds; the last good reading if the clock fails."""
         return self.clock.read(self.name)
 
 
@@ -482,11 +472,3 @@ def accepted(answer: Ticket | CircuitBreakerOpenError) -> Ticket:
         finally:
             del answer  # the error's traceback holds this frame
     return answer
-
-
-def _is_at_home(ticket: Ticket) -> bool:
-    """Return whether an event loop runs in this thread: for a probe, the loop that it came from."""
-    token = running_token()
-    if isinstance(ticket, Probe) and isinstance(ticket.gate, SemaphoreGate):
-        return token == ticket.gate.token
-    return token is not None

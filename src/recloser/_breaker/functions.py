@@ -1,4 +1,4 @@
-"""What kind of function something is, and the names that a wrapper takes over from its function."""
+"""Which functions can be called or decorated, and what a wrapper is named."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def is_kind(kind: Callable[[Any], bool], fn: Any) -> bool:  # noqa: ANN401 - asked of anything
-    """Return whether a function, or an object that is called like one, is of a kind that `inspect` knows."""
+    """Return whether an `inspect` predicate holds for a function, or for the `__call__` of an object."""
     return kind(fn) or (callable(fn) and not inspect.isclass(fn) and kind(type(fn).__call__))
 
 
 def name_after(wrapper: Any, fn: Any) -> None:  # noqa: ANN401 - any function
-    """Name a wrapper: after its function, for a partial the one inside, for another callable object after its class."""
+    """Name a wrapper after its function: after the inner one of a partial, and after the class of a callable object."""
     named = fn
     while isinstance(named, functools.partial):
         named = named.func
@@ -30,7 +30,7 @@ def name_after(wrapper: Any, fn: Any) -> None:  # noqa: ANN401 - any function
 
 
 def misfit(fn: object) -> TypeError:
-    """Return the error of a function that can't be decorated."""
+    """Return the error for a function that can't be decorated."""
     return TypeError(
         f"a circuit breaker decorates coroutine functions and async generator functions, not {fn!r}; "
         "await breaker.call(fn, ...) takes any function that returns an awaitable or a plain value, "

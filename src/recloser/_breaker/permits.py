@@ -1,7 +1,8 @@
-"""Permits: an admission in the hand, for calls whose end is seen elsewhere."""
+"""Permits, for calls that start and end in different places, and the guard for a block of code."""
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from recloser._breaker.probe_context import enter_probe
 from recloser._core import checks
 from recloser._core.outcomes import Outcome
 from recloser._core.tickets import NEEDS_LEASE, UNCOUNTED, Probe, Ticket
+from recloser.errors import CircuitBreakerOpenError, MisuseError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -19,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class Permit:
-    """The right to make one call, to be settled once by `succeed()`, `fail()` or `ignore()`.
+    """The right to make one call; settle it once with `succeed()`, `fail()` or `ignore()`.
 
-    Settling is synchronous, so that it cannot be cancelled halfway; settling again changes nothing. As a context
-    manager the permit is settled by how the block ends, exactly as a call would be. A permit that is dropped unsettled
-    is released as ignored and counted as leaked, with a ResourceWarning. Made by `acquire()`, `try_acquire()`,
-    `try_acquire_nowait()` and `guard()`.
+    Settling is synchronous, so a cancellation can't interrupt it. Settling again changes nothing. Used as a context
+    manager, a permit is settled by the end of the block, in the same way as a call. A permit that is dropped without
+    being settled is released and counted as leaked, with a ResourceWarning. `acquire()`, `try_acquire()`,
+    `try_acquire_nowait()` and `guard()` return permits.
     """
 
     __slots__ = ("engine", "held", "started", "ticket")
@@ -33,15 +35,15 @@ class Permit:
     held: bool
     started: float | None
     ticket: Any
-    """A Ticket; Any, because one that is identical to the breaker's live epoch is an epoch."""
+    """A Ticket; typed as Any, because a ticket that is the breaker's live epoch is used as an epoch."""
 
     @property
     def generation(self) -> int:
-        """The breaker's generation that admitted the call; 0 for one that counts for nothing.
+        """The breaker's generation that admitted the call; 0 if the call is not counted.
 
-        That is a call that shadow mode alone let through, or one from inside a probe. A probe that a fleet
-        granted has the fleet's generation, which grows from one to the next in all processes: hand it to the dependency
-        where that can refuse older ones.
+        Calls from inside a probe are not counted, nor are those that only shadow mode admits. A probe that a fleet
+        granted has the fleet's generation, which increases from probe to probe across all processes: pass it to a
+        dependency that can refuse older ones.
         """
         ticket: Ticket = self.ticket
         return ticket.generation
@@ -68,12 +70,12 @@ class Permit:
 
         Args:
             exc: What went wrong; only its type and message are kept.
-            open_seconds: If this failure opens the breaker, how long it stays open, in place of what
-                `reset_timeout_seconds` says (finite, > 0): for dependencies that tell when to come back.
+            open_seconds: If this failure opens the breaker, how long it stays open (finite, > 0), instead of
+                `reset_timeout_seconds`; for dependencies that say when to retry.
 
         Raises:
-            TypeError: `open_seconds` is no number; the permit is not settled.
-            ValueError: `open_seconds` is out of its range; the permit is not settled.
+            TypeError: `open_seconds` is not a number; the permit stays unsettled.
+            ValueError: `open_seconds` is out of range; the permit stays unsettled.
         """
         if open_seconds is not None:
             open_seconds = checks.seconds("open_seconds", open_seconds)
@@ -81,12 +83,12 @@ class Permit:
             self.engine.settle(self.ticket, Outcome.FAILURE, self.started, exc, open_seconds=open_seconds)
 
     def ignore(self) -> None:
-        """Give the permit back; the call counts neither as a success nor as a failure."""
+        """Give the permit back; the call counts as ignored, neither as a success nor as a failure."""
         if self._let_go():
             self.engine.settle(self.ticket, Outcome.IGNORED, self.started)
 
     def __enter__(self) -> Self:
-        """Return the permit itself; what the block of a probe calls through the breaker is a part of it."""
+        """Return the permit itself; calls through the breaker inside the block of a probe are part of that probe."""
         if isinstance(self.ticket, Probe):
             enter_probe(self.ticket)
         return self
@@ -94,38 +96,41 @@ class Permit:
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Settle the permit by how the block ended, unless that has been done."""
+        """Settle the permit by the way the block ended, unless it is settled already."""
         if exc is None:
             self.succeed()
         elif self._let_go():
             self.engine.call_raised(self.ticket, exc, self.started)
 
     def returned(self, result: object) -> None:
-        """Settle the permit by what the call returned."""
+        """Settle the permit by the result of the call, which counts as a failure if `failed_result` says so."""
         if self._let_go():
             self.engine.call_returned(self.ticket, result, self.started)
 
     def progress(self) -> None:
-        """Note that the call has delivered something; a probe that did so is not failed by its time limit.
+        """Note that the call has delivered a part, for example of a stream or of a response's body.
 
-        For calls that deliver in parts, such as streams and bodies of responses.
+        A probe that has delivered something counts as a success when it exceeds its probe timeout.
         """
         if isinstance(self.ticket, Probe):
             self.ticket.progressed = True
 
     def pause(self) -> float | None:
-        """Note that time begins to pass which is not the dependency's, such as a reader's between two parts.
+        """Note that the call waits for something other than its dependency, such as the reader of a stream.
 
         Returns:
-            What `resume()` takes: the instant, or None if nobody wants to know how long the call takes.
+            The argument for `resume()`: the instant, or None if the duration of the call is not measured.
         """
         return None if self.started is None else self.engine.now()
 
     def resume(self, paused_at: float | None) -> float | None:
-        """Take the time of a pause out of the call's duration; return the instant at which the call goes on.
+        """Exclude a pause from the call's duration.
 
         Args:
             paused_at: What `pause()` returned.
+
+        Returns:
+            The instant at which the call goes on, or None if the duration of the call is not measured.
         """
         if self.started is None or paused_at is None:
             return None
@@ -139,9 +144,10 @@ class Permit:
 
 
 class AcquiredPermit(Permit):
-    """A permit in the hands of a caller who may drop it.
+    """A permit that reports itself as leaked if its holder drops it unsettled.
 
-    The finaliser leaves the release to the breaker: it may run in the middle of a step, or in any thread.
+    The finaliser only notes the ticket, and the breaker releases it: a finaliser can run in any thread, and in the
+    middle of a step.
     """
 
     __slots__ = ()
@@ -153,7 +159,7 @@ class AcquiredPermit(Permit):
         self.held = ticket is not UNCOUNTED
 
     def __del__(self) -> None:
-        """Have the permit released as ignored and counted as leaked, if it was not settled."""
+        """If the permit is unsettled, have it released and counted as leaked."""
         if not self.held:
             return
         self.held = False
@@ -167,10 +173,10 @@ class AcquiredPermit(Permit):
 
 
 async def acquire_permit(engine: Engine) -> AcquiredPermit:
-    """Admit one call and return its permit, to be settled by the caller.
+    """Admit one call and return its permit, which the caller has to settle.
 
     Raises:
-        CircuitBreakerOpenError: The breaker rejects the call.
+        CircuitBreakerOpenError: The breaker rejected the call.
     """
     ticket = engine.live
     if ticket is not None:
@@ -181,46 +187,67 @@ async def acquire_permit(engine: Engine) -> AcquiredPermit:
     return AcquiredPermit(engine, ticket, engine.start(ticket))
 
 
-class Guard(Permit):
-    """A block under a breaker's protection: `async with breaker.guard() as permit`.
+def permit_for(engine: Engine, answer: Ticket | CircuitBreakerOpenError) -> AcquiredPermit | None:
+    """Return the permit of an admitted call, None for a rejected one."""
+    if isinstance(answer, CircuitBreakerOpenError):
+        return None
+    return AcquiredPermit(engine, answer, engine.start(answer))
 
-    Entering admits the call or raises `CircuitBreakerOpenError`; it does not yield to the event loop. The block's end
-    settles the permit, unless the block did. One guard is one block at a time, and may be entered again afterwards.
 
-    `guard()` sets its fields: a constructor of its own would add a fifth to what a guard costs. On the closed path it
-    has no finaliser either: Python ends the block of a coroutine that is dropped.
+def settle_misuse(engine: Engine, ticket: Ticket, fn: object) -> None:
+    """Settle a call of something that is not callable as ignored, and raise.
+
+    Raises:
+        TypeError: Always; the message says what `call()` takes.
     """
+    engine.settle(ticket, Outcome.IGNORED, None)
+    if inspect.iscoroutine(fn):
+        fn.close()
+    message = f"call() takes a function and its arguments, `await breaker.call(fn, *args)`, not {fn!r}"
+    raise MisuseError(message) from None
+
+
+class Guard(Permit):
+    """A block of code under a breaker's protection: `async with breaker.guard() as permit`.
+
+    Entering the block admits it or raises `CircuitBreakerOpenError`, without yielding to the event loop, unless it asks
+    a fleet for a probe. The end of the block settles the permit, unless the block has settled it. A guard protects one
+    block at a time, and can be entered again afterwards.
+    """
+
+    # guard() sets the fields: a constructor makes a guard a fifth slower. A guard on the closed path has no finaliser:
+    # Python closes a coroutine that is dropped, and that ends the block.
 
     __slots__ = ("wire",)
 
     wire: AcquiredPermit | None
-    """Holds the ticket of what is not on the closed path too, so that it is noticed if the guard is dropped."""
+    """The permit of a block off the closed path; its finaliser reports a leak if the guard is dropped."""
 
     @property
     def generation(self) -> int:
-        """As of any permit, once the guard has been entered."""
+        """As `Permit.generation`, once the block is entered."""
         self._check_entered()
         return super().generation
 
     @property
     def is_probe(self) -> bool:
-        """As of any permit, once the guard has been entered."""
+        """Whether the block is a probe, once it is entered."""
         self._check_entered()
         return super().is_probe
 
     def _check_entered(self) -> None:
         if not hasattr(self, "ticket"):
-            raise RuntimeError("this guard has no permit yet; enter it by `async with breaker.guard() as permit`")
+            raise RuntimeError("this guard has no permit yet; enter it with `async with breaker.guard() as permit`")
 
     def __enter__(self) -> Self:
-        """Refuse to protect nothing: the block would run whatever the breaker says."""
+        """Refuse: a plain `with` would run the block without admission."""
         raise TypeError("a guard is entered with `async with breaker.guard()`, not with `with`")
 
     async def __aenter__(self) -> Self:
         """Admit the block.
 
         Raises:
-            CircuitBreakerOpenError: The breaker rejects it.
+            CircuitBreakerOpenError: The breaker rejected the block.
             RuntimeError: The guard is in use.
         """
         if self.held:
@@ -243,7 +270,7 @@ class Guard(Permit):
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Settle the permit by how the block ended, unless that has been done."""
+        """Settle the permit by the way the block ended, unless it is settled already."""
         ticket = self.ticket
         if exc is None and self.held and self.engine.live is ticket and self.wire is None:
             self.held = False
