@@ -304,5 +304,5 @@ async def test_a_deadline_is_told_without_the_address_of_its_scope(clock: Manual
     breaker.subscribe(events.append)
     with anyio.move_on_after(0):
         await breaker.call(anyio.sleep_forever)
-    assert events[0].error_message == "the deadline of its caller was over"
-    assert breaker.snapshot().cause.last_error.endswith(": the deadline of its caller was over")
+    assert events[0].error_message == "the caller's deadline was exceeded"
+    assert breaker.snapshot().cause.last_error.endswith(": the caller's deadline was exceeded")

@@ -228,7 +228,7 @@ async def test_a_stream_of_one_kind_still_tells_of_its_losses(clock: ManualClock
 def test_what_are_no_types_of_events_is_refused(clock: ManualClock, kinds: object) -> None:
     breaker = make(clock)
     for listen in (lambda: breaker.subscribe(print, kinds=kinds), lambda: breaker.events(kinds=kinds)):
-        with pytest.raises(TypeError, match="kinds must be a type of events or a tuple of them, such as StateChanged"):
+        with pytest.raises(TypeError, match="kinds must be an event type, such as StateChanged, or a tuple"):
             listen()
     assert is_on_closed_path(breaker)
 

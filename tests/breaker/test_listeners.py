@@ -478,7 +478,7 @@ async def listen(event: Event) -> None:
     ids=["None", "number", "string", "function", "partial", "mock", "object"],
 )
 def test_a_listener_that_is_no_synchronous_function_is_refused(clock: ManualClock, listener: object) -> None:
-    with pytest.raises(TypeError, match="a listener is a synchronous callable"):
+    with pytest.raises(TypeError, match="listener must be a synchronous callable"):
         make(clock).subscribe(listener)
 
 

@@ -201,5 +201,5 @@ async def listen(_: Event) -> None:
 
 @pytest.mark.parametrize("listener", [5, listen], ids=["no function", "coroutine function"])
 async def test_what_is_no_listener_is_refused(listener: object) -> None:
-    with pytest.raises(TypeError, match="a listener is a synchronous callable"):
+    with pytest.raises(TypeError, match="listener must be a synchronous callable"):
         BreakerRegistry().subscribe(listener)

@@ -1,14 +1,14 @@
-"""Tells cancellations from other exceptions, and a deadline from other causes of one.
+"""Recognises cancellations, and the deadline that caused one.
 
 A cancelled call says nothing about its dependency, with one exception: if the deadline of an anyio cancel scope around
-the call ended it, the dependency was too slow for its caller. Which of the two it was is read from the exception:
+the call ended it, the dependency was too slow for its caller. The exception shows whether it was a deadline:
 
-- trio: `Cancelled.source` is `"deadline"`. If the call had a nursery of its own the source is `"unknown"`, and the
-  exceptions in the cancellation's context tell.
-- asyncio: anyio >= 4.11 cancels the task with a text that names the scope and the reason. A bare `task.cancel()`, which
-  is all that `asyncio.timeout` and `asyncio.wait_for` send, has no text.
+- trio: `Cancelled.source` is `"deadline"`. If the call had a nursery of its own, the source is `"unknown"`, and the
+  cancellation's `__context__` has the answer.
+- asyncio: anyio >= 4.11 cancels the task with a message that names the scope and the reason. `asyncio.timeout()` and
+  `asyncio.wait_for()` call `task.cancel()` without a message.
 
-Neither is documented, so a test watches each, and what is not recognised is ignored.
+Neither is documented, so a test watches each of them. A cancellation that is not recognised as a deadline is ignored.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ import anyio
 PREFIX = "Cancelled via cancel scope "
 SUFFIX = "; reason: deadline exceeded"
 SAME_DEADLINE_SECONDS = 0.001
-"""Under trio, cancellations by deadlines this close to each other are taken for the work of one."""
+"""Under trio, deadlines that are this close to each other count as one."""
 
 
 class Deadline(NamedTuple):
     """The deadline that ended a call.
 
-    anyio hands one and the same string object to all tasks that a scope cancels. Holding on to it keeps its identity
-    unique, which the address in it is not.
+    anyio passes the same string object to all tasks that a scope cancels. A reference to it keeps its identity unique;
+    the scope's address in the text can be used again.
     """
 
     text: str | None
@@ -44,7 +44,7 @@ class Deadline(NamedTuple):
 
 
 def is_cancellation(exc: BaseException) -> bool:
-    """Return whether the exception is a cancellation by asyncio or trio, or a group of nothing else."""
+    """Return whether the exception is a cancellation of asyncio or trio, or a group of only those."""
     if isinstance(exc, BaseExceptionGroup):
         return all(map(is_cancellation, exc.exceptions))
     if isinstance(exc, CancelledError):
@@ -54,7 +54,7 @@ def is_cancellation(exc: BaseException) -> bool:
 
 
 def deadline_of(exc: BaseException) -> Deadline | None:
-    """Return the deadline of the cancel scope that caused a cancellation, None if it was something else."""
+    """Return the deadline of the cancel scope that caused a cancellation, None if something else caused it."""
     if isinstance(exc, BaseExceptionGroup):
         found = (deadline_of(leaf) for leaf in exc.exceptions)
         return next((deadline for deadline in found if deadline is not None), None)
@@ -72,7 +72,7 @@ def deadline_of(exc: BaseException) -> Deadline | None:
 
 
 def _loop_time() -> float:
-    """Return the event loop's time; not a number, which is never the same, where the loop has gone."""
+    """Return the event loop's time; NaN, which equals nothing, if the loop is gone."""
     try:
         return anyio.current_time()
     except RuntimeError:

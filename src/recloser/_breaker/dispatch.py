@@ -1,10 +1,10 @@
-"""Hands events to listeners and streams, in order, and logs state changes.
+"""Delivers events to listeners and streams, in order, and logs state changes.
 
-Delivery happens after the state has been settled and never under a lock. An event that a listener gives rise to is
-queued behind the one it is being told. A listener that raises is logged; only KeyboardInterrupt and SystemExit go
-through to whoever made the event happen, after all have been told.
+Events are delivered after the state has changed and never under a lock. If a listener causes another event, that event
+is queued behind the current one. What a listener raises is logged; only KeyboardInterrupt and SystemExit propagate to
+the call that caused the event, once all listeners have been called.
 
-An event that nobody wants is not even made: `Dispatcher.wanted` holds the kinds that somebody does.
+An event is only created if a listener wants its kind: `Dispatcher.wanted` holds these kinds.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ _OPENED = (CircuitState.OPEN, CircuitState.FORCED_OPEN)
 ALL_KINDS: frozenset[type[Event]] = frozenset(
     (StateChanged, CallSucceeded, CallFailed, CallIgnored, CallRejected, ProbeAdmitted, LateOutcome)
 )
-"""What a breaker reports."""
+"""The kinds of events that a breaker reports."""
 TIMED_KINDS = frozenset((CallSucceeded, CallFailed, CallIgnored))
-"""Those that tell how long a call took: who wants one has every call's start taken down."""
+"""The kinds with a duration: while a listener wants one of them, the start of every call is measured."""
 NO_KINDS: frozenset[type[Event]] = frozenset()
 
 
@@ -58,16 +58,16 @@ def kinds_of(kinds: Any) -> frozenset[type[Event]]:  # noqa: ANN401 - it may be 
     """Return the kinds of events that a user has named.
 
     Args:
-        kinds: A type of events or a tuple of them; a type stands for all that are derived from it.
+        kinds: An event type or a tuple of event types; a type includes its subclasses.
 
     Raises:
         TypeError: It is neither.
-        ValueError: No breaker reports anything of the kind.
+        ValueError: No breaker reports events of these kinds.
     """
     named = kinds if isinstance(kinds, tuple) else (kinds,)
     for kind in named:
         if not isinstance(kind, type) or not issubclass(kind, Event):
-            raise TypeError(f"kinds must be a type of events or a tuple of them, such as StateChanged, not {kind!r}")
+            raise TypeError(f"kinds must be an event type, such as StateChanged, or a tuple of them, not {kind!r}")
     found = frozenset(kind for kind in ALL_KINDS if issubclass(kind, named))
     if not found:
         raise ValueError(f"kinds must name events that a breaker reports, not {kinds!r}")
@@ -75,14 +75,14 @@ def kinds_of(kinds: Any) -> frozenset[type[Event]]:  # noqa: ANN401 - it may be 
 
 
 class Subscription(NamedTuple):
-    """A listener, and the kinds of events that it is told."""
+    """A listener, and the kinds of events that it receives."""
 
     listener: Callable[[Event], object]
     kinds: frozenset[type[Event]]
 
 
 class Dispatcher:
-    """The listeners of one breaker and the events on their way to them."""
+    """The listeners of one breaker, and the queue of events to deliver to them."""
 
     __slots__ = ("_queue", "entries", "wanted")
 
@@ -92,15 +92,15 @@ class Dispatcher:
         self._queue: list[Event] | None = None
 
     def add(self, entry: Subscription) -> None:
-        """Tell a listener of events from now on."""
+        """Add a listener."""
         self._set((*self.entries, entry))
 
     def remove(self, entry: Subscription) -> None:
-        """Tell a listener nothing more; removing it twice changes nothing."""
+        """Remove a listener; removing it again changes nothing."""
         self._set(tuple(other for other in self.entries if other is not entry))
 
     def replace(self, entry: Subscription, other: Subscription) -> None:
-        """Tell a listener other kinds of events, in the same place among the others; add it if it is not there."""
+        """Change the kinds that a listener receives, and keep its place in the order; add it if it is missing."""
         if not any(each is entry for each in self.entries):
             self.add(other)
             return
@@ -111,10 +111,10 @@ class Dispatcher:
         self.wanted = entries[0].kinds if len(entries) == 1 else NO_KINDS.union(*(entry.kinds for entry in entries))
 
     def emit(self, events: list[Event]) -> None:
-        """Deliver events, after those that are being delivered; the list is the dispatcher's from then on.
+        """Deliver events, after any that are being delivered; the dispatcher owns the list from then on.
 
         Raises:
-            KeyboardInterrupt: A listener raised it; all others have been told.
+            KeyboardInterrupt: A listener raised it; the other listeners have been called.
             SystemExit: Likewise.
         """
         if self._queue is not None:
@@ -123,19 +123,19 @@ class Dispatcher:
         interrupts: list[BaseException] = []
         try:
             self._queue = events
-            for event in events:  # those too that are appended meanwhile
+            for event in events:  # also events that listeners append
                 kind = type(event)
                 for listener, kinds in self.entries:
                     if kind in kinds:
-                        interrupts += _tell(listener, event)
+                        interrupts += _notify(listener, event)
         finally:
             self._queue = None
         if interrupts:
             raise interrupts[0]
 
 
-def _tell(listener: Callable[[Event], object], event: Event) -> tuple[BaseException, ...]:
-    """Tell one listener; return the interrupt that it raised, if it raised one."""
+def _notify(listener: Callable[[Event], object], event: Event) -> tuple[BaseException, ...]:
+    """Call one listener; return the interrupt that it raised, if any."""
     try:
         try:
             listener(event)
@@ -156,15 +156,15 @@ def log(
     exc_info: BaseException | bool = False,
     extra: dict[str, object] | None = None,
 ) -> None:
-    """Log; a filter or a handler that raises keeps no call from being settled."""
+    """Log a message and ignore errors of filters and handlers, so that they can't keep a call from being settled."""
     with suppress(Exception):
         logger.log(level, message, *args, exc_info=exc_info, extra=extra)
 
 
 def log_transition(event: StateChanged) -> None:
-    """Log a state change: openings as errors, the rest as information, each with its cause in numbers."""
+    """Log a state change with its cause: as an error if the breaker opens, else as information."""
     level = logging.ERROR if event.new in _OPENED else logging.INFO
-    line = "Circuit breaker %r went from %s to %s: %s"  # as str(event); what collects logs groups lines by it
+    line = "Circuit breaker %r went from %s to %s: %s"  # as str(event), but log collectors group records by the format
     log(level, line, event.breaker, event.old, event.new, event.cause, extra=event.fields())
 
 
@@ -177,12 +177,12 @@ def describe(exc: BaseException | None) -> str:
 
 
 def message_of(exc: BaseException) -> str:
-    """Return an exception's message on one line of at most 200 characters; empty if it can't be had.
+    """Return an exception's message on one line of at most 200 characters; empty if `str()` fails.
 
-    That of a deadline names a cancel scope by its address, which says nothing to anybody.
+    A deadline gets a message of its own, since anyio's contains the address of the cancel scope.
     """
     if is_cancellation(exc) and deadline_of(exc) is not None:
-        return "the deadline of its caller was over"
+        return "the caller's deadline was exceeded"
     try:
         message = " ".join(str(exc).split())
     except Exception:  # noqa: BLE001 - whatever a user's __str__ raises
@@ -193,20 +193,20 @@ def message_of(exc: BaseException) -> str:
 def listen(
     dispatcher: Dispatcher, listener: Callable[[Any], object], kinds: object, changed: Callable[[], None]
 ) -> Callable[[], None]:
-    """Tell a function of a dispatcher's events from now on; return a function that ends this.
+    """Add a listener to a dispatcher; return a function that removes it.
 
     Args:
         dispatcher: Where the events come from.
-        listener: Told of each event.
-        kinds: Of which events.
-        changed: Called when the listener begins and stops to listen.
+        listener: Called with each event.
+        kinds: Which events.
+        changed: Called after the listener is added and after it is removed.
 
     Raises:
-        TypeError: The listener is not a synchronous callable, or the kinds are no types of events.
-        ValueError: No breaker reports anything of these kinds.
+        TypeError: The listener is not a synchronous callable, or the kinds are not event types.
+        ValueError: No breaker reports events of these kinds.
     """
     if not callable(listener) or is_kind(inspect.iscoroutinefunction, listener):
-        raise TypeError(f"a listener is a synchronous callable, not {listener!r}; events() serves tasks")
+        raise TypeError(f"listener must be a synchronous callable, not {listener!r}; in a task, use events()")
     entry = Subscription(listener, kinds_of(kinds))
     dispatcher.add(entry)
     changed()
@@ -219,17 +219,17 @@ def listen(
 
 
 class EventStream:
-    """Events as an asynchronous iterator; opened with `async with breaker.events() as stream`.
+    """Events as an asynchronous iterator; open it with `async with breaker.events() as stream`.
 
-    The buffer is bounded. A reader that falls behind loses the oldest events and is told how many by an `EventsDropped`
-    in their place; the calls that make the events never wait. Each step is a checkpoint, and cancelling it loses no
-    event. When the block ends, so does the iteration, and unread events are lost.
+    The buffer is bounded: a slow reader loses the oldest events, and gets an `EventsDropped` with their number in their
+    place. The calls that cause events never wait for a reader. Each step of the iteration is a checkpoint; cancelling
+    it loses no event. The end of the block ends the iteration and drops unread events.
 
     Args:
         dispatcher: Where the events come from.
-        max_buffer: How many unread events are kept, >= 1.
-        kinds: Which events they are.
-        changed: Called when the stream begins and stops to listen.
+        max_buffer: How many unread events are kept (>= 1).
+        kinds: Which events.
+        changed: Called after the stream starts and after it stops listening.
     """
 
     def __init__(
@@ -245,7 +245,7 @@ class EventStream:
         self._entered = False
 
     async def __aenter__(self) -> Self:
-        """Begin to listen.
+        """Start listening.
 
         Raises:
             RuntimeError: The stream is in use.
@@ -261,7 +261,7 @@ class EventStream:
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Stop to listen; unread events are lost."""
+        """Stop listening; unread events are lost."""
         if self._entry is not None:
             self._dispatcher.remove(self._entry)
         self._entry = None
@@ -275,13 +275,13 @@ class EventStream:
         return self
 
     async def __anext__(self) -> Event:
-        """Return the next event, or how many were lost before it.
+        """Return the next event, or an `EventsDropped` if events before it were lost.
 
         Raises:
             RuntimeError: The stream was never entered.
         """
         if not self._entered:
-            raise RuntimeError("an event stream is read inside `async with breaker.events() as stream`")
+            raise RuntimeError("enter the event stream first, with `async with breaker.events() as stream`")
         await anyio.lowlevel.checkpoint()
         while not self._buffer:
             if self._entry is None:

@@ -1,6 +1,6 @@
-"""Reports what happens to a breaker: events for listeners, the log, and wake-ups for those who wait.
+"""Reports what happens to a breaker: makes events for listeners, logs, and wakes waiting tasks.
 
-Events are made of what the machine reports, with the breaker's name, the wall clock, and errors as text.
+An event combines the machine's report with the breaker's name, the wall-clock time, and errors as text.
 """
 
 from __future__ import annotations
@@ -33,51 +33,51 @@ if TYPE_CHECKING:
     from recloser._core.tickets import Expiry
 
 KIND_OF_END: dict[Outcome, type[Event]] = {SUCCESS: CallSucceeded, FAILURE: CallFailed, Outcome.IGNORED: CallIgnored}
-"""The kind of event that tells how a call ended in the generation that had admitted it."""
+"""The kind of event that reports the outcome of a call, unless it is late."""
 
 
 class Reported(Protocol):
-    """What reporting has to know of a breaker."""
+    """What this module reads and writes of a breaker's engine."""
 
     name: str
     dispatcher: Dispatcher | None
-    """The listeners; None before the first one."""
+    """The dispatcher to listeners; None before the first listener."""
     changed: LoopEvent | None
-    """What those wait for who wait until a call has a chance."""
+    """Set when a call may have a chance; tasks in `wait_until_ready()` wait for it."""
     opened_at: float | None
-    """When it opened, by the wall clock."""
+    """When the breaker opened, as a wall-clock timestamp; None while it is closed or disabled."""
 
 
 def is_wanted(breaker: Reported, kind: type[Event]) -> bool:
-    """Return whether anybody listens to events of a kind."""
+    """Return whether any listener wants events of a kind."""
     return breaker.dispatcher is not None and kind in breaker.dispatcher.wanted
 
 
 def is_timing_wanted(breaker: Reported) -> bool:
-    """Return whether anybody listens to the ends of single calls, which tell how long they took."""
+    """Return whether any listener wants events with the duration of calls."""
     return breaker.dispatcher is not None and not TIMED_KINDS.isdisjoint(breaker.dispatcher.wanted)
 
 
 def deliver(breaker: Reported, events: list[Event]) -> None:
-    """Deliver the events of one step, all of them before those that listeners give rise to."""
+    """Deliver the events of one step; events that listeners cause come after all of them."""
     if events and breaker.dispatcher is not None:
         breaker.dispatcher.emit(events)
 
 
 def wake(breaker: Reported) -> None:
-    """Wake those who wait until a call has a chance, so that they look again."""
+    """Wake the tasks that wait until a call has a chance, so that they check again."""
     changed, breaker.changed = breaker.changed, None
     if changed is not None:
         changed.set()
 
 
 def log_error(breaker: Reported, message: str, fault: Exception) -> None:
-    """Log an error of user code; the message names the breaker by `%r`."""
+    """Log an error of user code; the message has one `%r`, for the name of the breaker."""
     log(logging.ERROR, message, breaker.name, exc_info=fault)
 
 
 def report_transition(breaker: Reported, transition: Transition) -> list[Event]:
-    """Log a transition and wake those who wait; return what to report to listeners."""
+    """Log a transition and wake waiting tasks; return the events to deliver."""
     if transition.new in (CircuitState.OPEN, CircuitState.FORCED_OPEN):
         breaker.opened_at = wall_clock()
     elif transition.new is not CircuitState.HALF_OPEN:
@@ -89,7 +89,7 @@ def report_transition(breaker: Reported, transition: Transition) -> list[Event]:
 
 
 def expired_probe(breaker: Reported, expiry: Expiry, now: float) -> list[Event]:
-    """Return the event of a probe whose time was over, if anybody listens to such."""
+    """Return the event of a timed-out probe, if any listener wants it."""
     if not is_wanted(breaker, KIND_OF_END[expiry.outcome]):
         return []
     seconds = now - expiry.probe.admitted_at
@@ -111,27 +111,28 @@ def state_changed(breaker: str, transition: Transition) -> StateChanged:
 
 
 def probe_admitted(breaker: str, now: float, probe: Probe) -> Event:
-    """Return the event of a probe that was let through."""
+    """Return the event of an admitted probe."""
     return ProbeAdmitted(breaker=breaker, at=datetime.now(UTC), monotonic=now, generation=probe.epoch.generation)
 
 
 def call_rejected(breaker: str, now: float, state: CircuitState, retry_after: float | None, *, shadow: bool) -> Event:
-    """Return the event of a call that was not started, or that only shadow mode let through."""
+    """Return the event of a rejected call, or of one that only shadow mode admits."""
     return CallRejected(
         breaker=breaker, at=datetime.now(UTC), monotonic=now, state=state, retry_after=retry_after, shadow=shadow
     )
 
 
 def late_outcome(breaker: str, now: float, ticket: Ticket, outcome: Outcome) -> Event:
-    """Return the event of a call that ended after its generation had."""
+    """Return the event of a call that ended after its generation."""
     generation, _ = _origin(ticket)
     return LateOutcome(breaker=breaker, at=datetime.now(UTC), monotonic=now, generation=generation, outcome=outcome)
 
 
 def call_succeeded(breaker: str, now: float, generation: int, duration: float | None) -> Event:
-    """Return the event of a call that succeeded and was no probe; by far the most frequent one.
+    """Return the event of a call that succeeded and was not a probe.
 
-    Its fields are set one by one: the constructor of a frozen dataclass takes more than twice as long.
+    It is by far the most frequent event, so its fields are set one by one: the constructor of a frozen dataclass takes
+    more than twice as long.
     """
     event = _new(CallSucceeded)
     _set_breaker(event, breaker)
@@ -139,7 +140,7 @@ def call_succeeded(breaker: str, now: float, generation: int, duration: float | 
     _set_monotonic(event, now)
     _set_generation(event, generation)
     _set_duration(event, duration)
-    _set_is_probe(event, False)  # noqa: FBT003 - it is a field's value
+    _set_is_probe(event, False)  # noqa: FBT003 - the value of a field
     return event
 
 
@@ -160,7 +161,7 @@ def call_ended(
     text: str | None = None,
     cancelled: bool = False,
 ) -> Event:
-    """Return the event of a call that ended in the generation that had admitted it; `text` stands for an error."""
+    """Return the event of a call that ended in its own generation; `text` is the error message if there is no `exc`."""
     at = datetime.now(UTC)
     generation, is_probe = _origin(ticket)
     if outcome is SUCCESS:
@@ -195,12 +196,12 @@ def call_ended(
 
 
 def _origin(ticket: Ticket) -> tuple[int, bool]:
-    """Return the generation that admitted a call, and whether it was a probe."""
+    """Return the generation that admitted a call, and whether the call is a probe."""
     return (ticket.epoch.generation, True) if isinstance(ticket, Probe) else (ticket.generation, False)
 
 
 def last_error_of(trigger: Trigger, outcome: Outcome, exc: BaseException | None, duration: float | None) -> str | None:
-    """Return what the failure that led to a transition was, as text; None if it was none."""
+    """Return the text of the failure that caused a transition; None if no failure did."""
     if outcome is FAILURE:
         return describe(exc)
     return f"slow probe, {duration:.3g} s" if trigger is Trigger.PROBE_FAILED else None
