@@ -1,4 +1,4 @@
-"""A user's clock, made safe: what it raises or returns wrongly reaches no caller."""
+"""Reads a user's clock; a clock that fails never breaks a call."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class CheckedClock:
-    """Monotonic seconds of a clock that may fail; many breakers can share one.
+    """A clock whose readings are checked; many breakers can share one.
 
     Args:
         raw: Returns monotonic seconds.
@@ -28,19 +28,19 @@ class CheckedClock:
         self._last = 0.0
 
     def first(self) -> float:
-        """Read the clock for a breaker that is being made.
+        """Read the clock for a new breaker.
 
         Raises:
-            ValueError: The clock returns no finite number.
+            ValueError: The clock does not return a finite number.
         """
         self._last = _checked(self.raw())
         return self._last
 
     def read(self, breaker: str) -> float:
-        """Read the clock; return the last good reading if it fails, and log that once.
+        """Read the clock; if it fails, log that once and return the last good reading.
 
         Args:
-            breaker: The name of the breaker that needs to know.
+            breaker: The name of the breaker, for the log.
         """
         try:
             self._last = _checked(self.raw())
@@ -61,4 +61,4 @@ def _checked(now: float) -> float:
 
 
 MONOTONIC = CheckedClock(time.monotonic)
-"""The clock of breakers that were given none."""
+"""The default clock."""

@@ -1,4 +1,4 @@
-"""What changes a breaker from outside of calls: manual control and other settings; and how to wait for it."""
+"""Changes a breaker from outside its calls, by hand or with new settings, and waits until a call has a chance."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 async def change_by_hand(
     engine: Engine, trigger: Trigger, reason: str | None, for_seconds: float | None = None
 ) -> None:
-    """Make a transition by hand. Cancelled, it changes nothing."""
+    """Make a transition by hand; cancelled, it changes nothing."""
     if reason is not None:
         reason = checks.one_line("reason", reason)
     await anyio.lowlevel.checkpoint_if_cancelled()
@@ -32,10 +32,10 @@ async def change_by_hand(
 
 
 def adopt(engine: Engine, settings: Settings) -> None:
-    """Go on with other settings.
+    """Switch to new settings.
 
     Raises:
-        ValueError: The breaker's fleet can't keep them; nothing has changed.
+        ValueError: The breaker's fleet does not support them; nothing has changed.
     """
     if engine.port is not None:
         engine.port.check(settings)
@@ -46,11 +46,11 @@ def adopt(engine: Engine, settings: Settings) -> None:
 
 
 async def wait_until_ready(engine: Engine, timeout_seconds: float | None) -> bool:
-    """Wait until a call has a chance, at most for the given time; return whether it has one. Always a checkpoint."""
+    """Wait until a call has a chance, up to a timeout; return whether it has one. Always a checkpoint."""
     await anyio.lowlevel.checkpoint()
     with anyio.move_on_after(timeout_seconds):
         while True:
-            engine.changed = changed = LoopEvent.here(engine.changed)  # before looking: a change in between sets it
+            engine.changed = changed = LoopEvent.here(engine.changed)  # before the check, so that no change is missed
             wait = seconds_until_ready(engine)
             if wait <= 0:
                 break
@@ -60,7 +60,7 @@ async def wait_until_ready(engine: Engine, timeout_seconds: float | None) -> boo
 
 
 def seconds_until_ready(engine: Engine) -> float:
-    """Return how long to wait until a call has a chance; 0 if it has one, infinity if only a change brings one."""
+    """Return the seconds until a call has a chance; 0 or less if it has one, infinity if only a change brings one."""
     machine = engine.machine
     if machine.state is CLOSED or machine.state is DISABLED or machine.settings.shadow:
         return 0.0

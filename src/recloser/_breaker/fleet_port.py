@@ -1,10 +1,10 @@
-"""A breaker's place in a fleet: what the breaker's engine asks of the fleet, and what the fleet may do to the breaker.
+"""Connects a breaker's engine to a fleet: what the engine asks of the fleet, and what the fleet does to the breaker.
 
-While a fleet leads, it grants the probes. The first caller after the reset timeout asks for the lease of one and waits,
-at most for the store's time limit; callers that arrive meanwhile are rejected. The engine's `admit()` is synchronous:
-it answers such a caller with NEEDS_LEASE, and the caller awaits `admit_by_lease()`.
+While a fleet leads, it grants the probes. The first caller after the reset timeout asks for the lease of a probe and
+waits for it, at most for the store's timeout; until the answer arrives, other callers are rejected. The engine's
+`admit()` is synchronous: it returns NEEDS_LEASE to such a caller, which then awaits `admit_by_lease()`.
 
-What the fleet decides moves the machine, `follow()`. What the machine does by itself is passed on to the membership.
+`follow()` makes the machine follow the fleet. What the breaker does itself is reported to the fleet's membership.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MANUAL = {CircuitState.FORCED_OPEN: Trigger.FORCED_OPEN, CircuitState.DISABLED: 
 
 
 async def admit_by_lease(engine: Engine) -> Any:  # noqa: ANN401 - a Ticket; Any for the reason given at `Engine.live`
-    """As `engine.admit()`, for a caller whose answer was NEEDS_LEASE.
+    """Admit a call for which `engine.admit()` returned NEEDS_LEASE.
 
     Raises:
         CircuitBreakerOpenError: The call is rejected.
@@ -43,18 +43,18 @@ async def admit_by_lease(engine: Engine) -> Any:  # noqa: ANN401 - a Ticket; Any
 
 
 async def try_admit_by_lease(engine: Engine) -> Ticket | CircuitBreakerOpenError:
-    """As `engine.try_admit()`, for a caller whose answer was NEEDS_LEASE. Cancelled, it leaves the probe to others."""
+    """Admit a call for which `engine.try_admit()` returned NEEDS_LEASE; if cancelled, other callers get the probe."""
     ticket = await cast("LeasePort", engine.port).lease_probe()
     answer = engine.try_admit() if ticket is None else ticket
     return engine.reject(engine.now()) if answer is NEEDS_LEASE else answer
 
 
 class FleetPort:
-    """Between one engine, which holds it, and its membership in a fleet, which it holds.
+    """Connects an engine to the breaker's membership in a fleet.
 
     Args:
-        engine: The breaker's engine; referenced weakly.
-        membership: The fleet's side.
+        engine: The breaker's engine, which holds the port; referenced weakly.
+        membership: The fleet's side of the connection.
     """
 
     __slots__ = ("_engine", "membership")
@@ -65,15 +65,15 @@ class FleetPort:
 
     @property
     def engine(self) -> Engine:
-        """The engine; it lives as long as anybody uses its port."""
+        """The engine, which lives as long as its port is used."""
         return cast("Engine", self._engine())
 
     @property
     def machine(self) -> BreakerMachine:
-        """The machine of the breaker."""
+        """The breaker's machine."""
         return self.engine.machine
 
-    # As the engine sees it
+    # Called by the engine
 
     @property
     def leads(self) -> bool:
@@ -82,11 +82,11 @@ class FleetPort:
 
     @property
     def is_asking(self) -> bool:
-        """Whether a caller of this process waits for a lease."""
+        """Whether a caller in this process waits for a lease."""
         return self.membership.is_asking
 
     def check(self, settings: Settings) -> None:
-        """Refuse settings that a fleet can't keep.
+        """Refuse settings that a fleet does not support.
 
         Raises:
             ValueError: The message names the setting, its value and the range.
@@ -94,7 +94,7 @@ class FleetPort:
         self.membership.check(settings)
 
     def request_probe(self, now: float) -> Ticket | None:
-        """Answer a caller while the fleet leads: NEEDS_LEASE if it can ask for the probe, None if it is rejected."""
+        """Return a call's ticket while the fleet leads, NEEDS_LEASE if it may ask for a probe, None to reject it."""
         engine, machine = self.engine, self.machine
         if machine.state is HALF_OPEN:
             if engine.is_inside_probe(now):
@@ -106,19 +106,19 @@ class FleetPort:
         return NEEDS_LEASE if machine.may_try(now) and not self.membership.is_asking else None
 
     def _expire(self, now: float) -> None:
-        """Settle the probes whose time is over, and report them."""
+        """Settle the probes that have timed out, and report them."""
         engine = self.engine
         expired = engine.machine.expire(now)
         engine.refresh()
         deliver(engine, [event for expiry in expired for event in engine.note_expiry(expiry, now)])
 
     async def lease_probe(self) -> Ticket | CircuitBreakerOpenError | None:
-        """Ask the fleet for the lease of a probe and admit it; None if another process has it."""
+        """Ask the fleet for the lease of a probe and admit the probe; None if the fleet does not grant it."""
         grant = await self.membership.ask()
         return None if grant is None else self._take(grant)
 
     def _take(self, grant: Grant) -> Ticket | CircuitBreakerOpenError | None:
-        """Admit the probe that was granted; give it back and return None if there is no use for it any more."""
+        """Admit the granted probe; if the breaker no longer waits for one, give it back and return None."""
         engine, membership = self.engine, self.membership
         machine = engine.machine
         now = engine.now()
@@ -134,18 +134,18 @@ class FleetPort:
         return engine.admitted(Admission(probe, (), reopened), now)
 
     def settled(self, ticket: Ticket, duration: float, trigger: Trigger | None) -> None:
-        """Pass on how a call ended that counts: how many seconds it took, and what it led to."""
+        """Report a counted call to the fleet: its duration in seconds, and the trigger that it caused, if any."""
         if isinstance(ticket, Probe):
             self.membership.probe_settled(ticket.token, passed=trigger is not Trigger.PROBE_FAILED)
         else:
             self.membership.call_counted(duration)
 
     def expired(self, expiry: Expiry) -> None:
-        """Pass on how a probe ended whose time was over."""
+        """Report a timed-out probe to the fleet."""
         self.membership.probe_settled(expiry.probe.token, passed=expiry.outcome is SUCCESS)
 
     def transitioned(self, transition: Transition) -> Transition:
-        """Pass on a transition that the breaker made by itself; return it as it is now."""
+        """Report a transition that the breaker made itself; return it, with a new `retry_after` if that has changed."""
         engine, machine = self.engine, self.machine
         if transition.new is OPEN and machine.state is OPEN:
             machine.postpone(machine.reopen_at + self.membership.spread(machine.open_seconds))
@@ -154,10 +154,10 @@ class FleetPort:
         self.membership.transitioned(transition)
         return transition
 
-    # As the fleet sees it
+    # Called by the fleet
 
     def follow(self, fleet: FleetState) -> None:
-        """Go where the fleet has gone; in the fleet's task."""
+        """Follow the fleet to its state; runs in the fleet's task."""
         engine, machine = self.engine, self.machine
         events: list[Event] = []
         with engine.loop_lock().held():
@@ -185,7 +185,7 @@ class FleetPort:
         return path(machine.state, fleet.state)
 
     def _details(self, trigger: Trigger, fleet: FleetState) -> dict[str, Any]:
-        """Return what a transition has to know of the fleet's state."""
+        """Return the details of a transition that come from the fleet's state."""
         if trigger is Trigger.FLEET_OPENED:
             is_last = fleet.state is OPEN
             return {"open_seconds": fleet.seconds if is_last else 0.0, "last_error": self.machine.last_error}
@@ -196,7 +196,7 @@ class FleetPort:
         return {"reason": fleet.reason}
 
     def is_probing(self, token: int) -> bool:
-        """Return whether the probe of a token runs; those that were lost are released first."""
+        """Return whether the probe with a token runs; dropped probes are released first."""
         engine = self.engine
         if engine.leaks:
             engine.drain_leaks()
@@ -204,7 +204,7 @@ class FleetPort:
         return episode is not None and any(probe.token == token for probe in episode.probes)
 
     def delay(self, seconds: float) -> None:
-        """Put off the next probe: the fleet is unreachable, and other processes wait for the same instant."""
+        """Delay the next probe: without the fleet, its processes would all probe at the same instant."""
         engine, machine = self.engine, self.machine
         if machine.is_waiting:
             machine.postpone(max(machine.reopen_at, engine.now()) + seconds)
@@ -213,11 +213,11 @@ class FleetPort:
 
 
 class GrantedGate(SemaphoreGate):
-    """The one permit of a probe that a fleet has granted.
+    """The permit of a probe that a fleet has granted.
 
     Args:
-        membership: Told when the permit comes back.
-        token: What the fleet knows the probe by.
+        membership: Notified when the permit is given back.
+        token: The fleet's token of the probe.
 
     Raises:
         RuntimeError: No event loop runs in this thread.
@@ -231,6 +231,6 @@ class GrantedGate(SemaphoreGate):
         self._lease = token
 
     def give(self) -> None:
-        """Give the permit back, to the fleet too."""
+        """Give the permit back, and the lease to the fleet."""
         super().give()
         self._membership.probe_released(self._lease)

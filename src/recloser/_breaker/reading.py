@@ -1,4 +1,4 @@
-"""A breaker's state and counts as values; reading changes nothing, and is safe from any thread."""
+"""Reads a breaker's state and counts; reading changes nothing and is safe from any thread."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def snapshot_of(engine: Engine) -> Snapshot:
-    """Return the state and all counts; what was leaked and is still to be released counts as leaked already."""
+    """Return the state and all counts; dropped permits that are not released yet already count as leaked."""
     machine = engine.machine
     snapshot = machine.snapshot(engine.now())
     lost = [ticket for ticket in tuple(engine.leaks) if machine.is_unsettled(ticket)]

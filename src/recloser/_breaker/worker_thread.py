@@ -1,8 +1,8 @@
-"""Calls of blocking functions in worker threads: the thread's end settles the call, even if the caller is gone by then.
+"""Calls a blocking function in a worker thread; the end of the thread settles the call, even if the caller has left.
 
-A thread can't be cancelled. anyio shields the wait for it from cancel scopes, but asyncio's own `task.cancel()` goes
-through the shield. Then the caller is gone and the function still runs, so the thread itself posts the settlement to
-the event loop when it ends.
+A thread can't be cancelled. anyio shields the wait for it from cancel scopes, but asyncio's own `task.cancel()` ignores
+the shield. The caller then leaves while the function still runs, so the thread has the event loop settle the permit
+when it ends.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 class WorkerThreadCall:
-    """One call in a worker thread. Its caller settles the permit, or the thread does if the caller has left.
+    """One call in a worker thread; the caller settles the permit, or the thread if the caller has left.
 
     Args:
-        permit: Settled by how the function ends.
+        permit: The permit of the call.
         fn: The blocking function.
     """
 
@@ -41,7 +41,7 @@ class WorkerThreadCall:
         self._post = poster()
 
     async def run(self) -> Any:  # noqa: ANN401 - what the function returns
-        """Run the function in a worker thread; return what it returns, raise what it raises."""
+        """Run the function in a worker thread; return its result or raise its exception."""
         try:
             result = await anyio.to_thread.run_sync(self.work)
         except BaseException as exc:
@@ -51,7 +51,7 @@ class WorkerThreadCall:
         return result
 
     def work(self) -> Any:  # noqa: ANN401 - what the function returns
-        """Run the function, unless the caller left before it began; in the worker thread."""
+        """Run the function in the worker thread, unless the caller has left before the start."""
         with self._lock:
             if self._left:
                 return None
@@ -70,7 +70,7 @@ class WorkerThreadCall:
         return self._result
 
     def leave(self, exc: BaseException) -> None:
-        """Settle the permit if the thread has ended or never began; else leave that to the thread."""
+        """Settle the permit if the function has ended or has not started; else leave it to the thread."""
         with self._lock:
             self._left = not self._ended
             if self._left and self._started:
