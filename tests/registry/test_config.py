@@ -139,7 +139,7 @@ async def test_a_group_of_the_configuration_is_what_per_key_takes() -> None:
 
     await fetch("a")
     assert registry.get("web[a]").failure_threshold == 4
-    with pytest.raises(ValueError, match="already defined otherwise"):
+    with pytest.raises(ValueError, match="already defined differently"):
         registry.per_key("web", key=str, failure_threshold=5)
 
 
@@ -243,28 +243,28 @@ def test_every_setting_can_be_configured() -> None:
 
 
 WRONG = [
-    ({"max_breaker": 5}, "max_breaker = 5 is unknown: did you mean max_breakers? Known here are breakers, defaults, "),
-    ({"zzz": {}}, "zzz = {} is unknown; known here are breakers, defaults, max_breakers, per_key"),
+    ({"max_breaker": 5}, "max_breaker = 5 is unknown: did you mean max_breakers? Known keys are breakers, defaults, "),
+    ({"zzz": {}}, "zzz = {} is unknown; known keys are breakers, defaults, max_breakers, per_key"),
     ({"max_breakers": 0}, "max_breakers must be an integer >= 1, not 0"),
     ({"max_breakers": "many"}, "max_breakers must be an integer >= 1, not 'many'"),
     (
         {"max_breakers": 1, "breakers": {"a": {}, "b": {}}},
-        "max_breakers must be >= the number of breakers that are configured (2), not 1",
+        "max_breakers must be >= the number of configured breakers (2), not 1",
     ),
     (
         {"breakers": {str(number): {} for number in range(10_001)}},
-        "max_breakers must be >= the number of breakers that are configured (10001), not 10000",
+        "max_breakers must be >= the number of configured breakers (10001), not 10000",
     ),
     ({"defaults": 5}, "defaults must be a table, not 5"),
     ({"breakers": {"payments": 5}}, "breakers.payments must be a table, not 5"),
-    ({"breakers": {5: {}}}, "breakers.5 must have a string as its key, not 5"),
+    ({"breakers": {5: {}}}, "breakers.5 must have a string key, not 5"),
     ({"breakers": {"api.x": {"shadow": 1}}}, 'breakers."api.x".shadow must be True or False, not 1'),
     (
         {"breakers": {"payments": {"failure_treshold": 5}}},
-        "breakers.payments.failure_treshold = 5 is unknown: did you mean failure_threshold? Known here are count_can",
+        "breakers.payments.failure_treshold = 5 is unknown: did you mean failure_threshold? Known keys are count_can",
     ),
     ({"per_key": {"web": {"max_probes": 0}}}, "per_key.web.max_probes must be an integer >= 1, not 0"),
-    ({"per_key": {"web[a]": {}}}, 'per_key."web[a]": name must be without brackets, which stand around the key'),
+    ({"per_key": {"web[a]": {}}}, 'per_key."web[a]": name must be without brackets, because they enclose the key'),
 ]
 WRONG_DEFAULTS = [
     ({"failure_threshold": 0}, "failure_threshold must be an integer >= 1, not 0"),
@@ -284,7 +284,7 @@ WRONG_DEFAULTS = [
     ),
     (
         {"reset_timeout_seconds": {"seconds": 5}},
-        "reset_timeout_seconds.seconds = 5 is unknown: did you mean maximum_seconds? Known here are ",
+        "reset_timeout_seconds.seconds = 5 is unknown: did you mean maximum_seconds? Known keys are ",
     ),
     (
         {"reset_timeout_seconds": {"initial_seconds": 1, "maximum_seconds": 0.5}},
@@ -317,7 +317,7 @@ WRONG_DEFAULTS = [
     ),
     (
         {"trip_when": {"failure_rate": 0.5, "window": {"count": 5, "buckets": 5}}},
-        "trip_when.window.buckets = 5 is unknown; known here are count",
+        "trip_when.window.buckets = 5 is unknown; known keys are count",
     ),
     (
         {"trip_when": {"failure_rate": 0.5, "window": {"count": 10}, "minimum_calls": 20}},
@@ -347,10 +347,10 @@ WRONG_DEFAULTS = [
     ({"expected_exception": ["OSError", "int"]}, "expected_exception[1] must be an exception type, or name one"),
     (
         {"ignored_exception": ["OSError", "no.such.Error"]},
-        "ignored_exception[1] must name what can be imported, such as ",
+        "ignored_exception[1] must be an importable name, such as ",
     ),
-    ({"expected_exception": "NoSuchError"}, "expected_exception must name what can be imported, such as 'OSError' or "),
-    ({"expected_exception": "a b.c"}, "expected_exception must name what can be imported, such as 'OSError' or "),
+    ({"expected_exception": "NoSuchError"}, "expected_exception must be an importable name, such as 'OSError' or "),
+    ({"expected_exception": "a b.c"}, "expected_exception must be an importable name, such as 'OSError' or "),
     ({"expected_exception": "asyncio.sleep"}, "expected_exception must be a synchronous predicate"),
     ({"failed_result": "asyncio.sleep"}, "failed_result must be a synchronous predicate"),
     ({"expected_exception": ["OSError"], "trip_when": 5}, "trip_when must be a table, not 5"),

@@ -91,7 +91,7 @@ def test_the_same_definition_again_is_no_conflict() -> None:
 def test_a_conflicting_definition_is_refused_with_both_named_and_nothing_else() -> None:
     registry = BreakerRegistry()
     registry.breaker("payments", failure_threshold=3, reset_timeout_seconds=30)
-    with pytest.raises(ValueError, match="'payments' is already defined otherwise") as caught:
+    with pytest.raises(ValueError, match="'payments' is already defined differently") as caught:
         registry.breaker("payments", failure_threshold=5, reset_timeout_seconds=ExponentialBackoff(), max_probes=1)
     message = str(caught.value)
     assert "failure_threshold is 3, not 5; reset" in message
@@ -117,7 +117,7 @@ def test_a_conflict_is_told_in_the_words_of_the_code(
 ) -> None:
     registry = BreakerRegistry()
     registry.breaker("payments", **defined)
-    with pytest.raises(ValueError, match="already defined otherwise") as caught:
+    with pytest.raises(ValueError, match="already defined differently") as caught:
         registry.breaker("payments", **wanted)
     assert told in str(caught.value)
 

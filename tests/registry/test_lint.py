@@ -26,16 +26,16 @@ HARMFUL = [
         "2 failures in the last 9 calls happen to every",
     ),
     ({"trip_when": FailureCount(5) | ConsecutiveFailures(1)}, "trip_when[1].failures", 1, "1 failure in a row"),
-    ({"trip_when": FailureRate(0.5, minimum_calls=4)}, "trip_when.minimum_calls", 4, "a rate of 4 calls"),
+    ({"trip_when": FailureRate(0.5, minimum_calls=4)}, "trip_when.minimum_calls", 4, "a rate over 4 calls"),
     (
         {"trip_when": SlowCallRate(0.5, slow_call_seconds=1, minimum_calls=1) | FailureCount(5)},
         "trip_when[0].minimum_calls",
         1,
-        "a rate of 1 call is",
+        "a rate over 1 call says",
     ),
     ({"reset_timeout_seconds": 0.9}, "reset_timeout_seconds", 0.9, "flaps"),
     ({"reset_timeout_seconds": 0}, "reset_timeout_seconds", 0, "flaps"),
-    ({"reset_timeout_seconds": 601}, "reset_timeout_seconds", 601, "minutes after the dependency is back"),
+    ({"reset_timeout_seconds": 601}, "reset_timeout_seconds", 601, "minutes after the dependency has recovered"),
     (
         {"reset_timeout_seconds": ExponentialBackoff(initial_seconds=0.5)},
         "reset_timeout_seconds.initial_seconds",
@@ -46,7 +46,7 @@ HARMFUL = [
         {"reset_timeout_seconds": ExponentialBackoff(maximum_seconds=3_600)},
         "reset_timeout_seconds.maximum_seconds",
         3_600,
-        "minutes after the dependency is back",
+        "minutes after the dependency has recovered",
     ),
 ]
 HARMLESS = [

@@ -208,7 +208,9 @@ async def test_two_functions_share_the_breakers_of_one_name() -> None:
 def test_two_decorators_of_one_name_that_contradict_each_other_are_refused() -> None:
     registry = BreakerRegistry()
     registry.per_key("web", key=host_of, failure_threshold=3)
-    with pytest.raises(ValueError, match=r"'web\[...\]' is already defined otherwise: failure_threshold is 3, not 4;"):
+    with pytest.raises(
+        ValueError, match=r"'web\[...\]' is already defined differently: failure_threshold is 3, not 4;"
+    ):
         registry.per_key("web", key=host_of, failure_threshold=4)
 
 
@@ -216,7 +218,7 @@ def test_a_breaker_of_the_group_that_was_made_otherwise_before_is_refused() -> N
     registry = BreakerRegistry()
     registry.breaker("web[a]", failure_threshold=2)
     registry.breaker("web[b]", failure_threshold=7)
-    with pytest.raises(ValueError, match=r"'web\[a\]' is already defined otherwise: failure_threshold is 2, not 7;"):
+    with pytest.raises(ValueError, match=r"'web\[a\]' is already defined differently: failure_threshold is 2, not 7;"):
         registry.per_key("web", key=host_of, failure_threshold=7)
     assert registry.breaker("web[c]").failure_threshold == 5
 
@@ -224,7 +226,7 @@ def test_a_breaker_of_the_group_that_was_made_otherwise_before_is_refused() -> N
 def test_a_breaker_of_the_group_that_is_made_otherwise_afterwards_is_refused() -> None:
     registry = BreakerRegistry()
     registry.per_key("web", key=host_of, failure_threshold=7)
-    with pytest.raises(ValueError, match=r"'web\[a\]' is already defined otherwise: failure_threshold is 7, not 2;"):
+    with pytest.raises(ValueError, match=r"'web\[a\]' is already defined differently: failure_threshold is 7, not 2;"):
         registry.breaker("web[a]", failure_threshold=2)
 
 

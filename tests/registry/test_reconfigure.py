@@ -170,7 +170,7 @@ async def test_a_change_of_one_breaker_waits_for_its_lock() -> None:
     assert breaker.failure_threshold == 9
 
 
-async def test_what_there_is_not_cannot_be_changed_and_what_there_is_is_told() -> None:
+async def test_an_unknown_name_is_refused_and_the_known_ones_are_listed() -> None:
     registry = BreakerRegistry()
     registry.per_key("web", key=str)
     for number in range(12):
@@ -290,13 +290,13 @@ async def test_a_bad_setting_or_a_cancellation_changes_nothing_of_a_group() -> N
 
 
 @pytest.mark.parametrize(("taken", "clear"), [("web", "web[...]"), ("web[...]", "web")])
-async def test_a_name_of_a_breaker_and_of_a_group_is_refused_and_the_clear_one_told(taken: str, clear: str) -> None:
+async def test_a_name_of_both_a_breaker_and_a_group_is_refused_and_the_unambiguous_one_is_named(taken: str, clear: str) -> None:
     registry = BreakerRegistry()
     fetcher(registry)
     breaker = registry.breaker(taken)
-    with pytest.raises(ValueError, match="that of both: say") as caught:
+    with pytest.raises(ValueError, match="is both: use") as caught:
         await registry.reconfigure(taken, failure_threshold=9)
-    assert f"say {clear!r} for the group, or reconfigure() the breaker itself" in str(caught.value)
+    assert f"use {clear!r} for the group, or reconfigure() the breaker itself" in str(caught.value)
     assert breaker.failure_threshold == 5
     await registry.reconfigure(clear, failure_threshold=9)
     assert registry.breaker("web[a]").failure_threshold == 9

@@ -1,4 +1,4 @@
-"""Many breakers under one roof: by name and per key, bounded, with one set of defaults."""
+"""Many breakers by name and per key, in a bounded number, with shared defaults."""
 
 from recloser._registry.lint import Finding
 from recloser._registry.registry import BreakerRegistry

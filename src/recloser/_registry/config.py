@@ -1,6 +1,6 @@
-"""What a configuration may hold, and what it means: every key with its reader.
+"""Reads a configuration: every key has a reader, which checks the value and returns what it means.
 
-A value that TOML can't say, an exception type or a trip rule, may stand in a mapping as it is.
+A mapping may also contain values that TOML can't express, such as exception types and trip rules.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from recloser._registry.tables import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
-    """What a registry is made of, and where that was said.
+    """The configuration of a registry, and where it comes from.
 
     Attributes:
-        max_breakers: The bound.
-        defaults: Options of the defaults.
-        breakers: Options by name of the breaker.
-        groups: Options by name of the per-key group.
-        source: Name of the file, empty if there is none.
+        max_breakers: How many breakers the registry keeps.
+        defaults: The options of the defaults.
+        breakers: The options of each breaker by name.
+        groups: The options of each per-key group by name.
+        source: The name of the file; empty if there is none.
         tables: The tables, as they were read.
     """
 
@@ -53,21 +53,21 @@ class Configuration:
     tables: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse a bound that the breakers of the configuration exceed: some of them would be evicted at once."""
+        """Refuse a bound below the number of configured breakers: some of them would be evicted at once."""
         if len(self.breakers) > self.max_breakers:
             raise ValueError(
-                f"max_breakers must be >= the number of breakers that are configured ({len(self.breakers)}), "
+                f"max_breakers must be >= the number of configured breakers ({len(self.breakers)}), "
                 f"not {self.max_breakers}"
             )
 
 
 def read_configuration(source: Mapping[str, Any] | str | os.PathLike[str]) -> Configuration:
-    """Return what a mapping or a TOML file says.
+    """Return the configuration in a mapping or a TOML file.
 
     Raises:
         OSError: The file can't be read.
-        TypeError: The source or a value is of the wrong type.
-        ValueError: A key is unknown, a value out of its range, or the file no TOML.
+        TypeError: The source or a value has the wrong type.
+        ValueError: A key is unknown, a value is out of range, or the file is not TOML.
     """
     if isinstance(source, Mapping):
         return _configuration(source)
@@ -166,13 +166,13 @@ def _predicate(path: str, value: object) -> object:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A table that means one value.
+    """A kind of table that stands for one value.
 
     Args:
         make: Makes the value.
-        readers: The keys that it may have.
-        names: The constructor's names of keys that are called otherwise here.
-        required: A key that it must have, if it is not the one by which the kind is known, and its range.
+        readers: The readers of the keys that the table may have.
+        names: The argument of `make` for each key that has another name.
+        required: A key that must be present besides the one that identifies the kind, and its range.
     """
 
     make: Callable[..., Any]
@@ -181,7 +181,7 @@ class Kind:
     required: tuple[str, str] | None = None
 
     def read(self, path: str, value: object) -> Any:  # noqa: ANN401 - of many types
-        """Return the value that a table means."""
+        """Return the value that a table stands for."""
         found = read_table(path, value, self.readers)
         if self.required is not None and self.required[0] not in found:
             key, wanted = self.required
@@ -191,7 +191,7 @@ class Kind:
 
 
 def _kind(path: str, table: Mapping[str, object], kinds: Mapping[str, Kind]) -> Kind:
-    """Return the kind of a table, which is known by the one key that no other kind has."""
+    """Return the kind of a table; each kind has one key that identifies it."""
     named = [key for key in kinds if key in table]
     if len(named) != 1:
         refuse_unknown(path, table, {key: None for kind in kinds.values() for key in kind.readers})

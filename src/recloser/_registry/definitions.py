@@ -1,8 +1,8 @@
-"""What a registry was told about its breakers: shared values, so that a million breakers share their settings.
+"""How a registry defines its breakers; definitions are shared, so that a million breakers share their settings.
 
-A definition knows three things. `first` is what held when the breaker was made, or its group or configuration: code
-that says the same again must go on working, whatever `reconfigure()` changed in between. `settings` is what holds now.
-`own` names the fields that are the breaker's own: defaults that change later leave them alone.
+A definition has three parts. `first` has the settings with which the breaker, its group or its configuration was first
+defined: code that repeats them keeps working after `reconfigure()`. `settings` are the current settings. `own` names
+the fields that belong to the breaker itself, which new defaults do not change.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from recloser._core.trip import TripRule
 
 SHARED_DEFINITIONS = 256
-"""How many different overrides a registry remembers in order to share their settings."""
+"""How many definitions with overrides a registry remembers to share them."""
 
 FIELDS = tuple(field.name for field in fields(Settings))
 _FIELD_OF = {"failure_threshold": "trip_when", "reset_timeout_seconds": "backoff"}
@@ -30,7 +30,7 @@ _OPTION_OF = {"backoff": "reset_timeout_seconds"}
 
 
 class Options(TypedDict, total=False):
-    """The settings that `CircuitBreaker` describes, as defaults or overrides."""
+    """The settings of `CircuitBreaker`, as defaults or overrides."""
 
     failure_threshold: int | None
     reset_timeout_seconds: float | Backoff
@@ -47,13 +47,13 @@ class Options(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Definition:
-    """How a registry defined one breaker, or many.
+    """How a registry defines one breaker or many.
 
     Attributes:
-        source: The definitions of the registry that it belongs to.
-        first: The settings as first defined.
-        settings: The settings that hold now.
-        own: The fields that the defaults do not decide.
+        source: The registry's definitions.
+        first: The settings of the first definition.
+        settings: The current settings.
+        own: The fields that the defaults do not change.
     """
 
     source: Definitions
@@ -63,15 +63,15 @@ class Definition:
 
 
 class Definitions:
-    """The defaults of a registry, and all that is derived from them.
+    """The defaults of a registry, and the definitions that are derived from them.
 
     Args:
         options: The defaults.
-        check: Refuses settings by a ValueError; None accepts all.
+        check: Raises ValueError for settings that it refuses; None accepts all.
 
     Raises:
-        TypeError: An option is unknown, or of the wrong type.
-        ValueError: An option is out of its range, or refused by the check.
+        TypeError: An option is unknown or has the wrong type.
+        ValueError: An option is out of range, or the check refuses it.
     """
 
     def __init__(self, options: Mapping[str, Any], check: Callable[[Settings], None] | None = None) -> None:
@@ -81,47 +81,48 @@ class Definitions:
         self.shared: dict[tuple[Settings, Settings, frozenset[str]], Definition] = {}
 
     def of(self, options: Mapping[str, Any]) -> Definition:
-        """Return the definition of the defaults with some options in their place."""
+        """Return the definition that consists of the defaults and some overriding options."""
         if not options:
             return self.default
         settings = self._changed(self.default.settings, options)
         return self._share(Definition(self, settings, settings, named_fields(options)))
 
     def revised(self, definition: Definition, current: Settings, options: Mapping[str, Any]) -> Definition:
-        """Return the definition of a breaker that goes from its current settings to some with these options."""
+        """Return the new definition of a breaker whose current settings are changed by options."""
         own = definition.own | _set_by_hand(definition.settings, current) | named_fields(options)
         return Definition(self, definition.first, self._changed(current, options), own)
 
     def change_defaults(self, options: Mapping[str, Any]) -> None:
-        """Take other defaults.
+        """Change the defaults.
 
         Raises:
-            TypeError: An option is unknown, or of the wrong type.
-            ValueError: An option is out of its range.
+            TypeError: An option is unknown or has the wrong type.
+            ValueError: An option is out of range.
         """
         settings = self._changed(self.default.settings, options)
         self.default = Definition(self, settings, settings)
         self.shared.clear()
 
     def rebased(self, definition: Definition, current: Settings | None = None) -> Definition:
-        """Return a definition on today's defaults, its own fields kept.
+        """Return a definition that combines its own fields with the current defaults.
 
         Args:
-            definition: Made on earlier defaults.
-            current: The settings of a breaker of this definition; what differs was set by hand, and is its own.
+            definition: A definition on earlier defaults.
+            current: The settings of a breaker with this definition; fields that differ were set directly on the breaker
+                and become its own.
         """
         current = definition.settings if current is None else current
         own = definition.own | _set_by_hand(definition.settings, current)
         return self._share(Definition(self, definition.first, _with(self.default.settings, current, own), own))
 
     def regrouped(self, old: Definition, new: Definition, definition: Definition, current: Settings) -> Definition:
-        """Return the definition of one of a group's breakers when the group's own goes from an old to a new one.
+        """Return the new definition of a group's breaker after the group's definition has changed.
 
         Args:
-            old: The definition that the group had.
-            new: The one that it has now.
+            old: The old definition of the group.
+            new: The new definition of the group.
             definition: The breaker's definition.
-            current: Its settings; what differs from the group's is its own, and stays.
+            current: The breaker's settings; fields that differ from the group's are its own and stay.
         """
         own = _set_by_hand(old.settings, current)
         if not own:
@@ -135,11 +136,11 @@ class Definitions:
         return changed
 
     def _share(self, definition: Definition) -> Definition:
-        """Return the definition that is shared by all that say the same."""
+        """Return an equal definition that is shared already, else share this one."""
         key = definition.first, definition.settings, definition.own
         try:
             known = self.shared.get(key)
-        except TypeError:  # a predicate that cannot be hashed
+        except TypeError:  # a predicate that can't be hashed
             return definition
         if known is None:
             if len(self.shared) >= SHARED_DEFINITIONS:
@@ -149,20 +150,20 @@ class Definitions:
 
 
 def _set_by_hand(defined: Settings, current: Settings) -> frozenset[str]:
-    """Return the fields in which a breaker differs from what defines it: somebody has reconfigured it directly."""
+    """Return the fields in which a breaker differs from its definition because it was reconfigured directly."""
     if current is defined:
         return frozenset()
     return frozenset(field for field in FIELDS if getattr(current, field) != getattr(defined, field))
 
 
 def _with(base: Settings, current: Settings, own: Iterable[str]) -> Settings:
-    """Return the base's settings with some fields of the current ones; the base itself if there are none."""
+    """Return the base settings with the own fields of the current ones; the base itself if there are none."""
     kept = {field: getattr(current, field) for field in own}
     return replace(base, **kept) if kept else base
 
 
 def named_fields(options: Mapping[str, Any]) -> frozenset[str]:
-    """Return the fields of the settings that options decide; None as a rule or a threshold decides nothing."""
+    """Return the fields of the settings that options set; a rule or a threshold of None sets nothing."""
     return frozenset(
         _FIELD_OF.get(option, option)
         for option, value in options.items()
@@ -171,12 +172,12 @@ def named_fields(options: Mapping[str, Any]) -> frozenset[str]:
 
 
 def difference(defined: Settings, wanted: Settings, options: Mapping[str, Any]) -> str:
-    """Return the settings that differ, with both values, as a part of a sentence; empty if none does.
+    """Return the settings that differ, with both values, as a part of a sentence; empty if none differ.
 
     Args:
-        defined: What holds.
-        wanted: What the options would make of it.
-        options: In whose words it is told: of a rule, that may be `failure_threshold`.
+        defined: The current settings.
+        wanted: The settings with the options.
+        options: The options; if they contain `failure_threshold`, the text names that instead of `trip_when`.
     """
     by_threshold = options.get("failure_threshold") is not None
     return "; ".join(
@@ -205,17 +206,17 @@ def _shown(value: object) -> str:
 
 
 def conflict(name: str, definition: Definition | None, current: Settings, options: Mapping[str, Any]) -> str | None:
-    """Return what contradicts a breaker's definition; None if the options say what it was or what it is now.
+    """Return how options contradict a breaker; None if they match its first definition or its current settings.
 
     Raises:
-        TypeError: An option is unknown, or of the wrong type.
-        ValueError: An option is out of its range.
+        TypeError: An option is unknown or has the wrong type.
+        ValueError: An option is out of range.
     """
     found = difference(current, current.changed(dict(options)), options)
     first = current if definition is None else definition.first
     if not found or first.changed(dict(options)) == first:
         return None
     return (
-        f"circuit breaker {name!r} is already defined otherwise: {found}; "
+        f"circuit breaker {name!r} is already defined differently: {found}; "
         "get it without settings, or change it with reconfigure()"
     )

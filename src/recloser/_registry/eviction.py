@@ -1,27 +1,28 @@
 """The breakers of a registry, in a bounded number.
 
-When the queue is full, a new breaker evicts another: first closed breakers with no failure in the window, then closed
-ones, then open ones by the earliest end of their reset timeout, then half-open ones; among equals the one that was last
-used longest ago. Breakers that run a probe at the moment stay, and so do forced and disabled ones.
+When the queue is full, each new breaker evicts another one, in this order: closed breakers with no failure in their
+window, other closed ones, open ones by the earliest end of the reset timeout, half-open ones; among equals the least
+recently used. Breakers that are forced open, disabled or running a probe are never evicted.
 
-A breaker changes its state without notifying the queue. So an eviction ranks it when it gets there, in the order of
-last use, and again before it goes:
+A breaker changes its state without notifying the queue. So an eviction computes the rank of a breaker when it examines
+it, in the order of last use, and again before it evicts it:
 
-- `recent` holds those that have had no rank since their last use, the oldest first. An eviction walks it from the old
-  end; the first one that is closed and clean goes.
-- The others that the walk passes keep the number of their last use, and move to `_passed` (in the order of eviction in
-  `heap`) or to `_pinned` (never evicted). A use puts them back among the recent ones.
-- All that are passed or pinned were used before any of the recent ones. So one of them that has become clean goes
-  first: each eviction asks the top of the heap, and two of the pinned ones in turn.
+- `recent` has the breakers without a rank since their last use, the least recently used first. An eviction examines
+  them in this order, and evicts the first one that is closed and without failures.
+- The others that it examines keep the number of their last use, and move to `_passed` (`heap` has these in the order of
+  eviction) or to `_pinned` (never evicted). A use moves them back to `recent`.
+- All passed and pinned breakers were used before any of the recent ones. So if one of them is closed and without
+  failures by now, it goes first: each eviction checks the top of the heap, and two of the pinned breakers in turn.
 
-Each step of a walk is paid for by one use, each new rank by one change of state: an eviction takes O(log n), amortised.
+Each step over a recent breaker is paid for by one use, and each new rank by one change of state, so an eviction takes
+O(log n), amortised.
 
-What is evicted stays in `evicted`, by a weak reference to its engine: as long as anybody holds the breaker, or a
-running call holds its engine, its name yields the same breaker.
+`evicted` has weak references to the engines of evicted breakers: as long as anything refers to a breaker, or a running
+call to its engine, its name returns the same breaker.
 
-The lock is held by whoever adds, evicts or copies; finding a recent breaker needs none. It is reentrant, because the
-garbage collector can run anything anywhere. Evicted breakers and log records leave after it has been released. The only
-foreign code that runs under it are clocks, where a window depends on the time.
+Adding, evicting and copying take the lock; finding a recent breaker does not. The lock is reentrant, because the
+garbage collector can run any finaliser while it is held. Evicted breakers are dropped and the log is written after its
+release. The only foreign code that runs under it are clocks, if a window depends on the time.
 """
 
 from __future__ import annotations
@@ -46,12 +47,13 @@ if TYPE_CHECKING:
 
     from recloser._breaker.engine import Engine
 
-PINNED_ASKED = 2
+PINNED_CHECKED = 2
+"""How many pinned breakers an eviction checks."""
 STALE_TOLERATED = 16
 
 
 class EvictionRank(IntEnum):
-    """Where a breaker stands in the order of eviction."""
+    """The place of a breaker in the order of eviction; the lowest rank is evicted first."""
 
     CLEAN = auto()
     FAILING = auto()
@@ -64,14 +66,14 @@ _IN_HEAP = (EvictionRank.FAILING, EvictionRank.OPEN, EvictionRank.HALF_OPEN)
 
 
 class Passed(NamedTuple):
-    """A breaker that an eviction has passed, and the number of its last use: the lower, the longer ago."""
+    """A breaker that an eviction has passed, and the number of its last use; a lower number is longer ago."""
 
     last_use: int
     breaker: CircuitBreaker
 
 
 class HeapEntry(NamedTuple):
-    """An item of the heap; stale if the breaker of the name was used or ranked again since."""
+    """An entry of the heap; it is stale if the breaker has been used or ranked again since."""
 
     rank: EvictionRank
     reopen_at: float
@@ -83,7 +85,7 @@ class EvictionQueue:
     """The breakers of a registry.
 
     Args:
-        capacity: How many are kept if nobody else holds them, >= 1.
+        capacity: How many breakers the queue keeps (>= 1), besides evicted ones that are still in use.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -98,24 +100,25 @@ class EvictionQueue:
         self._lock = RLock()
 
     def __len__(self) -> int:
-        """Return how many breakers can be found, evicted ones that somebody holds included."""
+        """Return the number of breakers, including evicted ones that are still in use."""
         with self._lock:
             return self._kept() + len(self.evicted)
 
     def __iter__(self) -> Iterator[CircuitBreaker]:
-        """Iterate over all breakers that can be found now, evicted ones that somebody holds included.
+        """Iterate over all breakers, including evicted ones that are still in use.
 
-        The iteration holds an evicted one only when it gets there: two that overlap would keep them alive for ever.
+        The iterator refers to an evicted breaker only while it yields it: otherwise overlapping iterations would keep
+        evicted breakers alive forever.
         """
         with self._lock:
-            kept = list(dict.values(self.recent))  # unlike the OrderedDict's own iterator, it minds no move_to_end()
+            kept = list(dict.values(self.recent))  # unlike the OrderedDict's iterator, not disturbed by move_to_end()
             kept += [passed.breaker for passed in (*self._passed.values(), *self._pinned.values())]
             references = self.evicted.valuerefs()
         held = (breaker for reference in references if (breaker := self._around(reference())) is not None)
         return chain(kept, held)
 
     def find(self, name: str) -> CircuitBreaker | None:
-        """Return the breaker of a name, None if there is none; this does not count as a use."""
+        """Return the breaker with a name, or None; this does not count as a use."""
         with self._lock:
             passed = self._passed.get(name) or self._pinned.get(name)
             if passed is not None:
@@ -129,12 +132,12 @@ class EvictionQueue:
             return CircuitBreaker.around(engine)
 
     def use(self, name: str) -> CircuitBreaker | None:
-        """Return the breaker of a name and count that as its use; None if there is none."""
+        """Return the breaker with a name, or None; this counts as a use."""
         breaker = self.find(name)
         return None if breaker is None else self.put(breaker)
 
     def put(self, breaker: CircuitBreaker) -> CircuitBreaker:
-        """Add a breaker, unless there is one of its name; return the one that there is, which counts as its use."""
+        """Add a breaker, unless its name is taken; return the breaker with this name, which counts as a use."""
         name = breaker.name
         victims: list[CircuitBreaker] = []
         with self._lock:
@@ -150,20 +153,20 @@ class EvictionQueue:
         if self._overfull and not overfull:
             log(
                 logging.WARNING,
-                "All %d circuit breakers of a registry are forced open, disabled or running a probe, so that none "
-                "could be evicted: it keeps more than max_breakers=%d",
+                "All %d circuit breakers of a registry are forced open, disabled or running a probe, so none can be "
+                "evicted: the registry exceeds max_breakers=%d",
                 self.capacity,
                 self.capacity,
             )
         return breaker
 
-    # Eviction; the lock is held
+    # Eviction, under the lock
 
     def _kept(self) -> int:
         return len(self.recent) + len(self._passed) + len(self._pinned)
 
     def _make_room(self) -> list[CircuitBreaker]:
-        """Evict until one more fits, or nothing more can be evicted; return what went."""
+        """Evict breakers until one more fits or none can be evicted; return the evicted ones."""
         victims: list[CircuitBreaker] = []
         while self._kept() >= self.capacity and (victim := self._next_victim()) is not None:
             self.evicted[victim.name] = victim.engine
@@ -179,7 +182,7 @@ class EvictionQueue:
         )
 
     def _clean_of_pinned(self) -> CircuitBreaker | None:
-        for _ in range(min(PINNED_ASKED, len(self._pinned))):
+        for _ in range(min(PINNED_CHECKED, len(self._pinned))):
             name, passed = self._pinned.popitem(last=False)
             if not self._keeps(name, passed, eviction_rank(passed.breaker.engine)):
                 return passed.breaker
@@ -211,7 +214,7 @@ class EvictionQueue:
         return None
 
     def _keeps(self, name: str, passed: Passed, rank: EvictionRank) -> bool:
-        """Put a breaker where its rank belongs; return False if that is nowhere, because it is clean."""
+        """Store a breaker by its rank; return False if it is clean, and therefore not stored."""
         if rank is EvictionRank.PINNED:
             self._pinned[name] = passed
         elif rank in _IN_HEAP:
@@ -235,7 +238,7 @@ def _entry(name: str, passed: Passed, rank: EvictionRank) -> HeapEntry:
 
 
 def eviction_rank(engine: Engine) -> EvictionRank:
-    """Return where a breaker stands now."""
+    """Return the current rank of a breaker."""
     machine = engine.machine
     if machine.state is CLOSED:
         return EvictionRank.FAILING if _has_failures(engine) else EvictionRank.CLEAN
@@ -248,7 +251,7 @@ def eviction_rank(engine: Engine) -> EvictionRank:
 
 
 def _has_failures(engine: Engine) -> bool:
-    """Return whether any of the breaker's rules counts a failure; no clock is read where time does not matter."""
+    """Return whether any rule of the breaker counts a failure now; the clock is only read if a rule needs it."""
     epoch, meter = engine.machine.epoch, engine.machine.meter
     now = engine.now() if meter.needs_clock else 0.0
     return any(part.failure_count(epoch, now) for part in parts_of(meter))

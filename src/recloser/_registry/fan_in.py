@@ -1,8 +1,8 @@
-"""Passes the events of all breakers of a registry on to those who listen to the registry.
+"""Forwards the events of all breakers of a registry to the registry's listeners.
 
-Only while somebody listens: then each breaker has the fan-in among its listeners, one entry that all share, for the
-kinds of events that somebody wants, and new breakers get it as they come. Events that a listener gives rise to are
-queued behind the one that it is being told, whichever breaker they are of.
+While the registry has listeners, the fan-in listens to each breaker, new ones included, for the kinds of events that
+these listeners want. All breakers share one subscription for that. If a listener causes another event, of any breaker,
+that event is queued behind the current one.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 
 class FanIn:
-    """Between the breakers and the listeners of a registry.
+    """Connects the breakers of a registry to the registry's listeners.
 
     Args:
-        breakers: All breakers at the moment.
+        breakers: Iterates over the registry's present breakers.
     """
 
     def __init__(self, breakers: Iterable[CircuitBreaker]) -> None:
         self.dispatcher = Dispatcher()
         self._breakers = breakers
         self._entry = Subscription(self._pass_on, NO_KINDS)
-        self._lock = RLock()  # breakers may be made in one thread while another one begins to listen
+        self._lock = RLock()  # one thread may create breakers while another one subscribes
 
     def refresh(self) -> None:
-        """Listen to all breakers for what somebody wants, which has changed; to none if nobody wants anything."""
+        """Update the kinds that all breakers forward, after the registry's listeners have changed."""
         with self._lock:
             wanted, old = self.dispatcher.wanted, self._entry
             if wanted == old.kinds:
@@ -43,7 +43,7 @@ class FanIn:
                 self._attach(breaker, old)
 
     def attach(self, breaker: CircuitBreaker) -> None:
-        """Listen to a breaker, if anybody listens; once, however often it is attached."""
+        """Listen to a breaker if the registry has listeners; attaching it again changes nothing."""
         with self._lock:
             if self._entry.kinds:
                 self._attach(breaker, self._entry)

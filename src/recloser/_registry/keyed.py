@@ -1,4 +1,4 @@
-"""One breaker per key: the names of their breakers, and the decorator."""
+"""One breaker per key: the breakers' names, and the decorator."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ LONGEST_KEY = 100
 EXCERPT = 60
 DIGEST_BYTES = 16
 ANY_KEY = "[...]"
-"""Behind a group's name, stands for all of its breakers."""
+"""After the name of a group, this stands for all of its breakers."""
 _DIGEST_DIGITS = 2 * DIGEST_BYTES
 
 
 def label(key: str) -> str:
-    """Return a key as it stands in a name: printable, at most 100 characters, and different for different keys.
+    """Return a key as a part of a name: printable, at most 100 characters, and different for different keys.
 
-    A key that is too long, or holds what cannot be printed, becomes an excerpt, `~`, and a digest of the whole. So does
-    one that ends as if it had been through this already: nobody can make up a key that gets another one's breaker.
+    A key that is too long or not printable becomes an excerpt, `~` and a digest of the whole key. So does a key that
+    ends like such a label; otherwise a caller could choose a key that gets the breaker of another key.
     """
     if len(key) <= LONGEST_KEY and key.isprintable() and not _looks_digested(key):
         return key
@@ -41,30 +41,30 @@ def _looks_digested(key: str) -> bool:
 
 
 def group_of(name: str) -> str | None:
-    """Return the group that a breaker's name says it is of, None if of none."""
+    """Return the group in the name of a breaker; None if there is none."""
     group, bracket, _ = name.partition("[")
     return group if bracket and name.endswith("]") else None
 
 
 def check_group(name: object) -> None:
-    """Refuse a name of a group from which the key could not be told apart."""
+    """Refuse a name of a group that contains brackets, which enclose the key in a breaker's name."""
     if not isinstance(name, str):
         raise TypeError(f"name must be a string, not {name!r}")
     if "[" in name or "]" in name:
-        raise ValueError(f"name must be without brackets, which stand around the key, not {name!r}")
+        raise ValueError(f"name must be without brackets, because they enclose the key, not {name!r}")
 
 
 class KeyedBreakers:
     """The breakers of one group, one per key.
 
     Args:
-        group: Name of the group.
-        key: Makes the key of a call's arguments.
-        obtain: Returns the breaker of a name.
+        group: The name of the group.
+        key: Returns the key for the arguments of a call.
+        obtain: Returns the breaker with a name.
 
     Raises:
-        TypeError: An argument is of the wrong type.
-        ValueError: The group's name holds a bracket.
+        TypeError: An argument has the wrong type.
+        ValueError: The name of the group contains a bracket.
     """
 
     __slots__ = ("_group", "_key", "_obtain")
@@ -78,10 +78,10 @@ class KeyedBreakers:
         self._obtain = obtain
 
     def decorate(self, fn: Any) -> Any:  # noqa: ANN401 - typed where it is called
-        """Return the function, each call under the protection of its key's breaker.
+        """Return a wrapper that protects each call of a function by the breaker of its key.
 
         Raises:
-            TypeError: It is neither a coroutine function nor an async generator function.
+            TypeError: The function is neither a coroutine function nor an async generator function.
         """
         if is_kind(inspect.isasyncgenfunction, fn):
             wrapper: Any = protect_generator(lambda args, kwargs: self._choose(args, kwargs).engine, fn)
@@ -107,12 +107,12 @@ class KeyedBreakers:
         if not isinstance(key, str):
             raise MisuseError(
                 f"the key of per_key({self._group!r}) must be a string, not {key!r}: "
-                "make one of it that is different for different keys"
+                "convert it, so that different keys remain different"
             )
         return self._obtain(f"{self._group}[{label(key)}]")
 
 
 def _note(exc: BaseException, note: str) -> None:
-    """Add a note, once: a key function may raise the same object at each call."""
+    """Add a note once: a key function may raise the same exception object in each call."""
     if note not in getattr(exc, "__notes__", ()):
         exc.add_note(note)

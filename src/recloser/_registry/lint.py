@@ -1,4 +1,4 @@
-"""Finds settings that are valid and known to do harm: each was the cause of outages in somebody's production."""
+"""Finds settings that are valid but known to cause outages in production."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ LONGEST_RESET_SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A setting that the field warns against.
+    """A setting that is valid but known to cause outages.
 
     Attributes:
-        breaker: Name of the breaker; `defaults` for the defaults of a registry, `name[...]` for a per-key group.
-        setting: The setting, with the path to the part of it that matters: `trip_when[1].minimum_calls`.
-        value: What it is set to.
+        breaker: The name of the breaker; `defaults` for the defaults of a registry, `name[...]` for a per-key group.
+        setting: The path of the setting, for example `trip_when[1].minimum_calls`.
+        value: The value of the setting.
         message: What happens, and what to set instead.
     """
 
@@ -37,12 +37,12 @@ class Finding:
     message: str
 
     def __str__(self) -> str:
-        """Say where, what, and what happens."""
+        """Return the breaker, the setting, its value and the message as one line."""
         return f"{self.breaker}: {self.setting} = {self.value:g}: {self.message}"
 
 
 def lint(name: str, settings: Settings) -> Iterator[Finding]:
-    """Return what the field warns against in the settings of one breaker."""
+    """Iterate over the findings in the settings of one breaker."""
     rule = settings.trip_when
     if isinstance(rule, AnyOf):
         for index, part in enumerate(rule.rules):
@@ -68,8 +68,8 @@ def _lint_rule(name: str, path: str, rule: object) -> Iterator[Finding]:
             name,
             f"{path}.minimum_calls",
             calls,
-            f"a rate of {calls} {plural(calls, 'call')} is no measurement: a single bad call in a quiet hour opens the "
-            f"breaker; take 10-20 calls, or a rule of consecutive failures where there is little traffic",
+            f"a rate over {calls} {plural(calls, 'call')} says little: a single bad call in a quiet hour opens the "
+            f"breaker; use 10-20 calls, or a rule of consecutive failures if there is little traffic",
         )
 
 
@@ -81,8 +81,8 @@ def _lint_failures(name: str, path: str, rule: ConsecutiveFailures | FailureCoun
             name,
             path,
             rule.failures,
-            f"{rule.failures} {plural(rule.failures, 'failure')} {where} {happen} to every dependency that is well: a "
-            "lost packet or a restart then rejects all calls for the whole reset timeout; take 5-10",
+            f"{rule.failures} {plural(rule.failures, 'failure')} {where} {happen} to every healthy dependency: a lost "
+            "packet or a restart then rejects all calls for the whole reset timeout; use 5-10",
         )
 
 
@@ -93,14 +93,14 @@ def _lint_reset(name: str, parts: dict[str, float]) -> Iterator[Finding]:
                 name,
                 path,
                 seconds,
-                "probes come so fast that a dependency on its way up gets no rest, and the breaker flaps between "
-                "open and half-open; take 30-60 s, or a backoff that starts at 1 s or more",
+                "probes follow each other so fast that a recovering dependency gets no rest, and the breaker flaps "
+                "between open and half-open; use 30-60 s, or a backoff that starts at 1 s or more",
             )
         elif seconds > LONGEST_RESET_SECONDS:
             yield Finding(
                 name,
                 path,
                 seconds,
-                "calls go on being rejected for minutes after the dependency is back, and nobody finds out; take "
-                "30-60 s, or a backoff of at most 600 s",
+                "calls are still rejected minutes after the dependency has recovered; use 30-60 s, or a backoff of at "
+                "most 600 s",
             )

@@ -1,4 +1,4 @@
-"""Where a configuration says what a finding is about: by the key that stands there, not by the name of the setting."""
+"""Finds the place in a configuration that a finding is about, with the key as the configuration spells it."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     from recloser._registry.lint import Finding
 
 
-def told(finding: Finding, path: str, table: Mapping[str, object], source: str) -> str:
-    """Return a finding as a message.
+def finding_message(finding: Finding, path: str, table: Mapping[str, object], source: str) -> str:
+    """Return a finding as a message with its path in the configuration.
 
     Args:
-        finding: What was found in the settings that a table means.
-        path: Path of the table.
+        finding: A finding in the settings of a table.
+        path: The path of the table.
         table: The table, as it was read.
-        source: Name of the file, empty if there is none.
+        source: The name of the file; empty if there is none.
     """
     where = f"{source}: " if source else ""
     return f"{where}{_path_of(finding.setting, path, table)} = {finding.value:g}: {finding.message}"
 
 
 def _path_of(setting: str, path: str, table: Mapping[str, object]) -> str:
-    """Return the path of a setting, as `lint()` names it, in a table of settings."""
+    """Return the path in a table of settings for a setting as `lint()` names it."""
     key, _, part = setting.partition(".")
     key, _, index = key.partition("[")
     if key == "failure_threshold" and table.get(key) is None:
@@ -41,7 +41,7 @@ def _path_of(setting: str, path: str, table: Mapping[str, object]) -> str:
 
 
 def _rules(path: str, value: object) -> Iterator[tuple[str, object]]:
-    """Iterate over the rules that a value means, each with its path, in the order in which they are joined."""
+    """Iterate over the trip rules of a value, each with its path, in the order in which they are joined."""
     if isinstance(value, list | tuple):
         for index, part in enumerate(value):
             yield from _rules(f"{path}[{index}]", part)
@@ -53,6 +53,6 @@ def _rules(path: str, value: object) -> Iterator[tuple[str, object]]:
 
 
 def _key_of(argument: str, table: Mapping[str, object]) -> str:
-    """Return the key of a rule's table that stands for an argument of the rule."""
+    """Return the key in a rule's table for an argument of the rule."""
     names = (RULES[key].names for key in table if key in RULES)
     return next((key for named in names for key, name in named.items() if name == argument), argument)

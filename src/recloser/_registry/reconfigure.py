@@ -1,4 +1,4 @@
-"""What a registry's breakers are defined by, and what changes that: other defaults, another group, one breaker."""
+"""Keeps the definitions of a registry's breakers, and changes them: the defaults, a group, or one breaker."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Defined:
     """The definitions of a registry: its defaults, its per-key groups, and its breakers with a configuration.
 
     Args:
-        definitions: The defaults and what is derived from them.
-        breakers: All breakers at the moment.
+        definitions: The defaults, and the definitions that are derived from them.
+        breakers: Iterates over the registry's present breakers.
     """
 
     def __init__(self, definitions: Definitions, breakers: Iterable[CircuitBreaker]) -> None:
@@ -31,12 +31,12 @@ class Defined:
         self._breakers = breakers
 
     def configure(self, found: Configuration) -> None:
-        """Take over the groups and the breakers of a configuration."""
+        """Define the groups and the breakers of a configuration."""
         self.groups |= {name: self.definitions.of(options) for name, options in found.groups.items()}
         self.configured |= {name: self.definitions.of(options) for name, options in found.breakers.items()}
 
     def breakers_of_group(self, group: str) -> Iterator[tuple[CircuitBreaker, Definition]]:
-        """Iterate over a group's breakers, except for those that were added or are configured by their own name."""
+        """Iterate over a group's breakers, except those that were added or are configured by their own name."""
         for breaker in self._breakers:
             if group_of(breaker.name) != group or breaker.name in self.configured:
                 continue
@@ -45,7 +45,7 @@ class Defined:
                 yield breaker, definition
 
     def change_one(self, breaker: CircuitBreaker, options: Options) -> None:
-        """Change the settings of one breaker, and the definition that it comes back with after an eviction."""
+        """Change the settings of one breaker; if it is configured, it keeps them after an eviction."""
         engine, definition = breaker.engine, definition_of(breaker)
         current = engine.machine.settings
         if definition is None or definition.source is not self.definitions:
@@ -58,7 +58,7 @@ class Defined:
             self.configured[breaker.name] = revised
 
     def change_group(self, group: str, options: Options) -> None:
-        """Change a group's definition and its breakers, in one synchronous step, as `change_defaults()` does."""
+        """Change the definition of a group and its breakers, in one synchronous step."""
         old = self.groups[group]
         self.groups[group] = new = self.definitions.revised(old, old.settings, options)
         for breaker, definition in self.breakers_of_group(group):
@@ -69,9 +69,10 @@ class Defined:
                 adopt(engine, changed.settings)
 
     def change_defaults(self, options: Options) -> None:
-        """Change the defaults and all that is made of them, in one synchronous step.
+        """Change the defaults and everything that is derived from them, in one synchronous step.
 
-        The breakers' locks are not needed: no state changes, and whoever holds one across an await looks again.
+        That needs none of the breakers' locks: no state changes, and `reconfigure()` of a single breaker reads its
+        settings after it has acquired the lock.
         """
         definitions = self.definitions
         definitions.change_defaults(options)
@@ -88,6 +89,6 @@ class Defined:
 
 
 def definition_of(breaker: CircuitBreaker) -> Definition | None:
-    """Return how a registry defined a breaker; None if none did."""
+    """Return the definition of a breaker; None if no registry has defined it."""
     definition = breaker.engine.definition
     return definition if isinstance(definition, Definition) else None

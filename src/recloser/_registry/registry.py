@@ -1,4 +1,4 @@
-"""The registry: what users hold in their hands."""
+"""The public face of the registry."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from recloser._registry.eviction import EvictionQueue
 from recloser._registry.fan_in import FanIn
 from recloser._registry.keyed import ANY_KEY, KeyedBreakers, group_of
 from recloser._registry.lint import Finding, lint
-from recloser._registry.origin import told
+from recloser._registry.origin import finding_message
 from recloser._registry.reconfigure import Defined, definition_of
 from recloser._registry.tables import join
 from recloser.errors import ConfigurationWarning
@@ -48,15 +48,15 @@ F = TypeVar("F", bound="Callable[..., Coroutine[Any, Any, Any] | AsyncIterator[A
 
 
 class Follower(Protocol):
-    """What is told of every new breaker, in the step that makes it."""
+    """Notified of every new breaker, in the step that creates it."""
 
     def enter(self, breaker: CircuitBreaker) -> None:
-        """Take note of a breaker; perhaps not for the first time."""
+        """Take note of a breaker, which may be known already."""
         ...
 
 
 class SharingFleet(Protocol):
-    """What lets breakers share their state with those of other processes, as a registry sees it."""
+    """A fleet as a registry sees it: breakers that join it share their state with other processes."""
 
     def join(self, breaker: CircuitBreaker) -> None:
         """Let a breaker share its state; raise ValueError if it can't."""
@@ -67,34 +67,34 @@ class SharingFleet(Protocol):
         ...
 
     def check(self, settings: Settings) -> None:
-        """Refuse settings that can't be shared, by a ValueError."""
+        """Raise ValueError for settings that a fleet does not support."""
         ...
 
 
 class BreakerRegistry:
-    """Circuit breakers by name and per key, in a bounded number, with one set of defaults.
+    """Creates and finds circuit breakers by name or per key, with shared defaults and a bound on their number.
 
-    Getting a breaker takes the same time however many there are. When `max_breakers` is reached, a new one evicts
-    another: first closed breakers with no failure in their window, then closed ones, then open ones by the earliest end
-    of their reset timeout, then half-open ones, among equals the one that was got longest ago. Forced and disabled ones
-    stay, and those whose probe is running. A breaker's state counts as it is when an eviction gets to it. An
-    evicted breaker is only forgotten when nobody holds it any more, a running call too; until then its name yields the
-    same object, and it is listed like all others.
+    Looking up a breaker takes constant time. Once the registry has `max_breakers`, each new breaker evicts another one,
+    in this order: closed breakers with no failure in their window, other closed ones, open ones by the earliest end of
+    the reset timeout, half-open ones; among equals the least recently used. Breakers that are forced open, disabled or
+    running a probe are never evicted. The state at the time of the eviction decides. An evicted breaker is forgotten
+    once nothing refers to it, not even a running call. Until then its name returns the same object, and the registry
+    lists it.
 
-    Making breakers belongs to the thread of the event loop that uses them, or to import time; getting, listing and
+    Create breakers at import time or in the thread of the event loop that uses them. Getting and listing breakers and
     `health()` are safe from any thread.
 
     Args:
-        max_breakers: How many breakers the registry keeps, >= 1; those that somebody else holds do not count. Only if
-            all are forced, disabled or making a probe are more kept, which is logged once: no call is refused.
-        clock: Monotonic seconds, for the breakers that the registry makes.
-        fleet: A `recloser.fleet.RedisFleet`, through which all breakers of the registry share their state with those of
-            the same names in other processes. Then `max_probes` is 1, and names have at most 200 bytes in UTF-8.
-        **defaults: Settings of `CircuitBreaker` for the breakers that the registry makes.
+        max_breakers: How many breakers the registry keeps (>= 1); an evicted breaker that is still in use does not
+            count. If all are forced open, disabled or running a probe, the registry keeps more and logs that once.
+        clock: Returns monotonic seconds, for the breakers that the registry creates.
+        fleet: A `recloser.fleet.RedisFleet`, through which the registry's breakers share their state with breakers of
+            the same name in other processes. `max_probes` is then 1, and a name has at most 200 bytes in UTF-8.
+        **defaults: Settings as for `CircuitBreaker`, for the breakers that the registry creates.
 
     Raises:
-        TypeError: An argument is unknown, or of the wrong type.
-        ValueError: An argument is out of its range, or can't be kept by the fleet.
+        TypeError: An argument is unknown or has the wrong type.
+        ValueError: An argument is out of range, or the fleet does not support it.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class BreakerRegistry:
         ):
             raise TypeError(f"fleet must be a fleet such as recloser.fleet.RedisFleet(url), not {fleet!r}")
         self._fleet = fleet
-        self._joining = RLock()  # held while a breaker joins, so that of two of a name one does
+        self._joining = RLock()  # held while a breaker joins, so that only one of each name does
         self.defined = Defined(Definitions(defaults, None if fleet is None else fleet.check), self.queue)
         self.fan_in = FanIn(self.queue)
         self.followers: WeakSet[Follower] = WeakSet()
@@ -128,22 +128,22 @@ class BreakerRegistry:
         clock: Callable[[], float] = time.monotonic,
         fleet: SharingFleet | None = None,
     ) -> Self:
-        """Return a registry that is configured by a mapping or a TOML file.
+        """Create a registry from a mapping or a TOML file.
 
-        The keys are `max_breakers`, and the tables `defaults`, `breakers.<name>` and `per_key.<name>`, whose keys are
-        the settings of `CircuitBreaker`. The breakers are made at once; evicted, they come back as configured. Settings
-        that the field warns against are warned of by their path in the configuration, see `lint()`. Exceptions and
-        predicates are named by dotted path and imported, so a configuration is to be trusted like code.
+        The keys are `max_breakers` and the tables `defaults`, `breakers.<name>` and `per_key.<name>`, which contain
+        settings of `CircuitBreaker`. The breakers are created at once; after an eviction they are created again as
+        configured. Settings that `lint()` reports cause a ConfigurationWarning with their path in the configuration.
+        Exceptions and predicates are imported by dotted path, so only load configurations that you trust like code.
 
         Args:
             source: A mapping, or the path of a TOML file.
-            clock: Monotonic seconds.
-            fleet: As of the class.
+            clock: Returns monotonic seconds.
+            fleet: The fleet that the breakers join, as for the class.
 
         Raises:
             OSError: The file can't be read.
-            TypeError: A value is of the wrong type; the message names its path in the configuration.
-            ValueError: A key is unknown, a value out of its range, or the file no TOML.
+            TypeError: A value has the wrong type; the message names its path in the configuration.
+            ValueError: A key is unknown, a value is out of range, or the file is not TOML.
         """
         found = read_configuration(source)
         registry = cls(clock=clock, fleet=fleet, max_breakers=found.max_breakers, **found.defaults)
@@ -157,17 +157,17 @@ class BreakerRegistry:
     # Getting
 
     def breaker(self, name: str, /, **overrides: Unpack[Options]) -> CircuitBreaker:
-        """Return the breaker of a name, made if there is none.
+        """Return the breaker with a name, and create it if it does not exist.
 
         Args:
-            name: Its name.
-            **overrides: Settings in place of the defaults. For a breaker that exists, is configured, or belongs to a
-                per-key group, they must say what it was first defined with, or what `reconfigure()` has made of it.
-                Without any, nothing is compared.
+            name: The name of the breaker.
+            **overrides: Settings that replace the defaults. If the breaker exists, is configured, or belongs to a
+                per-key group, they must match its first definition or its current settings. Without overrides, nothing
+                is compared.
 
         Raises:
-            TypeError: An argument is unknown, or of the wrong type.
-            ValueError: An argument is out of its range, or contradicts the definition; the message names both.
+            TypeError: An argument is unknown or has the wrong type.
+            ValueError: An argument is out of range, or contradicts the definition; the message shows both values.
         """
         if not overrides:
             try:
@@ -184,13 +184,13 @@ class BreakerRegistry:
         return breaker
 
     def add(self, breaker: CircuitBreaker, /) -> CircuitBreaker:
-        """Put a breaker that was made elsewhere under the registry's roof, by its name, and return it.
+        """Add an existing breaker to the registry, under its own name, and return it.
 
-        It brings all its settings along: other defaults do not change it. Adding it again changes nothing.
+        The breaker keeps its settings: the registry's defaults don't apply to it. Adding it again changes nothing.
 
         Raises:
-            TypeError: It is no breaker.
-            ValueError: Its name is taken by another one, or it can't join the registry's fleet.
+            TypeError: The argument is not a breaker.
+            ValueError: Another breaker has this name, or the breaker can't join the registry's fleet.
         """
         if not isinstance(breaker, CircuitBreaker):
             raise TypeError(f"breaker must be a CircuitBreaker, not {breaker!r}")
@@ -198,39 +198,39 @@ class BreakerRegistry:
         is_taken = name in self.defined.configured and self.get(name) is not breaker
         if is_taken or self._put(breaker) is not breaker:
             raise ValueError(f"the name {name!r} is taken by another circuit breaker of this registry")
-        self._introduce(breaker)
+        self._announce(breaker)
         return breaker
 
     @property
     def fleet(self) -> SharingFleet | None:
-        """The fleet that its breakers share their state with; None if it has none."""
+        """The fleet through which the breakers share their state, or None."""
         return self._fleet
 
     def get(self, name: str, /) -> CircuitBreaker | None:
-        """Return the breaker of a name, or None; makes none, and does not count as a use."""
+        """Return the breaker with a name, or None. This creates no breaker, and does not count as a use of one."""
         return self.queue.find(name)
 
     def per_key(self, name: str, /, *, key: Callable[..., str], **overrides: Unpack[Options]) -> Callable[[F], F]:
         """Decorate a coroutine function or an async generator function with one breaker per key.
 
-        The breakers are named `name[key]`. A key that is longer than 100 characters, or not printable, appears there as
-        an excerpt and a digest, different for different keys. The breakers of one name share their definition: a second
-        decorator of the same name uses the same breakers, and may not contradict the first.
+        The breakers are named `name[key]`. If a key is longer than 100 characters or not printable, its name contains
+        an excerpt and a digest instead, which differ for different keys. The breakers of a group share a definition: a
+        second decorator with the same name uses the same breakers, and must not contradict the first one.
 
         Args:
-            name: Name of the group; without brackets.
-            key: Synchronous function of the call's arguments that returns the key, a string; of a method's call, `self`
-                is the first. What it raises reaches the caller, with a note. It should have a bounded number of
-                answers that matter: `max_breakers` of them are remembered.
-            **overrides: Settings in place of the defaults. A breaker of the group that `breaker()` has made already may
-                not contradict them; one that was added, or is configured by its own name, keeps its settings.
+            name: The name of the group; without brackets.
+            key: A synchronous function that takes the arguments of the call and returns the key, a string. For a
+                method, the first argument is `self`. What it raises reaches the caller, with a note. The registry keeps
+                `max_breakers` breakers, so fewer keys than that should be in use at a time.
+            **overrides: Settings that replace the defaults. They must not contradict a breaker of the group that
+                `breaker()` has created; one that was added, or is configured by its own name, keeps its settings.
 
         Raises:
-            TypeError: An argument is of the wrong type; at a call: the key is no string.
-            ValueError: An argument is out of its range, or contradicts the definition of the group or of one of its
+            TypeError: An argument has the wrong type; at a call: the key is not a string.
+            ValueError: An argument is out of range, or contradicts the definition of the group or of one of its
                 breakers.
         """
-        ring = KeyedBreakers(name, key, partial(self._obtain_of_group, name))
+        keyed = KeyedBreakers(name, key, partial(self._obtain_of_group, name))
         wanted = self.defined.definitions.of(overrides)
         definition = self.defined.groups.get(name, wanted)
         if overrides and name in self.defined.groups:
@@ -239,26 +239,26 @@ class BreakerRegistry:
             for breaker, made in self.defined.breakers_of_group(name):
                 _refuse(conflict(breaker.name, made, breaker.engine.machine.settings, overrides))
         self.defined.groups[name] = definition
-        return ring.decorate
+        return keyed.decorate
 
     # Changing
 
     async def reconfigure(self, name: str | None = None, /, **settings: Unpack[Options]) -> None:
-        """Change settings of one breaker, of a per-key group, or the defaults, without losing any state or window.
+        """Change the settings of one breaker, of a per-key group, or the defaults; all states and windows stay.
 
-        Other defaults reach all breakers that the registry made or will make, at once, except for settings that a
-        breaker has of its own: by overrides, by configuration, or because it was reconfigured by itself. Other settings
-        of a group reach all of its keys, those to come as well, with the same exception. A definition in code is
-        compared with what it was when the breaker was made, so code that repeats it goes on working.
-        All or nothing: a bad value or a cancellation changes nothing.
+        New defaults apply at once to all breakers that the registry has created and to those that it creates later,
+        except for a breaker's own settings: those from overrides, from the configuration, or from reconfiguring that
+        breaker. New settings of a group apply to its breakers in the same way. Later calls of `breaker()` and
+        `per_key()` may repeat the original definition, so the code that contains it keeps working. If a value is
+        refused or the call is cancelled, nothing changes.
 
         Args:
-            name: Of the breaker, or of the per-key group, as `web` or `web[...]`; None for the defaults.
-            **settings: As in `CircuitBreaker`.
+            name: The name of a breaker or of a per-key group, as `web` or `web[...]`; None for the defaults.
+            **settings: Settings as for `CircuitBreaker`.
 
         Raises:
-            TypeError: The name is no string, or a setting is unknown, or of the wrong type.
-            ValueError: A setting is out of its range, or the name is that of nothing, or of a breaker and a group both.
+            TypeError: The name is not a string, or a setting is unknown or has the wrong type.
+            ValueError: A setting is out of range, or the name is that of neither or of both a breaker and a group.
         """
         if name is None:
             await anyio.lowlevel.checkpoint()
@@ -276,7 +276,7 @@ class BreakerRegistry:
             return
         if breaker is not None:
             raise ValueError(
-                f"name must be that of a circuit breaker or of a per-key group, {name!r} is that of both: say "
+                f"name must be that of a circuit breaker or of a per-key group, but {name!r} is both: use "
                 f"{group if name != group else group + ANY_KEY!r} for the group, or reconfigure() the breaker itself"
             )
         await anyio.lowlevel.checkpoint()
@@ -291,17 +291,17 @@ class BreakerRegistry:
     @overload
     def subscribe(self, listener: Callable[[Any], object], kinds: tuple[type[Event], ...]) -> Callable[[], None]: ...
     def subscribe(self, listener: Callable[[Any], object], kinds: Kinds = Event) -> Callable[[], None]:
-        """Tell a function of events of every breaker, present and future; return a function that ends this.
+        """Call a listener with each event of every breaker, present and future; return a function that unsubscribes it.
 
-        As `CircuitBreaker.subscribe()`: each breaker pays only for what somebody wants to be told.
+        The listener runs as for `CircuitBreaker.subscribe()`, and costs a breaker only the kinds that it names.
 
         Args:
-            listener: A synchronous callable.
-            kinds: The events that it is told: a type or a tuple of types; all by default.
+            listener: A synchronous callable that takes an event.
+            kinds: Which events: a type or a tuple of types; all by default.
 
         Raises:
-            TypeError: The listener is not a synchronous callable, or `kinds` are no types of events.
-            ValueError: No breaker reports anything of these kinds.
+            TypeError: The listener is not a synchronous callable, or `kinds` are not event types.
+            ValueError: No breaker reports events of these kinds.
         """
         return listen(self.fan_in.dispatcher, listener, kinds, self.fan_in.refresh)
 
@@ -309,8 +309,8 @@ class BreakerRegistry:
         """Return a stream of the events of all breakers, present and future.
 
         Args:
-            max_buffer: Unread events that are kept, >= 1; a slow reader loses the oldest and is told so by
-                `EventsDropped`, which bears the name of the breaker whose event comes next.
+            max_buffer: How many unread events are kept (>= 1). A slow reader loses the oldest and gets an
+                `EventsDropped`, with the name of the breaker whose event comes next.
             kinds: Which events, as for `subscribe()`.
         """
         fan_in = self.fan_in
@@ -319,64 +319,64 @@ class BreakerRegistry:
     # Reading
 
     def health(self) -> dict[str, Any]:
-        """Return the time and every breaker's health by name, JSON-ready.
+        """Return the time and the health of each breaker by name, as a JSON-ready dictionary.
 
-        An open breaker is degraded, not dead: do not wire this into a readiness or liveness check, restarting a process
-        does not heal what it depends on.
+        An open breaker means degraded, not dead. Don't use it as a readiness or liveness check: restarting this process
+        does not repair its dependencies.
         """
         breakers = {breaker.name: _without_infinities(breaker.health()) for breaker in self}
         return {"timestamp": datetime.now(UTC).isoformat(), "breakers": breakers}
 
     def lint(self) -> list[Finding]:
-        """Return the settings that are valid and known to do harm.
+        """Return settings that are valid but known to cause outages.
 
         These are a threshold of 1 or 2 failures, in a row or in a window, a reset timeout under 1 s or over 10 minutes,
-        and a rate with `minimum_calls` under 5. What lies in the defaults is found once, as that of `defaults`, and
-        what lies in the definition of a per-key group as that of `name[...]`.
+        and a rate with `minimum_calls` under 5. A setting of the defaults is reported once, for `defaults`, and one of
+        a per-key group once, for `name[...]`.
 
         Returns:
-            Each finding, a `recloser.registry.Finding`, with `breaker`, `setting`, `value`, and `message`, which says
-            what happens.
+            The findings, each a `recloser.registry.Finding` with `breaker`, `setting`, `value` and a `message` that
+            says what happens and what to set instead.
         """
         general = list(lint("defaults", self.defined.definitions.default.settings))
         findings = list(general)
         of_group: dict[str | None, list[Finding]] = {}
         for name, definition in self.defined.groups.items():
-            of_group[name] = _news(lint(name + ANY_KEY, definition.settings), general)
+            of_group[name] = _unreported(lint(name + ANY_KEY, definition.settings), general)
             findings += of_group[name]
         settings = {name: definition.settings for name, definition in self.defined.configured.items()}
         settings |= {breaker.name: breaker.engine.machine.settings for breaker in self}
         for name, own in settings.items():
-            findings += _news(lint(name, own), [*general, *of_group.get(group_of(name), ())])
+            findings += _unreported(lint(name, own), [*general, *of_group.get(group_of(name), ())])
         return findings
 
     def __len__(self) -> int:
-        """Return how many breakers there are, evicted ones that somebody holds included."""
+        """Return the number of breakers, including evicted ones that are still in use."""
         return len(self.queue)
 
     def __iter__(self) -> Iterator[CircuitBreaker]:
-        """Iterate over the breakers that there are now, in no particular order."""
+        """Iterate over the present breakers, in no particular order."""
         return iter(self.queue)
 
     def __contains__(self, name: object) -> bool:
-        """Return whether there is a breaker of this name."""
+        """Return whether there is a breaker with this name."""
         return isinstance(name, str) and self.get(name) is not None
 
     def __repr__(self) -> str:
-        """Say how many breakers there are."""
+        """Return the number of breakers, as text."""
         return f"<BreakerRegistry of {len(self)}>"
 
-    # Inner parts
+    # Internals
 
     def _warnings(self, found: Configuration) -> Iterator[str]:
-        """Iterate over what the field warns against in the configuration that the registry has just been made of."""
+        """Iterate over a message for each finding of `lint()` in a configuration."""
         general = list(lint("defaults", self.defined.definitions.default.settings))
         for finding in general:
-            yield told(finding, "defaults", found.tables["defaults"], found.source)
+            yield finding_message(finding, "defaults", found.tables["defaults"], found.source)
         for section, definitions in (("per_key", self.defined.groups), ("breakers", self.defined.configured)):
             for name, definition in definitions.items():
-                for finding in _news(lint(name, definition.settings), general):
-                    yield told(finding, join(section, name), found.tables[section][name], found.source)
+                for finding in _unreported(lint(name, definition.settings), general):
+                    yield finding_message(finding, join(section, name), found.tables[section][name], found.source)
 
     def _obtain_of_group(self, group: str, name: str) -> CircuitBreaker:
         try:
@@ -386,7 +386,7 @@ class BreakerRegistry:
             return self._obtain(name, self.defined.groups[group])
 
     def _obtain(self, name: str, definition: Definition) -> CircuitBreaker:
-        """Return the breaker of a name; made as it is configured, else as its group is, else by the definition."""
+        """Return the breaker with a name; a new one is defined by its configuration, its group, or `definition`."""
         breaker = self.queue.use(name)
         if breaker is None:
             group = group_of(name)
@@ -396,11 +396,11 @@ class BreakerRegistry:
             engine = Engine(name, definition.settings, self._clock, SYSTEM_RANDOM)
             engine.definition = definition
             breaker = self._put(CircuitBreaker.around(engine))
-            self._introduce(breaker)
+            self._announce(breaker)
         return breaker
 
     def _put(self, breaker: CircuitBreaker) -> CircuitBreaker:
-        """Put a breaker on the shelf and into the fleet, unless there is one of its name; return the one there is."""
+        """Add a breaker to the queue and the fleet, unless its name is taken; return the breaker with that name."""
         if self._fleet is None:
             return self.queue.put(breaker)
         with self._joining:
@@ -408,14 +408,14 @@ class BreakerRegistry:
                 self._fleet.join(breaker)
             return self.queue.put(breaker)
 
-    def _introduce(self, breaker: CircuitBreaker) -> None:
-        """Let those know of a breaker who follow all of them."""
+    def _announce(self, breaker: CircuitBreaker) -> None:
+        """Attach a new breaker to the registry's listeners, and notify all followers."""
         self.fan_in.attach(breaker)
         for follower in self.followers:
             follower.enter(breaker)
 
     def _existing(self) -> str:
-        """Return what there is, as a part of a sentence."""
+        """Return what can be reconfigured, as a part of a sentence."""
         names = {*self.defined.configured, *(breaker.name for breaker in self)}
         return (
             f"a circuit breaker of this registry ({_some(names)}) or of a per-key group ({_some(self.defined.groups)})"
@@ -423,7 +423,7 @@ class BreakerRegistry:
 
 
 def _some(names: Iterable[str]) -> str:
-    """Return a few of the names, and how many more there are."""
+    """Return some of the names, and the number of the others, as text."""
     known = sorted(names)
     more = len(known) - MOST_NAMED
     return ", ".join(known[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "") or "there are none"
@@ -434,14 +434,14 @@ def _refuse(contradiction: str | None) -> None:
         raise ValueError(contradiction)
 
 
-def _news(found: Iterable[Finding], known: Iterable[Finding]) -> list[Finding]:
-    """Return the findings that are not known already from a definition that the breaker shares."""
-    told = {(finding.setting, finding.value) for finding in known}
-    return [finding for finding in found if (finding.setting, finding.value) not in told]
+def _unreported(found: Iterable[Finding], known: Iterable[Finding]) -> list[Finding]:
+    """Return the findings that are not yet reported for the defaults or the group of the breaker."""
+    reported = {(finding.setting, finding.value) for finding in known}
+    return [finding for finding in found if (finding.setting, finding.value) not in reported]
 
 
 def _without_infinities(health: dict[str, Any]) -> dict[str, Any]:
-    """Return health with None in place of what JSON can't say: a clock may have run beyond all numbers."""
+    """Return health with None in place of infinities and NaN, which JSON can't represent."""
     return {
         key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in health.items()
     }

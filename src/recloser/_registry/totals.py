@@ -1,15 +1,15 @@
-"""What the breakers of a registry have counted, those that are gone included.
+"""What the breakers of a registry have counted, including those that are gone.
 
-An exporter of metrics needs totals by name that never go back, in a bounded number. Breakers come and go: one that is
-evicted and forgotten takes its totals along, and its successor of the same name begins at 0.
+A metrics exporter needs totals by name that never decrease, and a bounded number of names. But an evicted breaker takes
+its totals with it, and the next breaker with its name starts at 0. So:
 
-- A ledger keeps no breaker alive, and nothing that a breaker holds: its settings may lead back to it.
-- The `Finaliser` of a breaker, an object that nobody but its engine holds, reports what the breaker had counted at the
-  end. It can run in any thread and in the middle of any step, so it only appends to a deque.
+- A ledger keeps no breaker alive, nor anything that a breaker refers to: its settings may refer back to it.
+- A `Finaliser`, to which only a breaker's engine refers, reports the breaker's final totals. It can run in any thread
+  and in the middle of any step, so it only appends to a deque.
 - The totals of each breaker are in the ledger once: in an entry of its own while it lives, then in the sum of its name.
-  A reading looks at the living before it closes the entries of the gone. What has died in between, or is dying at this
-  moment, counts as it was last read. So no sum ever goes back.
-- Making a breaker never waits for a reading in another thread.
+  A reading reads the living breakers before it closes the entries of those that are gone. A breaker that disappears in
+  between counts with the totals of its last reading. So no sum ever decreases.
+- Creating a breaker never waits for a reading in another thread.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ if TYPE_CHECKING:
 
 OTHER = "__other__"
 MOST_DEPARTED = 1000
-"""So many may be gone before their totals are added up without anybody reading."""
+"""How many breakers can be gone before a new breaker adds up their totals, without waiting for a reading."""
 
 
 class Totals(NamedTuple):
-    """Numbers of calls; every admitted call is one of the first six, with the exceptions told at `Snapshot`.
+    """Numbers of calls. Every admitted call is one of the first six, with the exception described at `Snapshot`.
 
     Attributes:
-        success: That succeeded.
-        failure: That failed.
-        ignored: That said nothing about the dependency.
-        cancelled: That were cancelled, and for no reason that is a failure.
-        late: That ended after their generation had.
-        leaked: Whose permits were dropped.
-        rejected: That were not started.
-        probe: Probes that were let through.
+        success: Calls that succeeded.
+        failure: Calls that failed.
+        ignored: Calls that say nothing about the dependency, except cancelled ones.
+        cancelled: Calls that were cancelled, unless the cancellation counted as a failure.
+        late: Calls that ended after their generation.
+        leaked: Calls whose permit was dropped without being settled.
+        rejected: Calls that were rejected.
+        probe: Calls that were admitted as probes.
     """
 
     success: int = 0
@@ -61,12 +61,12 @@ class Totals(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is known by one name.
+    """The totals and snapshots of one name.
 
     Attributes:
-        name: The name; `Ledger.OTHER` for all names that got no entry of their own.
-        totals: Of all breakers that ever had the name.
-        snapshots: Of those that there are now: one or none by a name, any number for all others.
+        name: The name, or `Ledger.OTHER` for all names without an entry of their own.
+        totals: The totals of all breakers that have ever had the name.
+        snapshots: The snapshots of the breakers that exist now: at most one for a name, any number for `OTHER`.
     """
 
     name: str
@@ -75,24 +75,24 @@ class Entry:
 
 
 class Ledger:
-    """The totals of a registry's breakers by name, those that are gone included: what exporters of metrics read.
+    """The totals of a registry's breakers by name, including breakers that are gone; for metrics exporters.
 
-    No total ever goes back, whatever is evicted and made again. Reading is safe from any thread, keeps no call and no
-    new breaker waiting, and costs the calls nothing. To be made where the registry is: the totals of breakers that
-    were gone before are unknown.
+    No total ever decreases, even if breakers are evicted and created again. Reading is safe from any thread, blocks
+    neither calls nor new breakers, and costs calls nothing. Create the ledger together with the registry: it does not
+    know the totals of breakers that were gone before.
 
     Args:
-        registry: Whose breakers.
-        max_breakers: How many names get an entry of their own, >= 1: those that are seen first, for good. All others
-            share one, `OTHER`, so that a reading stays small, whatever names come by.
+        registry: The registry.
+        max_breakers: How many names get an entry of their own (>= 1): the first ones, permanently. All other names
+            share the entry `OTHER`, which bounds the size of a reading.
 
     Raises:
-        TypeError: An argument is of the wrong type.
-        ValueError: `max_breakers` is out of its range.
+        TypeError: An argument has the wrong type.
+        ValueError: `max_breakers` is out of range.
     """
 
     OTHER: Final = OTHER
-    """`__other__`, the name of the entry that breakers share who have none of their own."""
+    """`__other__`, the name of the entry for all breakers without an entry of their own."""
 
     def __init__(self, registry: BreakerRegistry, *, max_breakers: int = 1000) -> None:
         self._most = checks.count("max_breakers", max_breakers)
@@ -107,7 +107,7 @@ class Ledger:
             self.enter(breaker)
 
     def read(self) -> list[Entry]:
-        """Return what is known by each name, and what is known of all others, if there are any."""
+        """Return an entry for each name, and one for all other names, if there are any."""
         with self._lock:
             snapshots: dict[str, list[Snapshot]] = {}
             self._take_arrived()
@@ -124,7 +124,7 @@ class Ledger:
         return [Entry(name, totals, tuple(snapshots.get(name, ()))) for name, totals in sums.items()]
 
     def name_of(self, name: str) -> str:
-        """Return the name of the entry that a breaker of this name belongs to."""
+        """Return the name of the entry for a breaker with this name."""
         if name not in self._names:
             if name == OTHER or len(self._names) >= self._most:
                 return OTHER
@@ -132,7 +132,7 @@ class Ledger:
         return name
 
     def enter(self, breaker: CircuitBreaker) -> None:
-        """Count a breaker from now on, unless it is counted already."""
+        """Add a breaker, unless it is in the ledger already."""
         engine = breaker.engine
         if any(finaliser.departed is self._departed for finaliser in engine.finalisers):
             return
@@ -145,7 +145,7 @@ class Ledger:
             finally:
                 self._lock.release()
 
-    # The lock is held
+    # Under the lock
 
     def _take_arrived(self) -> None:
         while self._arrived:
@@ -153,14 +153,14 @@ class Ledger:
 
     def _close_departed(self) -> None:
         departed = [self._departed.popleft() for _ in range(len(self._departed))]
-        self._take_arrived()  # what has departed has arrived before
+        self._take_arrived()  # a breaker arrives before it departs
         for counted, totals in departed:
             del self._open[counted]
             self._closed[counted.name] = _plus(self._closed.get(counted.name), totals)
 
 
 class EngineTotals:
-    """One breaker in a ledger: the name of the entry that it belongs to, and its totals as they were last read."""
+    """One breaker in a ledger: the name of its entry, and its totals at the last reading."""
 
     __slots__ = ("engine", "name", "totals")
 
@@ -171,7 +171,7 @@ class EngineTotals:
 
 
 class Finaliser:
-    """Reports to a ledger what a breaker had counted, when its engine, which alone holds this, is gone."""
+    """Reports a breaker's final totals to a ledger, when the engine is gone, which alone refers to the finaliser."""
 
     __slots__ = ("_counted", "_leaks", "_machine", "departed")
 
@@ -184,7 +184,7 @@ class Finaliser:
         self.departed = departed
 
     def __del__(self) -> None:
-        """Append the totals, in the order of `Totals`: no name of this module need be there any more."""
+        """Append the totals in the order of `Totals`, without this module's globals, which may be gone at exit."""
         machine, epoch = self._machine, self._machine.epoch
         totals = (
             epoch.successes + machine.probe_successes,
