@@ -1,8 +1,8 @@
-"""The interface between a breaker and a fleet of processes: values, and a protocol that the fleet implements.
+"""The interface between a breaker and a fleet of processes: values, and a protocol for each side.
 
-The breaker's own machine still decides about every call. A fleet moves it along the transitions that belong to the
-fleet, and grants the probes while it leads. So the closed path and the rejections of an open breaker are the same with
-and without a fleet, and if the fleet is unreachable, the breaker decides alone.
+The breaker's own machine decides about every call. A fleet moves it along the fleet's transitions, and grants probes
+while it leads. So the closed path and the rejections of an open breaker are the same with and without a fleet. If the
+fleet is unreachable, the breaker decides alone.
 """
 
 from __future__ import annotations
@@ -69,19 +69,19 @@ class FleetMembership(Protocol):
 
     @property
     def is_asking(self) -> bool:
-        """Whether a caller of this process waits for a probe."""
+        """Whether a caller in this process waits for the lease of a probe."""
         ...
 
     def ask(self) -> Awaitable[Grant | None]:
-        """Ask for the probe; None if another process runs it, or if the fleet does not answer in time."""
+        """Ask for the lease of a probe; None if another process has it, or if the fleet does not answer in time."""
         ...
 
     def probe_released(self, token: int) -> None:
-        """Record that a probe has ended; it counts as released unless `probe_settled()` follows in the same step."""
+        """Record that a probe has ended; its lease is released, unless `probe_settled()` reports a result in the same step."""
         ...
 
     def probe_settled(self, token: int, *, passed: bool) -> None:
-        """Record how a probe that counts has ended; the token is 0 if the fleet has not granted it."""
+        """Record the result of a probe that counts; the token is 0 if the fleet has not granted the probe."""
         ...
 
     def call_counted(self, duration: float) -> None:
@@ -89,7 +89,7 @@ class FleetMembership(Protocol):
         ...
 
     def transitioned(self, transition: Transition) -> None:
-        """Record a transition that the breaker made by itself."""
+        """Record a transition that the breaker made itself."""
         ...
 
     def spread(self, open_seconds: float) -> float:
@@ -97,7 +97,7 @@ class FleetMembership(Protocol):
         ...
 
     def check(self, settings: Settings) -> None:
-        """Refuse settings that a fleet can't keep.
+        """Refuse settings that a fleet does not support.
 
         Raises:
             ValueError: The message names the setting, its value and the range.
@@ -106,7 +106,7 @@ class FleetMembership(Protocol):
 
 
 class LeasePort(Protocol):
-    """A breaker's place in a fleet, as its engine sees it."""
+    """The fleet's side of a breaker, as the breaker's engine uses it."""
 
     @property
     def leads(self) -> bool:
@@ -115,31 +115,31 @@ class LeasePort(Protocol):
 
     @property
     def is_asking(self) -> bool:
-        """Whether a caller of this process waits for a lease."""
+        """Whether a caller in this process waits for a lease."""
         ...
 
     def request_probe(self, now: float) -> Ticket | None:
-        """Answer a caller while the fleet leads: NEEDS_LEASE if it can ask for the probe, None if it is rejected."""
+        """Return a call's ticket while the fleet leads, NEEDS_LEASE if it may ask for a probe, None to reject it."""
         ...
 
     def lease_probe(self) -> Awaitable[Any]:
-        """Ask the fleet for the lease of a probe; return its ticket, None if another process has it, or a rejection."""
+        """Ask the fleet for the lease of a probe; return its ticket, None if it is not granted, or a rejection."""
         ...
 
     def settled(self, ticket: Ticket, duration: float, trigger: Trigger | None) -> None:
-        """Pass on how a call ended that counts: how many seconds it took, and what it led to."""
+        """Report a counted call to the fleet: its duration in seconds, and the trigger that it caused, if any."""
         ...
 
     def expired(self, expiry: Expiry) -> None:
-        """Pass on how a probe ended whose time was over."""
+        """Report a timed-out probe to the fleet."""
         ...
 
     def transitioned(self, transition: Transition) -> Transition:
-        """Pass on a transition that the breaker made by itself; return it as it is now."""
+        """Report a transition that the breaker made itself; return it, with a new `retry_after` if that has changed."""
         ...
 
     def check(self, settings: Settings) -> None:
-        """Refuse settings that a fleet can't keep.
+        """Refuse settings that a fleet does not support.
 
         Raises:
             ValueError: The message names the setting, its value and the range.

@@ -1,22 +1,23 @@
 """The state machine of one circuit breaker.
 
-It knows no clock, no event loop and no lock: the instant is an argument, the semaphore of a half-open episode is a
-`Gate` that it is handed, and everything that it does is one synchronous step. What happened comes back as values.
+It uses no clock, no event loop and no lock: the time is an argument, the semaphore of a half-open episode is a `Gate`
+that is passed in, and each method is one synchronous step. Methods return what happened as values.
 
 Invariants:
 
-- `state`, `epoch` and `episode` change in `transition()` alone, and only along `TRANSITIONS`.
+- `state` and `epoch` change only in `transition()`, and only along `TRANSITIONS`; `episode` changes there too, and when
+  a half-open machine without one starts one.
 - Every transition starts a new `Epoch`. An outcome counts only if the epoch that admitted the call is still the
-  machine's; else it is late, and changes nothing but the number of late ones.
-- An admitted probe is in `episode.probes` until it is settled, and gives its permit back to the gate it came from
-  exactly once, whatever happened to the episode in between.
-- No invariant is relied on where a call is admitted: an exception from outside, such as KeyboardInterrupt, can come
-  between any two statements. A half-open machine without an episode begins one, permits that nobody holds come back
-  with a new gate, and so there is always a way out of half-open.
-- While closed or disabled, a call that succeeds may be counted by adding 1 to `epoch.successes` alone, if `epoch.watch`
-  is false or the call ended before `epoch.edge`. A call that fails may be counted by adding 1 to `epoch.failures`
-  alone, if `epoch.successes == epoch.run.seen` (it goes on with a run of failures) and the sum stays below
-  `epoch.run.trip_at`. That is the whole closed path.
+  machine's. Otherwise the call is late, and only increments `late`.
+- An admitted probe is in `episode.probes` until it is settled. It gives its permit back exactly once, to the gate that
+  the permit came from, whatever has happened to the episode since.
+- Admission relies on no invariant, because an exception from outside, such as KeyboardInterrupt, can arrive between any
+  two statements. A half-open machine without an episode starts one, and a new gate replaces lost permits, so there is
+  always a way out of half-open.
+- While closed or disabled, a success may be counted just by adding 1 to `epoch.successes`, if `epoch.watch` is false or
+  the call ended before `epoch.edge`. A failure may be counted just by adding 1 to `epoch.failures`, if
+  `epoch.successes == epoch.run.seen` (it continues a run of failures) and the sum stays below `epoch.run.trip_at`.
+  That is the whole closed path.
 """
 
 from __future__ import annotations
@@ -54,9 +55,9 @@ class BreakerMachine:
     """The state machine of one circuit breaker.
 
     Args:
-        settings: Trip rule, reset timeout and the rest.
-        random: Where the jitter of the reset timeout comes from.
-        now: Monotonic seconds at the creation.
+        settings: The settings of the breaker.
+        random: The source of jitter for the reset timeout.
+        now: The time of creation, in monotonic seconds.
     """
 
     __slots__ = (
@@ -109,11 +110,11 @@ class BreakerMachine:
         self._watch()
 
     def admit(self, now: float, new_gate: Callable[[int], Gate]) -> Admission:
-        """Decide on a call that arrives.
+        """Admit or reject a call.
 
         Args:
             now: Monotonic seconds.
-            new_gate: Makes the gate of a half-open episode that this call begins, with the given number of permits.
+            new_gate: Makes a gate with the given number of permits, if the call starts a half-open episode.
         """
         expired = self.expire(now)
         reopened = None
@@ -124,17 +125,17 @@ class BreakerMachine:
         return Admission(self.epoch if self.state in (CLOSED, DISABLED) else None, expired, reopened)
 
     def expire(self, now: float) -> tuple[Expiry, ...]:
-        """Settle the probes whose time is over; return what that led to."""
+        """Settle the probes that have timed out; return each with its outcome and transition."""
         return tuple(self._expire_probes(now))
 
     @property
     def is_waiting(self) -> bool:
-        """Whether the next step is a probe and none is under way."""
+        """Whether the next step is a probe and none is running."""
         is_trying = self.episode is not None and bool(self.episode.probes)
         return self.state in (OPEN, FORCED_OPEN, HALF_OPEN) and not is_trying
 
     def may_try(self, now: float) -> bool:
-        """Return whether it is time for a probe and none is under way."""
+        """Return whether it is time for a probe and none is running."""
         return self.is_waiting and now >= self.reopen_at
 
     def grant(self, now: float, gate: Gate, token: int, passed: int) -> tuple[Probe, Transition | None]:
@@ -142,8 +143,8 @@ class BreakerMachine:
 
         Args:
             now: Monotonic seconds.
-            gate: The gate of an episode for this one call.
-            token: What the fleet knows the call by.
+            gate: The gate of an episode with this probe alone.
+            token: The fleet's token of the probe.
             passed: How many probes of the fleet have succeeded since it opened.
         """
         episode = self._new_episode(lambda _: gate)
@@ -160,20 +161,20 @@ class BreakerMachine:
         return probe, reopened
 
     def postpone(self, until: float) -> None:
-        """Have the reset timeout, or the wait for another process's probe, end at another instant."""
+        """Change when the reset timeout, or the wait for another process's probe, ends."""
         self.reopen_at = until
 
     def is_full(self, now: float) -> bool:
-        """Return whether a half-open machine rejects a call at this instant."""
+        """Return whether a half-open machine rejects a call now."""
         episode = self.episode
         if episode is None:
-            return self.state is HALF_OPEN and now < self.reopen_at  # another process makes the probe
+            return self.state is HALF_OPEN and now < self.reopen_at  # another process runs the probe
         if len(episode.probes) < episode.settings.max_probes:
             return False
         return now < episode.probes[0].admitted_at + episode.limit_seconds
 
     def is_running(self, probe: Probe, now: float) -> bool:
-        """Return whether a call is a probe of this machine that is still under way, and within its time."""
+        """Return whether a probe of this machine is still running and within its probe timeout."""
         episode = self.episode
         return episode is not None and probe in episode.probes and now < probe.admitted_at + episode.limit_seconds
 
@@ -184,7 +185,7 @@ class BreakerMachine:
         return ticket is self.epoch
 
     def settings_of(self, ticket: Ticket) -> Settings:
-        """Return the settings that apply to a call: a half-open episode keeps those that it began with."""
+        """Return the settings for a call: a half-open episode keeps those with which it started."""
         episode = self.episode
         kept = episode is not None and isinstance(ticket, Probe) and ticket in episode.probes
         return episode.settings if episode is not None and kept else self.settings
@@ -192,15 +193,16 @@ class BreakerMachine:
     def settle(
         self, ticket: Ticket, outcome: Outcome, now: float, duration: float, *, cancelled: bool = False
     ) -> Trigger | None:
-        """Count how an admitted call ended; return what the machine has to do about it.
+        """Count the outcome of an admitted call; return the trigger of the transition that it causes, if any.
 
-        The caller passes a trigger on to `transition()` in the same synchronous step.
+        The caller passes the trigger to `transition()` in the same synchronous step.
 
         Args:
-            ticket: What `admit()` returned.
-            outcome: What the call's end means.
-            now: Monotonic seconds; ignored unless `needs_clock`.
-            duration: Seconds that the call took; ignored unless `needs_duration`, or the call was a probe.
+            ticket: The ticket from `admit()`.
+            outcome: What the end of the call means.
+            now: Monotonic seconds; unused unless the meter `needs_clock`.
+            duration: How long the call took, in seconds; unused unless the meter `needs_duration` or the call is a
+                probe.
             cancelled: Whether an ignored call was cancelled.
         """
         current = self.is_current(ticket)
@@ -220,13 +222,13 @@ class BreakerMachine:
         return self.count_failure(now, duration) if outcome is FAILURE else self.count_success(now, duration)
 
     def observe(self, now: float, duration: float = 0.0) -> Trigger | None:
-        """Take note of a success that was counted by `epoch.successes += 1` and that the rule wants to see."""
+        """Show the trip rule a success that the closed path has counted; return the trigger that it causes, if any."""
         met = self.meter.success(self.epoch, now, duration)
         self._watch()
         return Trigger.TRIPPED if met and self.state is CLOSED else None
 
     def leak(self, ticket: Ticket) -> None:
-        """Release a ticket whose holder is gone without settling it."""
+        """Release a ticket that was dropped unsettled."""
         if self.is_unsettled(ticket):
             if isinstance(ticket, Probe):
                 self._release(ticket)
@@ -234,11 +236,11 @@ class BreakerMachine:
 
     @staticmethod
     def is_unsettled(ticket: Ticket) -> bool:
-        """Return whether a ticket whose holder is gone is still to be released."""
+        """Return whether a dropped ticket has yet to be released."""
         return not (isinstance(ticket, Probe) and ticket.settled)
 
     def abandon_probes(self, gate: Gate) -> None:
-        """Give up the probes of an event loop that is gone, and go on with a fresh gate."""
+        """Give up the probes of an event loop that is gone, and continue with a new gate."""
         if self.episode is not None:
             for probe in tuple(self.episode.probes):
                 self.leak(probe)
@@ -256,17 +258,17 @@ class BreakerMachine:
         open_seconds: float | None = None,
         episode: Episode | None = None,
     ) -> Transition:
-        """Go to the state that the table names; raise KeyError if it names none.
+        """Make the transition that the table has for a trigger; raise KeyError if it has none.
 
         Args:
-            trigger: Why.
+            trigger: The trigger.
             now: Monotonic seconds.
-            since: When the new state began, if that was before `now`.
-            last_error: Type and message of the failure that opened.
-            reason: Why a person forced it.
-            for_seconds: How long a forced opening lasts, None until a reset; or another process's probe.
-            open_seconds: How long another opening lasts; None means as the backoff says.
-            episode: The half-open episode that begins.
+            since: When the new state began, in monotonic seconds, if before `now`.
+            last_error: The type and message of the failure that opens the breaker.
+            reason: The reason for a transition by hand.
+            for_seconds: How long to stay forced open (None: until a reset), or how long another process's probe runs.
+            open_seconds: How long to stay open; None means that the backoff decides.
+            episode: The half-open episode that starts.
         """
         old, new = self.state, TRANSITIONS[self.state][trigger]
         before = self.snapshot(now)
@@ -307,18 +309,18 @@ class BreakerMachine:
         self.last_error = None
 
     def _enter_half_open(self, now: float, for_seconds: float | None) -> None:
-        if for_seconds is not None:  # another process makes the probe
+        if for_seconds is not None:  # another process runs the probe
             self.reopen_at = now + for_seconds
 
     def _enter_admitting(self) -> None:
-        """Enter closed or disabled."""
+        """Enter the state closed or disabled."""
         self.attempt = 0
         self.opened_at = self.last_error = None
         if self.state is CLOSED:
             self.meter.clear(self.epoch)
 
     def reconfigure(self, settings: Settings, now: float) -> None:
-        """Go on with other settings; state, generation, deadline and window stay, a half-open episode keeps its own."""
+        """Switch to new settings; state, generation and window stay, as do a running reset timeout and an episode."""
         if settings.trip_when != self.settings.trip_when:
             meter = settings.trip_when.meter(self.epoch)
             heirs = meter if isinstance(meter, AnyMeter) else AnyMeter((meter,))
@@ -328,13 +330,13 @@ class BreakerMachine:
         self._watch()
 
     def failure_count(self, now: float) -> int:
-        """Return the failures that count; frozen unless closed or disabled."""
+        """Return the failures that the trip rule counts; frozen unless closed or disabled."""
         if self.state in (CLOSED, DISABLED):
             return max(0, self.meter.failure_count(self.epoch, now))  # another thread may read in the middle of a step
         return self.frozen_failures
 
     def retry_after(self, now: float) -> float | None:
-        """Return the seconds until a call has a chance, None if that is not known."""
+        """Return the seconds until a call has a chance; None if unknown."""
         if self.state in (CLOSED, DISABLED):
             return 0.0
         if self.state is HALF_OPEN or math.isinf(self.reopen_at):
@@ -342,7 +344,7 @@ class BreakerMachine:
         return max(0.0, self.reopen_at - now)
 
     def snapshot(self, now: float) -> Snapshot:
-        """Return the state and all counts; changes nothing."""
+        """Return the state and all counts; this changes nothing."""
         episode, epoch = self.episode, self.epoch
         settings = self.settings if episode is None else episode.settings
         return Snapshot(
@@ -400,7 +402,7 @@ class BreakerMachine:
         probe.gate.give()
 
     def _expire_probes(self, now: float) -> Iterator[Expiry]:
-        """Settle the probes whose time is over, as failed ones unless they have delivered something."""
+        """Settle the probes that have timed out: as failed, or as succeeded if they have delivered something."""
         while (episode := self.episode) is not None and episode.probes:
             probe = episode.probes[0]
             limit = probe.admitted_at + episode.limit_seconds
@@ -418,7 +420,7 @@ class BreakerMachine:
             yield Expiry(probe, outcome, error, transition)
 
     def count_failure(self, now: float, duration: float) -> Trigger | None:
-        """Count a failure of the current epoch, closed or disabled; return what the machine has to do about it."""
+        """Count a failure of the current epoch, closed or disabled; return the trigger that it causes, if any."""
         epoch, meter = self.epoch, self.meter
         epoch.failures += 1
         met = meter.failure(epoch, now, duration)
@@ -427,12 +429,12 @@ class BreakerMachine:
         return Trigger.TRIPPED if met and self.state is CLOSED else None
 
     def count_success(self, now: float, duration: float) -> Trigger | None:
-        """Count a success of the current epoch, closed or disabled; return what the machine has to do about it."""
+        """Count a success of the current epoch, closed or disabled; return the trigger that it causes, if any."""
         self.epoch.successes += 1
         return self.observe(now, duration)
 
     def _count_probe(self, outcome: Outcome, duration: float) -> Trigger | None:
-        episode = cast("Episode", self.episode)  # a probe that is current has one
+        episode = cast("Episode", self.episode)  # a current probe has one
         if outcome is FAILURE:
             self.probe_failures += 1
             return Trigger.PROBE_FAILED
@@ -443,7 +445,7 @@ class BreakerMachine:
         return Trigger.PROBES_PASSED if episode.passed >= episode.settings.success_threshold else None
 
     def _watch(self) -> None:
-        """Tell the closed path which calls the meter wants to see."""
+        """Set what the closed path reads to know which calls the meter wants to see."""
         quiet_until = self.meter.quiet_until
         epoch = self.epoch
         epoch.watch = quiet_until != NEVER

@@ -1,6 +1,6 @@
-"""What an admitted call holds until it is settled, and what belongs to one half-open period.
+"""Tickets, which admitted calls hold until they are settled, and half-open episodes.
 
-A call of a closed or disabled breaker holds the `Epoch` that admitted it, a probe holds a `Probe`.
+The ticket of a call through a closed or disabled breaker is the `Epoch` that admits it; that of a probe is a `Probe`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Gate(Protocol):
     """The permits of one half-open episode."""
 
     def take(self) -> bool:
-        """Take a permit if one is free; say whether."""
+        """Take a permit if one is free; return whether one was."""
         ...
 
     def give(self) -> None:
@@ -31,16 +31,16 @@ class Gate(Protocol):
 
 
 class Run(Protocol):
-    """What the closed path reads to count a failure by itself."""
+    """What the closed path reads to count a failure itself."""
 
     seen: int
     """The total of successes when the current run of failures began."""
     trip_at: int
-    """The total of failures at which the run trips."""
+    """The total of failures at which the run trips the breaker."""
 
 
 class NoRun:
-    """Stands where the rule is not a run of failures: no total of successes is ever equal to `seen`."""
+    """The run of a rule that counts no runs: no total of successes is ever equal to `seen`."""
 
     seen = -1
     trip_at = 0
@@ -50,10 +50,10 @@ NO_RUN = NoRun()
 
 
 class Epoch:
-    """One generation: what it admits is counted only while it lasts.
+    """One generation: the calls that it admits count only while it lasts.
 
-    `successes` and `failures` are the running totals outside half-open since the breaker's creation: they go on from
-    epoch to epoch.
+    `successes` and `failures` are totals since the breaker's creation, without probes; each epoch continues those of
+    the one before.
     """
 
     __slots__ = ("edge", "failures", "generation", "run", "successes", "watch")
@@ -68,7 +68,7 @@ class Epoch:
 
 
 class Probe:
-    """One probe."""
+    """The ticket of one probe."""
 
     __slots__ = ("admitted_at", "epoch", "gate", "progressed", "settled", "token")
 
@@ -82,7 +82,7 @@ class Probe:
 
     @property
     def generation(self) -> int:
-        """The number that fences the call off: the token that a fleet granted it with, else that of its epoch."""
+        """The fleet's token if a fleet has granted the probe, else the generation of its epoch."""
         return self.token or self.epoch.generation
 
 
@@ -90,14 +90,14 @@ Ticket = Epoch | Probe
 """What an admitted call holds until it is settled."""
 
 UNCOUNTED = Epoch(0, 0, 0)
-"""The ticket of a call that goes through without being counted: shadow mode would have rejected it, or it comes from
-inside a running probe."""
+"""The ticket of a call that goes through without being counted: only shadow mode admits it, or it comes from inside a
+running probe."""
 NEEDS_LEASE = Epoch(0, 0, 0)
-"""In place of a ticket: the caller can ask the fleet for the lease of a probe."""
+"""Stands for a ticket: the caller can ask the fleet for the lease of a probe."""
 
 
 class Episode:
-    """One half-open period; it keeps the settings it began with."""
+    """One half-open period; it keeps the settings with which it started."""
 
     __slots__ = ("gate", "limit_seconds", "passed", "probes", "settings", "slow_call_seconds")
 
@@ -110,7 +110,7 @@ class Episode:
         self.probes: list[Probe] = []
 
     def renew(self, new_gate: Callable[[int], Gate]) -> None:
-        """Go on with a gate whose permits are free but for those of the running probes."""
+        """Continue with a new gate, in which only the permits of the running probes are taken."""
         gate = new_gate(self.settings.max_probes)
         for _ in self.probes:
             gate.take()
@@ -120,7 +120,7 @@ class Episode:
 
 
 class Expiry(NamedTuple):
-    """A probe whose time was over, and what that led to."""
+    """A probe that has timed out, its outcome, and the transition that it caused, if any."""
 
     probe: Probe
     outcome: Outcome
@@ -129,7 +129,7 @@ class Expiry(NamedTuple):
 
 
 class Admission(NamedTuple):
-    """The answer to a call that arrives: a ticket, or None for a rejection, and what happened on the way."""
+    """The answer to a call: its ticket, or None if it is rejected, and what happened during the admission."""
 
     ticket: Ticket | None
     expired: tuple[Expiry, ...] = ()
