@@ -290,7 +290,7 @@ async def test_a_bad_setting_or_a_cancellation_changes_nothing_of_a_group() -> N
 
 
 @pytest.mark.parametrize(("taken", "clear"), [("web", "web[...]"), ("web[...]", "web")])
-async def test_a_name_of_both_a_breaker_and_a_group_is_refused_and_the_unambiguous_one_is_named(taken: str, clear: str) -> None:
+async def test_a_name_of_both_a_breaker_and_a_group_is_refused_with_the_one_to_use(taken: str, clear: str) -> None:
     registry = BreakerRegistry()
     fetcher(registry)
     breaker = registry.breaker(taken)
