@@ -1,4 +1,4 @@
-"""What the tests of the shell share: a clock that is moved by hand."""
+"""Fixtures for the tests of the breaker."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the tests of the shell share: a dependency that does as it is told, and short ways into each state."""
+"""What the tests of the shell share: a scripted dependency, and short ways into each state."""
 
 import gc
 from threading import Thread
@@ -15,7 +15,7 @@ BACKENDS = ("asyncio", "trio")
 
 
 class DependencyError(Exception):
-    """What a dependency that is down raises."""
+    """Raised by a dependency that is down."""
 
 
 class Dependency:
@@ -67,7 +67,7 @@ async def make_ready(clock: ManualClock, **options: object) -> CircuitBreaker:
 
 
 async def make_probing(clock: ManualClock, **options: object) -> tuple[CircuitBreaker, Permit]:
-    """Makes a half-open breaker whose first probe is under way."""
+    """Makes a half-open breaker whose first probe is running."""
     breaker = await make_ready(clock, **options)
     return breaker, await breaker.acquire()
 
@@ -79,7 +79,7 @@ def totals(breaker: CircuitBreaker) -> dict[str, int]:
 
 
 def admits_a_probe(breaker: CircuitBreaker) -> bool:
-    """Returns whether a call that arrives now is a probe; the call is given up at once."""
+    """Returns whether the next call is a probe; that call is released at once."""
     permit = breaker.try_acquire_nowait()
     if permit is None:
         return False
@@ -88,13 +88,13 @@ def admits_a_probe(breaker: CircuitBreaker) -> bool:
 
 
 def drop(box: list[object]) -> None:
-    """Makes garbage of what is in the box, and has it collected."""
+    """Drops what is in the box, and collects garbage."""
     box.clear()
     gc.collect()
 
 
 def drop_in_threads(*boxes: list[object]) -> None:
-    """Makes garbage of what is in the boxes, each in a thread of its own."""
+    """Drops what is in each box, each in a thread of its own."""
     threads = [Thread(target=box.clear) for box in boxes]
     for thread in threads:
         thread.start()

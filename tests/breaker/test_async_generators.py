@@ -136,7 +136,7 @@ async def test_a_generator_function_that_raises_generator_exit_before_the_first_
 
 
 async def cut_off(stream: AsyncIterator[int], scope: anyio.CancelScope) -> None:
-    """Waits for the next item in a scope that is cancelled, or whose deadline is over."""
+    """Waits for the next item in a scope that is cancelled, or whose deadline has passed."""
     with scope:
         await anext(stream)
         pytest.fail("it was not cancelled")

@@ -1,4 +1,4 @@
-"""`await breaker.call(fn, ...)`: what it takes, what it refuses, and what it leaves alone."""
+"""`await breaker.call(fn, ...)`: what it accepts, what it refuses, and what it does not change."""
 
 import functools
 import inspect
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Promise:
-    """An awaitable that is no coroutine."""
+    """An awaitable that is not a coroutine."""
 
     def __init__(self, result: object = None, error: Exception | None = None) -> None:
         self.result = result
@@ -61,7 +61,7 @@ async def test_a_plain_function_that_raises_is_a_failure(clock: ManualClock) -> 
     assert breaker.state is CircuitState.OPEN
 
 
-async def test_call_takes_a_bound_method_a_partial_and_an_object_with_an_async_call(clock: ManualClock) -> None:
+async def test_call_accepts_a_bound_method_a_partial_and_an_object_with_an_async_call(clock: ManualClock) -> None:
     class Client:
         async def __call__(self, number: int) -> int:
             return number
@@ -224,7 +224,7 @@ async def test_what_cannot_be_called_is_no_failure_of_an_outer_breaker(clock: Ma
 
 
 class InterruptingError(DependencyError):
-    """Is interrupted when it is asked for its text."""
+    """An error whose text raises an interrupt."""
 
     def __str__(self) -> str:
         raise KeyboardInterrupt
@@ -241,12 +241,12 @@ async def test_an_interrupt_in_an_errors_text_leaves_the_breaker_in_order(
     with pytest.raises(KeyboardInterrupt):
         await breaker.call(fail, InterruptingError())
     before = CircuitState.HALF_OPEN if ready else CircuitState.CLOSED
-    assert breaker.state is (before if observed else CircuitState.OPEN)  # what listeners are told is written first
+    assert breaker.state is (before if observed else CircuitState.OPEN)  # the event's text is made first
     clock.advance(RESET_SECONDS)
     assert await breaker.call(answer) == "answer"
 
 
-async def test_a_call_that_is_closed_while_an_error_is_put_into_words_changes_nothing(clock: ManualClock) -> None:
+async def test_a_call_that_is_closed_while_the_errors_text_is_made_changes_nothing(clock: ManualClock) -> None:
     breaker = make(clock, expected_exception=BaseException)
 
     class Suspended:
@@ -267,7 +267,7 @@ async def test_a_call_that_is_closed_while_an_error_is_put_into_words_changes_no
     assert totals(breaker) == {"failure": 1, "ignored": 1}
 
 
-async def test_an_interrupt_in_an_errors_text_is_logged_and_told_as_a_transition(clock: ManualClock) -> None:
+async def test_an_interrupt_in_an_errors_text_is_logged_and_reported_as_a_transition(clock: ManualClock) -> None:
     breaker, events = make(clock, trip_when=FailureCount(1, window=CountWindow(3))), []
     inside = await breaker.acquire()
     unsubscribe = breaker.subscribe(events.append)

@@ -1,4 +1,4 @@
-"""What the cause of a cancellation is read from, watched: two texts that no documentation promises."""
+"""How the cause of a cancellation is recognised, with canaries for what neither anyio nor trio documents."""
 
 import asyncio
 import sys
@@ -22,7 +22,7 @@ WHAT_TO_DO = (
 
 
 def cancelled_by_trio(source: str) -> trio.Cancelled:
-    """Make what only trio itself can make in public."""
+    """Makes an exception whose public constructor only trio can use."""
     return trio.Cancelled._create(source=source)
 
 
@@ -299,7 +299,7 @@ def test_calls_that_shadow_mode_lets_through_are_no_reason_for_a_hint(
 
 
 @pytest.mark.anyio
-async def test_a_deadline_is_told_without_the_address_of_its_scope(clock: ManualClock) -> None:
+async def test_a_deadline_is_reported_without_the_address_of_its_scope(clock: ManualClock) -> None:
     breaker, events = make(clock), []
     breaker.subscribe(events.append)
     with anyio.move_on_after(0):

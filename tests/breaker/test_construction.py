@@ -1,4 +1,4 @@
-"""`CircuitBreaker(...)`: names, defaults, and what is refused with a message that says what was expected."""
+"""`CircuitBreaker(...)`: names, defaults, and arguments that are refused."""
 
 import random
 from decimal import Decimal
@@ -133,18 +133,18 @@ def test_a_rule_and_a_threshold_exclude_each_other() -> None:
 
 
 @pytest.mark.parametrize("reading", [NAN, INFINITY, -INFINITY])
-def test_a_clock_that_does_not_tell_the_time_is_refused(reading: float) -> None:
+def test_a_clock_that_cannot_be_called_is_refused(reading: float) -> None:
     with pytest.raises(ValueError, match="the clock must return a finite number of seconds"):
         CircuitBreaker("payments", clock=lambda: reading)
 
 
-def test_a_clock_that_tells_no_number_is_refused() -> None:
+def test_a_clock_that_returns_no_number_is_refused() -> None:
     with pytest.raises(TypeError):
         CircuitBreaker("payments", clock=lambda: "now")
 
 
 @pytest.mark.parametrize("seconds", [30, 30.0, Fraction(30)], ids=repr)
-def test_any_real_number_of_seconds_is_taken(seconds: float) -> None:
+def test_any_real_number_of_seconds_is_accepted(seconds: float) -> None:
     assert CircuitBreaker("payments", reset_timeout_seconds=seconds).reset_timeout_seconds == 30
 
 
@@ -191,7 +191,7 @@ async def test_the_jitter_comes_from_the_random_that_was_given(clock: ManualCloc
 
 
 class Broken(Random):
-    """A source of randomness that has run dry."""
+    """A source of randomness that raises."""
 
     def uniform(self, a: float, b: float) -> float:
         raise OSError(a, b)

@@ -1,4 +1,4 @@
-"""A breaker is one object: no copy of it would know what happens at the other."""
+"""A breaker can't be copied: each copy would see only some of the calls."""
 
 import copy
 import pickle

@@ -1,4 +1,4 @@
-"""The exceptions: what they say, what they carry, and that they can be pickled and copied."""
+"""The exceptions: their messages, their fields, and that they can be pickled and copied."""
 
 import copy
 import pickle
@@ -104,7 +104,7 @@ async def test_a_rejection_by_an_open_breaker_carries_what_is_known(clock: Manua
 
 
 @pytest.mark.anyio
-async def test_a_rejection_that_listeners_are_told_of_carries_the_same(clock: ManualClock) -> None:
+async def test_a_rejection_that_listeners_receive_carries_the_same(clock: ManualClock) -> None:
     breaker = await make_open(clock)
     plain = fields(await rejection(breaker))
     breaker.subscribe(lambda _: None)
@@ -167,7 +167,7 @@ async def test_the_text_of_an_error_without_a_message_is_its_type(clock: ManualC
 
 
 class UnspeakableError(Exception):
-    """Raises when it is asked for its text."""
+    """An object whose text raises."""
 
     def __str__(self) -> str:
         raise RecursionError

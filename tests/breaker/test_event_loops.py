@@ -42,7 +42,7 @@ def test_a_module_level_breaker_opens_and_recovers_in_three_loops_of_asyncio_and
     assert MODULE_LEVEL.health()["probe_total"] == 5
 
 
-def test_the_state_goes_on_from_one_loop_to_the_next(clock: ManualClock) -> None:
+def test_the_state_is_kept_from_one_loop_to_the_next(clock: ManualClock) -> None:
     breaker = make(clock, failure_threshold=3)
     for _ in range(3):
         asyncio.run(fail_once(breaker))
@@ -89,7 +89,7 @@ def test_the_next_loop_has_as_many_probe_permits_as_max_probes(clock: ManualCloc
 
 
 @pytest.mark.parametrize("second", BACKENDS)
-def test_a_probe_permit_given_back_after_its_loop_ended_mints_no_permit_in_the_next(
+def test_a_probe_permit_given_back_after_its_loop_ended_adds_no_permit_in_the_next(
     clock: ManualClock, second: str
 ) -> None:
     breaker, permit = anyio.run(make_probing, clock)
@@ -105,7 +105,7 @@ def test_a_probe_permit_given_back_after_its_loop_ended_mints_no_permit_in_the_n
 
 
 @pytest.mark.parametrize("second", BACKENDS)
-def test_those_who_wait_in_the_next_loop_see_that_the_probe_is_gone(clock: ManualClock, second: str) -> None:
+def test_tasks_that_wait_in_the_next_loop_see_that_the_probe_is_gone(clock: ManualClock, second: str) -> None:
     breaker, permit = anyio.run(make_probing, clock)
     assert anyio.run(breaker.wait_until_ready, 0, backend=second)
     permit.ignore()

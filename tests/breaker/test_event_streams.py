@@ -1,4 +1,4 @@
-"""`async with breaker.events() as stream`: the events for a task group."""
+"""`async with breaker.events() as stream`: events as an asynchronous iterator."""
 
 import asyncio
 
@@ -51,7 +51,7 @@ async def test_a_stream_can_be_iterated_in_a_task_of_its_own(clock: ManualClock)
     assert states == [CircuitState.HALF_OPEN, ProbeAdmitted, CallSucceeded, CircuitState.CLOSED]
 
 
-async def test_a_stream_hears_nothing_of_what_was_before_it(clock: ManualClock) -> None:
+async def test_a_stream_gets_no_event_from_before_it_was_entered(clock: ManualClock) -> None:
     breaker = make(clock)
     await breaker.reset()
     async with breaker.events() as stream:
@@ -79,7 +79,7 @@ async def test_a_slow_reader_loses_the_oldest_events_and_is_told_how_many(clock:
     assert str(dropped) == "3 events of 'payments' lost: the reader was too slow"
 
 
-async def test_the_loss_is_told_in_the_place_of_what_was_lost(clock: ManualClock) -> None:
+async def test_a_loss_is_reported_in_the_place_of_the_lost_events(clock: ManualClock) -> None:
     breaker = make(clock)
     async with breaker.events(max_buffer=2) as stream:
         await breaker.reset()
@@ -89,7 +89,7 @@ async def test_the_loss_is_told_in_the_place_of_what_was_lost(clock: ManualClock
         assert generations([*first, *await take(stream, 3)]) == [1, 1, 3, 4]
 
 
-async def test_a_reader_that_catches_up_is_not_told_of_its_loss_again(clock: ManualClock) -> None:
+async def test_a_loss_is_reported_once(clock: ManualClock) -> None:
     breaker = make(clock)
     async with breaker.events(max_buffer=1) as stream:
         await breaker.reset()
@@ -99,7 +99,7 @@ async def test_a_reader_that_catches_up_is_not_told_of_its_loss_again(clock: Man
         assert generations(await take(stream, 1)) == [3]
 
 
-async def test_a_reader_that_loses_twice_is_told_twice(clock: ManualClock) -> None:
+async def test_two_losses_are_reported_separately(clock: ManualClock) -> None:
     breaker, counts = make(clock), []
     async with breaker.events(max_buffer=1) as stream:
         for losses in (2, 4):
@@ -163,7 +163,7 @@ def test_a_reader_whose_task_is_cancelled_in_the_step_in_which_an_event_comes_lo
     asyncio.run(main())
 
 
-async def test_a_reader_cancelled_before_it_was_told_of_a_loss_is_told_later(clock: ManualClock) -> None:
+async def test_a_loss_is_still_reported_after_the_reader_was_cancelled(clock: ManualClock) -> None:
     breaker = make(clock)
     async with breaker.events(max_buffer=1) as stream:
         await breaker.reset()
@@ -195,7 +195,7 @@ async def test_two_streams_each_get_every_event(clock: ManualClock) -> None:
         assert (generations(await take(one, 2)), generations(await take(other, 2))) == ([1, 2], [1, 2])
 
 
-async def test_two_readers_of_one_stream_share_its_events_and_are_told_of_no_loss(clock: ManualClock) -> None:
+async def test_two_readers_of_one_stream_share_its_events_and_lose_none(clock: ManualClock) -> None:
     breaker, read = make(clock), []
     async with breaker.events() as stream:
 
@@ -256,7 +256,7 @@ async def test_a_closed_stream_yields_nothing_more(clock: ManualClock) -> None:
     assert [event async for event in stream] == []
 
 
-async def test_a_stream_that_is_entered_again_is_not_told_of_a_loss_while_it_was_closed(clock: ManualClock) -> None:
+async def test_a_stream_that_is_entered_again_reports_no_loss_from_while_it_was_closed(clock: ManualClock) -> None:
     breaker = make(clock)
     stream = breaker.events(max_buffer=1)
     async with stream:
@@ -365,7 +365,7 @@ def test_a_stream_whose_first_loop_has_ended_can_be_read_in_the_next(clock: Manu
     assert generations(anyio.run(read, backend=backend)) == [1]
 
 
-def test_a_reader_left_behind_in_a_loop_that_was_closed_disturbs_nobody(clock: ManualClock) -> None:
+def test_a_reader_in_a_closed_loop_does_not_disturb_other_readers(clock: ManualClock) -> None:
     breaker, left, events = make(clock), [], []
 
     async def leave_a_reader() -> None:

@@ -151,7 +151,7 @@ async def test_a_probe_block_holds_the_permit_until_it_ends(clock: ManualClock) 
 
 
 @pytest.mark.parametrize("field", ["generation", "is_probe"])
-async def test_a_guard_that_was_not_entered_says_so(clock: ManualClock, field: str) -> None:
+async def test_a_guard_that_was_not_entered_has_no_permit(clock: ManualClock, field: str) -> None:
     with pytest.raises(RuntimeError, match="this guard has no permit yet; enter it with `async with"):
         getattr(make(clock).guard(), field)
 

@@ -1,4 +1,4 @@
-"""`subscribe(listener, kinds=...)` and `events(kinds=...)`: a listener pays, and makes calls pay, for what it wants."""
+"""`subscribe(listener, kinds=...)` and `events(kinds=...)`: a listener costs calls only what it wants."""
 
 import dataclasses
 
@@ -45,7 +45,7 @@ async def live_through_everything(breaker: CircuitBreaker, clock: ManualClock) -
 
 
 @pytest.mark.parametrize("kind", [*PER_CALL, *OTHERS], ids=lambda kind: kind.__name__)
-async def test_a_listener_of_one_kind_is_told_what_a_listener_of_all_is_told_of_it(kind: type[Event]) -> None:
+async def test_a_listener_of_one_kind_receives_the_same_events_of_it_as_a_listener_of_all(kind: type[Event]) -> None:
     everything, alone = RecordingListener(), RecordingListener()
     clocks = [ManualClock(1_000.0), ManualClock(1_000.0)]
     both, single = map(make, clocks)
@@ -65,7 +65,7 @@ async def test_a_base_class_stands_for_all_that_is_derived_from_it(clock: Manual
     assert {type(event) for event in told.events} == {*PER_CALL, *OTHERS}
 
 
-async def test_two_listeners_are_each_told_their_own_kinds(clock: ManualClock) -> None:
+async def test_two_listeners_each_receive_their_own_kinds(clock: ManualClock) -> None:
     breaker, changes, calls = make(clock), RecordingListener(), RecordingListener()
     breaker.subscribe(changes, kinds=StateChanged)
     breaker.subscribe(calls, kinds=(CallSucceeded, CallFailed))
@@ -157,7 +157,7 @@ async def test_a_listener_that_comes_or_goes_during_a_call_changes_no_count(
     assert [(type(event), event.duration_seconds) for event in told.events] == [(CallSucceeded, None)] * is_told
 
 
-async def test_a_failure_that_trips_during_a_subscription_to_transitions_is_told_and_counted_once(
+async def test_a_failure_that_trips_during_a_subscription_to_transitions_is_reported_and_counted_once(
     clock: ManualClock,
 ) -> None:
     breaker, told = make(clock), RecordingListener()
@@ -176,7 +176,7 @@ async def test_a_failure_that_trips_during_a_subscription_to_transitions_is_told
 
 
 @pytest.mark.parametrize("kind", [CallFailed, StateChanged], ids=lambda kind: kind.__name__)
-async def test_a_probe_that_times_out_is_told_to_who_wants_its_failure_or_what_it_led_to_alone(
+async def test_a_timed_out_probe_is_reported_to_listeners_of_failures_or_of_transitions_alone(
     clock: ManualClock, kind: type[Event]
 ) -> None:
     breaker, permit = await make_probing(clock)
@@ -188,7 +188,7 @@ async def test_a_probe_that_times_out_is_told_to_who_wants_its_failure_or_what_i
     assert [type(event) for event in told.events] == [kind]
 
 
-async def test_a_state_change_tells_how_long_the_new_state_keeps_calls_out(clock: ManualClock) -> None:
+async def test_a_state_change_has_the_time_until_the_new_state_admits_calls(clock: ManualClock) -> None:
     breaker, told = make(clock), RecordingListener()
     breaker.subscribe(told, kinds=StateChanged)
     await live_through_everything(breaker, clock)
@@ -212,7 +212,7 @@ async def test_a_stream_of_some_kinds_yields_nothing_else(clock: ManualClock) ->
     assert kinds == ["StateChanged", "CallRejected", *["StateChanged"] * 4]
 
 
-async def test_a_stream_of_one_kind_still_tells_of_its_losses(clock: ManualClock) -> None:
+async def test_a_stream_of_one_kind_still_reports_its_losses(clock: ManualClock) -> None:
     breaker = make(clock)
     async with breaker.events(max_buffer=1, kinds=StateChanged) as stream:
         await breaker.reset()
@@ -239,7 +239,7 @@ def test_kinds_that_no_breaker_reports_are_refused(clock: ManualClock, kinds: ob
         make(clock).subscribe(print, kinds=kinds)
 
 
-async def test_a_success_is_told_by_an_event_like_any_that_its_constructor_makes(clock: ManualClock) -> None:
+async def test_the_event_of_a_success_equals_one_that_its_constructor_makes(clock: ManualClock) -> None:
     breaker, told = make(clock), RecordingListener()
     breaker.subscribe(told)
     await breaker.call(answer)

@@ -1,4 +1,4 @@
-"""Two lifetimes: whatever a call holds keeps the engine alive, and the breaker around it may be gone."""
+"""What a call holds keeps the engine alive, and may outlive the breaker around it."""
 
 import gc
 import weakref
@@ -32,7 +32,7 @@ async def test_a_breaker_is_found_by_its_engine_as_long_as_it_lives() -> None:
     assert CircuitBreaker.around(breaker.engine) is breaker
 
 
-async def test_a_new_breaker_around_an_engine_goes_on_where_the_old_one_was() -> None:
+async def test_a_new_breaker_around_an_engine_continues_where_the_old_one_was() -> None:
     breaker = CircuitBreaker("payments", failure_threshold=1)
     with pytest.raises(Exception, match="down"):
         await breaker.call(fail)

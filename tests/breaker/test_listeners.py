@@ -1,4 +1,4 @@
-"""`breaker.subscribe(listener)`: told of every event, in order, after the state is settled."""
+"""`breaker.subscribe(listener)`: called with every event, in order, after the state has changed."""
 
 import dataclasses
 import functools
@@ -48,7 +48,7 @@ def names(events: list[Event]) -> list[str]:
 
 
 async def live_through_everything(breaker: CircuitBreaker, clock: ManualClock) -> None:
-    """Fails, is rejected, tries, fails, tries, succeeds."""
+    """Fails, is rejected, fails as a probe, succeeds as a probe."""
     await breaker.call(answer)
     await fail_once(breaker)
     with pytest.raises(CircuitBreakerOpenError):
@@ -75,7 +75,7 @@ EVERYTHING = [
 ]
 
 
-async def test_a_listener_is_told_of_everything_in_order(clock: ManualClock) -> None:
+async def test_a_listener_receives_every_event_in_order(clock: ManualClock) -> None:
     breaker, events = make(clock), []
     breaker.subscribe(events.append)
     await live_through_everything(breaker, clock)
@@ -100,7 +100,7 @@ async def test_events_are_frozen(clock: ManualClock) -> None:
             event.breaker = "other"
 
 
-async def test_a_failed_call_is_told_with_the_type_and_the_text_of_its_error(clock: ManualClock) -> None:
+async def test_a_failed_call_is_reported_with_the_type_and_the_text_of_its_error(clock: ManualClock) -> None:
     breaker, events = make(clock), []
     breaker.subscribe(events.append)
     await fail_once(breaker)
@@ -110,14 +110,14 @@ async def test_a_failed_call_is_told_with_the_type_and_the_text_of_its_error(clo
     assert (failed.generation, failed.duration_seconds, failed.is_probe) == (1, 0, False)
 
 
-async def test_a_result_that_counts_as_a_failure_is_told_without_an_error(clock: ManualClock) -> None:
+async def test_a_result_that_counts_as_a_failure_is_reported_without_an_error(clock: ManualClock) -> None:
     breaker, events = make(clock, failed_result=bool), []
     breaker.subscribe(events.append)
     await breaker.call(answer)
     assert (events[0].error_type, events[0].error_message) == (None, None)
 
 
-async def test_a_succeeded_call_is_told_with_its_duration(clock: ManualClock) -> None:
+async def test_a_succeeded_call_is_reported_with_its_duration(clock: ManualClock) -> None:
     breaker, events = make(clock), []
     breaker.subscribe(events.append)
     async with breaker.guard():
@@ -127,7 +127,7 @@ async def test_a_succeeded_call_is_told_with_its_duration(clock: ManualClock) ->
     assert event.duration_seconds == 1.5
 
 
-async def test_a_call_that_began_before_anybody_listened_is_told_without_a_duration(clock: ManualClock) -> None:
+async def test_a_call_older_than_its_listener_is_reported_without_a_duration(clock: ManualClock) -> None:
     breaker, events = make(clock), []
     async with breaker.guard():
         breaker.subscribe(events.append)
@@ -135,7 +135,7 @@ async def test_a_call_that_began_before_anybody_listened_is_told_without_a_durat
     assert [event.duration_seconds for event in events] == [None]
 
 
-async def test_an_ignored_call_is_told_and_whether_it_was_cancelled(clock: ManualClock) -> None:
+async def test_an_ignored_call_is_reported_with_whether_it_was_cancelled(clock: ManualClock) -> None:
     breaker, events = make(clock, ignored_exception=DependencyError), []
     breaker.subscribe(events.append)
     await fail_once(breaker)
@@ -145,7 +145,7 @@ async def test_an_ignored_call_is_told_and_whether_it_was_cancelled(clock: Manua
     assert [(type(event), event.cancelled) for event in events] == [(CallIgnored, False), (CallIgnored, True)]
 
 
-async def test_a_rejection_is_told_with_the_state_and_the_time_left(clock: ManualClock) -> None:
+async def test_a_rejection_is_reported_with_the_state_and_the_time_left(clock: ManualClock) -> None:
     breaker, events = await make_open(clock), []
     breaker.subscribe(events.append)
     clock.advance(20)
@@ -155,7 +155,7 @@ async def test_a_rejection_is_told_with_the_state_and_the_time_left(clock: Manua
     assert (event.state, event.retry_after, event.shadow) == (CircuitState.OPEN, 40, False)
 
 
-async def test_a_late_outcome_is_told_with_what_it_would_have_counted_as(clock: ManualClock) -> None:
+async def test_a_late_outcome_is_reported_with_what_it_would_have_counted_as(clock: ManualClock) -> None:
     breaker, events = make(clock), []
     permits = [await breaker.acquire() for _ in range(3)]
     await breaker.reset()
@@ -170,7 +170,7 @@ async def test_a_late_outcome_is_told_with_what_it_would_have_counted_as(clock: 
     ]
 
 
-async def test_the_end_of_a_probe_that_has_timed_out_is_told_as_late(clock: ManualClock) -> None:
+async def test_the_end_of_a_probe_that_has_timed_out_is_reported_as_late(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock)
     events = []
     breaker.subscribe(events.append)
@@ -183,7 +183,7 @@ async def test_the_end_of_a_probe_that_has_timed_out_is_told_as_late(clock: Manu
     assert (failed.error_type, failed.error_message) == (None, "probe still running after 60 s")
 
 
-async def test_a_probe_stream_that_has_delivered_is_told_as_a_success_when_its_time_is_over(clock: ManualClock) -> None:
+async def test_a_probe_stream_that_has_delivered_is_reported_as_a_success_when_it_times_out(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock, success_threshold=2)
     permit.progress()
     events = []
@@ -195,7 +195,7 @@ async def test_a_probe_stream_that_has_delivered_is_told_as_a_success_when_its_t
     permit.ignore()
 
 
-async def test_a_probe_is_told_with_the_generation_of_its_episode(clock: ManualClock) -> None:
+async def test_a_probe_is_reported_with_the_generation_of_its_episode(clock: ManualClock) -> None:
     breaker, events = await make_ready(clock), []
     breaker.subscribe(events.append)
     permit = await breaker.acquire()
@@ -255,7 +255,7 @@ async def test_all_listeners_are_told_of_one_event_before_the_next(clock: Manual
     assert told == [(1, "CallFailed"), (2, "CallFailed"), (1, "closed -> open"), (2, "closed -> open")]
 
 
-async def test_the_same_listener_subscribed_twice_is_told_twice(clock: ManualClock) -> None:
+async def test_the_same_listener_subscribed_twice_is_called_twice(clock: ManualClock) -> None:
     breaker, events = make(clock), []
     breaker.subscribe(events.append)
     breaker.subscribe(events.append)
@@ -263,7 +263,7 @@ async def test_the_same_listener_subscribed_twice_is_told_twice(clock: ManualClo
     assert len(events) == 2
 
 
-async def test_the_same_listener_subscribed_twice_and_unsubscribed_once_is_told_once(clock: ManualClock) -> None:
+async def test_the_same_listener_subscribed_twice_and_unsubscribed_once_is_called_once(clock: ManualClock) -> None:
     breaker, events = make(clock), []
     listener = events.append
     unsubscribe = breaker.subscribe(listener)
@@ -274,7 +274,7 @@ async def test_the_same_listener_subscribed_twice_and_unsubscribed_once_is_told_
     assert len(events) == 1
 
 
-async def test_an_unsubscribed_listener_is_told_nothing_more(clock: ManualClock) -> None:
+async def test_an_unsubscribed_listener_is_not_called_again(clock: ManualClock) -> None:
     breaker, events = make(clock), []
     unsubscribe = breaker.subscribe(events.append)
     await breaker.reset()
@@ -283,7 +283,7 @@ async def test_an_unsubscribed_listener_is_told_nothing_more(clock: ManualClock)
     assert len(events) == 1
 
 
-async def test_a_listener_may_unsubscribe_itself_while_it_is_told(clock: ManualClock) -> None:
+async def test_a_listener_may_unsubscribe_itself_while_it_is_called(clock: ManualClock) -> None:
     breaker, events = make(clock), []
 
     def once(event: Event) -> None:
@@ -296,7 +296,7 @@ async def test_a_listener_may_unsubscribe_itself_while_it_is_told(clock: ManualC
     assert len(events) == 1
 
 
-async def test_a_listener_that_unsubscribes_itself_keeps_nobody_else_from_being_told(clock: ManualClock) -> None:
+async def test_other_listeners_are_called_although_one_unsubscribes_itself(clock: ManualClock) -> None:
     breaker, events = make(clock), []
     unsubscribe = breaker.subscribe(lambda _: unsubscribe())
     breaker.subscribe(events.append)
@@ -304,7 +304,7 @@ async def test_a_listener_that_unsubscribes_itself_keeps_nobody_else_from_being_
     assert len(events) == 1
 
 
-async def test_a_listener_subscribed_while_an_event_is_told_hears_of_later_ones_only(clock: ManualClock) -> None:
+async def test_a_listener_subscribed_during_a_delivery_receives_later_events_only(clock: ManualClock) -> None:
     breaker, events, more = make(clock), [], []
 
     def listener(event: Event) -> None:
@@ -353,7 +353,7 @@ async def test_a_listener_that_calls_its_own_breaker_at_every_rejection_ends(clo
 
 @pytest.mark.parametrize("kind", [CallFailed, StateChanged, CallRejected, ProbeAdmitted, CallSucceeded])
 @pytest.mark.parametrize("error", [ValueError, ExceptionGroup, GeneratorExit], ids=lambda kind: kind.__name__)
-async def test_a_listener_that_raises_changes_nothing_for_anybody(
+async def test_a_listener_that_raises_changes_nothing_for_the_caller_and_other_listeners(
     clock: ManualClock, caplog: pytest.LogCaptureFixture, kind: type[Event], error: type[BaseException]
 ) -> None:
     breaker, events = make(clock), []
@@ -386,7 +386,7 @@ async def test_an_interrupt_in_a_listener_goes_through_after_the_state_is_settle
     assert (breaker.state, totals(breaker)) == (CircuitState.OPEN, {"failure": 1})
 
 
-async def test_an_interrupt_in_a_listener_keeps_nobody_else_from_being_told(clock: ManualClock) -> None:
+async def test_other_listeners_are_called_although_one_raises_an_interrupt(clock: ManualClock) -> None:
     breaker, events = make(clock), []
     breaker.subscribe(functools.partial(interrupt_on, CallFailed))
     breaker.subscribe(events.append)
@@ -419,7 +419,7 @@ async def test_the_first_of_two_interrupts_goes_through(clock: ManualClock) -> N
 
 
 @pytest.mark.parametrize("kind", [StateChanged, ProbeAdmitted])
-async def test_an_interrupt_on_the_way_into_a_probe_gives_the_permit_back(
+async def test_an_interrupt_while_a_probe_is_admitted_gives_the_permit_back(
     clock: ManualClock, kind: type[Event]
 ) -> None:
     breaker = await make_ready(clock)
@@ -440,7 +440,7 @@ async def test_an_interrupt_on_every_event_of_a_probe_that_is_given_back_goes_th
     assert admits_a_probe(breaker)
 
 
-async def test_an_interrupt_while_a_rejection_is_told_goes_through_and_it_is_counted(clock: ManualClock) -> None:
+async def test_an_interrupt_while_a_rejection_is_reported_goes_through_and_it_is_counted(clock: ManualClock) -> None:
     breaker = await make_open(clock)
     breaker.subscribe(functools.partial(interrupt_on, CallRejected))
     with pytest.raises(KeyboardInterrupt):
@@ -448,7 +448,7 @@ async def test_an_interrupt_while_a_rejection_is_told_goes_through_and_it_is_cou
     assert breaker.health()["rejected_total"] == 1
 
 
-async def test_an_interrupt_while_a_timed_out_probe_is_told_goes_through(clock: ManualClock) -> None:
+async def test_an_interrupt_while_a_timed_out_probe_is_reported_goes_through(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock)
     breaker.subscribe(functools.partial(interrupt_on, StateChanged))
     clock.advance(60)
@@ -497,7 +497,7 @@ async def test_without_a_listener_no_clock_is_read_on_the_closed_path(clock: Man
     assert readings == []
 
 
-async def test_a_state_change_is_told_to_a_listener_that_subscribed_during_the_call(clock: ManualClock) -> None:
+async def test_a_listener_that_subscribes_during_a_call_receives_its_state_change(clock: ManualClock) -> None:
     breaker, events = make(clock), []
 
     async def subscribe_and_fail() -> None:
@@ -509,21 +509,21 @@ async def test_a_state_change_is_told_to_a_listener_that_subscribed_during_the_c
     assert names(events) == ["CallFailed", "closed -> open"]
 
 
-async def test_a_listener_of_one_breaker_hears_nothing_of_another(clock: ManualClock) -> None:
+async def test_a_listener_of_one_breaker_receives_no_event_of_another(clock: ManualClock) -> None:
     one, other, events = make(clock), make(clock), []
     one.subscribe(events.append)
     await other.reset()
     assert events == []
 
 
-async def test_a_call_in_shadow_mode_that_would_be_rejected_is_told_as_such_and_not_again(clock: ManualClock) -> None:
+async def test_a_call_that_only_shadow_mode_admits_is_reported_once_as_rejected(clock: ManualClock) -> None:
     breaker, events = await make_open(clock, shadow=True), []
     breaker.subscribe(events.append)
     await breaker.call(answer)
     assert [(type(event), event.shadow) for event in events] == [(CallRejected, True)]
 
 
-async def test_a_listener_that_logs_while_logging_is_off_is_told_all_the_same(
+async def test_a_listener_that_logs_while_logging_is_off_is_called(
     clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logging.getLogger("recloser"), "disabled", True)

@@ -1,4 +1,4 @@
-"""State changes in the log: the logger `recloser`, its levels, and what it must never break."""
+"""State changes in the log: the logger `recloser`, its levels, and that errors in logging break nothing."""
 
 import asyncio
 import logging
@@ -51,7 +51,7 @@ class Rude(logging.Handler):
 
 @pytest.fixture(params=["handler", "filter"])
 def rude(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Everything that is logged raises."""
+    """Makes every log record raise."""
     yield from attached(request.param, ValueError)
 
 
@@ -213,7 +213,7 @@ async def test_logging_that_raises_about_a_failed_result_that_raises_gives_the_p
 
 
 @pytest.mark.usefixtures("rude")
-async def test_logging_that_raises_about_a_listener_that_raises_keeps_nobody_else_from_being_told(
+async def test_other_listeners_are_called_although_logging_raises_about_one_that_raises(
     clock: ManualClock,
 ) -> None:
     breaker, events = make(clock), []
@@ -291,7 +291,7 @@ async def test_an_interrupt_in_logging_about_a_predicate_that_raises_gives_the_p
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
-async def test_an_interrupt_in_logging_about_a_listener_that_raises_keeps_nobody_else_from_being_told(
+async def test_other_listeners_are_called_although_logging_about_one_raises_an_interrupt(
     clock: ManualClock, error: type[BaseException]
 ) -> None:
     breaker, events = make(clock), []
@@ -308,7 +308,7 @@ async def test_an_interrupt_in_logging_about_a_listener_that_raises_keeps_nobody
 
 
 @pytest.mark.parametrize("where", ["handler", "filter"])
-async def test_an_interrupt_in_logging_wakes_those_who_wait_all_the_same(clock: ManualClock, where: str) -> None:
+async def test_an_interrupt_in_logging_still_wakes_waiting_tasks(clock: ManualClock, where: str) -> None:
     breaker, answers = await make_open(clock), []
 
     async def wait() -> None:

@@ -1,4 +1,4 @@
-"""`force_open`, `disable` and `reset`: a breaker in a person's hands."""
+"""`force_open`, `disable` and `reset`: control by hand."""
 
 from collections.abc import Awaitable, Callable
 
@@ -131,7 +131,7 @@ async def test_a_probe_that_ends_after_a_reset_is_late(clock: ManualClock) -> No
     assert (breaker.state, breaker.health()["late_total"]) == (CircuitState.CLOSED, 1)
 
 
-async def test_calls_under_way_when_the_breaker_is_forced_open_are_late(clock: ManualClock) -> None:
+async def test_calls_running_when_the_breaker_is_forced_open_are_late(clock: ManualClock) -> None:
     breaker = make(clock)
     permit = await breaker.acquire()
     await breaker.force_open("maintenance")
@@ -140,7 +140,7 @@ async def test_calls_under_way_when_the_breaker_is_forced_open_are_late(clock: M
 
 
 @pytest.mark.parametrize("control", CONTROLS)
-async def test_a_control_that_was_cancelled_before_it_began_changes_nothing(clock: ManualClock, control: str) -> None:
+async def test_a_cancelled_manual_control_changes_nothing(clock: ManualClock, control: str) -> None:
     breaker = await make_ready(clock)
     before, settings = breaker.snapshot(), breaker.failure_threshold
     with anyio.CancelScope() as scope:
@@ -151,9 +151,9 @@ async def test_a_control_that_was_cancelled_before_it_began_changes_nothing(cloc
 
 
 @pytest.mark.parametrize("control", CONTROLS)
-async def test_a_control_is_not_held_up_by_a_lock_that_was_lost(clock: ManualClock, control: str) -> None:
+async def test_manual_control_does_not_wait_for_a_lost_lock(clock: ManualClock, control: str) -> None:
     breaker = make(clock)
-    breaker.engine.loop_lock().take()  # never released: an exception from outside came in between
+    breaker.engine.loop_lock().take()  # never released, as after an exception from outside
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(CONTROLS[control], breaker)
         await anyio.wait_all_tasks_blocked()
@@ -183,7 +183,7 @@ async def test_a_call_that_finds_the_lock_held_fails_fast_and_is_no_probe(
     assert await breaker.call(answer) == "answer"
 
 
-async def test_the_lock_is_free_again_after_a_probe_was_let_through(clock: ManualClock) -> None:
+async def test_the_lock_is_free_again_after_a_probe_was_admitted(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock)
     assert not breaker.engine.loop_lock().current().locked()
     permit.ignore()
@@ -197,7 +197,7 @@ async def test_listeners_are_told_of_a_control_when_the_lock_is_free(clock: Manu
     assert locked == [False]
 
 
-async def test_listeners_are_told_of_a_probe_when_the_lock_is_free(clock: ManualClock) -> None:
+async def test_listeners_are_notified_of_a_probe_without_the_lock(clock: ManualClock) -> None:
     breaker, locked = await make_ready(clock), []
     breaker.subscribe(lambda _: locked.append(breaker.engine.loop_lock().current().locked()))
     (await breaker.acquire()).ignore()
@@ -221,7 +221,7 @@ async def test_a_reason_to_disable_or_reset_that_is_no_string_is_refused(clock: 
     assert breaker.state is CircuitState.OPEN
 
 
-async def test_the_cause_of_what_was_done_by_hand_names_its_reason_if_there_is_one(clock: ManualClock) -> None:
+async def test_the_cause_of_manual_control_names_its_reason_if_there_is_one(clock: ManualClock) -> None:
     breaker = make(clock)
     await breaker.disable("a load\n test")
     assert breaker.health()["last_transition_cause"] == "disabled by hand: a load test"
@@ -258,7 +258,7 @@ async def test_the_failure_count_is_frozen_while_a_breaker_is_forced_open(clock:
 
 
 @pytest.mark.parametrize("control", CONTROLS)
-def test_a_control_outside_a_loop_cannot_even_begin(clock: ManualClock, control: str) -> None:
+def test_manual_control_outside_an_event_loop_is_refused(clock: ManualClock, control: str) -> None:
     breaker = make(clock)
     coroutine = CONTROLS[control](breaker)
     with pytest.raises(RuntimeError):

@@ -1,4 +1,4 @@
-"""A protected function that calls another one of the same breaker: the inner call is a part of the probe."""
+"""A protected function that calls another one of the same breaker: the inner call is part of the probe."""
 
 import asyncio
 import contextvars

@@ -1,4 +1,4 @@
-"""Permits: an admission in the hand."""
+"""Permits: `acquire()`, `try_acquire()`, `try_acquire_nowait()`, and settling."""
 
 import asyncio
 import functools
@@ -159,7 +159,7 @@ async def test_a_pause_is_no_part_of_a_call_s_duration(clock: ManualClock) -> No
     assert breaker.snapshot().slow_call_rate == 0.0
 
 
-async def test_a_pause_costs_nothing_where_nobody_wants_the_duration(clock: ManualClock) -> None:
+async def test_a_pause_reads_no_clock_if_no_duration_is_measured(clock: ManualClock) -> None:
     permit = await make(clock).acquire()
     assert permit.pause() is None
     assert permit.resume(None) is None
@@ -234,7 +234,7 @@ async def test_a_permit_knows_its_generation(clock: ManualClock) -> None:
     permit.succeed()
 
 
-async def test_a_permit_keeps_its_generation_when_the_breaker_goes_on(clock: ManualClock) -> None:
+async def test_a_permit_keeps_its_generation_after_a_transition(clock: ManualClock) -> None:
     breaker = make(clock)
     permit = await breaker.acquire()
     await breaker.reset()
@@ -304,7 +304,7 @@ async def test_acquiring_works_in_a_cancelled_scope(clock: ManualClock) -> None:
 # try_acquire_nowait, for synchronous hooks
 
 
-async def test_try_acquire_nowait_in_a_task_takes_a_probe(clock: ManualClock) -> None:
+async def test_try_acquire_nowait_in_a_task_makes_a_probe(clock: ManualClock) -> None:
     breaker = await make_ready(clock)
     permit = breaker.try_acquire_nowait()
     assert permit.is_probe
@@ -339,7 +339,7 @@ def test_try_acquire_nowait_outside_a_loop_reports_the_rejection(clock: ManualCl
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_try_acquire_nowait_outside_a_loop_takes_no_probe_of_a_half_open_breaker(
+def test_try_acquire_nowait_outside_a_loop_makes_no_probe_of_a_half_open_breaker(
     clock: ManualClock, backend: str
 ) -> None:
     breaker, permit = anyio.run(make_probing, clock, backend=backend)
@@ -370,7 +370,7 @@ def test_try_acquire_nowait_in_a_callback_of_asyncio_takes_no_probe_because_ther
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_try_acquire_nowait_in_a_synchronous_hook_of_a_task_takes_a_probe(clock: ManualClock, backend: str) -> None:
+def test_try_acquire_nowait_in_a_synchronous_hook_of_a_task_makes_a_probe(clock: ManualClock, backend: str) -> None:
     class Hook:
         def __init__(self, breaker: CircuitBreaker) -> None:
             self.permit = breaker.try_acquire_nowait()
@@ -398,7 +398,7 @@ def test_a_permit_can_be_settled_in_a_callback_of_asyncio(clock: ManualClock) ->
 # Leaks
 
 
-async def test_health_knows_of_a_leaked_probe_permit_before_any_call_arrives(clock: ManualClock) -> None:
+async def test_health_counts_a_leaked_probe_permit_before_any_call_arrives(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock)
     with pytest.warns(ResourceWarning):
         del permit
@@ -444,7 +444,7 @@ async def test_a_leaked_probe_permit_that_had_timed_out_is_no_leak_any_more(cloc
     assert "leaked" not in totals(breaker)
 
 
-async def test_a_leaked_probe_permit_tells_listeners_nothing_until_it_is_released(clock: ManualClock) -> None:
+async def test_a_leaked_probe_permit_causes_no_event_until_it_is_released(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock)
     events = []
     breaker.subscribe(events.append)

@@ -87,7 +87,7 @@ async def test_health_of_a_new_breaker(clock: ManualClock) -> None:
     }
 
 
-async def test_health_says_that_a_breaker_only_watches(clock: ManualClock) -> None:
+async def test_health_shows_shadow_mode(clock: ManualClock) -> None:
     breaker = await make_open(clock, shadow=True)
     health = breaker.health()
     assert (health["state"], health["retry_after"], health["shadow"]) == ("open", 60.0, True)
@@ -136,7 +136,7 @@ async def test_the_health_of_several_breakers_fits_the_requested_shape(clock: Ma
     assert (decoded["state"], decoded["failure_count"], decoded["threshold"]) == ("open", 1, 1)
 
 
-async def test_health_tells_the_rates(clock: ManualClock) -> None:
+async def test_health_shows_the_rates(clock: ManualClock) -> None:
     rule = FailureRate(0.9, window=CountWindow(4), minimum_calls=2)
     slow = SlowCallRate(0.9, slow_call_seconds=1, window=CountWindow(4), minimum_calls=2)
     breaker = make(clock, trip_when=rule | slow)

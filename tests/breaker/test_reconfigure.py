@@ -50,7 +50,7 @@ async def test_the_next_opening_uses_the_new_reset_timeout(clock: ManualClock) -
     assert breaker.retry_after == 5
 
 
-async def test_the_run_of_failures_goes_on_under_a_new_threshold(clock: ManualClock) -> None:
+async def test_the_run_of_failures_continues_under_a_new_threshold(clock: ManualClock) -> None:
     breaker = make(clock, failure_threshold=5)
     for _ in range(2):
         await fail_once(breaker)
@@ -180,7 +180,7 @@ async def test_a_rule_about_slow_calls_can_be_switched_on(clock: ManualClock) ->
     assert breaker.state is CircuitState.OPEN
 
 
-async def test_a_call_under_way_when_a_rule_about_slow_calls_is_switched_on_is_not_slow(clock: ManualClock) -> None:
+async def test_a_call_running_when_a_rule_about_slow_calls_is_switched_on_is_not_slow(clock: ManualClock) -> None:
     breaker = make(clock)
     rule = SlowCallRate(1.0, slow_call_seconds=1, window=CountWindow(1), minimum_calls=1)
     async with breaker.guard():

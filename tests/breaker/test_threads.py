@@ -277,7 +277,7 @@ async def test_what_a_predicate_raises_does_not_reach_the_caller_of_a_thread(clo
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("thing", [None, 42, "charge"])
-async def test_what_cannot_be_called_is_refused_and_takes_no_permit(clock: ManualClock, thing: object) -> None:
+async def test_what_cannot_be_called_is_refused_before_a_permit_is_acquired(clock: ManualClock, thing: object) -> None:
     breaker = await make_ready(clock)
     with pytest.raises(TypeError):
         await breaker.call_in_thread(thing)
@@ -287,7 +287,7 @@ async def test_what_cannot_be_called_is_refused_and_takes_no_permit(clock: Manua
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("fn", [answer, functools.partial(answer), AsyncMock()], ids=["function", "partial", "mock"])
-async def test_a_coroutine_function_is_refused_because_nobody_would_await_it(clock: ManualClock, fn: object) -> None:
+async def test_a_coroutine_function_is_refused_because_no_thread_awaits_it(clock: ManualClock, fn: object) -> None:
     breaker = make(clock)
     with pytest.raises(TypeError):
         await breaker.call_in_thread(fn)

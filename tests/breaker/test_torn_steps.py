@@ -1,4 +1,4 @@
-"""Exceptions from outside that come between any two lines of the library: Ctrl-C, and what other threads raise here."""
+"""Exceptions from outside between any two lines of the library: Ctrl-C, and what other threads raise in this one."""
 
 import gc
 import itertools
@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.filterwarnings(
         "ignore::ResourceWarning",
         "ignore:coroutine .* was never awaited:RuntimeWarning",
-        "ignore::pytest.PytestUnraisableExceptionWarning",  # torn apart in a finaliser
+        "ignore::pytest.PytestUnraisableExceptionWarning",  # interrupted in a finaliser
     ),
 ]
 
@@ -120,7 +120,7 @@ WAYS = [
 
 
 async def recovers(breaker: CircuitBreaker, clock: ManualClock) -> bool:
-    """Returns whether a call is admitted in the end, although the one before it may be rejected."""
+    """Returns whether one of the next three calls is admitted and closes the breaker."""
     for _ in range(3):
         clock.advance(LONG)
         with suppress(CircuitBreakerOpenError):
@@ -192,7 +192,7 @@ async def test_a_closed_breaker_whose_step_was_torn_apart_still_opens(
 
 async def test_the_running_probes_keep_their_permits_when_lost_ones_come_back(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock, max_probes=3, success_threshold=3)
-    breaker.engine.machine.episode.gate.take()  # torn apart before its probe was noted
+    breaker.engine.machine.episode.gate.take()  # interrupted before its probe was noted
     others = [breaker.try_acquire_nowait() for _ in range(3)]
     assert [other is None for other in others] == [False, False, True]
     permit.succeed()

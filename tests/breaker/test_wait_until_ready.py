@@ -26,7 +26,7 @@ async def is_ready_now(breaker: CircuitBreaker) -> bool:
 
 
 async def ready_after(breaker: CircuitBreaker, step: object) -> bool:
-    """Returns what a waiter is told that waits already when the step is made."""
+    """Returns what `wait_until_ready()` returns to a task that waits while the step is made."""
     answers = []
 
     async def wait() -> None:
@@ -91,13 +91,13 @@ async def test_a_half_open_breaker_is_ready_when_its_probe_permit_was_dropped(cl
     assert await is_ready_now(breaker)
 
 
-async def test_a_probe_permit_that_is_dropped_wakes_those_who_wait(clock: ManualClock) -> None:
+async def test_a_dropped_probe_permit_wakes_waiting_tasks(clock: ManualClock) -> None:
     breaker, *box = await make_probing(clock)
     with pytest.warns(ResourceWarning):
         assert await ready_after(breaker, box.clear)
 
 
-async def test_a_probe_permit_that_another_thread_drops_wakes_those_who_wait(clock: ManualClock) -> None:
+async def test_a_probe_permit_that_another_thread_drops_wakes_waiting_tasks(clock: ManualClock) -> None:
     breaker, *box = await make_probing(clock)
     with pytest.warns(ResourceWarning):
         assert await ready_after(breaker, lambda: drop_in_threads(box))
@@ -136,7 +136,7 @@ async def test_a_permit_that_is_dropped_in_the_instant_before_the_wait_begins_wa
         assert await breaker.wait_until_ready()
 
 
-async def test_a_permit_that_is_settled_in_another_thread_wakes_those_who_wait(clock: ManualClock) -> None:
+async def test_a_permit_that_is_settled_in_another_thread_wakes_waiting_tasks(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock)
 
     def succeed() -> None:
@@ -147,7 +147,7 @@ async def test_a_permit_that_is_settled_in_another_thread_wakes_those_who_wait(c
     assert await ready_after(breaker, succeed)
 
 
-async def test_those_who_wait_are_woken_as_often_as_permits_are_dropped(clock: ManualClock) -> None:
+async def test_waiting_tasks_are_woken_as_often_as_permits_are_dropped(clock: ManualClock) -> None:
     breaker = await make_ready(clock)
     for _ in range(3):
         box = [await breaker.acquire()]
@@ -182,28 +182,28 @@ async def test_waiting_in_a_cancelled_scope_is_cancelled_even_when_the_breaker_i
     assert scope.cancelled_caught
 
 
-async def test_reset_wakes_those_who_wait(clock: ManualClock) -> None:
+async def test_reset_wakes_waiting_tasks(clock: ManualClock) -> None:
     breaker = await make_open(clock)
     assert await ready_after(breaker, breaker.reset)
 
 
-async def test_disable_wakes_those_who_wait(clock: ManualClock) -> None:
+async def test_disable_wakes_waiting_tasks(clock: ManualClock) -> None:
     breaker = await make_open(clock)
     assert await ready_after(breaker, breaker.disable)
 
 
 @pytest.mark.parametrize("how", ["succeed", "ignore"])
-async def test_the_end_of_a_probe_wakes_those_who_wait(clock: ManualClock, how: str) -> None:
+async def test_the_end_of_a_probe_wakes_waiting_tasks(clock: ManualClock, how: str) -> None:
     breaker, permit = await make_probing(clock)
     assert await ready_after(breaker, getattr(permit, how))
 
 
-async def test_reconfiguring_to_shadow_mode_wakes_those_who_wait(clock: ManualClock) -> None:
+async def test_reconfiguring_to_shadow_mode_wakes_waiting_tasks(clock: ManualClock) -> None:
     breaker = await make_open(clock)
     assert await ready_after(breaker, lambda: breaker.reconfigure(shadow=True))
 
 
-async def test_force_open_makes_those_who_wait_wait_on(clock: ManualClock) -> None:
+async def test_tasks_keep_waiting_after_force_open(clock: ManualClock) -> None:
     breaker = await make_open(clock)
 
     async def force_and_reset() -> None:
@@ -214,7 +214,7 @@ async def test_force_open_makes_those_who_wait_wait_on(clock: ManualClock) -> No
     assert await ready_after(breaker, force_and_reset)
 
 
-async def test_a_forced_opening_with_a_shorter_end_is_noticed_by_those_who_wait(clock: ManualClock) -> None:
+async def test_waiting_tasks_notice_a_forced_opening_that_ends_sooner(clock: ManualClock) -> None:
     breaker = make(clock)
     await breaker.force_open("maintenance")
 
@@ -226,7 +226,7 @@ async def test_a_forced_opening_with_a_shorter_end_is_noticed_by_those_who_wait(
     assert await ready_after(breaker, shorten)
 
 
-async def test_a_probe_that_fails_makes_those_who_wait_wait_for_the_new_open_time(clock: ManualClock) -> None:
+async def test_waiting_tasks_wait_for_the_new_reset_timeout_after_a_failed_probe(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock)
 
     async def fail_and_reset() -> None:
@@ -373,7 +373,7 @@ async def leave_and_come_back(breaker: CircuitBreaker) -> None:
     assert await ready_after(breaker, breaker.reset)
 
 
-def test_a_change_wakes_nobody_in_a_loop_that_was_closed(clock: ManualClock) -> None:
+def test_a_change_does_not_reach_a_task_in_a_closed_loop(clock: ManualClock) -> None:
     breaker = make(clock)
     waiters = []
 

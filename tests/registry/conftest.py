@@ -1,4 +1,4 @@
-"""What the tests of the registry share: a clock that is moved by hand."""
+"""Fixtures for the tests of the registry."""
 
 import pytest
 

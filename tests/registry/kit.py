@@ -1,4 +1,4 @@
-"""Short ways to bring the breakers of a registry into each state, without holding them."""
+"""Short ways to bring the breakers of a registry into each state, without a reference to them."""
 
 from recloser import BreakerRegistry
 

@@ -1,4 +1,4 @@
-"""`BreakerRegistry.from_config(...)`: a mapping or a TOML file, refused with the path of what is wrong."""
+"""`BreakerRegistry.from_config(...)`: a mapping or a TOML file; errors name the path of the key."""
 
 import tomllib
 import warnings
@@ -68,7 +68,7 @@ def is_down(exc: BaseException) -> bool:
     return "down" in str(exc)
 
 
-def test_a_file_says_all_that_code_can_say(tmp_path: Path) -> None:
+def test_a_file_can_contain_every_setting(tmp_path: Path) -> None:
     registry = BreakerRegistry.from_config(write(tmp_path, FULL))
     assert registry.queue.capacity == 5000
     assert registry.breaker("orders").failure_threshold == 7
@@ -91,7 +91,7 @@ def test_a_file_says_all_that_code_can_say(tmp_path: Path) -> None:
     assert (settings.count_cancelled_after_seconds, settings.shadow, settings.failed_result(0)) == (0, True, True)
 
 
-def test_a_mapping_says_the_same_as_a_file(tmp_path: Path) -> None:
+def test_a_mapping_means_the_same_as_a_file(tmp_path: Path) -> None:
     of_file = BreakerRegistry.from_config(str(write(tmp_path, FULL)))
     of_mapping = BreakerRegistry.from_config(tomllib.loads(FULL))
     for breaker in of_file:
@@ -130,7 +130,7 @@ def test_a_clock_can_be_given(clock: ManualClock) -> None:
     assert registry.breaker("payments").snapshot().taken_at == clock()
 
 
-async def test_a_group_of_the_configuration_is_what_per_key_takes() -> None:
+async def test_per_key_uses_the_groups_of_the_configuration() -> None:
     registry = BreakerRegistry.from_config({"per_key": {"web": {"failure_threshold": 4}}})
 
     @registry.per_key("web", key=str)
@@ -410,7 +410,7 @@ def test_a_source_of_another_type_is_refused() -> None:
         BreakerRegistry.from_config(SimpleNamespace())
 
 
-def test_a_module_that_cannot_be_imported_is_told_with_its_own_error(
+def test_a_module_that_cannot_be_imported_is_reported_with_its_own_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "broken_settings_module.py").write_text("1 / 0", encoding="utf-8")

@@ -14,7 +14,7 @@ PATIENCE_SECONDS = 5.0
 
 
 def is_quiet(breaker: CircuitBreaker) -> bool:
-    """Tells whether a call takes the closed path, on which nothing but the totals is kept."""
+    """Returns whether a call takes the closed path, which only counts."""
     return breaker.engine.live is not None and not (breaker.engine.dispatcher and breaker.engine.dispatcher.entries)
 
 
@@ -34,7 +34,7 @@ async def test_a_stream_yields_the_events_of_breakers_present_and_future(clock: 
     ]
 
 
-async def test_a_listener_hears_the_events_of_all_breakers(clock: ManualClock) -> None:
+async def test_a_listener_receives_the_events_of_all_breakers(clock: ManualClock) -> None:
     registry, heard = BreakerRegistry(clock=clock, failure_threshold=1), []
     unsubscribe = registry.subscribe(heard.append)
     for name in ("a", "b"):
@@ -112,7 +112,7 @@ async def test_a_breakers_own_listeners_stay(clock: ManualClock) -> None:
     assert len(heard) == 1
 
 
-async def test_each_event_is_heard_once_however_often_a_breaker_is_got_or_added(clock: ManualClock) -> None:
+async def test_each_event_is_received_once_however_often_a_breaker_is_got_or_added(clock: ManualClock) -> None:
     registry, heard = BreakerRegistry(clock=clock, max_breakers=1), []
     registry.subscribe(heard.append)
     held = registry.breaker("held")
@@ -122,7 +122,7 @@ async def test_each_event_is_heard_once_however_often_a_breaker_is_got_or_added(
     assert [event.breaker for event in heard] == [held.name]
 
 
-async def test_an_evicted_breaker_that_somebody_holds_is_still_heard(clock: ManualClock) -> None:
+async def test_listeners_receive_events_of_an_evicted_breaker_that_is_still_in_use(clock: ManualClock) -> None:
     registry, heard = BreakerRegistry(clock=clock, max_breakers=1), []
     held = registry.breaker("held")
     registry.breaker("other")
@@ -142,7 +142,7 @@ async def test_evicting_a_breaker_with_listeners_breaks_nothing(clock: ManualClo
     assert len(heard) == 1
 
 
-async def test_events_that_a_listener_gives_rise_to_follow_the_one_it_is_told(clock: ManualClock) -> None:
+async def test_events_that_a_listener_causes_follow_the_current_one(clock: ManualClock) -> None:
     registry, order = BreakerRegistry(clock=clock), []
 
     def chain(event: Event) -> None:
@@ -155,7 +155,7 @@ async def test_events_that_a_listener_gives_rise_to_follow_the_one_it_is_told(cl
     assert order == ["a", "b"]
 
 
-async def test_a_listener_that_raises_is_logged_and_reaches_nobody(
+async def test_a_listener_that_raises_is_logged_and_reaches_no_caller(
     clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(_: Event) -> None:
@@ -179,7 +179,7 @@ async def test_an_interrupt_of_a_listener_goes_through_after_the_call_has_been_c
     assert breaker.health()["success_total"] == 1
 
 
-async def test_a_slow_reader_is_told_how_many_events_it_lost(clock: ManualClock) -> None:
+async def test_a_slow_reader_gets_the_number_of_events_it_lost(clock: ManualClock) -> None:
     registry = BreakerRegistry(clock=clock)
     async with registry.events(max_buffer=1) as stream:
         for name in ("a", "b", "c"):

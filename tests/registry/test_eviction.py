@@ -1,4 +1,4 @@
-"""`max_breakers`: which breaker goes, which stays, and what somebody holds is never lost."""
+"""`max_breakers`: which breakers are evicted, and that one in use is never lost."""
 
 import logging
 
@@ -17,7 +17,7 @@ def make(clock: ManualClock, max_breakers: int = 2, **defaults: object) -> Break
 
 
 async def half_open(registry: BreakerRegistry, name: str, clock: ManualClock) -> None:
-    """Has a breaker open and make one good probe, of which it takes two to close."""
+    """Opens a breaker and makes one of the two successful probes that close it."""
     fail(registry, name, times=2)
     clock.advance(60)
     (await registry.breaker(name).acquire()).succeed()
@@ -185,7 +185,7 @@ def test_failures_that_have_left_the_window_do_not_count(clock: ManualClock) -> 
 
 
 def test_a_breaker_is_judged_again_before_it_goes(clock: ManualClock) -> None:
-    """Breakers change without telling the registry: those that hold them call through them."""
+    """Breakers change without notifying the registry: callers use them directly."""
     registry = make(clock, max_breakers=3)
     held = registry.breaker("held")
     held.try_acquire_nowait().fail()
@@ -260,7 +260,7 @@ async def test_a_breaker_that_was_half_open_keeps_its_place_if_its_probe_fails(c
 
 
 @pytest.mark.anyio
-async def test_where_none_can_go_the_registry_grows_and_says_so_once(
+async def test_if_no_breaker_can_be_evicted_the_registry_grows_and_logs_that_once(
     clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     registry = make(clock)
@@ -294,7 +294,7 @@ def test_an_evicted_breaker_that_somebody_holds_is_the_same_object_on_get(clock:
     assert names(registry) == {"c", "held"}
 
 
-def test_a_breaker_that_is_evicted_and_held_by_nobody_is_forgotten(clock: ManualClock) -> None:
+def test_an_evicted_breaker_that_is_not_in_use_is_forgotten(clock: ManualClock) -> None:
     registry = make(clock)
     fail(registry, "forgotten")
     for name in ("a", "b", "c"):

@@ -1,4 +1,4 @@
-"""The order of eviction, against a model that looks at every breaker each time."""
+"""The order of eviction, compared with a model that examines every breaker each time."""
 
 import functools
 from dataclasses import dataclass, field
@@ -43,7 +43,7 @@ STEPS = st.lists(
 
 @dataclass
 class Modelled:
-    """What is known of one breaker."""
+    """The model of one breaker."""
 
     state: str = "closed"
     failures: int = 0
@@ -54,7 +54,7 @@ class Modelled:
 
 @dataclass
 class Model:
-    """A list of names in the order of last use; the victim is searched for among all of them."""
+    """A list of names in the order of last use; each eviction searches all of them."""
 
     now: float = 0.0
     kept: list[str] = field(default_factory=list)
@@ -106,7 +106,7 @@ class Model:
 
 
 class Pair:
-    """A registry and the model beside it."""
+    """A registry and its model."""
 
     def __init__(self) -> None:
         self.clock = ManualClock()
@@ -153,7 +153,7 @@ class Pair:
             self.model.call(modelled, good=good)
 
     async def probe(self, name: str, breaker: CircuitBreaker) -> None:
-        """Begins a probe, which holds the breaker until it ends."""
+        """Starts a probe, which refers to the breaker until it ends."""
         modelled = self.model.known[name]
         may_begin = modelled.state == "half_open" or (modelled.state == "open" and self.model.now >= modelled.reopen_at)
         if may_begin and name not in self.probes:

@@ -1,4 +1,4 @@
-"""`registry.breaker(name)`: made once, found ever after, and not redefined."""
+"""`registry.breaker(name)`: created once, found afterwards, and not redefined."""
 
 import pytest
 
@@ -112,7 +112,7 @@ def test_a_conflicting_definition_is_refused_with_both_named_and_nothing_else() 
         ),
     ],
 )
-def test_a_conflict_is_told_in_the_words_of_the_code(
+def test_a_conflict_is_described_with_the_arguments_of_the_code(
     defined: dict[str, object], wanted: dict[str, object], told: str
 ) -> None:
     registry = BreakerRegistry()
@@ -175,7 +175,7 @@ def test_get_finds_and_makes_none() -> None:
     assert len(registry) == 1
 
 
-def test_a_registry_says_which_names_it_holds() -> None:
+def test_a_registry_contains_the_names_of_its_breakers() -> None:
     registry = BreakerRegistry()
     registry.breaker("payments")
     assert "payments" in registry

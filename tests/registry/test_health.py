@@ -1,4 +1,4 @@
-"""`registry.health()`: everything that a dashboard shows, as JSON."""
+"""`registry.health()`: the health of all breakers, as JSON."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -61,7 +61,7 @@ HARMLESS = [
 
 
 @pytest.mark.parametrize(("settings", "setting", "value", "message"), HARMFUL, ids=lambda case: str(case)[:40])
-def test_a_harmful_setting_is_found_and_its_harm_told(
+def test_a_harmful_setting_is_found_and_explained(
     settings: dict[str, object], setting: str, value: float, message: str
 ) -> None:
     registry = BreakerRegistry()

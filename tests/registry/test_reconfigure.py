@@ -1,4 +1,4 @@
-"""`await registry.reconfigure(...)`: other settings for one breaker or for all, the same states."""
+"""`await registry.reconfigure(...)`: new settings for one breaker, a group or all; the states stay."""
 
 from collections.abc import Awaitable, Callable
 
@@ -93,7 +93,7 @@ async def test_code_that_repeats_its_definition_goes_on_working() -> None:
         registry.breaker("payments", failure_threshold=4)
 
 
-async def test_code_that_repeats_a_default_goes_on_working_when_defaults_change() -> None:
+async def test_code_that_repeats_a_default_keeps_working_when_defaults_change() -> None:
     registry = BreakerRegistry(failure_threshold=5)
     breaker = registry.breaker("payments")
     await registry.reconfigure(failure_threshold=9)
@@ -234,7 +234,7 @@ async def test_a_group_can_be_changed_with_all_of_its_keys(name: str) -> None:
     assert {(each.trip_when.threshold, each.max_probes, each.backoff.seconds) for each in settings} == {(8, 2, 30)}
 
 
-async def test_code_that_repeats_the_definition_of_a_group_goes_on_working() -> None:
+async def test_code_that_repeats_the_definition_of_a_group_keeps_working() -> None:
     registry = BreakerRegistry()
     await fetcher(registry, failure_threshold=3)("a")
     await registry.reconfigure("web", failure_threshold=8)

@@ -1,4 +1,4 @@
-"""Reading a registry, and making breakers at import time, from threads."""
+"""Reading a registry and creating breakers from threads."""
 
 import logging
 import sys
@@ -17,7 +17,7 @@ PATIENCE_SECONDS = 60.0
 
 @pytest.fixture(autouse=True)
 def eager_switching() -> Iterator[None]:
-    """Has threads interrupt each other as often as they can, and none of them wait for the log."""
+    """Makes threads interrupt each other as often as possible, and none of them wait for the log."""
     logging.disable()
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)

@@ -1,4 +1,4 @@
-"""What the tests of the ten rules share: a clock that is moved by hand, and that can fail."""
+"""Fixtures for the tests of the ten rules."""
 
 import pytest
 

@@ -155,7 +155,7 @@ class StubbornGroupError(ExceptionGroup):
 
 
 class UnspeakableError(Exception):
-    """An error that raises when it is asked for its text."""
+    """An error whose text raises."""
 
     def __str__(self) -> str:
         raise ValueError

@@ -115,7 +115,7 @@ async def test_rule_4_a_deadline_inside_the_call_that_the_call_deals_with_is_its
 
 
 def on_virtual_time(backend: str) -> dict[str, object]:
-    """Returns the options of a backend under which time passes only where the test waits, if it has any."""
+    """Returns the options of a backend that make time pass only while the test waits, if it has any."""
     return {"clock": trio.testing.MockClock(autojump_threshold=0)} if backend == "trio" else {}
 
 
@@ -231,7 +231,7 @@ def test_rule_4_a_deadline_around_a_call_with_a_nursery_of_trio_is_a_failure(clo
 
 
 async def cancellation() -> BaseException:
-    """Returns an exception that cancels a call: a bare one on asyncio; those of trio are made by trio alone."""
+    """Returns an exception that cancels a call: without a message on asyncio, made by trio itself on trio."""
     cancelled = anyio.get_cancelled_exc_class()
     if cancelled is asyncio.CancelledError:
         return cancelled()

@@ -1,4 +1,4 @@
-"""Rule 7: decisions are made by monotonic time alone, and a clock that fails harms no call."""
+"""Rule 7: only monotonic time affects decisions, and a clock that fails harms no call."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""What the schedules share: silence about what they break on purpose, and asserts that show their values."""
+"""Fixtures for the schedules: no warnings about what they break on purpose, and asserts that show their values."""
 
 import gc
 import logging
@@ -18,5 +18,5 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         yield
-        gc.collect()  # what was dropped in a cycle is warned of here, not in a later test
+        gc.collect()  # so that leaks in reference cycles warn here, and not in a later test
     logger.disabled = False

@@ -1,4 +1,4 @@
-"""What the end of a call means, written down a second time and as plainly as possible."""
+"""What the end of a call means: a second implementation, as plain as possible."""
 
 import asyncio
 from typing import Any

@@ -1,7 +1,7 @@
-"""A breaker as one would write it to be obviously right: it keeps every outcome and counts anew each time.
+"""A model of the breaker that is obviously right: it keeps every outcome and counts them again each time.
 
-It is told what happens in the order in which it happens, and says what a breaker must answer. It shares no code with
-the library but the rules' own numbers.
+Its methods are called in the order in which things happen, and return what a breaker must answer. It shares with the
+library only the numbers of the rules.
 """
 
 from collections import Counter
@@ -20,7 +20,7 @@ OPEN_DOORS = ("closed", "disabled")
 
 
 class Verdict(StrEnum):
-    """What a call's end counts as, if it is not late."""
+    """What the end of a call counts as, unless it is late."""
 
     SUCCESS = "success"
     FAILURE = "failure"
@@ -38,7 +38,7 @@ class Ticket:
     is_shadow: bool = False
     progressed: bool = False
     idle: float = 0.0
-    """Seconds in which the reader of a stream let it wait."""
+    """Seconds that a stream waited for its reader."""
     timed_out: bool = False
     settled: bool = False
 
@@ -58,7 +58,7 @@ class Model:
 
     plan: Plan
     episode: Plan = field(init=False)
-    """What the half-open episode began with."""
+    """The plan with which the half-open episode started."""
     state: str = "closed"
     generation: int = 1
     attempt: int = 0
@@ -74,7 +74,7 @@ class Model:
         self.episode = self.plan
 
     def arrive(self, now: float) -> Ticket | None:
-        """A call arrives; None: it is rejected. In shadow mode it runs all the same, and counts for nothing."""
+        """Admits or rejects (None) a call; in shadow mode a rejected call runs, and is not counted."""
         self._expire(now)
         if self.state in CLOSED_DOORS and now >= self.reopen_at:
             self.episode = self.plan
@@ -89,8 +89,8 @@ class Model:
         return ticket
 
     def settle(self, ticket: Ticket, verdict: Verdict, now: float) -> None:
-        """An admitted call ends; what it counts as is told in `totals`."""
-        assert not ticket.settled, "the model was told twice"
+        """Ends an admitted call and counts it in `totals`."""
+        assert not ticket.settled, "the call was settled twice"
         ticket.settled = True
         if ticket.is_shadow:
             return
@@ -104,7 +104,7 @@ class Model:
             self._count(ticket, verdict is Verdict.FAILURE, now)
 
     def leak(self, ticket: Ticket) -> None:
-        """The permit of a call is dropped."""
+        """Drops the permit of a call."""
         ticket.settled = True
         if ticket.is_shadow:
             return
@@ -123,14 +123,14 @@ class Model:
         self._go("closed", now)
 
     def plan_of(self, ticket: Ticket) -> Plan:
-        """What a call's end is judged by: a half-open episode keeps the plan that it began with."""
+        """The plan for the end of a call: a half-open episode keeps the plan with which it started."""
         return self.episode if ticket in self.probes else self.plan
 
     def is_late(self, ticket: Ticket) -> bool:
         return ticket.is_shadow or ticket.timed_out or ticket.generation != self.generation
 
     def is_clean(self) -> bool:
-        """Closed, and nothing in the window could still trip it."""
+        """Whether the breaker is closed, and nothing in its window can trip it."""
         return self.state == "closed" and not any(record.failed or record.seconds > 0 for record in self.window)
 
     def failure_count(self, now: float) -> int:

@@ -1,4 +1,4 @@
-"""Listeners and readers of a breaker's events, and what has to be true of what they are told."""
+"""Listeners and readers of a breaker's events, and checks of the events that they receive."""
 
 from collections import Counter
 from itertools import pairwise
@@ -46,7 +46,7 @@ class Observer:
             raise ValueError(message)
 
     def _meddle(self) -> None:
-        """Takes a permit in the middle of the step that made the event."""
+        """Acquires a permit during the delivery of the event."""
         world = self.world
         ticket = world.model.arrive(world.now())
         permit = world.breaker.try_acquire_nowait()
@@ -56,7 +56,7 @@ class Observer:
             permit.ignore()
 
     def check(self) -> None:
-        """The events add up to the totals, and the state changes to a legal way from closed to here."""
+        """Checks that the events add up to the totals, and that the state changes form a legal path from closed."""
         health = self.world.breaker.health()
         seen = Counter(type(event) for event in self.log)
         cancelled = sum(isinstance(event, CallIgnored) and event.cancelled for event in self.log)
@@ -77,9 +77,9 @@ class Observer:
 
 
 class Reader:
-    """A task that reads a stream of events, as slowly as its buffer is small.
+    """A task that reads a stream of events; the smaller its buffer, the slower.
 
-    Every event that it reads is the next one of the log, after as many lost ones as it was told.
+    Every event that it reads must be the next one of the log, after the number of events reported as lost.
     """
 
     def __init__(self, observer: Observer, max_buffer: int) -> None:

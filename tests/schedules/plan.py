@@ -1,4 +1,4 @@
-"""What one schedule is played with: a breaker's settings, drawn at random, and how a call's end is to be judged."""
+"""The plan of one schedule: a breaker's settings, drawn at random, and what the ends of calls mean under them."""
 
 import os
 from collections.abc import Callable
@@ -19,22 +19,22 @@ from recloser import (
 from recloser._core.trip import TripRule
 
 TOTAL = int(os.environ.get("RECLOSER_SCHEDULES", "20000"))
-"""How many schedules all scenarios play together."""
+"""The total number of schedules of all scenarios."""
 
 
 def share(part: float) -> int:
-    """How many schedules a scenario plays that takes this part of the total."""
+    """Returns the number of schedules for a share of the total."""
     return max(1, round(TOTAL * part))
 
 
 LONGER_THAN_ALL = 1e6
-"""A time window of that many seconds forgets nothing within a schedule."""
+"""A time window of this many seconds is longer than any schedule."""
 
 LONGEST_WAIT_SECONDS = 100.0
-"""No reset timeout and no probe's time limit is longer."""
+"""The longest reset timeout and probe timeout."""
 
 MOST_MINIMUM_CALLS = 4
-"""No rule asks for more calls."""
+"""The largest number of calls that a rule needs."""
 
 BAD_RESULT = "bad"
 ODD_RESULT = "odd"
@@ -74,11 +74,11 @@ class IgnoredError(ConnectionError):
 
 
 class OddError(ConnectionError):
-    """Confuses the predicate."""
+    """Makes the predicate raise."""
 
 
 class StopEverything(BaseException):
-    """Is no Exception."""
+    """A BaseException that is not an Exception."""
 
 
 def is_expected(error: BaseException) -> bool:
@@ -90,7 +90,7 @@ def is_expected(error: BaseException) -> bool:
 
 
 def is_failed(result: object) -> bool:
-    """The predicate on results, which has a bug, and cannot be asked where there is no result."""
+    """The predicate on results, which has a bug; a call without a result has nothing to pass to it."""
     if result == ODD_RESULT:
         message = "the predicate itself is broken"
         raise TypeError(message)
@@ -132,7 +132,7 @@ class Plan:
         return CircuitBreaker(clock=clock, **self.options())
 
     def options(self) -> dict[str, Any]:
-        """The settings as `CircuitBreaker` and `reconfigure` take them."""
+        """The settings as arguments for `CircuitBreaker` and `reconfigure`."""
         return {
             "trip_when": self.rule,
             "reset_timeout_seconds": self.backoff,

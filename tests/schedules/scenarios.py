@@ -49,7 +49,7 @@ async def patient(world: World) -> None:
 
 
 async def operator(world: World) -> None:
-    """Changes the breaker by hand while calls are under way."""
+    """Changes the breaker by hand while calls are running."""
     schedule, breaker = world.schedule, world.breaker
     for _ in range(schedule.rng.randint(1, 3)):
         await schedule.pause(2.0)

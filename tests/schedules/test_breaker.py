@@ -1,4 +1,4 @@
-"""The real breaker, call by call against the model, under thousands of schedules."""
+"""The real breaker, compared with the model call by call, under thousands of schedules."""
 
 from recloser.testing import explore
 from tests.schedules.plan import share
@@ -20,5 +20,5 @@ def test_every_call_agrees_with_the_model_while_the_breaker_is_changed_by_hand()
     explore(control_by_hand, schedules=share(0.25))
 
 
-def test_readers_of_events_are_told_everything_or_how_much_they_missed() -> None:
+def test_readers_receive_every_event_or_the_number_they_missed() -> None:
     explore(streams, schedules=share(0.1))

@@ -1,4 +1,4 @@
-"""A probe is struck at each of its steps, in every style, by everything there is, and never is its permit lost."""
+"""A probe is interrupted at each of its steps, in every style; its permit is never lost."""
 
 import asyncio
 from collections.abc import Callable, Coroutine

@@ -1,4 +1,4 @@
-"""Listeners of some kinds of events come and go at any time, and no count goes wrong on any path."""
+"""Listeners of some kinds of events come and go at any time, and all counts stay right on every path."""
 
 import asyncio
 from collections import Counter
@@ -29,7 +29,7 @@ TOTAL_OF = {
     ProbeAdmitted: "probe_total",
     LateOutcome: "late_total",
 }
-"""The total that each kind of event adds 1 to, of those that one total belongs to."""
+"""The total that each kind of event increments; kinds that no single total counts are missing."""
 KINDS: tuple[type[Event], ...] = (*TOTAL_OF, CallIgnored, StateChanged)
 
 
@@ -102,5 +102,5 @@ async def fickle(schedule: Schedule) -> None:
     crowd.check()
 
 
-def test_listeners_that_come_and_go_are_told_what_they_want_and_change_no_count() -> None:
+def test_listeners_that_come_and_go_receive_what_they_want_and_change_no_count() -> None:
     explore(fickle, schedules=share(0.1))

@@ -1,4 +1,4 @@
-"""Bugs put into the real breaker on purpose: each is found, so that the schedules that find none mean something."""
+"""Bugs put into the real breaker on purpose: the schedules find each of them, so their success means something."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -52,11 +52,11 @@ BUGS: dict[str, tuple[Scenario, type, str, Callable[..., Any]]] = {
         "acquire",
         late_permit,
     ),
-    "a dropped permit is not found": (calls, Engine, "lose", lambda *_: None),
+    "a dropped permit is not released": (calls, Engine, "lose", lambda *_: None),
     "a cancellation is a success": (calls, Cancellations, "classify", lambda *_: Outcome.SUCCESS),
-    "a probe may take for ever": (calls, BreakerMachine, "_expire_probes", lambda *_: []),
-    "nobody wakes those who wait": (control_by_hand, LoopEvent, "set", lambda _: None),
-    "only the last event of a step is told": (
+    "a probe never times out": (calls, BreakerMachine, "_expire_probes", lambda *_: []),
+    "waiting tasks are not woken": (control_by_hand, LoopEvent, "set", lambda _: None),
+    "only the last event of a step is delivered": (
         streams,
         Dispatcher,
         "emit",

@@ -26,7 +26,7 @@ BROKEN = [
 
 
 class Dependency:
-    """What stands behind the toy: it fails at random, and counts the probes that it sees."""
+    """The dependency of the toy: it fails at random, and counts the probes."""
 
     def __init__(self, schedule: Schedule, breaker: toy.ToyBreaker) -> None:
         self.schedule = schedule

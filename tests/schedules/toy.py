@@ -1,4 +1,4 @@
-"""A naive breaker and broken copies of it: what the explorer has to find.
+"""A naive breaker and broken copies of it: the bugs that the explorer has to find.
 
 Each broken copy differs from the sound one in one place, and each of them passes an ordinary test.
 """
@@ -19,7 +19,7 @@ MAX_PROBES = 2
 
 
 class ToyRejectedError(Exception):
-    """The toy did not let the call through."""
+    """The toy rejected the call."""
 
 
 class Episode:
@@ -56,7 +56,7 @@ class ToyBreaker:
         self.reopen_at = self.now() + RESET_SECONDS
 
     async def take(self) -> Episode | None:
-        """Takes the permit of a probe; None in closed."""
+        """Takes the permit of a probe; None while closed."""
         if self.state == "open" and self.now() >= self.reopen_at:
             self.episode = Episode()
             self.go("half_open")
@@ -67,7 +67,7 @@ class ToyBreaker:
         return self.episode
 
     async def give(self, episode: Episode | None) -> None:
-        """Gives the permit of a probe back; there is none in closed."""
+        """Gives the permit of a probe back; there is none while closed."""
         if episode is not None:
             episode.permits.release()
 
@@ -110,14 +110,14 @@ class AwaitsBeforeTheRelease(ToyBreaker):
 
 
 class ForgetsTheGeneration(ToyBreaker):
-    """A call from before the opening closes a half-open breaker, or opens it anew."""
+    """A call from before the opening closes a half-open breaker, or opens it again."""
 
     def counts(self, generation: int) -> bool:  # noqa: ARG002
         return True
 
 
 class AwaitsBeforeTheTake(ToyBreaker):
-    """Between the look at the state and the taking of the permit the episode can end."""
+    """The episode can end between reading the state and taking the permit."""
 
     async def take(self) -> Episode | None:
         if self.state == "open" and self.now() >= self.reopen_at:
@@ -128,7 +128,7 @@ class AwaitsBeforeTheTake(ToyBreaker):
 
 
 class ReleasesIntoTheNewEpisode(ToyBreaker):
-    """A permit of an episode that is over is given back to the one that runs."""
+    """A permit of an earlier episode is given back to the current one."""
 
     async def give(self, episode: Episode | None) -> None:
         if episode is not None and self.episode.permits.value < MAX_PROBES:
@@ -136,7 +136,7 @@ class ReleasesIntoTheNewEpisode(ToyBreaker):
 
 
 class KeepsThePermitOfACancelledCall(ToyBreaker):
-    """Gives the permit back after a result and after an Exception, and after nothing else."""
+    """Gives the permit back only after a result or an Exception."""
 
     async def call(self, function: Callable[..., Awaitable[T]], **options: bool) -> T:
         episode = await self.take()

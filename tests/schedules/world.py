@@ -1,4 +1,4 @@
-"""A breaker, the dependency behind it, callers in every style, and the model that knows what has to happen.
+"""A breaker, the dependency behind it, callers in every style, and the model that says what must happen.
 
 The model is told of each arrival before the breaker sees it, and of each end in the step in which the dependency ends.
 At both points the two must agree. Since neither tells the other anything, an await in the wrong place inside the
@@ -29,7 +29,7 @@ from tests.schedules.plan import (
 
 TOTALS = ("success", "failure", "ignored", "cancelled", "late", "leaked", "rejected")
 NO_RESULT = object()
-"""What a style returns that has no result to show."""
+"""Returned by a style that has no result."""
 
 
 Style = Callable[["Job"], Awaitable[object]]
@@ -37,7 +37,7 @@ Style = Callable[["Job"], Awaitable[object]]
 
 @dataclass(eq=False)
 class Job:
-    """One call: what the dependency will do, and what became of it."""
+    """One call: what the dependency will do, and how the call ended."""
 
     result: object
     error: BaseException | None
@@ -89,11 +89,11 @@ class World:
     # Time
 
     def now(self) -> float:
-        """The breaker's clock, which goes on from one event loop to the next."""
+        """The breaker's clock, which continues from one event loop to the next."""
         return self.elapsed + self.schedule.now()
 
     def move_to(self, schedule: Schedule) -> None:
-        """The breaker is used in another event loop from now on."""
+        """Moves the breaker to another event loop."""
         if schedule is not self.schedule:
             self.elapsed = self.now()
             self.schedule = schedule
@@ -101,7 +101,7 @@ class World:
     # Control by hand
 
     def follow_control(self) -> None:
-        """From now on the model is told of control by hand, in the step in which it takes effect."""
+        """Makes the model follow control by hand, in the step in which it takes effect."""
         self.breaker.subscribe(self._on_control)
 
     async def force_open(self, for_seconds: float | None) -> None:
@@ -118,7 +118,7 @@ class World:
         self.plan = self.model.plan = changed
 
     async def unlock(self) -> None:
-        """Ends what only a reset ends."""
+        """Ends the states that only a reset ends."""
         while self.breaker.state in (CircuitState.FORCED_OPEN, CircuitState.DISABLED):
             await self.breaker.reset()
 
@@ -139,7 +139,7 @@ class World:
         return Job.draw(self.schedule.rng)
 
     async def run(self, job: Job, style: Style | None = None) -> object:
-        """Makes one call; checks that the breaker did what is right and that the caller got what is its own."""
+        """Makes one call; checks the breaker's decision, and that the caller gets its own result or exception."""
         style = style or self.schedule.rng.choice(self.styles)
         self.arrive(job)
         try:
@@ -162,7 +162,7 @@ class World:
             self.agree()
         return None
 
-    # What the model is told
+    # What the model sees
 
     def arrive(self, job: Job) -> None:
         job.ticket = self.model.arrive(self.now())
@@ -191,7 +191,7 @@ class World:
         self.settle(ticket, verdict)
 
     def cut_off(self, job: Job, error: BaseException, waited: float) -> None:
-        """A stream is cancelled: after an item that is as if it was closed, unless the next item was overdue."""
+        """Cancels a stream: after an item this is the same as closing it, unless the next item is overdue."""
         ticket = job.ticket
         assert ticket is not None
         limit = self.model.plan_of(ticket).count_cancelled_after_seconds
@@ -322,9 +322,9 @@ class World:
     # The end
 
     async def recover(self) -> None:
-        """Whatever has happened: after enough time the next call is admitted, and successes close the breaker.
+        """Checks that after enough time calls are admitted and successes close the breaker, whatever has happened.
 
-        The first ones may still trip a closed breaker, whose rate was undefined for want of calls.
+        The first calls may still trip a closed breaker whose rate was undefined because it had too few calls.
         """
         for _ in range(MOST_MINIMUM_CALLS + self.plan.success_threshold):
             await asyncio.sleep(LONGEST_WAIT_SECONDS)

@@ -1,4 +1,4 @@
-"""Breakers inside task groups: rejections in children, siblings that are cancelled, deadlines around them all."""
+"""Breakers inside task groups: rejections in children, cancelled siblings, and deadlines around them."""
 
 import anyio
 import pytest
@@ -17,7 +17,7 @@ def clock() -> ManualClock:
 
 
 async def expired(scope: anyio.CancelScope) -> None:
-    """Lets the deadline of a scope run out, as soon as everybody waits."""
+    """Makes the deadline of a scope pass as soon as all tasks wait."""
     await anyio.wait_all_tasks_blocked()
     scope.deadline = -1
 
@@ -34,7 +34,7 @@ async def test_a_rejection_in_one_child_ends_the_group_and_its_siblings(clock: M
     assert totals(closed) == {"cancelled": 1}
 
 
-async def test_a_rejection_that_the_child_takes_leaves_its_siblings_alone(clock: ManualClock) -> None:
+async def test_a_rejection_that_the_child_handles_leaves_its_siblings_alone(clock: ManualClock) -> None:
     opened, dependency, sibling = await make_open(clock), Dependency(), CircuitBreaker("search")
 
     async def careful() -> None:
@@ -69,7 +69,7 @@ async def test_open_errors_are_taken_out_of_a_group_by_except_star(clock: Manual
 
 
 async def shielded(child: object, *args: object) -> None:
-    """Lets a child come to its own end although its siblings fail."""
+    """Shields a child so that it ends by itself although its siblings fail."""
     with anyio.CancelScope(shield=True):
         await child(*args)
 
@@ -142,7 +142,7 @@ async def test_a_deadline_of_the_groups_own_scope_is_one_failure_too(clock: Manu
         pytest.param("asyncio", id="asyncio"),
         pytest.param(
             ("trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}), id="trio"
-        ),  # one instant for all
+        ),  # one instant for all tasks
     ],
 )
 async def test_a_deadline_counts_once_for_each_breaker_in_the_group(clock: ManualClock) -> None:
