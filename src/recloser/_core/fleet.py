@@ -77,7 +77,7 @@ class FleetMembership(Protocol):
         ...
 
     def probe_released(self, token: int) -> None:
-        """Record that a probe has ended; its lease is released, unless `probe_settled()` reports a result in the same step."""
+        """Record that a probe has ended: its lease is released, unless `probe_settled()` follows in the same step."""
         ...
 
     def probe_settled(self, token: int, *, passed: bool) -> None:
