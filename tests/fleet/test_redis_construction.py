@@ -11,6 +11,7 @@ import pytest
 
 import recloser.fleet.store
 from recloser.fleet import Code, RedisStore, Sync
+from recloser.fleet.store.connection import RedisEndpoint
 from tests.fleet.proxy import proxy_to
 from tests.fleet.server import RedisServer
 
@@ -82,7 +83,7 @@ def test_a_namespace_is_a_string() -> None:
 
 def test_the_urls_own_timeouts_and_retries_do_not_count() -> None:
     url = "redis://localhost?socket_timeout=60&retry_on_timeout=yes&max_connections=3&protocol=3&timeout=5"
-    options = RedisStore(url, op_timeout_seconds=0.2).endpoint.options
+    options = RedisEndpoint(url, op_timeout_seconds=0.2, connect_timeout_seconds=1.0).options
     assert (options["socket_timeout"], options["protocol"], options["retry"].get_retries()) == (0.2, 2, 0)
 
 

@@ -12,7 +12,10 @@ from redis.crc import key_slot
 
 from recloser import CircuitState
 from recloser.fleet import Acquire, Code, FleetPolicy, FleetStoreError, RedisStore, SharedState, Sync, Vote
+from recloser.fleet.store.connection import RedisEndpoint
+from recloser.fleet.store.scripts import LuaScript
 from recloser.fleet.store.wire import Namespace
+from tests.fleet.adjustable import AdjustableStore
 from tests.fleet.proxy import Proxy, proxy_to
 from tests.fleet.server import RedisServer
 
@@ -33,9 +36,9 @@ def anyio_backend() -> str:
 
 
 @asynccontextmanager
-async def connected(url: str, **options: object) -> AsyncIterator[RedisStore]:
+async def connected(url: str, **options: object) -> AsyncIterator[AdjustableStore]:
     patient = {"op_timeout_seconds": PATIENT_SECONDS, "connect_timeout_seconds": PATIENT_SECONDS}
-    async with RedisStore(url, **{**patient, **options}) as store:
+    async with AdjustableStore(url, **{**patient, **options}) as store:
         yield store
 
 
@@ -72,7 +75,7 @@ async def test_a_server_that_is_not_there_is_told_at_once() -> None:
 async def test_a_frozen_server_costs_the_timeout_and_no_more(own_server: RedisServer) -> None:
     async with connected(own_server.url) as store:
         own_server.freeze()
-        store.endpoint.op_timeout_seconds = store.endpoint.connect_timeout_seconds = IMPATIENT_SECONDS
+        store.time_out_after(IMPATIENT_SECONDS)
         try:
             began = time.monotonic()
             assert "Timeout" in await fails(store)
@@ -81,14 +84,14 @@ async def test_a_frozen_server_costs_the_timeout_and_no_more(own_server: RedisSe
                 await store.connect()
         finally:
             own_server.thaw()
-        store.endpoint.op_timeout_seconds = store.endpoint.connect_timeout_seconds = PATIENT_SECONDS
+        store.time_out_after(PATIENT_SECONDS)
         await store.connect()
         assert (await store.execute([SYNC]))[0].code is Code.DONE
 
 
 async def test_a_server_that_wakes_up_grants_no_lease_to_those_who_gave_up(own_server: RedisServer) -> None:
     async with connected(own_server.url) as patient, connected(own_server.url) as prober:
-        prober.endpoint.op_timeout_seconds = IMPATIENT_SECONDS
+        prober.time_out_after(IMPATIENT_SECONDS)
         known = (await patient.execute([VOTE]))[0]
         own_server.freeze()
         try:
@@ -200,10 +203,10 @@ async def test_a_late_reply_is_not_taken_for_that_of_the_next_operation(proxy: P
     async with connected(through(proxy)) as store:
         await store.execute([SYNC])
         proxy.replies_may_pass.clear()
-        store.endpoint.op_timeout_seconds = IMPATIENT_SECONDS
+        store.time_out_after(IMPATIENT_SECONDS)
         assert "Timeout" in await fails(store)
         proxy.replies_may_pass.set()
-        store.endpoint.op_timeout_seconds = PATIENT_SECONDS
+        store.time_out_after(PATIENT_SECONDS)
         await store.connect()
         assert (await store.execute([VOTE]))[0].shared.state is CircuitState.OPEN
         assert proxy.connections == 2
@@ -211,7 +214,7 @@ async def test_a_late_reply_is_not_taken_for_that_of_the_next_operation(proxy: P
 
 async def test_an_operation_whose_reply_is_lost_has_taken_effect(proxy: Proxy, redis_server: RedisServer) -> None:
     async with connected(through(proxy)) as store, connected(redis_server.url) as other:
-        store.endpoint.op_timeout_seconds = IMPATIENT_SECONDS
+        store.time_out_after(IMPATIENT_SECONDS)
         proxy.swallow_replies = True
         with pytest.raises(FleetStoreError):
             await store.execute([VOTE])
@@ -327,7 +330,7 @@ async def test_a_silent_subscription_is_kept_alive_by_pings(proxy: Proxy, redis_
 
 async def test_a_dead_subscription_is_found_out(proxy: Proxy) -> None:
     async with connected(through(proxy), ping_interval_seconds=0.01) as store, store.subscribe() as messages:
-        store.endpoint.op_timeout_seconds = IMPATIENT_SECONDS
+        store.time_out_after(IMPATIENT_SECONDS)
         proxy.swallow_replies = True
         with pytest.raises(FleetStoreError, match="PING"):
             await anext(messages)
@@ -404,18 +407,17 @@ async def test_a_wrong_password_is_in_no_message(own_server: RedisServer) -> Non
 
 
 async def test_what_a_server_says_of_the_password_is_blotted_out() -> None:
-    store = RedisStore("redis://:hunter22@127.0.0.1:1")
-    error = store.endpoint.failure(ValueError("bad\npassword hunter22 " + "x" * 1_000))
+    endpoint = RedisEndpoint("redis://:hunter22@127.0.0.1:1", IMPATIENT_SECONDS, IMPATIENT_SECONDS)
+    error = endpoint.failure(ValueError("bad\npassword hunter22 " + "x" * 1_000))
     assert error.reason.startswith("ValueError: bad password *** xxx")
     assert len(error.reason) == 300
-    assert store.endpoint.failure(error) is error
+    assert endpoint.failure(error) is error
 
 
 @pytest.mark.anyio
 async def test_a_reply_of_no_sense_is_a_store_error(redis_server: RedisServer, admin: Redis) -> None:
     assert admin.ping()
     async with connected(redis_server.url) as store:
-        script = store.scripts[Sync]
-        store.scripts = {Sync: script._replace(text="return {99}", digest="0" * 40)}
+        store.run({Sync: LuaScript(text="return {99}", digest="0" * 40)})
         with pytest.raises(FleetStoreError, match="ValueError"):
             await store.execute([SYNC])

@@ -4,10 +4,11 @@ from typing import Protocol
 
 import redis
 
-from recloser.fleet import FleetStore, InMemoryServer, InMemoryStore, RedisStore
+from recloser.fleet import FleetStore, InMemoryServer, InMemoryStore
 from recloser.fleet.store.scripts import LuaScript, lua_scripts
 from recloser.fleet.store.wire import Namespace
 from recloser.testing import ManualClock
+from tests.fleet.adjustable import AdjustableStore
 
 PATIENT_SECONDS = 20.0
 START_US = 1_800_000_000_000_000
@@ -126,9 +127,9 @@ class RedisWorld:
         admin.flushall()
         set_clock(admin, self._now_us)
 
-    def store(self) -> RedisStore:
-        store = RedisStore(self._url, op_timeout_seconds=PATIENT_SECONDS, connect_timeout_seconds=PATIENT_SECONDS)
-        store.scripts = scripts_on()
+    def store(self) -> AdjustableStore:
+        store = AdjustableStore(self._url, op_timeout_seconds=PATIENT_SECONDS, connect_timeout_seconds=PATIENT_SECONDS)
+        store.run(scripts_on())
         return store
 
     def advance(self, seconds: float) -> None:

@@ -39,10 +39,6 @@ class RedisStore:
         connect_timeout_seconds: Longest wait for a connection, > 0. No protected call waits for it.
         ping_interval_seconds: After so many seconds without a message, the server is asked whether it lives, > 0.
 
-    Attributes:
-        endpoint: Where the server is, and how long to wait for it.
-        scripts: The Lua scripts by the type of operation.
-
     Raises:
         ImportError: redis-py is not installed.
         TypeError: An argument is of the wrong type.
@@ -66,10 +62,10 @@ class RedisStore:
         connect_timeout = checks.seconds("connect_timeout_seconds", connect_timeout_seconds)
         self._ping_interval = checks.seconds("ping_interval_seconds", ping_interval_seconds)
         self._namespace = Namespace(namespace)
-        self.endpoint = connection.RedisEndpoint(url, op_timeout, connect_timeout)
-        self._label = f"RedisStore({self.endpoint.label!r}, namespace={namespace!r})"
+        self._endpoint = connection.RedisEndpoint(url, op_timeout, connect_timeout)
+        self._label = f"RedisStore({self._endpoint.label!r}, namespace={namespace!r})"
         self._pipeline_over, self._subscription_of = connection.PipelinedConnection, connection.Subscription
-        self.scripts = lua_scripts()
+        self._scripts = lua_scripts()
         self._connecting = asyncio.Lock()
         self._pipeline: PipelinedConnection | None = None
         self._subscribed: set[AbortableConnection] = set()
@@ -78,7 +74,7 @@ class RedisStore:
     @property
     def op_timeout_seconds(self) -> float:
         """Longest wait of `execute`, in seconds."""
-        return self.endpoint.op_timeout_seconds
+        return self._endpoint.op_timeout_seconds
 
     async def connect(self) -> None:
         """Connect, or connect again after a failure; do nothing while connected.
@@ -114,7 +110,7 @@ class RedisStore:
         except BaseException as error:
             self._drop(pipeline)
             if isinstance(error, Exception):
-                raise self.endpoint.failure(error) from None
+                raise self._endpoint.failure(error) from None
             raise
 
     @asynccontextmanager
@@ -128,7 +124,7 @@ class RedisStore:
         connection = await self._open("SUBSCRIBE", self._namespace.channel)
         self._subscribed.add(connection)
         try:
-            yield self._subscription_of(connection, self.endpoint, self._ping_interval)
+            yield self._subscription_of(connection, self._endpoint, self._ping_interval)
         finally:
             self._subscribed.discard(connection)
             connection.abort()
@@ -161,7 +157,7 @@ class RedisStore:
         return self._label
 
     async def _open(self, *command: str) -> AbortableConnection:
-        connection = None if self._closed else await self.endpoint.open(*command)
+        connection = None if self._closed else await self._endpoint.open(*command)
         if connection is not None and not self._closed:
             return connection
         if connection is not None:
@@ -179,7 +175,7 @@ class RedisStore:
         return replies
 
     def _command(self, how: str, operation: AnyOperation) -> Sequence[str | int | float]:
-        script = self.scripts[type(operation)]
+        script = self._scripts[type(operation)]
         source = script.digest if how == "EVALSHA" else script.text
         keys = self._namespace.keys(operation.name)
         return (how, source, len(keys), *keys, *arguments(self._namespace.channel, operation))
