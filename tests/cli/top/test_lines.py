@@ -25,10 +25,10 @@ class Log:
         return [TIME.sub("", line) for line in lines]
 
     def replace(self, data: dict[str, object]) -> None:
-        self.view.changed(self.board.replace(data), anew=True)
+        self.view.changed(self.board.replace(data), is_whole=True)
 
     def update(self, data: dict[str, object]) -> None:
-        self.view.changed(self.board.update(data), anew=False)
+        self.view.changed(self.board.update(data), is_whole=False)
 
 
 def test_the_whole_state_is_summed_up_and_then_each_transition_is_a_line() -> None:

@@ -152,7 +152,7 @@ def test_a_screen_shows_whether_it_is_live(board: Board) -> None:
         assert "http://shop.example/\\x1b  connecting" in first
         assert "\x1b[?7l" in first  # no line wraps
         screen.connected()
-        screen.changed([], anew=True)
+        screen.changed([], is_whole=True)
         assert "http://shop.example/\\x1b  live" in shown()
         screen.lost("the server\x1b is gone", board.now - 100)
         assert f"as of {time_of_day(NOON - 100)}; trying again: the server\\x1b is gone" in shown()

@@ -25,11 +25,11 @@ class Recorder:
     def connected(self) -> None:
         self.said.append("connected")
 
-    def lost(self, problem: str, heard_at: float) -> None:
-        self.said.append((problem, heard_at))
+    def lost(self, problem: str, last_message_at: float) -> None:
+        self.said.append((problem, last_message_at))
 
-    def changed(self, transitions: list[TransitionEntry], *, anew: bool) -> None:
-        self.said.append((anew, [each.breaker for each in transitions]))
+    def changed(self, transitions: list[TransitionEntry], *, is_whole: bool) -> None:
+        self.said.append((is_whole, [each.breaker for each in transitions]))
 
     def refresh(self) -> None:
         self.refreshed += 1

@@ -94,20 +94,20 @@ async def follow(http: httpx.AsyncClient, listener: StreamListener, timeout_seco
     stream = _Stream(http, listener, timeout_seconds)
     wait = _FIRST_WAIT_SECONDS
     while True:
-        heard_before = stream.heard
+        received_before = stream.received
         problem = await stream.listen()
-        if not stream.heard:
+        if not stream.received:
             raise UnreachableError(problem)
-        wait = _FIRST_WAIT_SECONDS if stream.heard > heard_before else min(2 * wait, _LONGEST_WAIT_SECONDS)
+        wait = _FIRST_WAIT_SECONDS if stream.received > received_before else min(2 * wait, _LONGEST_WAIT_SECONDS)
         listener.lost(problem)
         await anyio.sleep(wait)
 
 
 class _Stream:
-    """The events of a dashboard, over one connection after another; `heard` counts the events with news."""
+    """The events of a dashboard, over one connection after another; `received` counts the events with news."""
 
     def __init__(self, http: httpx.AsyncClient, listener: StreamListener, timeout_seconds: float) -> None:
-        self.heard = 0
+        self.received = 0
         self._http = http
         self._listener = listener
         self._timeout_seconds = timeout_seconds
@@ -132,15 +132,15 @@ class _Stream:
         """Take events until there are no more. Other events than a dashboard's don't extend the limit."""
         _check(source.response, "text/event-stream")
         source.response.encoding = "utf-8"
-        if self.heard:
+        if self.received:
             self._connect(limit)
         async with aclosing(source.aiter_sse()) as events:
             async for event in events:
-                heard_before = self.heard
-                self._hear(event)
-                if self.heard and not heard_before:
+                received_before = self.received
+                self._take_event(event)
+                if self.received and not received_before:
                     self._connect(limit)
-                elif self.heard:
+                elif self.received:
                     self._extend(limit)
 
     def _connect(self, limit: anyio.CancelScope) -> None:
@@ -152,17 +152,17 @@ class _Stream:
         limit.deadline = anyio.current_time() + patience
         self._silence = f"it has been silent for {patience:g} s"
 
-    def _hear(self, event: ServerSentEvent) -> None:
+    def _take_event(self, event: ServerSentEvent) -> None:
         if event.event == "snapshot":
             self._listener.snapshot(parse(event.data))
-        elif event.event == "update" and self.heard:
+        elif event.event == "update" and self.received:
             self._listener.update(parse(event.data))
-        elif event.event == "alive" and self.heard:
+        elif event.event == "alive" and self.received:
             self._listener.alive()
             return
         else:
             return
-        self.heard += 1
+        self.received += 1
         self._last_id = event.id if event.id.isascii() and event.id.isprintable() else ""
 
 

@@ -1,4 +1,4 @@
-"""Numbers, times and foreign text, as a terminal shows them. The dashboard's page formats them in the same way."""
+"""Numbers, times and foreign text, as a terminal shows them. The dashboard's page formats them alike."""
 
 import math
 import unicodedata

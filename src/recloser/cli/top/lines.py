@@ -51,19 +51,21 @@ class Lines:
             self._write("connected again")
         self._problem = ""
 
-    def lost(self, problem: str, heard_at: float) -> None:
+    def lost(self, problem: str, last_message_at: float) -> None:
         """Say that the connection is lost, once for each reason."""
         if problem != self._problem:
-            self._write(f"connection lost, last message at {time_of_day(heard_at)}, trying again: {printable(problem)}")
+            self._write(
+                f"connection lost, last message at {time_of_day(last_message_at)}, trying again: {printable(problem)}"
+            )
         self._problem = problem
 
-    def changed(self, transitions: list[TransitionEntry], *, anew: bool) -> None:
+    def changed(self, transitions: list[TransitionEntry], *, is_whole: bool) -> None:
         """Write the transitions, and after them a summary if the whole state has come."""
         self._write_missed()
         for transition in transitions:
             if transition_is_about(transition, self._text):
                 self._write(transition_text(transition), transition.at)
-        if anew:
+        if is_whole:
             self._sum_up()
 
     def refresh(self) -> None:

@@ -74,12 +74,12 @@ class Screen:
         self._problem = ""
         self.refresh()
 
-    def lost(self, problem: str, heard_at: float) -> None:
+    def lost(self, problem: str, last_message_at: float) -> None:
         """Show that the connection is lost, and how old the shown state is."""
-        self._problem = f"as of {time_of_day(heard_at)}; trying again: {printable(problem)}"
+        self._problem = f"as of {time_of_day(last_message_at)}; trying again: {printable(problem)}"
         self.refresh()
 
-    def changed(self, transitions: list[TransitionEntry], *, anew: bool) -> None:  # noqa: ARG002 - the whole board is drawn
+    def changed(self, transitions: list[TransitionEntry], *, is_whole: bool) -> None:  # noqa: ARG002 - the whole board is drawn
         """Show what has changed."""
         self.refresh()
 

@@ -20,11 +20,11 @@ class BoardView(AbstractContextManager[object, None], Protocol):
     def connected(self) -> None:
         """Show that the connection stands."""
 
-    def lost(self, problem: str, heard_at: float) -> None:
+    def lost(self, problem: str, last_message_at: float) -> None:
         """Show that the connection is lost, and when the last message came, in seconds since 1970."""
 
-    def changed(self, transitions: list[TransitionEntry], *, anew: bool) -> None:
-        """Show what has changed, with these new transitions; `anew` if the whole state has come."""
+    def changed(self, transitions: list[TransitionEntry], *, is_whole: bool) -> None:
+        """Show what has changed, with these new transitions; `is_whole` if the whole state has come."""
 
     def refresh(self) -> None:
         """Show times as they are now."""

@@ -90,7 +90,7 @@ class _Follower:
     def __init__(self, board: Board, view: BoardView) -> None:
         self._board = board
         self._view = view
-        self._heard_at = -math.inf
+        self._last_message_at = -math.inf
 
     @property
     def quiet_seconds(self) -> float:
@@ -98,19 +98,19 @@ class _Follower:
 
     def snapshot(self, data: dict[str, Any]) -> None:
         transitions = self._board.replace(data)
-        self._heard_at = self._board.now
-        self._view.changed(transitions, anew=True)
+        self._last_message_at = self._board.now
+        self._view.changed(transitions, is_whole=True)
 
     def update(self, data: dict[str, Any]) -> None:
         transitions = self._board.update(data)
-        self._heard_at = self._board.now
-        self._view.changed(transitions, anew=False)
+        self._last_message_at = self._board.now
+        self._view.changed(transitions, is_whole=False)
 
     def alive(self) -> None:
-        self._heard_at = self._board.now
+        self._last_message_at = self._board.now
 
     def connected(self) -> None:
         self._view.connected()
 
     def lost(self, problem: str) -> None:
-        self._view.lost(problem, self._heard_at)
+        self._view.lost(problem, self._last_message_at)

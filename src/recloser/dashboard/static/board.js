@@ -63,7 +63,7 @@ export class Board {
     this.#countMissed(data.transitions);
     this.transitions = data.transitions.slice(-MOST_TRANSITIONS);
     this.isKnown = true;
-    const at = this.#hear(data);
+    const at = this.#receive(data);
     for (const [name, entry] of Object.entries(data.breakers)) this.#merge(name, entry, at);
   }
 
@@ -73,7 +73,7 @@ export class Board {
    * @returns {TransitionEntry[]} The new ones.
    */
   update(data) {
-    const at = this.#hear(data);
+    const at = this.#receive(data);
     for (const name of data.removed) this.breakers.delete(name);
     for (const [name, entry] of Object.entries(data.changed)) this.#merge(name, entry, at);
     this.#countMissed(data.transitions);
@@ -100,9 +100,9 @@ export class Board {
   }
 
   /** @param {Message} data */
-  #hear(data) {
+  #receive(data) {
     const at = Date.parse(data.timestamp);
-    const back = this.clock.hear(at);
+    const back = this.clock.adjust(at);
     if (back) for (const breaker of this.breakers.values()) this.#putBack(breaker, back, at);
     this.missedUpdates += data.dropped;
     this.fleet = data.fleet;

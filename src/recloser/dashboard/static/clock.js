@@ -16,7 +16,7 @@ export class ServerClock {
    * @param {number} timestamp Milliseconds since 1970.
    * @returns {number} By how much the server's clock was put back, in ms; 0 if it was not.
    */
-  hear(timestamp) {
+  adjust(timestamp) {
     const offset = timestamp - performance.now();
     const step = offset - this.#offset;
     if (step <= 0 && step >= -MOST_LATENESS_MS) return 0;

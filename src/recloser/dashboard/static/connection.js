@@ -47,14 +47,14 @@ export class Connection {
     const source = new EventSource(this.#url + last);
     this.#source = source;
     source.addEventListener("error", () => this.#lost(source));
-    source.addEventListener("alive", () => this.#heard());
+    source.addEventListener("alive", () => this.#confirm());
     source.addEventListener("snapshot", (event) => {
       const data = JSON.parse(event.data);
       this.#quietMs = 1000 * (data.dashboard.quiet_seconds ?? Infinity);
-      this.#hear(event, this.#listener.snapshot, data);
+      this.#receive(event, this.#listener.snapshot, data);
     });
-    source.addEventListener("update", (event) => this.#hear(event, this.#listener.update, JSON.parse(event.data)));
-    source.addEventListener("open", () => this.#heard());
+    source.addEventListener("update", (event) => this.#receive(event, this.#listener.update, JSON.parse(event.data)));
+    source.addEventListener("open", () => this.#confirm());
     this.#limitSilence();
   }
 
@@ -63,13 +63,13 @@ export class Connection {
    * @param {(data: any) => void} listener
    * @param {any} data
    */
-  #hear(event, listener, data) {
+  #receive(event, listener, data) {
     this.#lastId = event.lastEventId;
     listener(data);
-    this.#heard();
+    this.#confirm();
   }
 
-  #heard() {
+  #confirm() {
     this.#wait = FIRST_WAIT_MS;
     this.#report("live");
     this.#limitSilence();

@@ -1,4 +1,4 @@
-/** Numbers and times as people read them. `recloser top` formats them in the same way. */
+/** Numbers and times as people read them. `recloser top` formats them alike. */
 
 const NUMBER = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const TIME = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
