@@ -23,7 +23,7 @@ class CheckedClock:
     __slots__ = ("_failed", "_last", "raw")
 
     def __init__(self, raw: Callable[[], float]) -> None:
-        self.raw = raw
+        self.raw: Callable[[], float] = raw
         self._failed = False
         self._last = 0.0
 

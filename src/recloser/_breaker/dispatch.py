@@ -88,7 +88,7 @@ class Dispatcher:
 
     def __init__(self) -> None:
         self.entries: tuple[Subscription, ...] = ()
-        self.wanted = NO_KINDS
+        self.wanted: frozenset[type[Event]] = NO_KINDS
         self._queue: list[Event] | None = None
 
     def add(self, entry: Subscription) -> None:

@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from recloser._breaker.loop_bound import LoopEvent
     from recloser._core.events import Event, Transition
     from recloser._core.fleet import LeasePort
+    from recloser._core.outcomes import Classifier
     from recloser._core.settings import Settings
     from recloser._core.states import Trigger
 
@@ -105,9 +106,9 @@ class Engine:
     """The machine's epoch or None; typed as Any, because a ticket that is the live epoch is used as an epoch."""
 
     def __init__(self, name: str, settings: Settings, clock: CheckedClock, random: Random) -> None:
-        self.name = name
-        self.clock = clock
-        self.machine = BreakerMachine(settings, random, clock.first())
+        self.name: str = name
+        self.clock: CheckedClock = clock
+        self.machine: BreakerMachine = BreakerMachine(settings, random, clock.first())
         self.face: ref[Any] | None = None  # the CircuitBreaker around this engine, while it lives
         self.port: LeasePort | None = None  # the connection to a fleet
         self.definition: object = None  # how a registry defined the breaker
@@ -124,8 +125,8 @@ class Engine:
 
     def classify_by(self, settings: Settings) -> None:
         """Classify exceptions by new settings."""
-        self.classifier = classifier_by(settings)
-        self.outcome_by_type = self.classifier.outcome_by_type
+        self.classifier: Classifier = classifier_by(settings)
+        self.outcome_by_type: dict[type[BaseException], Outcome] = self.classifier.outcome_by_type
 
     def refresh(self) -> None:
         """Update whether the closed path is available, and until when calls are rejected right away."""

@@ -152,6 +152,8 @@ class AcquiredPermit(Permit):
 
     __slots__ = ()
 
+    held: bool
+
     def __init__(self, engine: Engine, ticket: Ticket, started: float | None) -> None:
         self.engine = engine
         self.ticket = ticket
@@ -220,6 +222,7 @@ class Guard(Permit):
 
     __slots__ = ("wire",)
 
+    held: bool
     wire: AcquiredPermit | None
     """The permit of a block off the closed path; its finaliser reports a leak if the guard is dropped."""
 

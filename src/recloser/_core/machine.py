@@ -89,23 +89,31 @@ class BreakerMachine:
     reopen_at: float
     state: CircuitState
     meter: RuleMeter
+    ignored: int
+    cancelled: int
+    rejected: int
+    late: int
+    leaked: int
+    probes: int
+    probe_successes: int
+    probe_failures: int
 
     def __init__(self, settings: Settings, random: Random, now: float) -> None:
         self.settings = settings
-        self.random = random
+        self.random: Random = random
         self.state = CLOSED
-        self.changed_at = now
+        self.changed_at: float = now
         self.opened_at: float | None = None
         self.reopen_at = ALWAYS
-        self.open_seconds = 0.0
-        self.attempt = 0
-        self.frozen_failures = 0
+        self.open_seconds: float = 0.0
+        self.attempt: int = 0
+        self.frozen_failures: int = 0
         self.cause: Cause | None = None
         self.last_error: str | None = None
         self.episode: Episode | None = None
         self.ignored = self.cancelled = self.rejected = self.late = self.leaked = 0
         self.probes = self.probe_successes = self.probe_failures = 0
-        self.epoch = Epoch(1, 0, 0)
+        self.epoch: Epoch = Epoch(1, 0, 0)
         self.meter = settings.trip_when.meter(self.epoch)
         self._watch()
 

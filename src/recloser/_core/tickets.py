@@ -59,12 +59,12 @@ class Epoch:
     __slots__ = ("edge", "failures", "generation", "run", "successes", "watch")
 
     def __init__(self, generation: int, successes: int, failures: int) -> None:
-        self.generation = generation
-        self.successes = successes
-        self.failures = failures
+        self.generation: int = generation
+        self.successes: int = successes
+        self.failures: int = failures
         self.run: Run = NO_RUN
-        self.watch = False
-        self.edge = ALWAYS
+        self.watch: bool = False
+        self.edge: float = ALWAYS
 
 
 class Probe:
@@ -73,12 +73,12 @@ class Probe:
     __slots__ = ("admitted_at", "epoch", "gate", "progressed", "settled", "token")
 
     def __init__(self, epoch: Epoch, gate: Gate, admitted_at: float, token: int = 0) -> None:
-        self.epoch = epoch
-        self.gate = gate
-        self.admitted_at = admitted_at
-        self.token = token
-        self.progressed = False
-        self.settled = False
+        self.epoch: Epoch = epoch
+        self.gate: Gate = gate
+        self.admitted_at: float = admitted_at
+        self.token: int = token
+        self.progressed: bool = False
+        self.settled: bool = False
 
     @property
     def generation(self) -> int:
@@ -102,11 +102,11 @@ class Episode:
     __slots__ = ("gate", "limit_seconds", "passed", "probes", "settings", "slow_call_seconds")
 
     def __init__(self, settings: Settings, gate: Gate, limit_seconds: float) -> None:
-        self.settings = settings
-        self.gate = gate
-        self.limit_seconds = limit_seconds
-        self.slow_call_seconds = slow_call_limit(settings.trip_when)
-        self.passed = 0
+        self.settings: Settings = settings
+        self.gate: Gate = gate
+        self.limit_seconds: float = limit_seconds
+        self.slow_call_seconds: float = slow_call_limit(settings.trip_when)
+        self.passed: int = 0
         self.probes: list[Probe] = []
 
     def renew(self, new_gate: Callable[[int], Gate]) -> None:

@@ -197,8 +197,10 @@ class TimeRing:
 
     __slots__ = ("_bucket", "_buckets", "_hits", "_others_at_start", "bases", "edge", "width")
 
+    edge: float
+
     def __init__(self, seconds: float, buckets: int, others: int) -> None:
-        self.width = seconds / buckets
+        self.width: float = seconds / buckets
         self._buckets = buckets
         self.clear(others)
 

@@ -65,14 +65,14 @@ class Chain:
         if name is not None and not isinstance(name, str):
             raise TypeError(f"name must be a string, not {name!r}")
         self._types, self._predicate = _condition(on)
-        self.links = tuple(links)
+        self.links: tuple[Link, ...] = tuple(links)
         self._memories = tuple(link for link in links if isinstance(link, MemoryLink))
         self.remembers: bool = bool(self._memories) or any(isinstance(link, Chain) and link.remembers for link in links)
-        self.name = links[0].name if name is None else name
-        self.sources = _numbered([link.name for link in links])
-        self.answer_counts = [0] * len(links)
-        self.error_counts = [0] * len(links)
-        self.exhausted_count = 0
+        self.name: str = links[0].name if name is None else name
+        self.sources: tuple[str, ...] = _numbered([link.name for link in links])
+        self.answer_counts: list[int] = [0] * len(links)
+        self.error_counts: list[int] = [0] * len(links)
+        self.exhausted_count: int = 0
         self.wrapper: object = None
 
     def health(self) -> dict[str, Any]:

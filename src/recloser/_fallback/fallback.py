@@ -129,7 +129,7 @@ class Fallback(Generic[P, T]):
     def __init__(self, *links: Any, on: Condition = RejectedError, name: str | None = None) -> None:
         if not links:
             raise ValueError("a chain needs at least one link")
-        self.chain = Chain(_links(links), on, name)
+        self.chain: Chain = Chain(_links(links), on, name)
         self._run: Callable[P, Coroutine[Any, Any, T]] = _as_function(self.chain)
 
     @property

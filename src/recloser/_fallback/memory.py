@@ -98,9 +98,9 @@ class Memory:
         except ModuleNotFoundError as error:
             message = "LastKnownGood needs cachetools: pip install 'recloser[cache]'"
             raise ImportError(message, name="cachetools") from error
-        self.name = name
-        self.ttl_seconds = ttl_seconds
-        self.max_entries = max_entries
+        self.name: str = name
+        self.ttl_seconds: float = ttl_seconds
+        self.max_entries: int = max_entries
         self._key = key
         self._clock = SteadyClock(clock)
         self._all_arguments: Callable[..., Hashable] = typedkey
@@ -213,7 +213,7 @@ class LastKnownGood:
         if not isinstance(name, str):
             raise TypeError(f"name must be a string, not {name!r}")
         self.name = name
-        self.memory = Memory(name, ttl_seconds, max_entries, key, clock)
+        self.memory: Memory = Memory(name, ttl_seconds, max_entries, key, clock)
 
     @property
     def ttl_seconds(self) -> float:

@@ -77,7 +77,7 @@ class Definitions:
     def __init__(self, options: Mapping[str, Any], check: Callable[[Settings], None] | None = None) -> None:
         self._check = check
         settings = self._changed(Settings(), options)
-        self.default = Definition(self, settings, settings)
+        self.default: Definition = Definition(self, settings, settings)
         self.shared: dict[tuple[Settings, Settings, frozenset[str]], Definition] = {}
 
     def of(self, options: Mapping[str, Any]) -> Definition:

@@ -27,7 +27,7 @@ class FanIn:
     """
 
     def __init__(self, breakers: Iterable[CircuitBreaker]) -> None:
-        self.dispatcher = Dispatcher()
+        self.dispatcher: Dispatcher = Dispatcher()
         self._breakers = breakers
         self._entry = Subscription(self._pass_on, NO_KINDS)
         self._lock = RLock()  # one thread may create breakers while another one subscribes

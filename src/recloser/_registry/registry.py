@@ -107,7 +107,7 @@ class BreakerRegistry:
     ) -> None:
         if not callable(clock):
             raise TypeError(f"clock must be a function that returns monotonic seconds, not {clock!r}")
-        self.queue = EvictionQueue(checks.count("max_breakers", max_breakers))
+        self.queue: EvictionQueue = EvictionQueue(checks.count("max_breakers", max_breakers))
         self._recent = self.queue.recent
         self._clock = MONOTONIC if clock is time.monotonic else CheckedClock(clock)
         if fleet is not None and not (
@@ -116,8 +116,8 @@ class BreakerRegistry:
             raise TypeError(f"fleet must be a fleet such as recloser.fleet.RedisFleet(url), not {fleet!r}")
         self._fleet = fleet
         self._joining = RLock()  # held while a breaker joins, so that only one of each name does
-        self.defined = Defined(Definitions(defaults, None if fleet is None else fleet.check), self.queue)
-        self.fan_in = FanIn(self.queue)
+        self.defined: Defined = Defined(Definitions(defaults, None if fleet is None else fleet.check), self.queue)
+        self.fan_in: FanIn = FanIn(self.queue)
         self.followers: WeakSet[Follower] = WeakSet()
 
     @classmethod

@@ -15,5 +15,5 @@ def app() -> None:
     """See circuit breakers work."""
 
 
-for command in (demo, status, top):
-    app.add_command(command)
+for _command in (demo, status, top):
+    app.add_command(_command)

@@ -27,7 +27,7 @@ class KnownState:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._received_at = 0.0
-        self.shared = SharedState()
+        self.shared: SharedState = SharedState()
 
     def update(self, shared: SharedState) -> None:
         """Go on with another state, received now."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from recloser._core.meters import Counts
     from recloser.fleet._policies import CountedRule
+    from recloser.fleet.store.values import FleetRule
 
 
 class Delta(NamedTuple):
@@ -38,7 +39,7 @@ class Tally:
     __slots__ = ("_calls", "_hits", "_last_hit_at", "_samples", "_slow", "_slow_call_seconds", "_window", "rule")
 
     def __init__(self, counted: CountedRule, counts: Counts) -> None:
-        self.rule = counted.rule
+        self.rule: FleetRule = counted.rule
         self._slow_call_seconds = counted.slow_call_seconds
         self._window = counted.rule.window_us / 1_000_000
         self._slow = 0

@@ -83,13 +83,13 @@ class Membership:
     )
 
     def __init__(self, engine: Engine, worker: WorkerPort) -> None:
-        self.name = engine.name
+        self.name: str = engine.name
         self._engine = ref(engine)
         self._worker = worker
         self._known = KnownState(worker.now)
         self._operations = OperationBuilder(self.name, self._engine, engine.machine.settings, worker, self._known)
         self._reporting = Reporting(engine.machine, worker.next_sequence)
-        self.standing = INITIAL
+        self.standing: Standing = INITIAL
         self._pending = NOTHING
         self._result: EndedProbe | None = None
         self._lease_request: LeaseRequest | None = None

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 try:
     import aiosqlite
-except ModuleNotFoundError as error:
-    raise ImportError("recloser.integrations.aiosqlite needs aiosqlite: pip install 'recloser[aiosqlite]'") from error
+except ModuleNotFoundError as _error:
+    raise ImportError("recloser.integrations.aiosqlite needs aiosqlite: pip install 'recloser[aiosqlite]'") from _error
 
 __all__ = ["guard", "is_failure"]
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 try:
     # It has no types.
     import asyncpg  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
-except ModuleNotFoundError as error:
-    raise ImportError("recloser.integrations.asyncpg needs asyncpg: pip install 'recloser[asyncpg]'") from error
+except ModuleNotFoundError as _error:
+    raise ImportError("recloser.integrations.asyncpg needs asyncpg: pip install 'recloser[asyncpg]'") from _error
 
 __all__ = ["BreakerPool", "guard", "is_failure"]
 

@@ -8,8 +8,8 @@ from recloser.integrations._transport import GuardedTransport
 
 try:
     import httpx
-except ModuleNotFoundError as error:
-    raise ImportError("recloser.integrations.httpx needs httpx: pip install 'recloser[httpx]'") from error
+except ModuleNotFoundError as _error:
+    raise ImportError("recloser.integrations.httpx needs httpx: pip install 'recloser[httpx]'") from _error
 
 __all__ = ["BreakerTransport"]
 

@@ -8,8 +8,8 @@ from recloser.integrations._transport import GuardedTransport
 
 try:
     import httpx2
-except ModuleNotFoundError as error:
-    raise ImportError("recloser.integrations.httpx2 needs httpx2: pip install 'recloser[httpx2]'") from error
+except ModuleNotFoundError as _error:
+    raise ImportError("recloser.integrations.httpx2 needs httpx2: pip install 'recloser[httpx2]'") from _error
 
 __all__ = ["BreakerTransport"]
 

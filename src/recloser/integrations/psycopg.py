@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 try:
     import psycopg
     import psycopg_pool
-except ModuleNotFoundError as error:
-    raise ImportError("recloser.integrations.psycopg needs psycopg: pip install 'recloser[psycopg]'") from error
+except ModuleNotFoundError as _error:
+    raise ImportError("recloser.integrations.psycopg needs psycopg: pip install 'recloser[psycopg]'") from _error
 
 __all__ = ["BreakerPool", "guard", "is_failure"]
 

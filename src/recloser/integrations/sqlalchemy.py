@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 try:
     from sqlalchemy import exc as errors
-except ModuleNotFoundError as error:
+except ModuleNotFoundError as _error:
     raise ImportError(
         "recloser.integrations.sqlalchemy needs SQLAlchemy: pip install 'recloser[sqlalchemy]'"
-    ) from error
+    ) from _error
 
 __all__ = ["guard", "is_failure"]
 

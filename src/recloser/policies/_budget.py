@@ -45,7 +45,7 @@ class RetryBudget:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         # Calls that have not been added to the bucket yet: counting them here costs a call less than adding them there.
-        self.pending_calls = 0
+        self.pending_calls: int = 0
         self._ratio = checks.number_at_least("ratio", ratio, 0)
         self._minimum_per_second = checks.number_at_least("minimum_per_second", minimum_per_second, 0)
         capacity = checks.number_at_least("burst", burst, 1)

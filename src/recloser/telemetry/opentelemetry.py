@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 try:
     from opentelemetry import metrics, trace
-except ModuleNotFoundError as error:
+except ModuleNotFoundError as _error:
     raise ImportError(
         "recloser.telemetry.opentelemetry needs the API: pip install 'recloser[opentelemetry]'"
-    ) from error
+    ) from _error
 
 from recloser import (
     BreakerRegistry,

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Literal
 
 try:
     from prometheus_client.registry import Collector
-except ModuleNotFoundError as error:
+except ModuleNotFoundError as _error:
     raise ImportError(
         "recloser.telemetry.prometheus needs prometheus_client: pip install 'recloser[prometheus]'"
-    ) from error
+    ) from _error
 
 from recloser import CallFailed, CallIgnored, CallSucceeded, StateChanged
 from recloser.registry import Ledger

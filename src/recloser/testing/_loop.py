@@ -61,7 +61,7 @@ class ScheduleLoop(asyncio.BaseEventLoop):
         self._now = 0.0
         self._birth_order: dict[asyncio.Task[Any], int] = {}
         self._injections: dict[int, list[Callable[[], object]]] = {}
-        self.steps = 0
+        self.steps: int = 0
         self.stray_errors: list[BaseException] = []
         self.set_exception_handler(self._keep_stray)
 

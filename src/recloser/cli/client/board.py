@@ -52,10 +52,10 @@ class Board:
     def __init__(self, clock: Callable[[], float] = _CLOCK) -> None:
         self.breakers: dict[str, Breaker] = {}
         self.transitions: deque[TransitionEntry] = deque(maxlen=_MOST_TRANSITIONS)
-        self.about = About()
+        self.about: About = About()
         self.fleet: FleetEntry | None = None
-        self.missed_updates = 0
-        self.missed_transitions = 0
+        self.missed_updates: int = 0
+        self.missed_transitions: int = 0
         self._last_seq: int | None = None
         self._clock = clock
         self._offset = -math.inf

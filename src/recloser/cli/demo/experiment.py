@@ -33,20 +33,20 @@ class Experiment:
 
     def __init__(self, plan: Plan, *, seed: int, clock: Callable[[], float] | None = None) -> None:
         self.plan = plan
-        self.clock = clock or _stopwatch()
-        self.random = Random(seed)
+        self.clock: Callable[[], float] = clock or _stopwatch()
+        self.random: Random = Random(seed)
         self.marks: list[Mark] = []
-        self.upstream = Upstream(plan.phases[0], random=self.random, clock=self.clock)
-        self.breaker = CircuitBreaker(
+        self.upstream: Upstream = Upstream(plan.phases[0], random=self.random, clock=self.clock)
+        self.breaker: CircuitBreaker = CircuitBreaker(
             "orders",
             failure_threshold=plan.failure_threshold,
             reset_timeout_seconds=plan.reset_timeout_seconds,
             expected_exception=FAULTS,
             clock=self.clock,
         )
-        self.protected = ProtectedLane("with-breaker", clock=self.clock, breaker=self.breaker, plan=plan)
-        self.bare = Lane("without-breaker", clock=self.clock)
-        self.history = History()
+        self.protected: ProtectedLane = ProtectedLane("with-breaker", clock=self.clock, breaker=self.breaker, plan=plan)
+        self.bare: Lane = Lane("without-breaker", clock=self.clock)
+        self.history: History = History()
         self.breaker.subscribe(self.history)
 
     def enter(self, phase: Phase) -> None:

@@ -65,7 +65,7 @@ class Lane:
         self.name = name
         self.calls: list[Call] = []
         self.counts: Counter[AnswerSource] = Counter()
-        self.lost_seconds = 0.0
+        self.lost_seconds: float = 0.0
         self._clock = clock
 
     @property
@@ -109,7 +109,7 @@ class ProtectedLane(Lane):
         plan: Contains how many orders are remembered, and for how long.
     """
 
-    sources = (AnswerSource.SERVICE, AnswerSource.MEMORY, AnswerSource.DEFAULT)
+    sources: tuple[AnswerSource, ...] = (AnswerSource.SERVICE, AnswerSource.MEMORY, AnswerSource.DEFAULT)
 
     def __init__(self, name: str, *, clock: Callable[[], float], breaker: CircuitBreaker, plan: Plan) -> None:
         super().__init__(name, clock=clock)

@@ -30,7 +30,7 @@ class LiveView:
         experiment: What to show.
     """
 
-    refresh_seconds = 0.1
+    refresh_seconds: float = 0.1
 
     def __init__(self, console: Console, experiment: Experiment) -> None:
         self._console = console

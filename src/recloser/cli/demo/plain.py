@@ -17,7 +17,7 @@ class PlainView:
         experiment: What to show.
     """
 
-    refresh_seconds = 1.0
+    refresh_seconds: float = 1.0
 
     def __init__(self, stream: TextIO, experiment: Experiment) -> None:
         self._stream = stream

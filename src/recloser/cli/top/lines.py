@@ -29,7 +29,7 @@ class Lines:
         text: Write only about breakers with this text in their name or their cause.
     """
 
-    refresh_seconds = 3600.0
+    refresh_seconds: float = 3600.0
 
     def __init__(self, stream: TextIO, board: Board, *, text: str) -> None:
         self._stream = stream

@@ -47,7 +47,7 @@ class Screen:
         sort: What to sort them by.
     """
 
-    refresh_seconds = 0.5
+    refresh_seconds: float = 0.5
 
     def __init__(self, console: Console, board: Board, address: str, *, text: str, sort: str) -> None:
         self._console = console

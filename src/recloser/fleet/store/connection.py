@@ -87,7 +87,7 @@ class RedisEndpoint:
     """
 
     def __init__(self, url: str, op_timeout_seconds: float, connect_timeout_seconds: float) -> None:
-        self.label = _without_credentials(url)
+        self.label: str = _without_credentials(url)
         self.op_timeout_seconds = op_timeout_seconds
         self.connect_timeout_seconds = connect_timeout_seconds
         try:

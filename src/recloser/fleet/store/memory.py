@@ -54,7 +54,7 @@ class InMemoryStore:
         self._closed = False
         self._inboxes: set[MemoryObjectSendStream[bytes]] = set()
         self._held: list[bytes] = []
-        self.delay_seconds = 0.0
+        self.delay_seconds: float = 0.0
         self.lose_replies = False
         self.drop_messages = False
         self.double_messages = False

@@ -49,7 +49,7 @@ class InMemoryServer:
             raise TypeError(f"clock must be a function that returns seconds, not {clock!r}")
         self._clock = clock
         self._epoch_us = EPOCH_US
-        self.keyspace = Keyspace()
+        self.keyspace: Keyspace = Keyspace()
         self._stores: set[Subscriber] = set()
         self._stopped = False
         self._frozen: list[Callable[[], object]] | None = None

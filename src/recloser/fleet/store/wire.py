@@ -44,7 +44,7 @@ class Namespace:
 
     def __init__(self, name: str) -> None:
         self._encoded = check_name("namespace", name, MOST_NAMESPACE_BYTES)
-        self.channel = f"cb:{self._encoded}:ev"
+        self.channel: str = f"cb:{self._encoded}:ev"
 
     def keys(self, name: str) -> tuple[str, str]:
         """Return the keys of a breaker's record and evidence; both are in one slot of a cluster."""
