@@ -11,6 +11,7 @@ evaluate the annotations of a class look the names up in its home, so `publish()
 from __future__ import annotations
 
 from contextlib import suppress
+from inspect import get_annotations
 from types import FunctionType
 from typing import Any, get_type_hints
 
@@ -38,10 +39,10 @@ def publish(namespace: dict[str, Any]) -> None:
 
 def _evaluate_annotations(cls: type) -> None:
     """Replace the text of a class's annotations by their values, unless it names what only type checkers import."""
-    own: dict[str, Any] = cls.__dict__.get("__annotations__", {})
+    own = get_annotations(cls)
     with suppress(NameError):
-        hints = get_type_hints(cls, include_extras=True)
-        own.update({name: hints[name] for name in own})
+        hints = get_type_hints(cls, include_extras=True) if own else {}
+        cls.__annotations__ = {name: hints[name] for name in own}
 
 
 def _is_inside(module: str, home: str) -> bool:
