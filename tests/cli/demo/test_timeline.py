@@ -10,6 +10,7 @@ import pytest
 from matplotlib import image
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from recloser.cli.demo.experiment import Experiment
 from recloser.cli.demo.lane import AnswerSource
@@ -85,7 +86,7 @@ def test_no_label_covers_another_one(plan: Plan, tmp_path: Path, monkeypatch: py
     draw(experiment, summarise(experiment), tmp_path / "timeline.svg")
     renderer = FigureCanvasAgg(figures[0]).get_renderer()
     figures[0].draw(renderer)
-    texts = [text for axes in figures[0].axes for text in (*axes.texts, axes.title, axes._left_title)]
+    texts = [child for axes in figures[0].axes for child in axes.get_children() if isinstance(child, Text)]
     drawn = [text for text in (*texts, *figures[0].texts) if text.get_text()]
     assert len(drawn) >= 20
     for one, other in combinations(drawn, 2):
