@@ -7,7 +7,7 @@ from typing import NoReturn
 import anyio
 import pytest
 
-from recloser import CircuitBreaker, Permit
+from recloser import CircuitBreaker, CircuitBreakerOpenError, Event, Permit, StateChanged
 from recloser.testing import ManualClock
 
 RESET_SECONDS = 60.0
@@ -100,3 +100,35 @@ def drop_in_threads(*boxes: list[object]) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def names(events: list[Event]) -> list[str]:
+    return [f"{e.old} -> {e.new}" if isinstance(e, StateChanged) else type(e).__name__ for e in events]
+
+
+async def live_through_everything(breaker: CircuitBreaker, clock: ManualClock) -> None:
+    """Fails, is rejected, fails as a probe, succeeds as a probe."""
+    await breaker.call(answer)
+    await fail_once(breaker)
+    with pytest.raises(CircuitBreakerOpenError):
+        await breaker.call(answer)
+    clock.advance(60)
+    await fail_once(breaker)
+    clock.advance(60)
+    await breaker.call(answer)
+
+
+EVERYTHING = [
+    "CallSucceeded",
+    "CallFailed",
+    "closed -> open",
+    "CallRejected",
+    "open -> half_open",
+    "ProbeAdmitted",
+    "CallFailed",
+    "half_open -> open",
+    "open -> half_open",
+    "ProbeAdmitted",
+    "CallSucceeded",
+    "half_open -> closed",
+]
