@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from recloser.fleet import FleetStoreError
-from recloser.fleet.store.connection import PipelinedConnection, RedisEndpoint, Subscription
+from recloser.fleet.store.connection import PipelinedConnection, RedisEndpoint, RedisSubscription
 
 pytestmark = pytest.mark.anyio
 
@@ -45,9 +45,9 @@ class ScriptedConnection:
         self.sent.extend(command)
 
 
-def subscription(*replies: object) -> tuple[Subscription, ScriptedConnection]:
+def subscription(*replies: object) -> tuple[RedisSubscription, ScriptedConnection]:
     connection = ScriptedConnection(*replies)
-    return Subscription(connection, RedisEndpoint("redis://localhost", 1, 1), 5.0), connection
+    return RedisSubscription(connection, RedisEndpoint("redis://localhost", 1, 1), 5.0), connection
 
 
 async def test_silence_is_ended_by_a_ping_and_its_answer_is_no_message() -> None:

@@ -114,7 +114,7 @@ class FleetPort:
 
     async def lease_probe(self) -> Ticket | CircuitBreakerOpenError | None:
         """Ask the fleet for the lease of a probe and admit the probe; None if the fleet does not grant it."""
-        grant = await self.membership.ask()
+        grant = await self.membership.request_lease()
         return None if grant is None else self._take(grant)
 
     def _take(self, grant: Grant) -> Ticket | CircuitBreakerOpenError | None:

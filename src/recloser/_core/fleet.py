@@ -60,7 +60,7 @@ class FleetState(NamedTuple):
 
 
 class FleetMembership(Protocol):
-    """The fleet, as one breaker sees it. Only `ask()` waits, and nothing raises except `check()`."""
+    """The fleet, as one breaker sees it. Only `request_lease()` waits, and nothing raises except `check()`."""
 
     @property
     def leads(self) -> bool:
@@ -72,7 +72,7 @@ class FleetMembership(Protocol):
         """Whether a caller in this process waits for the lease of a probe."""
         ...
 
-    def ask(self) -> Awaitable[Grant | None]:
+    def request_lease(self) -> Awaitable[Grant | None]:
         """Ask for the lease of a probe; None if another process has it, or if the fleet does not answer in time."""
         ...
 

@@ -111,7 +111,7 @@ class Membership:
         """Whether a caller of this process waits for a lease."""
         return self._lease_request is not None
 
-    async def ask(self) -> Grant | None:
+    async def request_lease(self) -> Grant | None:
         """Ask for the lease of a probe; None if another process has it, or the fleet does not answer in time.
 
         A caller that is cancelled gives back what it may still be granted.

@@ -10,7 +10,7 @@ from rich.console import Console
 from recloser.cli.demo.lane import AnswerSource, Call
 from recloser.cli.demo.live import LiveView
 from recloser.cli.demo.plain import PlainView
-from recloser.cli.demo.view import Standing, milliseconds, standing
+from recloser.cli.demo.view import LaneStatus, lane_status, milliseconds
 from tests.cli.demo.stage import FAILING, HANGING, OUTAGE, Rehearsal
 
 pytestmark = pytest.mark.anyio
@@ -33,8 +33,8 @@ async def rehearsal() -> Rehearsal:
 async def test_a_standing_counts_all_calls_and_takes_the_latency_of_the_latest(rehearsal: Rehearsal) -> None:
     rehearsal.clock.advance(0.5)
     await rehearsal.call(protected=False, error=REFUSED, seconds=0.1)
-    now = standing(rehearsal.experiment, rehearsal.experiment.bare)
-    assert now == Standing(
+    now = lane_status(rehearsal.experiment, rehearsal.experiment.bare)
+    assert now == LaneStatus(
         calls=9,
         counts=Counter({AnswerSource.SERVICE: 1, AnswerSource.FAILURE: 8}),
         hits=9,
@@ -44,7 +44,7 @@ async def test_a_standing_counts_all_calls_and_takes_the_latency_of_the_latest(r
 
 
 async def test_a_lane_that_was_silent_for_a_second_has_no_latency(rehearsal: Rehearsal) -> None:
-    now = standing(rehearsal.experiment, rehearsal.experiment.protected)
+    now = lane_status(rehearsal.experiment, rehearsal.experiment.protected)
     assert (now.calls, now.hits, now.latency_seconds) == (8, 6, None)
     assert milliseconds(now.latency_seconds) == "-"
     assert milliseconds(0.0304) == "30 ms"

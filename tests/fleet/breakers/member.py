@@ -91,7 +91,7 @@ class Member:
         """Has a caller ask for the lease, and the store grant it."""
         self.membership.apply(OVER)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self.membership.ask)
+            tasks.start_soon(self.membership.request_lease)
             await anyio.wait_all_tasks_blocked()
             self.request(Acquire).done(reply(granted(token)))
 

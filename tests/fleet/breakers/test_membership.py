@@ -150,7 +150,7 @@ async def test_the_probe_of_a_breaker_that_is_gone_is_left_to_others(member: Mem
 async def test_a_lease_that_nobody_uses_any_more_goes_back_before_the_next_is_asked_for(member: Member) -> None:
     await member.lease(9)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(member.membership.ask)
+        tasks.start_soon(member.membership.request_lease)
         await anyio.wait_all_tasks_blocked()
         back = member.request(Result)
         assert (back.operation.token, back.operation.result) == (9, "release")  # type: ignore[union-attr]

@@ -14,7 +14,7 @@ from rich.text import Text
 from recloser import CircuitState
 from recloser.cli.demo.experiment import Experiment
 from recloser.cli.demo.lane import AnswerSource
-from recloser.cli.demo.view import SOURCES, milliseconds, standing
+from recloser.cli.demo.view import SOURCES, lane_status, milliseconds
 
 __all__ = ["LiveView"]
 
@@ -90,7 +90,7 @@ class LiveView:
         for title in ("calls", *answers, "failed", "hits", "lost", "latency"):
             table.add_column(title, justify="right", no_wrap=" " not in title)
         for lane in (self._experiment.protected, self._experiment.bare):
-            now = standing(self._experiment, lane)
+            now = lane_status(self._experiment, lane)
             table.add_row(
                 lane.name.partition("-")[0],
                 str(now.calls),

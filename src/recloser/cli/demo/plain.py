@@ -4,7 +4,7 @@ from typing import TextIO
 
 from recloser.cli.demo.experiment import Experiment
 from recloser.cli.demo.lane import AnswerSource, Lane
-from recloser.cli.demo.view import SOURCES, milliseconds, standing
+from recloser.cli.demo.view import SOURCES, lane_status, milliseconds
 
 __all__ = ["PlainView"]
 
@@ -34,7 +34,7 @@ class PlainView:
         self._write(f"{self._experiment.upstream.phase.name}, breaker {state} | {lanes}")
 
     def _figures(self, lane: Lane) -> str:
-        now = standing(self._experiment, lane)
+        now = lane_status(self._experiment, lane)
         answers = ", ".join(f"{now.counts[source]} {SOURCES[source]}" for source in lane.sources)
         return (
             f"{lane.name.partition('-')[0]}: {answers}, {now.counts[AnswerSource.FAILURE]} failed, "

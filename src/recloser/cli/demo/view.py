@@ -9,7 +9,7 @@ from typing import Protocol
 from recloser.cli.demo.experiment import Experiment
 from recloser.cli.demo.lane import AnswerSource, Lane
 
-__all__ = ["SOURCES", "Standing", "View", "milliseconds", "standing"]
+__all__ = ["SOURCES", "LaneStatus", "View", "lane_status", "milliseconds"]
 
 SOURCES = {AnswerSource.SERVICE: "service", AnswerSource.MEMORY: "memory", AnswerSource.DEFAULT: "default"}
 _RECENT_SECONDS = 1.0
@@ -32,7 +32,7 @@ class View(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class LaneStatus:
     """A lane's figures so far.
 
     Attributes:
@@ -50,11 +50,11 @@ class Standing:
     latency_seconds: float | None
 
 
-def standing(experiment: Experiment, lane: Lane) -> Standing:
+def lane_status(experiment: Experiment, lane: Lane) -> LaneStatus:
     """Return a lane's current figures."""
     since = experiment.clock() - _RECENT_SECONDS
     recent = [call.seconds for call in takewhile(lambda call: call.at >= since, reversed(lane.calls))]
-    return Standing(
+    return LaneStatus(
         calls=len(lane.calls),
         counts=lane.counts.copy(),
         hits=experiment.upstream.counts[lane.name],

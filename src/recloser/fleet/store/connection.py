@@ -196,7 +196,7 @@ class PipelinedConnection:
             return None
 
 
-class Subscription:
+class RedisSubscription:
     """The messages of a connection that has subscribed; one task iterates over them.
 
     Args:
@@ -210,7 +210,7 @@ class Subscription:
         self._endpoint = endpoint
         self._ping_interval = ping_interval_seconds
 
-    def __aiter__(self) -> Subscription:
+    def __aiter__(self) -> RedisSubscription:
         """Return itself."""
         return self
 

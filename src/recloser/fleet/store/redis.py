@@ -64,7 +64,7 @@ class RedisStore:
         self._namespace = Namespace(namespace)
         self._endpoint = connection.RedisEndpoint(url, op_timeout, connect_timeout)
         self._label = f"RedisStore({self._endpoint.label!r}, namespace={namespace!r})"
-        self._pipeline_over, self._subscription_of = connection.PipelinedConnection, connection.Subscription
+        self._pipeline_over, self._subscription_of = connection.PipelinedConnection, connection.RedisSubscription
         self._scripts = lua_scripts()
         self._connecting = asyncio.Lock()
         self._pipeline: PipelinedConnection | None = None
