@@ -160,7 +160,7 @@ def soak(session: nox.Session) -> None:
     """Explores many more schedules and many more Hypothesis examples than CI does."""
     session.install("--editable", ".[test]")
     ignored = ["--ignore=tests/test_typing.py"]
-    counts = {"RECLOSER_FLEET_EXAMPLES": "20000", "RECLOSER_SCHEDULES": "200000"}
+    counts = {"RECLOSER_FLEET_EXAMPLES": "20000", "RECLOSER_FLEET_WORKERS": "1000", "RECLOSER_SCHEDULES": "200000"}
     env = {name: session.env.get(name) or count for name, count in counts.items()}
     session.run("pytest", *SIDE_BY_SIDE, "--hypothesis-profile=soak", *ignored, *session.posargs, env=env)
 

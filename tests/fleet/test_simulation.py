@@ -1,10 +1,13 @@
-"""A thousand workers agree: the fleet's own code over the store in memory, on virtual time."""
+"""Very many workers agree: the fleet's own code over the store in memory, on virtual time."""
+
+import os
 
 import pytest
 
 from tests.fleet.simulation import POLL_SECONDS, ROUND_TRIP_SECONDS, Figures, simulate
 
-WORKERS, BREAKERS = 1000, 10
+# A thousand workers in `nox -s soak`, a share of them in CI.
+WORKERS, BREAKERS = int(os.environ.get("RECLOSER_FLEET_WORKERS", "200")), 10
 
 
 @pytest.fixture(scope="module")
@@ -12,15 +15,15 @@ def figures() -> Figures:
     return simulate(WORKERS, BREAKERS)
 
 
-def test_a_thousand_workers_open_within_a_round_trip_of_the_evidence(figures: Figures) -> None:
+def test_all_workers_open_within_a_round_trip_of_the_evidence(figures: Figures) -> None:
     assert figures.opened_within <= 3 * ROUND_TRIP_SECONDS
 
 
-def test_a_thousand_workers_make_one_probe_together(figures: Figures) -> None:
+def test_all_workers_make_one_probe_together(figures: Figures) -> None:
     assert figures.probes == [1] * BREAKERS
 
 
-def test_a_thousand_workers_close_within_a_round_trip_of_the_probes_end(figures: Figures) -> None:
+def test_all_workers_close_within_a_round_trip_of_the_probes_end(figures: Figures) -> None:
     assert figures.closed_within <= 3 * ROUND_TRIP_SECONDS
 
 
