@@ -225,8 +225,8 @@ class Fleet:
 
         The keys are `connected`, `problem` (why it is not connected, or None), `worker`, `quorum`, `store_operations`
         (so far), and `breakers`. Each of these has its `state`, `generation`, `trips`, `holds_probe` (whether this
-        process makes the probe), and the `author` and `reason` of a manual state. In half-open, the author is the
-        `worker` that makes the probe.
+        process runs the probe), and the `author` and `reason` of a manual state. In half-open, the author is the
+        `worker` that runs the probe.
         """
         worker = self._worker
         memberships = sorted(worker.memberships.values(), key=lambda membership: membership.name)

@@ -14,9 +14,8 @@ What a membership still has to send is no state but data: see `Pending` in `requ
 from __future__ import annotations
 
 from enum import StrEnum
-from functools import cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,20 +117,6 @@ TRANSITIONS: Final[Mapping[State, Mapping[Trigger, State]]] = MappingProxyType(
 )
 
 
-class Standing(NamedTuple):
-    """The two states that a membership is in.
-
-    Attributes:
-        authority: Who decides about the breaker, one of `AUTHORITY`.
-        lease: How far this process has come with the lease of a probe, one of `LEASE`.
-    """
-
-    authority: MembershipState = State.FOLLOWING
-    lease: MembershipState = State.IDLE
-
-
-@cache
-def after(standing: Standing, trigger: MembershipTrigger) -> Standing:
-    """Return where a trigger leads; the standing itself if neither of its states has a row for it."""
-    authority, lease = standing
-    return Standing(TRANSITIONS[authority].get(trigger, authority), TRANSITIONS[lease].get(trigger, lease))
+def after(state: MembershipState, trigger: MembershipTrigger) -> MembershipState:
+    """Return the state that a trigger leads to: the same one if the table has no row for it."""
+    return TRANSITIONS[state].get(trigger, state)

@@ -32,9 +32,8 @@ from recloser._core.states import Trigger
 from recloser.fleet._known import KnownState
 from recloser.fleet._policies import check_settings
 from recloser.fleet._reporting import Reporting
-from recloser.fleet._states import IN_FLIGHT, LED, MembershipState, MembershipTrigger, Standing, after
+from recloser.fleet._states import AUTHORITY, IN_FLIGHT, LEASE, LED, MembershipState, MembershipTrigger, after
 from recloser.fleet.requests import (
-    NOTHING,
     EndedProbe,
     LeaseRequest,
     OperationBuilder,
@@ -54,8 +53,6 @@ if TYPE_CHECKING:
     from recloser.fleet.requests import WorkerPort
     from recloser.fleet.store.values import Reply
 
-INITIAL = Standing()
-
 
 class Membership:
     """Connects a breaker with its fleet. The engine holds it through its port; it refers to the engine weakly.
@@ -63,6 +60,11 @@ class Membership:
     Args:
         engine: The breaker's engine.
         worker: The worker of this process.
+
+    Attributes:
+        name: The breaker's name.
+        authority: Who decides about the breaker: the state in one region of the table.
+        lease: How far this process has come with the lease of a probe: the state in the other region.
     """
 
     __slots__ = (
@@ -78,8 +80,9 @@ class Membership:
         "_result",
         "_token",
         "_worker",
+        "authority",
+        "lease",
         "name",
-        "standing",
     )
 
     def __init__(self, engine: Engine, worker: WorkerPort) -> None:
@@ -89,8 +92,9 @@ class Membership:
         self._known = KnownState(worker.now)
         self._operations = OperationBuilder(self.name, self._engine, engine.machine.settings, worker, self._known)
         self._reporting = Reporting(engine.machine, worker.next_sequence)
-        self.standing: Standing = INITIAL
-        self._pending = NOTHING
+        self.authority: MembershipState = AUTHORITY[0]
+        self.lease: MembershipState = LEASE[0]
+        self._pending: dict[Pending, None] = {}
         self._result: EndedProbe | None = None
         self._lease_request: LeaseRequest | None = None
         self._deferred: SharedState | None = None
@@ -101,9 +105,9 @@ class Membership:
 
     @property
     def leads(self) -> bool:
-        """Whether the fleet decides about probes: it is reachable, and not closed."""
+        """Whether the fleet decides about probes: it is reachable and not closed."""
         worker = self._worker
-        is_led = self.shared.state in {OPEN, HALF_OPEN, FORCED_OPEN} and self.standing.authority in LED
+        is_led = self.shared.state in {OPEN, HALF_OPEN, FORCED_OPEN} and self.authority in LED
         return is_led and worker.is_reachable and worker.is_in_loop
 
     @property
@@ -116,7 +120,7 @@ class Membership:
 
         A caller that is cancelled gives back what it may still be granted.
         """
-        self.probe_released(self._token)  # nobody asks while a probe runs: what is held would only refuse this caller
+        self.probe_released(self._token)  # a lease that is still held has no probe, and would be in the way
         request = LeaseRequest()
         is_kept = False
         try:
@@ -134,39 +138,39 @@ class Membership:
             self._lease_request = None
 
     def probe_released(self, token: int) -> None:
-        """Note that a probe has ended; it counts as released unless `probe_settled()` follows in the same step."""
+        """Record that a probe has ended; it counts as released unless `probe_settled()` follows in the same step."""
         if token and token == self._token:
             self._let_go(MembershipTrigger.ENDED)
             self._result = EndedProbe(token, ProbeResult.RELEASED)
             self._worker.schedule(self, urgent=True)
 
     def probe_settled(self, token: int, *, passed: bool) -> None:
-        """Note how a probe ended that counts; the token is 0 if the fleet has not granted it."""
+        """Record how a probe that counts has ended; the token is 0 if the fleet has not granted it."""
         if self._result is not None and self._result.token == token:
             self._result = EndedProbe(token, ProbeResult.SUCCEEDED if passed else ProbeResult.FAILED)
 
     def call_counted(self, duration: float) -> None:
-        """Note a call that was counted off the closed path, and how many seconds it took."""
+        """Record a call that was counted outside the closed path, and how many seconds it took."""
         if self._reporting.has_rules:
             self._reporting.count(duration)
             self._worker.schedule(self, urgent=False)
 
     def transitioned(self, transition: Transition) -> None:
-        """Note a transition that the breaker made by itself."""
+        """Record a transition that the breaker made by itself."""
         trigger = transition.cause.trigger
         if trigger is Trigger.FORCED_OPEN or trigger is Trigger.DISABLED:
             self._fire(MembershipTrigger.OVERRIDE)
         elif transition.new is OPEN and self.shared.state is CLOSED:
-            self._pending |= Pending.VOTE
+            self._pending[Pending.VOTE] = None
             self._worker.schedule(self, urgent=True)
         elif transition.new is CLOSED:
             self._reporting.restart()
-            if self.standing.authority is MembershipState.OVERRIDDEN or trigger is Trigger.RESET:
+            if self.authority is MembershipState.OVERRIDDEN or trigger is Trigger.RESET:
                 self._fire(MembershipTrigger.RESET)
                 self._worker.schedule(self, urgent=True)
 
     def spread(self, open_seconds: float) -> float:
-        """Return the seconds to add to a reset timeout, so that processes without a fleet don't probe all at once."""
+        """Return the seconds to add to a reset timeout, so that processes without the fleet don't probe together."""
         return 0.0 if self._worker.is_reachable else self._worker.fraction() * open_seconds / 2
 
     def check(self, settings: Settings) -> None:
@@ -191,8 +195,8 @@ class Membership:
 
     @property
     def holds(self) -> bool:
-        """Whether this process makes the probe."""
-        return self.standing.lease is MembershipState.GRANTED
+        """Whether this process has the lease of the probe."""
+        return self.lease is MembershipState.GRANTED
 
     @property
     def has_requests(self) -> bool:
@@ -202,18 +206,19 @@ class Membership:
     @property
     def is_urgent(self) -> bool:
         """Whether there is anything to send, or to do first, that can't wait."""
-        authority, lease = self.standing
-        can_wait = Pending.PROOF if lease in IN_FLIGHT else NOTHING
+        pending = self._pending
         return (
             self._result is not None
-            or authority is MembershipState.REALIGNING
-            or lease is MembershipState.ASKING
-            or bool(self._pending & ~can_wait)
+            or self.authority is MembershipState.REALIGNING
+            or self.lease is MembershipState.ASKING
+            or Pending.VOTE in pending
+            or Pending.SYNC in pending
+            or (Pending.PROOF in pending and self.lease not in IN_FLIGHT)
         )
 
     def next_requests(self, now: float) -> list[StoreRequest]:
         """Return what to send now. Nothing else of this breaker belongs in the same batch."""
-        if self.standing.authority is MembershipState.REALIGNING:
+        if self.authority is MembershipState.REALIGNING:
             self._fire(MembershipTrigger.REALIGNED)
             self._sync_breaker()
         if self._result is not None:
@@ -226,7 +231,7 @@ class Membership:
 
     def _next_request(self, engine: Engine) -> StoreRequest | None:
         """Return what can't wait, the most pressing first."""
-        local, lease = engine.machine.state, self.standing.lease
+        local, lease = engine.machine.state, self.lease
         if lease is MembershipState.ASKING:
             self._fire(MembershipTrigger.SENT)
             return self._acquire(self._lease_request)
@@ -238,10 +243,8 @@ class Membership:
         return self.sync_request() if self._take_pending(Pending.SYNC) else None
 
     def _take_pending(self, kind: Pending) -> bool:
-        """Return whether something of a kind is pending, and take it off the list."""
-        is_pending = kind in self._pending
-        self._pending &= ~kind
-        return is_pending
+        """Take something off the list; return whether it was on it. One operation: another thread may add to it."""
+        return self._pending.pop(kind, kind) is None
 
     def poll(self, now: float) -> list[StoreRequest]:
         """Return what to send from time to time: reports of calls, or else a question for the state."""
@@ -252,8 +255,8 @@ class Membership:
         return self._report(engine, now, with_successes=True) or [self.sync_request()]
 
     def join(self) -> None:
-        """Have the state of a new breaker asked for."""
-        self._pending |= Pending.SYNC
+        """Ask for the state of a breaker that is new."""
+        self._pending[Pending.SYNC] = None
         self._worker.schedule(self, urgent=True)
 
     def sync_request(self) -> StoreRequest:
@@ -276,18 +279,18 @@ class Membership:
         return [] if self._result is None else [self._report_result(self._result)]
 
     def degrade(self) -> None:
-        """Note that the store is unreachable."""
+        """Let the breaker decide alone: the store is unreachable."""
         self._give_up_waiting()
         engine = self.engine
         is_open = self.shared.state in {OPEN, HALF_OPEN}
-        if engine is not None and is_open and self.standing.authority is not MembershipState.OVERRIDDEN:
+        if engine is not None and is_open and self.authority is not MembershipState.OVERRIDDEN:
             _port(engine).delay(self.spread(engine.machine.open_seconds))
 
     def reconcile(self, reply: Reply, now: float) -> None:
-        """Take the first reply after the store was unreachable, and settle the differences."""
+        """Apply the first reply after an outage of the store, and settle the differences."""
         engine = self.engine
         known = self.shared.generation
-        self._pending &= ~Pending.SYNC
+        self._take_pending(Pending.SYNC)
         is_usable = self.apply_reply(reply)
         if engine is None or not is_usable:
             return
@@ -297,9 +300,10 @@ class Membership:
         local, shared = engine.machine.state, self.shared
         is_over = self._known.left_us() == 0 and shared.state not in MANUAL
         if shared.state is CLOSED:
-            self._pending = self._pending & ~Pending.VOTE | (Pending.VOTE if local in {OPEN, HALF_OPEN} else NOTHING)
+            if local in {OPEN, HALF_OPEN}:
+                self._pending[Pending.VOTE] = None
         elif shared.generation == known and local is CLOSED and is_over:
-            self._pending |= Pending.PROOF
+            self._pending[Pending.PROOF] = None
         elif shared.generation == known and local is not shared.state:
             self._sync_breaker()
         if self.holds:
@@ -322,7 +326,7 @@ class Membership:
         return StoreRequest(self._operations.acquire(), done, self._give_up_waiting)
 
     def _answer_lease_request(self, request: LeaseRequest | None, reply: Reply) -> None:
-        was = self.standing.lease
+        was = self.lease
         if reply.code is Code.DONE and reply.shared.generation > self.shared.generation:
             self._fire(MembershipTrigger.ACQUIRED)
             self._known.update(reply.shared)
@@ -380,11 +384,11 @@ class Membership:
         def done(reply: Reply) -> None:
             self.apply_reply(reply)
             if reply.code is Code.TOO_LATE or (reply.code is Code.REFUSED and reply.shared.state is CLOSED):
-                self._pending |= Pending.VOTE
+                self._pending[Pending.VOTE] = None
                 self._worker.schedule(self, urgent=False)
 
         def failed() -> None:
-            self._pending |= Pending.VOTE
+            self._pending[Pending.VOTE] = None
 
         return StoreRequest(self._operations.vote(engine.machine.open_seconds), done, failed)
 
@@ -418,7 +422,7 @@ class Membership:
         """Follow the fleet's state, if it is news."""
         if shared.generation < self.shared.generation:
             return
-        if self.standing.lease in IN_FLIGHT and shared.state is HALF_OPEN:
+        if self.lease in IN_FLIGHT and shared.state is HALF_OPEN:
             self._deferred = shared
             return
         is_news = shared.generation > self.shared.generation
@@ -457,7 +461,12 @@ class Membership:
     # Changing state
 
     def _fire(self, trigger: MembershipTrigger) -> None:
-        self.standing = after(self.standing, trigger)
+        """Change state as the table says. A breaker may be overridden in another thread: write what changes only."""
+        authority, lease = after(self.authority, trigger), after(self.lease, trigger)
+        if authority is not self.authority:
+            self.authority = authority
+        if lease is not self.lease:
+            self.lease = lease
 
     def _let_go(self, trigger: MembershipTrigger) -> None:
         """Hold the lease no longer."""
@@ -467,7 +476,7 @@ class Membership:
     def _sync_breaker(self) -> None:
         """Move the breaker to where the fleet is."""
         engine, shared = self.engine, self.shared
-        is_overridden = self.standing.authority is MembershipState.OVERRIDDEN
+        is_overridden = self.authority is MembershipState.OVERRIDDEN
         if engine is None or is_overridden or not self._worker.is_reachable:
             return
         if shared.state is HALF_OPEN and shared.generation == self._token:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from enum import Flag, auto
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import anyio
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from recloser.fleet.store.values import FleetPolicy, ProbeResult, Reply
 
 
-class Pending(Flag):
+class Pending(Enum):
     """What a membership still has to send, in the order in which it is sent."""
 
     PROOF = auto()
@@ -33,9 +33,6 @@ class Pending(Flag):
     """A vote: this breaker's own rule has opened it."""
     SYNC = auto()
     """A question for the state."""
-
-
-NOTHING = Pending(0)
 
 
 class LeaseRequest:
@@ -49,7 +46,7 @@ class LeaseRequest:
 
     @property
     def is_answered(self) -> bool:
-        """Whether the caller knows if it makes the probe."""
+        """Whether the caller knows whether it runs the probe."""
         return self._answered.is_set()
 
     def answer(self, grant: Grant | None) -> None:

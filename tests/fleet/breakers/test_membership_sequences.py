@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from recloser import CircuitBreakerOpenError, Permit
 from recloser.fleet import Acquire, Action, Control, FleetPolicy, InMemoryServer, ProbeResult, Reply, Result, Vote
 from recloser.fleet._states import MembershipState
-from recloser.fleet.membership import INITIAL
 from recloser.fleet.requests import StoreRequest
 from recloser.fleet.store.wire import Namespace, read_message
 from tests.fleet.breakers.kit import NAME
@@ -226,10 +225,10 @@ class Play:
 
     async def follow_the_fleet(self) -> None:
         """Ends what a person did, here and to all."""
-        if self.membership.standing.authority is MembershipState.OVERRIDDEN:
+        if self.membership.authority is MembershipState.OVERRIDDEN:
             await self.reset()
         await self.deliver()
-        assert self.membership.standing == INITIAL
+        assert (self.membership.authority, self.membership.lease) == ("following", "idle")
         await self.reset_all()
         await self.deliver()
         assert self.member.state == "closed"
@@ -294,7 +293,7 @@ def test_no_row_of_steps_leaves_a_membership_stuck(steps: list[object]) -> None:
             for step in steps:
                 await step(one)  # type: ignore[operator]
                 await settle()
-                event(" ".join(one.membership.standing))
+                event(f"{one.membership.authority} {one.membership.lease}")
             await one.become_quiet()
             await one.follow_the_fleet()
             await one.make_a_probe()

@@ -37,7 +37,7 @@ a hit in the window.
 `closed_generation`. Opens the fleet once `quorum` workers have voted within `open_us`, or within a second if that is
 longer.
 
-`Acquire`: the caller makes the probe, and `shared.generation` is the token of its lease. At most one lease is unexpired
+`Acquire`: the caller runs the probe, and `shared.generation` is the token of its lease. At most one lease is unexpired
 at any instant (where workers differ in `lease_us`, each caller cuts a lease down to its own). The reset timeout, or the
 last lease, must have ended. A breaker that was forced open grants the lease only after the given time has ended.
 

@@ -171,8 +171,8 @@ class Renew(Timely):
 class Result(Operation):
     """Reports how a probe ended, if its token is current.
 
-    A success closes the fleet, or lets any worker make the next probe if more must succeed. A failure opens the fleet
-    for longer. After a release, any worker may make the probe at once.
+    A success closes the fleet, or lets any worker run the next probe if more must succeed. A failure opens the fleet
+    for longer. After a release, any worker may run the next probe at once.
 
     Args:
         token: The generation in the reply to `Acquire`.

@@ -79,7 +79,7 @@ class SharedState:
             message; 0 if it has ended, and while closed; None for a manual state without an end.
         trips: How many times in a row the breaker has opened: the attempt that determines the next reset timeout.
         passed: Probes that have succeeded since it opened.
-        author: Who set a manual state; in half-open the worker that makes the probe. At most 200 characters are
+        author: Who set a manual state; in half-open the worker that runs the probe. At most 200 characters are
             kept.
         reason: Why a manual state was set; at most 200 characters are kept.
 

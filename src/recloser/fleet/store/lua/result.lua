@@ -12,7 +12,7 @@ if RESULT == 'fail' then
 elseif RESULT == 'release' then
   transition('open', now, shared.trips, shared.passed)
 elseif shared.passed + 1 < NEEDED then
-  transition('half_open', now, shared.trips, shared.passed + 1) -- without a lease: any worker may make the next probe at once
+  transition('half_open', now, shared.trips, shared.passed + 1) -- without a lease: any worker may run the next probe at once
 else
   redis.call('UNLINK', EVIDENCE)
   transition('closed', 0, 0, 0)
