@@ -50,7 +50,7 @@ def test_the_state_is_kept_from_one_loop_to_the_next(clock: ManualClock) -> None
 
 
 @pytest.mark.parametrize(("first", "second"), ONE_AFTER_ANOTHER)
-def test_a_probe_permit_held_when_its_loop_ended_does_not_stick_the_breaker(
+def test_a_probe_permit_held_when_its_loop_ended_does_not_block_the_breaker(
     clock: ManualClock, first: str, second: str
 ) -> None:
     breaker, permit = anyio.run(make_probing, clock, backend=first)

@@ -68,7 +68,7 @@ async def test_a_stream_that_is_not_entered_costs_nothing(clock: ManualClock) ->
         assert generations(await take(stream, 1)) == [2]
 
 
-async def test_a_slow_reader_loses_the_oldest_events_and_is_told_how_many(clock: ManualClock) -> None:
+async def test_a_slow_reader_loses_the_oldest_events_and_gets_their_number(clock: ManualClock) -> None:
     breaker = make(clock)
     async with breaker.events(max_buffer=2) as stream:
         for _ in range(5):

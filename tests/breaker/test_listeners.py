@@ -214,7 +214,7 @@ async def test_a_listener_sees_the_state_as_it_is_after_the_event(clock: ManualC
     ]
 
 
-async def test_all_listeners_are_told_of_one_event_before_the_next(clock: ManualClock) -> None:
+async def test_all_listeners_receive_one_event_before_the_next(clock: ManualClock) -> None:
     breaker, told = make(clock), []
     for number in (1, 2):
         breaker.subscribe(lambda event, number=number: told.append((number, names([event])[0])))
@@ -285,7 +285,7 @@ async def test_a_listener_subscribed_during_a_delivery_receives_later_events_onl
     assert (len(events), len(more)) == (2, 1)
 
 
-async def test_what_a_listener_gives_rise_to_is_told_after_what_is_being_told(clock: ManualClock) -> None:
+async def test_events_that_a_listener_causes_are_delivered_after_the_current_one(clock: ManualClock) -> None:
     breaker, told = make(clock, reset_timeout_seconds=0), []
 
     def busybody(event: Event) -> None:

@@ -24,7 +24,7 @@ async def test_a_permit_given_back_can_be_taken_again() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_gate_takes_no_more_back_than_it_has_given() -> None:
+async def test_a_gate_accepts_no_more_permits_than_it_has_given() -> None:
     with pytest.raises(ValueError, match="released too many times"):
         SemaphoreGate(1).give()
 

@@ -190,7 +190,7 @@ async def test_the_lock_is_free_again_after_a_probe_was_admitted(clock: ManualCl
 
 
 @pytest.mark.parametrize("control", STATES)
-async def test_listeners_are_told_of_a_control_when_the_lock_is_free(clock: ManualClock, control: str) -> None:
+async def test_listeners_are_notified_of_manual_control_without_the_lock(clock: ManualClock, control: str) -> None:
     breaker, locked = make(clock), []
     breaker.subscribe(lambda _: locked.append(breaker.engine.loop_lock().current().locked()))
     await CONTROLS[control](breaker)

@@ -240,7 +240,7 @@ async def test_what_cleans_up_a_probe_stream_is_a_part_of_it(clock: ManualClock)
     assert breaker.state is CircuitState.CLOSED
 
 
-async def test_a_worker_thread_of_a_probe_takes_permits_that_count_for_nothing(clock: ManualClock) -> None:
+async def test_a_worker_thread_of_a_probe_gets_permits_that_are_not_counted(clock: ManualClock) -> None:
     breaker = await make_ready(clock)
     permit = await breaker.call_in_thread(breaker.try_acquire_nowait)
     assert (permit.generation, permit.is_probe) == (0, False)

@@ -319,7 +319,7 @@ def test_try_acquire_nowait_outside_a_loop_hands_out_a_permit_of_a_closed_breake
 
 
 @pytest.mark.parametrize("seconds", [0, 60, 100])
-def test_try_acquire_nowait_outside_a_loop_takes_no_probe_and_counts_the_rejection(
+def test_try_acquire_nowait_outside_a_loop_makes_no_probe_and_counts_the_rejection(
     clock: ManualClock, seconds: float
 ) -> None:
     breaker = make(clock)
@@ -356,7 +356,7 @@ def test_try_acquire_nowait_outside_a_loop_rejects_nothing_in_shadow_mode(clock:
     assert breaker.try_acquire_nowait() is not None
 
 
-def test_try_acquire_nowait_in_a_callback_of_asyncio_takes_no_probe_because_there_is_no_task(
+def test_try_acquire_nowait_in_a_callback_of_asyncio_makes_no_probe_because_there_is_no_task(
     clock: ManualClock,
 ) -> None:
     async def main() -> None:

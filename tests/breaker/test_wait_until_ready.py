@@ -103,7 +103,7 @@ async def test_a_probe_permit_that_another_thread_drops_wakes_waiting_tasks(cloc
         assert await ready_after(breaker, lambda: drop_in_threads(box))
 
 
-async def test_a_probe_that_another_thread_collects_wakes_those_who_wait_and_is_leaked(clock: ManualClock) -> None:
+async def test_a_probe_that_another_thread_collects_wakes_waiting_tasks_and_is_leaked(clock: ManualClock) -> None:
     breaker, events = await make_ready(clock), []
 
     class Suspended:

@@ -184,7 +184,7 @@ def test_failures_that_have_left_the_window_do_not_count(clock: ManualClock) -> 
     assert names(registry) == {"b", "c", "d"}
 
 
-def test_a_breaker_is_judged_again_before_it_goes(clock: ManualClock) -> None:
+def test_a_breaker_is_ranked_again_before_it_is_evicted(clock: ManualClock) -> None:
     """Breakers change without notifying the registry: callers use them directly."""
     registry = make(clock, max_breakers=3)
     held = registry.breaker("held")

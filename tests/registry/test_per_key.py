@@ -230,7 +230,7 @@ def test_a_breaker_of_the_group_that_is_made_otherwise_afterwards_is_refused() -
         registry.breaker("web[a]", failure_threshold=2)
 
 
-def test_a_breaker_of_the_group_is_made_as_the_group_is_whoever_makes_it() -> None:
+def test_a_breaker_of_the_group_is_defined_by_the_group_however_it_is_created() -> None:
     registry = BreakerRegistry()
     registry.per_key("web", key=host_of, failure_threshold=7)
     assert registry.breaker("web[a]").failure_threshold == registry.breaker("web[a][b]").failure_threshold == 7

@@ -82,7 +82,7 @@ async def test_what_a_breaker_was_given_directly_survives_a_change_through_the_r
     assert breaker.failure_threshold == 7
 
 
-async def test_code_that_repeats_its_definition_goes_on_working() -> None:
+async def test_code_that_repeats_its_definition_keeps_working() -> None:
     registry = BreakerRegistry()
     breaker = registry.breaker("payments", failure_threshold=3)
     await registry.reconfigure("payments", failure_threshold=9)

@@ -62,7 +62,7 @@ async def test_rule_1_a_late_outcome_neither_closes_nor_opens_a_later_half_open_
 
 
 @pytest.mark.parametrize("end", ["succeed", "fail", "ignore"])
-async def test_rule_1_a_late_outcome_mints_no_permit_in_a_later_half_open_episode(clock: ManualClock, end: str) -> None:
+async def test_rule_1_a_late_outcome_adds_no_permit_in_a_later_half_open_episode(clock: ManualClock, end: str) -> None:
     breaker, late = await make_probing(clock)
     clock.advance(RESET_SECONDS)
     assert await breaker.try_acquire() is None
