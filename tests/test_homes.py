@@ -100,7 +100,7 @@ def test_a_traceback_shows_the_public_name() -> None:
         RetryBudget,
         ManualClock,
     ],
-    ids=repr,
+    ids=lambda value: getattr(value, "__name__", type(value).__name__),
 )
 def test_pickles_refer_to_the_home(value: object) -> None:
     pickled = pickle.dumps(value)
