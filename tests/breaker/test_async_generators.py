@@ -87,7 +87,7 @@ async def test_an_ignored_error_midway_is_ignored(clock: ManualClock) -> None:
     assert totals(breaker) == {"ignored": 1}
 
 
-async def test_calling_the_function_alone_takes_no_permit(clock: ManualClock) -> None:
+async def test_calling_the_function_alone_acquires_no_permit(clock: ManualClock) -> None:
     breaker = await make_ready(clock)
     stream = breaker(numbers)()
     assert breaker.state is CircuitState.OPEN
@@ -117,7 +117,7 @@ async def test_breaking_out_of_the_loop_is_a_success_when_the_generator_is_close
     assert totals(breaker) == {"success": 1}
 
 
-async def test_given_up_before_the_first_item_is_ignored(clock: ManualClock) -> None:
+async def test_a_stream_closed_before_the_first_item_is_ignored(clock: ManualClock) -> None:
     breaker = make(clock)
     stream = breaker(hanging)(0)
     with anyio.CancelScope() as scope:
@@ -475,7 +475,7 @@ async def test_a_method_that_is_an_async_generator_function_gets_its_self(clock:
     assert [row async for row in client.rows()] == [client]
 
 
-async def test_shadow_mode_lets_a_stream_through_that_would_be_rejected(clock: ManualClock) -> None:
+async def test_shadow_mode_admits_a_stream_that_would_be_rejected(clock: ManualClock) -> None:
     breaker: CircuitBreaker = await make_open(clock, shadow=True)
     assert [number async for number in breaker(numbers)()] == [0, 1, 2]
     assert totals(breaker) == {"failure": 1, "rejected": 1}

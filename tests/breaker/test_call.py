@@ -121,7 +121,7 @@ async def test_call_refuses_what_cannot_be_called(clock: ManualClock, thing: obj
     assert totals(breaker) == {"ignored": 1}
 
 
-async def test_a_misuse_that_would_have_been_a_probe_gives_its_permit_back(clock: ManualClock) -> None:
+async def test_a_misuse_as_a_probe_gives_its_permit_back(clock: ManualClock) -> None:
     breaker = await make_ready(clock)
     with pytest.raises(TypeError):
         await breaker.call(None)

@@ -236,7 +236,7 @@ def in_a_loop(steps: Callable[[CircuitBreaker], Awaitable[None]], breaker: Circu
     asyncio.run(steps(breaker))
 
 
-def test_a_breaker_that_sees_nothing_but_bare_cancellations_hints_once_at_the_setting(
+def test_a_breaker_that_sees_only_bare_cancellations_logs_a_hint_once(
     clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     asyncio.run(cancel_bare(make(clock), 50))

@@ -153,7 +153,7 @@ def test_a_decimal_is_no_number_of_seconds() -> None:
         CircuitBreaker("payments", reset_timeout_seconds=Decimal(30))
 
 
-def test_a_refused_breaker_uses_up_nothing_of_the_other_arguments() -> None:
+def test_a_refused_breaker_does_not_use_its_other_arguments() -> None:
     rule = ConsecutiveFailures(3)
     with pytest.raises(ValueError, match="max_probes"):
         CircuitBreaker("payments", trip_when=rule, max_probes=0)
@@ -161,7 +161,7 @@ def test_a_refused_breaker_uses_up_nothing_of_the_other_arguments() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_rule_shared_by_two_breakers_counts_for_each_alone(clock: ManualClock) -> None:
+async def test_a_rule_shared_by_two_breakers_counts_for_each_separately(clock: ManualClock) -> None:
     rule = ConsecutiveFailures(2)
     one, other = (CircuitBreaker(trip_when=rule, clock=clock) for _ in range(2))
     await fail_once(one)
@@ -198,7 +198,7 @@ class Broken(Random):
 
 
 @pytest.mark.anyio
-async def test_a_random_that_raises_keeps_no_breaker_from_opening(clock: ManualClock) -> None:
+async def test_a_breaker_opens_although_its_random_raises(clock: ManualClock) -> None:
     breaker = CircuitBreaker(
         failure_threshold=1,
         reset_timeout_seconds=ExponentialBackoff(initial_seconds=10),

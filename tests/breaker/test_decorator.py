@@ -172,7 +172,7 @@ def test_a_plain_function_is_refused_by_name(clock: ManualClock) -> None:
         make(clock)(charge)
 
 
-def test_a_refused_function_counts_for_nothing(clock: ManualClock) -> None:
+def test_a_refused_function_is_not_counted(clock: ManualClock) -> None:
     breaker = make(clock)
     with pytest.raises(TypeError):
         breaker(print)

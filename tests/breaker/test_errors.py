@@ -85,7 +85,7 @@ def test_notes_survive_pickling() -> None:
     assert pickle.loads(pickle.dumps(error)).__notes__ == ["while charging"]  # noqa: S301 - its own bytes
 
 
-def test_a_subclass_of_the_users_own_can_be_made() -> None:
+def test_a_user_can_define_a_subclass() -> None:
     class PaymentsDownError(CircuitBreakerOpenError):
         pass
 
@@ -174,7 +174,7 @@ class UnspeakableError(Exception):
 
 
 @pytest.mark.anyio
-async def test_an_error_whose_text_cannot_be_had_is_named_by_its_type(clock: ManualClock) -> None:
+async def test_an_error_whose_text_raises_is_named_by_its_type(clock: ManualClock) -> None:
     breaker, error = make(clock), UnspeakableError()
     events = []
     breaker.subscribe(events.append)

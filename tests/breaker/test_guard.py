@@ -28,7 +28,7 @@ async def test_a_block_that_raises_is_a_failure_and_the_error_comes_through(cloc
     assert breaker.state is CircuitState.OPEN
 
 
-async def test_an_open_breaker_does_not_let_the_block_begin(clock: ManualClock) -> None:
+async def test_an_open_breaker_rejects_the_block(clock: ManualClock) -> None:
     breaker = await make_open(clock)
     with pytest.raises(CircuitBreakerOpenError):
         async with breaker.guard():
@@ -101,7 +101,7 @@ async def test_a_guard_that_is_used_again_measures_the_new_block(clock: ManualCl
     assert [event.duration_seconds for event in events if isinstance(event, CallSucceeded)] in ([1.0, None], [1.0, 0.0])
 
 
-async def test_a_guard_that_is_used_again_is_not_taken_for_one_that_hung(clock: ManualClock) -> None:
+async def test_a_guard_that_is_used_again_does_not_count_as_hanging(clock: ManualClock) -> None:
     breaker = make(clock)
     guard = breaker.guard()
     unsubscribe = breaker.subscribe(lambda _: None)
@@ -135,7 +135,7 @@ async def test_a_guard_is_no_synchronous_context_manager(clock: ManualClock) -> 
         pytest.fail("the block ran without protection")
 
 
-async def test_a_guard_knows_its_generation_and_whether_it_is_a_probe(clock: ManualClock) -> None:
+async def test_a_guard_has_its_generation_and_says_whether_it_is_a_probe(clock: ManualClock) -> None:
     breaker = make(clock)
     async with breaker.guard() as permit:
         assert (permit.generation, permit.is_probe) == (1, False)
@@ -200,7 +200,7 @@ async def test_entering_and_leaving_do_not_yield_to_the_event_loop(clock: Manual
     assert order == ["block", "other"]
 
 
-async def test_shadow_mode_lets_a_block_begin_that_would_be_rejected(clock: ManualClock) -> None:
+async def test_shadow_mode_admits_a_block_that_would_be_rejected(clock: ManualClock) -> None:
     breaker = await make_open(clock, shadow=True)
     async with breaker.guard() as permit:
         assert (permit.generation, permit.is_probe) == (0, False)

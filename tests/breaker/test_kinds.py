@@ -58,11 +58,11 @@ async def test_a_listener_of_one_kind_receives_the_same_events_of_it_as_a_listen
     assert totals(single) == totals(both)
 
 
-async def test_a_base_class_stands_for_all_that_is_derived_from_it(clock: ManualClock) -> None:
-    breaker, told = make(clock), RecordingListener()
-    breaker.subscribe(told, kinds=Event)
+async def test_a_base_class_includes_its_subclasses(clock: ManualClock) -> None:
+    breaker, received = make(clock), RecordingListener()
+    breaker.subscribe(received, kinds=Event)
     await live_through_everything(breaker, clock)
-    assert {type(event) for event in told.events} == {*PER_CALL, *OTHERS}
+    assert {type(event) for event in received.events} == {*PER_CALL, *OTHERS}
 
 
 async def test_two_listeners_each_receive_their_own_kinds(clock: ManualClock) -> None:
@@ -82,7 +82,7 @@ async def test_who_wants_no_single_calls_leaves_the_closed_path_alone(clock: Man
 
 
 @pytest.mark.parametrize("kind", PER_CALL, ids=lambda kind: kind.__name__)
-async def test_the_closed_path_comes_back_when_the_last_has_gone_who_wants_single_calls(
+async def test_the_closed_path_is_available_again_after_the_last_listener_of_single_calls(
     clock: ManualClock, kind: type[Event]
 ) -> None:
     breaker = make(clock)
@@ -131,13 +131,13 @@ async def test_rejections_are_cheap_unless_somebody_wants_them(clock: ManualCloc
 async def test_a_listener_that_comes_or_goes_during_a_call_changes_no_count(
     clock: ManualClock, way: str, kinds: type[Event] | tuple[type[Event], ...], *, comes: bool
 ) -> None:
-    breaker, told = make(clock), RecordingListener()
-    leave = None if comes else breaker.subscribe(told, kinds=kinds)
+    breaker, received = make(clock), RecordingListener()
+    leave = None if comes else breaker.subscribe(received, kinds=kinds)
 
     async def work() -> None:
         clock.advance(1)
         if leave is None:
-            breaker.subscribe(told, kinds=kinds)
+            breaker.subscribe(received, kinds=kinds)
         else:
             leave()
 
@@ -153,22 +153,22 @@ async def test_a_listener_that_comes_or_goes_during_a_call_changes_no_count(
         await work()
         permit.succeed()
     assert totals(breaker) == {"success": 1}
-    is_told = comes and kinds is PER_CALL
-    assert [(type(event), event.duration_seconds) for event in told.events] == [(CallSucceeded, None)] * is_told
+    is_reported = comes and kinds is PER_CALL
+    assert [(type(event), event.duration_seconds) for event in received.events] == [(CallSucceeded, None)] * is_reported
 
 
 async def test_a_failure_that_trips_during_a_subscription_to_transitions_is_reported_and_counted_once(
     clock: ManualClock,
 ) -> None:
-    breaker, told = make(clock), RecordingListener()
+    breaker, received = make(clock), RecordingListener()
 
     async def subscribe_and_fail() -> None:
-        breaker.subscribe(told, kinds=StateChanged)
+        breaker.subscribe(received, kinds=StateChanged)
         await fail()
 
     with pytest.raises(DependencyError):
         await breaker(subscribe_and_fail)()
-    assert (breaker.state, totals(breaker), told.transitions) == (
+    assert (breaker.state, totals(breaker), received.transitions) == (
         CircuitState.OPEN,
         {"failure": 1},
         [("closed", "open")],
@@ -180,20 +180,20 @@ async def test_a_timed_out_probe_is_reported_to_listeners_of_failures_or_of_tran
     clock: ManualClock, kind: type[Event]
 ) -> None:
     breaker, permit = await make_probing(clock)
-    told = RecordingListener()
-    breaker.subscribe(told, kinds=kind)
+    received = RecordingListener()
+    breaker.subscribe(received, kinds=kind)
     clock.advance(60)
     assert await breaker.try_acquire() is None
     permit.ignore()
-    assert [type(event) for event in told.events] == [kind]
+    assert [type(event) for event in received.events] == [kind]
 
 
 async def test_a_state_change_has_the_time_until_the_new_state_admits_calls(clock: ManualClock) -> None:
-    breaker, told = make(clock), RecordingListener()
-    breaker.subscribe(told, kinds=StateChanged)
+    breaker, received = make(clock), RecordingListener()
+    breaker.subscribe(received, kinds=StateChanged)
     await live_through_everything(breaker, clock)
     await breaker.force_open("maintenance")
-    assert [(event.new.value, event.retry_after) for event in told.of(StateChanged)] == [
+    assert [(event.new.value, event.retry_after) for event in received.of(StateChanged)] == [
         ("open", 60.0),
         ("half_open", None),
         ("open", 60.0),
@@ -225,7 +225,7 @@ async def test_a_stream_of_one_kind_still_reports_its_losses(clock: ManualClock)
     [None, "StateChanged", int, StateChanged.__init__, (StateChanged, int), [StateChanged]],
     ids=lambda value: getattr(value, "__name__", repr(value)),
 )
-def test_what_are_no_types_of_events_is_refused(clock: ManualClock, kinds: object) -> None:
+def test_kinds_that_are_not_event_types_are_refused(clock: ManualClock, kinds: object) -> None:
     breaker = make(clock)
     for listen in (lambda: breaker.subscribe(print, kinds=kinds), lambda: breaker.events(kinds=kinds)):
         with pytest.raises(TypeError, match="kinds must be an event type, such as StateChanged, or a tuple"):
@@ -240,10 +240,10 @@ def test_kinds_that_no_breaker_reports_are_refused(clock: ManualClock, kinds: ob
 
 
 async def test_the_event_of_a_success_equals_one_that_its_constructor_makes(clock: ManualClock) -> None:
-    breaker, told = make(clock), RecordingListener()
-    breaker.subscribe(told)
+    breaker, received = make(clock), RecordingListener()
+    breaker.subscribe(received)
     await breaker.call(answer)
-    [event] = told.of(CallSucceeded)
+    [event] = received.of(CallSucceeded)
     fields = {field.name: getattr(event, field.name) for field in dataclasses.fields(CallSucceeded)}
     assert event == CallSucceeded(**fields)
     assert (event.breaker, event.generation, event.duration_seconds, event.is_probe) == ("payments", 1, 0.0, False)

@@ -215,11 +215,11 @@ async def test_a_listener_sees_the_state_as_it_is_after_the_event(clock: ManualC
 
 
 async def test_all_listeners_receive_one_event_before_the_next(clock: ManualClock) -> None:
-    breaker, told = make(clock), []
+    breaker, received = make(clock), []
     for number in (1, 2):
-        breaker.subscribe(lambda event, number=number: told.append((number, names([event])[0])))
+        breaker.subscribe(lambda event, number=number: received.append((number, names([event])[0])))
     await fail_once(breaker)
-    assert told == [(1, "CallFailed"), (2, "CallFailed"), (1, "closed -> open"), (2, "closed -> open")]
+    assert received == [(1, "CallFailed"), (2, "CallFailed"), (1, "closed -> open"), (2, "closed -> open")]
 
 
 async def test_the_same_listener_subscribed_twice_is_called_twice(clock: ManualClock) -> None:
@@ -286,16 +286,16 @@ async def test_a_listener_subscribed_during_a_delivery_receives_later_events_onl
 
 
 async def test_events_that_a_listener_causes_are_delivered_after_the_current_one(clock: ManualClock) -> None:
-    breaker, told = make(clock, reset_timeout_seconds=0), []
+    breaker, received = make(clock, reset_timeout_seconds=0), []
 
     def busybody(event: Event) -> None:
         if isinstance(event, CallFailed):
             breaker.try_acquire_nowait().succeed()
 
     breaker.subscribe(busybody)
-    breaker.subscribe(lambda event: told.append(names([event])[0]))
+    breaker.subscribe(lambda event: received.append(names([event])[0]))
     await fail_once(breaker)
-    assert told == [
+    assert received == [
         "CallFailed",
         "closed -> open",
         "open -> half_open",

@@ -182,7 +182,7 @@ async def test_logging_that_raises_keeps_no_probe_from_closing_the_breaker(clock
 
 
 @pytest.mark.usefixtures("rude")
-async def test_logging_that_raises_does_not_reach_who_controls_the_breaker(clock: ManualClock) -> None:
+async def test_logging_that_raises_does_not_reach_the_caller_of_manual_control(clock: ManualClock) -> None:
     breaker = make(clock)
     await breaker.force_open("maintenance")
     await breaker.reset()
@@ -234,7 +234,7 @@ async def test_logging_that_raises_about_a_clock_that_raises_does_not_reach_the_
 
 
 @pytest.mark.usefixtures("rude")
-def test_logging_that_raises_about_many_cancellations_does_not_make_failures_of_them(clock: ManualClock) -> None:
+def test_cancellations_are_not_failures_although_logging_about_them_raises(clock: ManualClock) -> None:
     async def main() -> None:
         breaker = make(clock)
         for _ in range(20):
@@ -250,7 +250,7 @@ def test_logging_that_raises_about_many_cancellations_does_not_make_failures_of_
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize("where", ["handler", "filter"])
-async def test_an_interrupt_in_logging_on_the_way_into_a_probe_gives_the_permit_back(
+async def test_an_interrupt_in_logging_while_a_probe_is_admitted_gives_the_permit_back(
     clock: ManualClock, where: str, error: type[BaseException]
 ) -> None:
     breaker = await make_ready(clock)

@@ -84,7 +84,7 @@ def test_each_loop_has_a_lock_of_its_own(backend: str) -> None:
 
 
 @pytest.mark.anyio
-async def test_an_event_wakes_all_who_wait() -> None:
+async def test_an_event_wakes_all_waiting_tasks() -> None:
     event, woken = LoopEvent(), []
 
     async def wait(number: int) -> None:
@@ -99,7 +99,7 @@ async def test_an_event_wakes_all_who_wait() -> None:
     assert sorted(woken) == [0, 1, 2]
 
 
-def test_an_event_of_a_loop_that_was_closed_can_be_set_in_vain() -> None:
+def test_setting_an_event_of_a_closed_loop_does_nothing() -> None:
     left: list[object] = []
 
     async def leave_a_waiter() -> None:

@@ -115,7 +115,7 @@ async def test_a_call_from_inside_a_probe_goes_through_and_the_breaker_recovers(
     assert breaker.state is CircuitState.CLOSED
 
 
-async def test_a_call_from_inside_a_probe_counts_for_nothing(clock: ManualClock) -> None:
+async def test_a_call_from_inside_a_probe_is_not_counted(clock: ManualClock) -> None:
     breaker = await make_ready(clock, success_threshold=2)
     await outer_call(breaker, by_call)
     assert breaker.state is CircuitState.HALF_OPEN
@@ -145,7 +145,7 @@ async def test_a_failure_inside_a_probe_is_counted_where_it_ends_the_probe(clock
     assert totals(breaker) == {"failure": 2, "probe": 1}
 
 
-async def test_a_call_from_a_probe_that_has_timed_out_is_judged_like_any_other(clock: ManualClock) -> None:
+async def test_a_call_from_a_probe_that_has_timed_out_counts_like_any_other(clock: ManualClock) -> None:
     breaker = await make_ready(clock)
 
     async def outer() -> None:
@@ -180,7 +180,7 @@ async def test_a_task_that_outlives_its_probe_is_judged_like_any_other(clock: Ma
     assert rejected == [CircuitState.OPEN]
 
 
-async def test_the_reader_of_a_probe_stream_is_not_a_part_of_it(clock: ManualClock) -> None:
+async def test_the_reader_of_a_probe_stream_is_not_part_of_it(clock: ManualClock) -> None:
     breaker = await make_ready(clock)
 
     @breaker
@@ -192,7 +192,7 @@ async def test_the_reader_of_a_probe_stream_is_not_a_part_of_it(clock: ManualClo
             await breaker.call(answer)
 
 
-async def test_a_probe_of_one_breaker_is_none_of_another(clock: ManualClock) -> None:
+async def test_a_probe_of_one_breaker_is_not_a_probe_of_another(clock: ManualClock) -> None:
     breaker, other = await make_ready(clock), await make_open(clock)
     with pytest.raises(CircuitBreakerOpenError):
         await breaker.call(other.call, answer)
@@ -225,7 +225,7 @@ async def test_a_block_of_a_permit_is_a_probe_like_any_other(clock: ManualClock)
     assert breaker.state is CircuitState.CLOSED
 
 
-async def test_what_cleans_up_a_probe_stream_is_a_part_of_it(clock: ManualClock) -> None:
+async def test_the_cleanup_of_a_probe_stream_is_part_of_it(clock: ManualClock) -> None:
     breaker = await make_ready(clock)
 
     @breaker
@@ -255,7 +255,7 @@ async def test_a_step_that_ends_in_another_context_changes_nothing_there(clock: 
         assert here.ticket in entered_probes()
 
 
-def test_a_caller_that_left_its_thread_is_no_longer_a_part_of_the_probe(clock: ManualClock) -> None:
+def test_a_caller_that_left_its_thread_is_no_longer_part_of_the_probe(clock: ManualClock) -> None:
     async def main() -> None:
         breaker = await make_ready(clock)
         may_end = threading.Event()

@@ -35,7 +35,7 @@ from tests.breaker.kit import (
 pytestmark = pytest.mark.anyio
 
 
-async def test_acquire_hands_out_a_permit(clock: ManualClock) -> None:
+async def test_acquire_returns_a_permit(clock: ManualClock) -> None:
     permit = await make(clock).acquire()
     assert isinstance(permit, Permit)
     permit.succeed()
@@ -85,7 +85,7 @@ async def test_fail_counts_whatever_expected_exception_says(clock: ManualClock) 
     assert breaker.state is CircuitState.OPEN
 
 
-async def test_a_failure_may_say_how_long_the_breaker_that_it_opens_stays_open(clock: ManualClock) -> None:
+async def test_a_failure_can_set_how_long_the_breaker_stays_open(clock: ManualClock) -> None:
     breaker = make(clock)
     (await breaker.acquire()).fail(DependencyError("down"), open_seconds=7)
     assert breaker.retry_after == 7
@@ -96,7 +96,7 @@ async def test_a_failure_may_say_how_long_the_breaker_that_it_opens_stays_open(c
     assert breaker.retry_after == 200
 
 
-async def test_the_next_opening_has_its_own_time_again(clock: ManualClock) -> None:
+async def test_the_next_opening_lasts_as_configured(clock: ManualClock) -> None:
     breaker = make(clock, reset_timeout_seconds=ExponentialBackoff(initial_seconds=10, jitter=0))
     (await breaker.acquire()).fail(open_seconds=7)
     clock.advance(7)
@@ -104,7 +104,7 @@ async def test_the_next_opening_has_its_own_time_again(clock: ManualClock) -> No
     assert breaker.retry_after == 20
 
 
-async def test_the_reset_timeout_of_a_failure_that_opens_nothing_means_nothing(clock: ManualClock) -> None:
+async def test_the_reset_timeout_of_a_failure_that_opens_nothing_is_ignored(clock: ManualClock) -> None:
     breaker = make(clock, failure_threshold=2)
     (await breaker.acquire()).fail(open_seconds=7)
     assert breaker.state is CircuitState.CLOSED
@@ -112,7 +112,7 @@ async def test_the_reset_timeout_of_a_failure_that_opens_nothing_means_nothing(c
     assert breaker.retry_after == RESET_SECONDS
 
 
-async def test_the_reset_timeout_of_a_late_failure_means_nothing(clock: ManualClock) -> None:
+async def test_the_reset_timeout_of_a_late_failure_is_ignored(clock: ManualClock) -> None:
     breaker = make(clock)
     late = await breaker.acquire()
     (await breaker.acquire()).fail()
@@ -186,7 +186,7 @@ async def test_a_with_block_settles_its_permit_as_a_success(clock: ManualClock) 
     [(DependencyError(), "failure"), (LookupError(), "ignored"), (ValueError(), "success"), (SystemExit(), "ignored")],
     ids=repr,
 )
-async def test_a_with_block_that_raises_is_judged_like_a_call(
+async def test_a_with_block_that_raises_counts_like_a_call_that_raises(
     clock: ManualClock, error: BaseException, total: str
 ) -> None:
     breaker = make(clock, expected_exception=DependencyError, ignored_exception=LookupError)
@@ -196,7 +196,7 @@ async def test_a_with_block_that_raises_is_judged_like_a_call(
     assert totals(breaker) == {total: 1}
 
 
-async def test_a_with_block_leaves_alone_a_permit_that_was_settled_inside(clock: ManualClock) -> None:
+async def test_a_with_block_does_not_settle_a_permit_that_is_settled_inside(clock: ManualClock) -> None:
     breaker = make(clock)
     with await breaker.acquire() as permit:
         permit.ignore()
@@ -225,7 +225,7 @@ async def test_a_with_block_that_is_cancelled_is_ignored(clock: ManualClock) -> 
     assert totals(breaker) == {"cancelled": 1}
 
 
-async def test_a_permit_knows_its_generation(clock: ManualClock) -> None:
+async def test_a_permit_has_the_generation_of_its_admission(clock: ManualClock) -> None:
     breaker, probe = await make_probing(clock)
     assert (probe.generation, probe.is_probe) == (breaker.generation, True) == (3, True)
     probe.succeed()
@@ -250,7 +250,7 @@ async def test_a_permit_can_be_settled_in_another_task(clock: ManualClock) -> No
     assert breaker.state is CircuitState.CLOSED
 
 
-async def test_a_permit_that_shadow_mode_hands_out_instead_of_a_rejection_counts_nothing(clock: ManualClock) -> None:
+async def test_a_permit_that_only_shadow_mode_grants_is_not_counted(clock: ManualClock) -> None:
     breaker = await make_open(clock, shadow=True)
     permit = await breaker.acquire()
     assert (permit.generation, permit.is_probe) == (0, False)
@@ -258,7 +258,7 @@ async def test_a_permit_that_shadow_mode_hands_out_instead_of_a_rejection_counts
     assert totals(breaker) == {"failure": 1, "rejected": 1}
 
 
-async def test_a_permit_that_shadow_mode_hands_out_instead_of_a_rejection_may_be_dropped(clock: ManualClock) -> None:
+async def test_a_permit_that_only_shadow_mode_grants_may_be_dropped(clock: ManualClock) -> None:
     breaker = await make_open(clock, shadow=True)
     permit = await breaker.try_acquire()
     del permit
@@ -312,7 +312,7 @@ async def test_try_acquire_nowait_in_a_task_makes_a_probe(clock: ManualClock) ->
     assert breaker.state is CircuitState.CLOSED
 
 
-def test_try_acquire_nowait_outside_a_loop_hands_out_a_permit_of_a_closed_breaker(clock: ManualClock) -> None:
+def test_try_acquire_nowait_outside_a_loop_returns_a_permit_of_a_closed_breaker(clock: ManualClock) -> None:
     breaker = make(clock)
     breaker.try_acquire_nowait().fail()
     assert breaker.state is CircuitState.OPEN
@@ -432,7 +432,7 @@ async def test_a_leaked_probe_permit_of_an_earlier_episode_does_not_make_the_cou
     assert breaker.health()["leaked_total"] == 1
 
 
-async def test_a_leaked_probe_permit_that_had_timed_out_is_no_leak_any_more(clock: ManualClock) -> None:
+async def test_a_timed_out_probe_permit_that_is_dropped_is_not_a_leak(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock)
     clock.advance(60)
     assert await breaker.try_acquire() is None
@@ -463,7 +463,7 @@ async def test_many_permits_dropped_in_many_threads_are_all_counted(clock: Manua
     assert totals(breaker) == {"leaked": 20, "success": 1}
 
 
-async def test_a_settled_permit_that_is_dropped_warns_of_nothing(clock: ManualClock) -> None:
+async def test_a_settled_permit_that_is_dropped_causes_no_warning(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock)
     permit.succeed()
     del permit

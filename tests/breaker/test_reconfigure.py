@@ -125,7 +125,7 @@ async def test_a_running_half_open_episode_keeps_its_backoff(clock: ManualClock)
     assert breaker.retry_after == 60
 
 
-async def test_a_new_expected_exception_is_judged_by_from_then_on(clock: ManualClock) -> None:
+async def test_a_new_expected_exception_applies_from_then_on(clock: ManualClock) -> None:
     breaker = make(clock)
     await breaker.reconfigure(expected_exception=LookupError)
     await fail_once(breaker)
@@ -133,14 +133,14 @@ async def test_a_new_expected_exception_is_judged_by_from_then_on(clock: ManualC
     assert breaker.expected_exception is LookupError
 
 
-async def test_a_new_ignored_exception_is_judged_by_from_then_on(clock: ManualClock) -> None:
+async def test_a_new_ignored_exception_applies_from_then_on(clock: ManualClock) -> None:
     breaker = make(clock)
     await breaker.reconfigure(ignored_exception=DependencyError)
     await fail_once(breaker)
     assert totals(breaker) == {"ignored": 1}
 
 
-async def test_a_failed_result_that_is_set_and_unset_judges_only_in_between(clock: ManualClock) -> None:
+async def test_a_failed_result_that_is_set_and_unset_applies_only_in_between(clock: ManualClock) -> None:
     breaker = make(clock, failure_threshold=9)
     for predicate in (None, lambda result: result == "answer", None):
         await breaker.reconfigure(failed_result=predicate)
@@ -231,7 +231,7 @@ async def test_a_running_probe_is_judged_by_the_exceptions_that_its_episode_bega
     assert breaker.state is CircuitState.OPEN
 
 
-async def test_a_running_probe_is_judged_by_the_results_that_its_episode_began_with(clock: ManualClock) -> None:
+async def test_a_running_probe_keeps_the_failed_result_of_its_episode(clock: ManualClock) -> None:
     breaker = await make_ready(clock)
 
     async def reconfigure() -> str:
@@ -243,7 +243,7 @@ async def test_a_running_probe_is_judged_by_the_results_that_its_episode_began_w
 
 
 @pytest.mark.parametrize(("before", "after"), [(5, None), (5, 500), (None, 5), (500, 5)])
-async def test_a_cancelled_probe_is_judged_by_the_limit_that_its_episode_began_with(
+async def test_a_cancelled_probe_keeps_the_limit_of_its_episode(
     clock: ManualClock, before: float | None, after: float | None
 ) -> None:
     breaker, permit = await make_probing(clock, count_cancelled_after_seconds=before)

@@ -247,7 +247,7 @@ def test_a_caller_that_leaves_after_the_thread_has_ended_settles_the_call_by_the
     asyncio.run(main())
 
 
-def test_a_loop_that_is_closed_before_the_thread_ends_leaves_the_call_to_be_counted_as_leaked(
+def test_a_call_counts_as_leaked_if_its_loop_is_closed_before_the_thread_ends(
     clock: ManualClock,
 ) -> None:
     breaker, work = make(clock), Work()

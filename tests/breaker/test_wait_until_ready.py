@@ -170,7 +170,7 @@ async def test_a_breaker_forced_open_for_a_time_is_ready_when_it_is_over(clock: 
     assert await is_ready_now(breaker)
 
 
-async def test_a_shadow_breaker_is_always_ready(clock: ManualClock) -> None:
+async def test_a_breaker_in_shadow_mode_is_always_ready(clock: ManualClock) -> None:
     assert await is_ready_now(await make_open(clock, shadow=True))
 
 
@@ -237,7 +237,7 @@ async def test_waiting_tasks_wait_for_the_new_reset_timeout_after_a_failed_probe
     assert await ready_after(breaker, fail_and_reset)
 
 
-async def test_only_as_many_as_there_are_probes_get_through_and_the_others_wait_on(clock: ManualClock) -> None:
+async def test_only_as_many_tasks_as_probes_get_through_and_the_others_keep_waiting(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock, success_threshold=2)
     admitted = []
 
@@ -347,7 +347,7 @@ def test_waiting_in_one_loop_after_another_works(clock: ManualClock) -> None:
         anyio.run(wait_and_reset, backend=backend)
 
 
-def test_a_waiter_left_behind_in_a_loop_that_died_does_not_keep_the_next_loop_from_waiting(
+def test_tasks_can_wait_although_a_task_in_an_earlier_loop_still_waits(
     clock: ManualClock,
 ) -> None:
     breaker = make(clock)

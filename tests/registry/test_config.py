@@ -98,7 +98,7 @@ def test_a_mapping_means_the_same_as_a_file(tmp_path: Path) -> None:
         assert of_mapping.get(breaker.name).engine.machine.settings == breaker.engine.machine.settings
 
 
-def test_a_mapping_may_hold_values_of_python() -> None:
+def test_a_mapping_may_contain_python_objects() -> None:
     rule, backoff, window = ConsecutiveFailures(9), ConstantBackoff(20), TimeWindow(30)
     registry = BreakerRegistry.from_config(
         {
@@ -168,7 +168,7 @@ def test_code_that_contradicts_the_configuration_is_refused_also_after_eviction(
     assert registry.add(payments) is payments
 
 
-def test_a_harmful_setting_is_warned_of_where_the_configuration_is_read() -> None:
+def test_a_harmful_setting_in_a_configuration_causes_a_warning() -> None:
     with pytest.warns(ConfigurationWarning) as caught:
         BreakerRegistry.from_config(
             {"defaults": {"failure_threshold": 1}, "breakers": {"a": {"reset_timeout_seconds": 0}}}
@@ -199,7 +199,7 @@ trip_when = [{ consecutive_failures = 1 }]
 """
 
 
-def test_a_warning_names_the_file_and_the_key_that_stands_there(tmp_path: Path) -> None:
+def test_a_warning_names_the_file_and_its_key(tmp_path: Path) -> None:
     path = write(tmp_path, HARMFUL)
     with pytest.warns(ConfigurationWarning) as caught:
         BreakerRegistry.from_config(path)
@@ -215,7 +215,7 @@ def test_a_warning_names_the_file_and_the_key_that_stands_there(tmp_path: Path) 
     assert all(str(warning.message).startswith(f"{path}: ") for warning in caught)
 
 
-def test_a_warning_names_the_part_of_a_value_of_python() -> None:
+def test_a_warning_names_the_part_of_a_python_object() -> None:
     rule = FailureCount(5) | ConsecutiveFailures(1)
     backoff = ExponentialBackoff(initial_seconds=0.5)
     with pytest.warns(ConfigurationWarning) as caught:
@@ -232,7 +232,7 @@ def test_a_warning_names_the_part_of_a_value_of_python() -> None:
     ]
 
 
-def test_recommended_settings_are_not_warned_of() -> None:
+def test_recommended_settings_cause_no_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         BreakerRegistry.from_config({"defaults": {"failure_threshold": 5, "reset_timeout_seconds": 60}})

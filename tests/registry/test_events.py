@@ -200,6 +200,6 @@ async def listen(_: Event) -> None:
 
 
 @pytest.mark.parametrize("listener", [5, listen], ids=["no function", "coroutine function"])
-async def test_what_is_no_listener_is_refused(listener: object) -> None:
+async def test_a_listener_that_is_not_synchronous_is_refused(listener: object) -> None:
     with pytest.raises(TypeError, match="listener must be a synchronous callable"):
         BreakerRegistry().subscribe(listener)

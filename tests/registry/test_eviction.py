@@ -34,7 +34,7 @@ def test_a_hundred_thousand_hosts_that_fail_once_each_stay_at_the_bound(clock: M
 
 
 @pytest.mark.anyio
-async def test_forced_and_disabled_breakers_and_those_on_probe_survive_any_number_of_hosts(clock: ManualClock) -> None:
+async def test_forced_disabled_and_probing_breakers_survive_any_number_of_hosts(clock: ManualClock) -> None:
     registry = make(clock, max_breakers=10)
     await registry.breaker("forced").force_open("maintenance")
     await registry.breaker("disabled").disable()
@@ -49,7 +49,7 @@ async def test_forced_and_disabled_breakers_and_those_on_probe_survive_any_numbe
     permit.succeed()
 
 
-def test_the_breaker_that_was_got_longest_ago_goes_first(clock: ManualClock) -> None:
+def test_the_least_recently_used_breaker_is_evicted_first(clock: ManualClock) -> None:
     registry = make(clock)
     for name in ("a", "b", "a", "c"):
         registry.breaker(name)
@@ -83,7 +83,7 @@ def test_an_open_breaker_outlives_one_with_failures_that_was_used_later(clock: M
     assert names(registry) == {"open", "new"}
 
 
-def test_of_open_breakers_the_one_that_reopens_first_goes_first(clock: ManualClock) -> None:
+def test_of_open_breakers_the_one_whose_reset_timeout_ends_first_is_evicted_first(clock: ManualClock) -> None:
     registry = make(clock)
     registry.breaker("later", failure_threshold=1, reset_timeout_seconds=90).try_acquire_nowait().fail()
     clock.advance(10)
@@ -92,7 +92,7 @@ def test_of_open_breakers_the_one_that_reopens_first_goes_first(clock: ManualClo
     assert names(registry) == {"later", "new"}
 
 
-def test_of_open_breakers_that_reopen_together_the_one_got_longest_ago_goes_first(clock: ManualClock) -> None:
+def test_of_open_breakers_with_equal_ends_the_least_recently_used_is_evicted_first(clock: ManualClock) -> None:
     registry = make(clock)
     for name in ("a", "b"):
         fail(registry, name, times=2)
@@ -113,7 +113,7 @@ async def test_a_half_open_breaker_without_a_probe_outlives_an_open_one_that_was
 
 
 @pytest.mark.anyio
-async def test_of_half_open_breakers_the_one_got_longest_ago_goes_first(clock: ManualClock) -> None:
+async def test_of_half_open_breakers_the_least_recently_used_is_evicted_first(clock: ManualClock) -> None:
     registry = make(clock, success_threshold=2)
     for name in ("a", "b"):
         await half_open(registry, name, clock)
@@ -136,7 +136,7 @@ async def test_any_number_of_hosts_that_got_half_open_stay_at_the_bound(
 
 
 @pytest.mark.anyio
-async def test_a_half_open_breaker_can_go_once_its_probe_has_ended(clock: ManualClock) -> None:
+async def test_a_half_open_breaker_can_be_evicted_once_its_probe_has_ended(clock: ManualClock) -> None:
     registry = make(clock, success_threshold=2)
     fail(registry, "recovering", times=2)
     clock.advance(60)
@@ -199,7 +199,7 @@ def test_a_breaker_is_ranked_again_before_it_is_evicted(clock: ManualClock) -> N
     assert names(registry) == {"held", "new", "newer"}
 
 
-def test_a_breaker_that_has_recovered_since_it_was_judged_goes_first(clock: ManualClock) -> None:
+def test_a_breaker_that_has_recovered_since_it_was_ranked_is_evicted_first(clock: ManualClock) -> None:
     registry = make(clock, max_breakers=3)
     held = registry.breaker("held")
     held.try_acquire_nowait().fail()
@@ -213,7 +213,7 @@ def test_a_breaker_that_has_recovered_since_it_was_judged_goes_first(clock: Manu
 
 
 @pytest.mark.anyio
-async def test_a_breaker_that_was_forced_open_since_it_was_judged_stays(clock: ManualClock) -> None:
+async def test_a_breaker_that_was_forced_open_since_it_was_ranked_stays(clock: ManualClock) -> None:
     registry = make(clock)
     held = registry.breaker("held")
     held.try_acquire_nowait().fail()
@@ -227,7 +227,7 @@ async def test_a_breaker_that_was_forced_open_since_it_was_judged_stays(clock: M
 
 
 @pytest.mark.anyio
-async def test_a_breaker_that_was_half_open_can_go_once_it_has_closed(clock: ManualClock) -> None:
+async def test_a_breaker_that_was_half_open_can_be_evicted_once_it_has_closed(clock: ManualClock) -> None:
     registry = make(clock)
     fail(registry, "recovering", times=2)
     clock.advance(60)
@@ -267,12 +267,12 @@ async def test_if_no_breaker_can_be_evicted_the_registry_grows_and_logs_that_onc
     for name in ("a", "b", "c", "d"):
         await registry.breaker(name).force_open("maintenance")
     assert names(registry) == {"a", "b", "c", "d"}
-    told = [record for record in caplog.records if "max_breakers=2" in record.getMessage()]
-    assert [record.levelno for record in told] == [logging.WARNING]
+    warnings = [record for record in caplog.records if "max_breakers=2" in record.getMessage()]
+    assert [record.levelno for record in warnings] == [logging.WARNING]
 
 
 @pytest.mark.anyio
-async def test_a_registry_that_has_grown_shrinks_again_when_breakers_can_go(clock: ManualClock) -> None:
+async def test_a_registry_that_has_grown_shrinks_again_when_breakers_can_be_evicted(clock: ManualClock) -> None:
     registry = make(clock)
     for name in ("a", "b", "c", "d"):
         await registry.breaker(name).disable()
@@ -303,7 +303,7 @@ def test_an_evicted_breaker_that_is_not_in_use_is_forgotten(clock: ManualClock) 
     assert registry.breaker("forgotten").failure_count == 0
 
 
-def test_a_name_whose_evicted_breaker_is_held_is_taken(clock: ManualClock) -> None:
+def test_a_name_whose_evicted_breaker_is_in_use_is_taken(clock: ManualClock) -> None:
     registry = make(clock)
     held = registry.breaker("held")
     for name in ("a", "b"):
@@ -344,7 +344,7 @@ def test_a_clock_is_read_only_where_a_window_depends_on_it(clock: ManualClock) -
     assert len(readings) == 1
 
 
-def test_places_of_breakers_that_were_used_again_do_not_pile_up(clock: ManualClock) -> None:
+def test_heap_entries_of_breakers_that_were_used_again_do_not_pile_up(clock: ManualClock) -> None:
     registry = make(clock, max_breakers=4)
     fail(registry, "at the top")
     for number in range(1_000):

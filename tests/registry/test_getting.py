@@ -25,7 +25,7 @@ class UnhashablePredicate:
         return True
 
 
-def test_a_breaker_is_made_once_and_found_ever_after() -> None:
+def test_a_breaker_is_created_once_and_found_afterwards() -> None:
     registry = BreakerRegistry()
     payments = registry.breaker("payments")
     assert isinstance(payments, CircuitBreaker)
@@ -73,7 +73,7 @@ def test_breakers_of_the_same_definition_share_their_settings() -> None:
     assert one.engine.machine.settings is other.engine.machine.settings
 
 
-def test_so_many_different_definitions_leave_a_bounded_memory() -> None:
+def test_many_different_definitions_use_a_bounded_memory() -> None:
     registry = BreakerRegistry()
     for threshold in range(1, 600):
         assert registry.breaker(f"{threshold}", failure_threshold=threshold).failure_threshold == threshold
@@ -100,7 +100,7 @@ def test_a_conflicting_definition_is_refused_with_both_named_and_nothing_else() 
 
 
 @pytest.mark.parametrize(
-    ("defined", "wanted", "told"),
+    ("defined", "wanted", "message"),
     [
         ({"failure_threshold": 3}, {"trip_when": FailureCount(5)}, "trip_when is ConsecutiveFailures(failures=3"),
         ({"trip_when": ConsecutiveFailures(3)}, {"failure_threshold": 5}, "failure_threshold is 3, not 5"),
@@ -113,13 +113,13 @@ def test_a_conflicting_definition_is_refused_with_both_named_and_nothing_else() 
     ],
 )
 def test_a_conflict_is_described_with_the_arguments_of_the_code(
-    defined: dict[str, object], wanted: dict[str, object], told: str
+    defined: dict[str, object], wanted: dict[str, object], message: str
 ) -> None:
     registry = BreakerRegistry()
     registry.breaker("payments", **defined)
     with pytest.raises(ValueError, match="already defined differently") as caught:
         registry.breaker("payments", **wanted)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_conflict_names_exception_types_as_they_are_written() -> None:
@@ -167,7 +167,7 @@ def test_bad_overrides_are_refused_and_make_no_breaker() -> None:
     assert "payments" not in registry
 
 
-def test_get_finds_and_makes_none() -> None:
+def test_get_finds_a_breaker_and_creates_none() -> None:
     registry = BreakerRegistry()
     assert registry.get("payments") is None
     payments = registry.breaker("payments")
@@ -193,7 +193,7 @@ def test_a_breaker_made_elsewhere_can_be_added() -> None:
     assert len(registry) == 1
 
 
-def test_an_added_breaker_is_defined_by_what_it_is() -> None:
+def test_an_added_breaker_is_defined_by_its_own_settings() -> None:
     registry = BreakerRegistry()
     payments = registry.add(CircuitBreaker("payments", failure_threshold=9))
     assert registry.breaker("payments", failure_threshold=9) is payments

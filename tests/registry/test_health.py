@@ -14,7 +14,7 @@ def as_json(registry: BreakerRegistry) -> dict[str, object]:
     return json.loads(json.dumps(registry.health(), allow_nan=False))
 
 
-def test_health_has_the_shape_that_was_agreed(clock: ManualClock) -> None:
+def test_health_has_the_documented_shape(clock: ManualClock) -> None:
     registry = BreakerRegistry(clock=clock)
     fail(registry, "payments", times=2)
     health = as_json(registry)
@@ -64,7 +64,7 @@ async def test_every_state_is_json(clock: ManualClock) -> None:
     permit.ignore()
 
 
-def test_a_clock_that_has_run_beyond_all_numbers_is_json(clock: ManualClock) -> None:
+def test_health_is_json_although_a_clock_returns_extreme_numbers(clock: ManualClock) -> None:
     clock.set(-1e308)
     registry = BreakerRegistry(clock=clock)
     registry.breaker("payments")

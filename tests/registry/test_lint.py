@@ -79,7 +79,7 @@ def test_other_settings_are_left_alone(settings: dict[str, object]) -> None:
     assert registry.lint() == []
 
 
-def test_every_part_of_a_definition_is_looked_at() -> None:
+def test_every_part_of_a_definition_is_checked() -> None:
     registry = BreakerRegistry(
         trip_when=ConsecutiveFailures(1) | FailureRate(0.5, minimum_calls=1),
         reset_timeout_seconds=ExponentialBackoff(initial_seconds=0.1, maximum_seconds=1_000),
@@ -107,14 +107,14 @@ def test_the_type_of_a_finding_can_be_imported() -> None:
     assert [type(finding) for finding in registry.lint()] == [public.Finding]
 
 
-def test_an_added_breaker_is_looked_at_too() -> None:
+def test_an_added_breaker_is_checked_too() -> None:
     registry = BreakerRegistry()
     registry.add(CircuitBreaker("payments", failure_threshold=1))
     assert [finding.breaker for finding in registry.lint()] == ["payments"]
 
 
 @pytest.mark.anyio
-async def test_settings_are_judged_as_they_are_now() -> None:
+async def test_the_current_settings_are_checked() -> None:
     registry = BreakerRegistry(failure_threshold=1)
     registry.breaker("payments")
     await registry.reconfigure(failure_threshold=5)

@@ -78,7 +78,7 @@ async def test_the_wrapper_looks_like_the_function() -> None:
     assert inspect.isasyncgenfunction(BreakerRegistry().per_key("web", key=host_of)(lines))
 
 
-async def test_a_breaker_can_stand_around_the_wrapper() -> None:
+async def test_a_breaker_can_protect_the_wrapper() -> None:
     registry, outer = BreakerRegistry(), CircuitBreaker("outer")
     protected = outer(registry.per_key("web", key=host_of)(fetch))
     await protected("a.example/1")
@@ -143,7 +143,7 @@ async def test_a_key_that_is_no_string_is_refused(key: object) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "a.example:8080", "naïve", "a b", "x" * LONGEST_KEY, "a][b", "~", "a~b"])
-def test_a_plain_key_stands_in_the_name_as_it_is(key: str) -> None:
+def test_a_plain_key_is_part_of_the_name_unchanged(key: str) -> None:
     assert label(key) == key
 
 
@@ -154,7 +154,7 @@ def test_a_key_that_is_long_or_hostile_is_bounded_and_printable_in_the_name(key:
     assert label(key) == label(str(key))
 
 
-def test_a_key_cannot_pass_for_another_one() -> None:
+def test_a_key_cannot_imitate_another_one() -> None:
     long = "x" * 200
     assert label(label(long)) != label(long)
 

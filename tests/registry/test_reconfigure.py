@@ -12,7 +12,7 @@ from tests.registry.kit import fail
 pytestmark = pytest.mark.anyio
 
 
-async def test_other_defaults_reach_the_breakers_that_there_are_and_those_to_come() -> None:
+async def test_new_defaults_reach_present_and_future_breakers() -> None:
     registry = BreakerRegistry()
     breaker = registry.breaker("payments")
     await registry.reconfigure(failure_threshold=9, reset_timeout_seconds=30)
@@ -20,7 +20,7 @@ async def test_other_defaults_reach_the_breakers_that_there_are_and_those_to_com
     assert registry.breaker("orders").failure_threshold == 9
 
 
-async def test_other_defaults_keep_what_is_a_breakers_own() -> None:
+async def test_new_defaults_keep_a_breakers_own_settings() -> None:
     registry = BreakerRegistry()
     breaker = registry.breaker("payments", failure_threshold=3)
     await registry.reconfigure(failure_threshold=9, reset_timeout_seconds=30)
@@ -63,7 +63,7 @@ async def test_one_breaker_can_be_changed_alone() -> None:
     assert (one.failure_threshold, other.failure_threshold) == (9, 5)
 
 
-async def test_what_was_changed_alone_is_the_breakers_own_from_then_on() -> None:
+async def test_what_was_changed_for_one_breaker_is_its_own_from_then_on() -> None:
     registry = BreakerRegistry()
     by_registry, by_itself = registry.breaker("by registry"), registry.breaker("by itself")
     await registry.reconfigure("by registry", failure_threshold=6)
@@ -130,7 +130,7 @@ async def test_an_added_breaker_keeps_its_settings_when_defaults_change() -> Non
     assert added.failure_threshold == 8
 
 
-async def test_an_evicted_breaker_that_somebody_holds_is_changed_too() -> None:
+async def test_an_evicted_breaker_in_use_is_changed_too() -> None:
     registry = BreakerRegistry(max_breakers=1)
     held = registry.breaker("held")
     registry.breaker("other")
@@ -245,7 +245,7 @@ async def test_code_that_repeats_the_definition_of_a_group_keeps_working() -> No
         fetcher(registry, failure_threshold=4)
 
 
-async def test_a_change_of_a_group_keeps_what_is_a_keys_own() -> None:
+async def test_a_change_of_a_group_keeps_a_keys_own_settings() -> None:
     registry = BreakerRegistry.from_config({"breakers": {"web[configured]": {"failure_threshold": 4}}})
     registry.add(CircuitBreaker("web[added]", failure_threshold=7))
     fetch = fetcher(registry)
@@ -260,7 +260,7 @@ async def test_a_change_of_a_group_keeps_what_is_a_keys_own() -> None:
     assert (own.trip_when.threshold, own.max_probes, own.success_threshold) == (6, 2, 3)
 
 
-async def test_a_change_of_a_group_in_what_is_a_keys_own_leaves_the_key_alone() -> None:
+async def test_a_change_of_a_group_does_not_change_a_keys_own_setting() -> None:
     registry = BreakerRegistry()
     fetch = fetcher(registry)
     await fetch("own")
@@ -270,7 +270,7 @@ async def test_a_change_of_a_group_in_what_is_a_keys_own_leaves_the_key_alone() 
     assert registry.breaker("web[own]").engine.machine.settings is before
 
 
-async def test_a_group_that_is_configured_can_be_changed_before_any_code_names_it() -> None:
+async def test_a_configured_group_can_be_changed_before_any_code_uses_it() -> None:
     registry = BreakerRegistry.from_config({"per_key": {"web": {"failure_threshold": 4}}})
     await registry.reconfigure("web", failure_threshold=8)
     await fetcher(registry, failure_threshold=4)("a")

@@ -63,7 +63,7 @@ def test_reading_is_safe_while_breakers_come_and_go() -> None:
     run_while(lambda: churn(registry), read)
 
 
-def test_getting_a_breaker_that_is_held_yields_the_same_object_while_others_come_and_go() -> None:
+def test_getting_a_breaker_in_use_returns_the_same_object_while_others_come_and_go() -> None:
     registry = BreakerRegistry(max_breakers=2)
     held = registry.breaker("held")
 
@@ -73,7 +73,7 @@ def test_getting_a_breaker_that_is_held_yields_the_same_object_while_others_come
     run_while(lambda: churn(registry, 1_000), get)
 
 
-def test_a_name_yields_one_object_whichever_threads_make_it() -> None:
+def test_a_name_returns_one_object_whichever_threads_create_it() -> None:
     registry = BreakerRegistry()
     barrier = threading.Barrier(4)
 

@@ -101,7 +101,7 @@ async def test_rule_4_a_deadline_further_out_is_seen_through_the_scopes_inside(c
     assert breaker.state is OPEN
 
 
-async def test_rule_4_a_deadline_inside_the_call_that_the_call_deals_with_is_its_own_business(
+async def test_rule_4_a_deadline_that_the_call_handles_itself_does_not_count(
     clock: ManualClock,
 ) -> None:
     async def patient() -> str:

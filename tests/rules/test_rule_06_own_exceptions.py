@@ -92,7 +92,7 @@ async def test_rule_6_a_predicate_whose_answer_is_neither_true_nor_false_is_one_
     assert totals(breaker) == {"failure": 2}
 
 
-async def test_rule_6_what_a_predicate_adds_to_the_exception_is_the_predicates_own_business(clock: ManualClock) -> None:
+async def test_rule_6_what_a_predicate_adds_to_the_exception_stays(clock: ManualClock) -> None:
     breaker = make(clock, expected_exception=lambda exc: exc.add_note("judged"))
     with pytest.raises(DependencyError) as caught:
         await breaker.call(fail)

@@ -58,7 +58,7 @@ async def test_rule_8_the_reset_timeout_after_a_probe_timed_out_counts_from_the_
     permit.ignore()
 
 
-async def test_rule_8_the_call_that_notices_a_time_out_may_itself_be_the_next_probe(clock: ManualClock) -> None:
+async def test_rule_8_the_call_that_notices_a_timeout_may_be_the_next_probe(clock: ManualClock) -> None:
     breaker, late = await make_probing(clock)
     clock.advance(RESET_SECONDS * 2)
     permit = await breaker.acquire()

@@ -68,14 +68,14 @@ class Crowd:
             await self.schedule.pause()
 
     async def guest(self) -> None:
-        rng, told = self.schedule.rng, []
+        rng, received = self.schedule.rng, []
         for _ in range(4):
             kinds = tuple(rng.sample(KINDS, rng.randint(1, len(KINDS))))
-            leave = self.breaker.subscribe(told.append, kinds=kinds)
+            leave = self.breaker.subscribe(received.append, kinds=kinds)
             await self.schedule.pause()
             leave()
-            assert all(isinstance(event, kinds) for event in told)
-            told.clear()
+            assert all(isinstance(event, kinds) for event in received)
+            received.clear()
             await self.schedule.pause()
 
     def check(self) -> None:

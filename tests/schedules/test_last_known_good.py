@@ -1,6 +1,6 @@
 """Calls of a chain with a memory start, end, fail and are cancelled in any order: what is served follows one rule.
 
-The model is told of each call's start and end in the very step in which the chain sees them. It keeps, per key, the
+The model learns of each call's start and end in the step in which the chain does. It keeps, per key, the
 answer of the call that started last, of those that started together the one that ended last.
 """
 

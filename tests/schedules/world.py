@@ -1,6 +1,6 @@
 """A breaker, the dependency behind it, callers in every style, and the model that says what must happen.
 
-The model is told of each arrival before the breaker sees it, and of each end in the step in which the dependency ends.
+The model sees each call before the breaker does, and each end in the step in which the dependency ends.
 At both points the two must agree. Since neither tells the other anything, an await in the wrong place inside the
 breaker shows as a difference.
 """

@@ -48,7 +48,7 @@ async def test_a_rejection_that_the_child_handles_leaves_its_siblings_alone(cloc
     assert (totals(sibling), totals(opened)["rejected"]) == ({"success": 1}, 1)
 
 
-async def test_open_errors_are_taken_out_of_a_group_by_except_star(clock: ManualClock) -> None:
+async def test_except_star_handles_rejections_in_a_group(clock: ManualClock) -> None:
     opened, rejected, failed, start = await make_open(clock), [], [], anyio.Event()
 
     async def child(breaker: CircuitBreaker, fn: object) -> None:
@@ -105,7 +105,7 @@ async def test_siblings_of_a_failure_that_are_cancelled_are_ignored(clock: Manua
     assert breaker.state is CircuitState.CLOSED
 
 
-async def test_a_group_that_is_cancelled_is_ignored(clock: ManualClock) -> None:
+async def test_the_calls_of_a_cancelled_group_are_ignored(clock: ManualClock) -> None:
     breaker = make(clock)
     async with anyio.create_task_group() as tasks:
         for _ in range(5):
