@@ -161,7 +161,7 @@ def test_canary_a_deadline_still_shows_on_trio_when_the_call_has_a_task_group_of
     ],
     ids=repr,
 )
-def test_what_is_not_recognised_is_no_deadline(error: BaseException) -> None:
+def test_a_cancellation_that_is_not_recognised_has_no_deadline(error: BaseException) -> None:
     assert deadline_of(error) is None
 
 

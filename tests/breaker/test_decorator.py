@@ -57,7 +57,7 @@ async def test_a_run_of_failures_in_a_decorated_function_opens_exactly_at_the_th
     assert states == [CircuitState.CLOSED, CircuitState.CLOSED, CircuitState.OPEN]
 
 
-async def test_a_success_of_a_decorated_function_begins_the_run_anew(clock: ManualClock) -> None:
+async def test_a_success_of_a_decorated_function_ends_the_run(clock: ManualClock) -> None:
     breaker = make(clock, failure_threshold=2)
     for fn in (fail, answer, fail):
         with pytest.raises(DependencyError) if fn is fail else anyio.CancelScope():

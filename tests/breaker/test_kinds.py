@@ -75,7 +75,9 @@ async def test_two_listeners_each_receive_their_own_kinds(clock: ManualClock) ->
 
 
 @pytest.mark.parametrize("kind", OTHERS, ids=lambda kind: kind.__name__)
-async def test_who_wants_no_single_calls_leaves_the_closed_path_alone(clock: ManualClock, kind: type[Event]) -> None:
+async def test_without_listeners_of_single_calls_the_closed_path_is_available(
+    clock: ManualClock, kind: type[Event]
+) -> None:
     breaker = make(clock)
     breaker.subscribe(print, kinds=kind)
     assert is_on_closed_path(breaker)
@@ -104,7 +106,7 @@ async def test_the_closed_path_comes_back_after_recovery_under_a_listener_of_tra
     assert is_on_closed_path(breaker)
 
 
-async def test_a_listener_of_transitions_has_no_clock_read_for_a_call(clock: ManualClock) -> None:
+async def test_a_listener_of_transitions_causes_no_clock_reading_for_a_call(clock: ManualClock) -> None:
     readings: list[None] = []
     breaker = CircuitBreaker(clock=lambda: readings.append(None) or clock(), failure_threshold=3)
     breaker.subscribe(lambda _: None, kinds=StateChanged)
@@ -117,7 +119,7 @@ async def test_a_listener_of_transitions_has_no_clock_read_for_a_call(clock: Man
     assert readings == []
 
 
-async def test_rejections_are_cheap_unless_somebody_wants_them(clock: ManualClock) -> None:
+async def test_rejections_are_cheap_unless_a_listener_wants_them(clock: ManualClock) -> None:
     breaker = await make_open(clock)
     breaker.subscribe(print, kinds=StateChanged)
     assert breaker.engine.shut_until == breaker.engine.machine.reopen_at

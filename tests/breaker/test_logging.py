@@ -175,7 +175,7 @@ async def test_logging_that_raises_does_not_reach_the_caller_of_the_call_that_tr
 
 
 @pytest.mark.usefixtures("rude")
-async def test_logging_that_raises_keeps_no_probe_from_closing_the_breaker(clock: ManualClock) -> None:
+async def test_a_probe_closes_the_breaker_although_logging_raises(clock: ManualClock) -> None:
     breaker = await make_ready(clock)
     assert await breaker.call(answer) == "answer"
     assert breaker.state is CircuitState.CLOSED

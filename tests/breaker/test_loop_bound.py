@@ -48,7 +48,7 @@ async def test_a_lock_is_taken_without_waiting_or_not_at_all() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_lock_that_was_never_released_is_replaced_once_somebody_has_found_it_held() -> None:
+async def test_a_lock_that_was_never_released_is_replaced_once_it_is_found_held() -> None:
     lock = LoopLock()
     lost = lock.take()
     assert lock.take() is None

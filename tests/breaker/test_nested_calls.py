@@ -157,7 +157,7 @@ async def test_a_call_from_a_probe_that_has_timed_out_counts_like_any_other(cloc
     assert breaker.state is CircuitState.OPEN
 
 
-async def test_a_task_that_outlives_its_probe_is_judged_like_any_other(clock: ManualClock) -> None:
+async def test_a_call_of_a_task_that_outlives_its_probe_counts_like_any_other(clock: ManualClock) -> None:
     breaker = await make_ready(clock)
     ended = anyio.Event()
     rejected = []

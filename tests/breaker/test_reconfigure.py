@@ -223,7 +223,7 @@ async def test_a_backoff_can_be_given_instead_of_a_number(clock: ManualClock) ->
     assert breaker.retry_after == 2
 
 
-async def test_a_running_probe_is_judged_by_the_exceptions_that_its_episode_began_with(clock: ManualClock) -> None:
+async def test_a_running_probe_keeps_the_expected_exceptions_of_its_episode(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock)
     await breaker.reconfigure(expected_exception=OSError)
     with pytest.raises(DependencyError), permit:

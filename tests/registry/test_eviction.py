@@ -56,7 +56,7 @@ def test_the_least_recently_used_breaker_is_evicted_first(clock: ManualClock) ->
     assert names(registry) == {"a", "c"}
 
 
-def test_looking_is_no_use(clock: ManualClock) -> None:
+def test_looking_at_a_breaker_does_not_count_as_a_use(clock: ManualClock) -> None:
     registry = make(clock)
     for name in ("a", "b"):
         registry.breaker(name)
@@ -123,7 +123,7 @@ async def test_of_half_open_breakers_the_least_recently_used_is_evicted_first(cl
 
 
 @pytest.mark.anyio
-async def test_any_number_of_hosts_that_got_half_open_stay_at_the_bound(
+async def test_any_number_of_half_open_hosts_stay_at_the_bound(
     clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
@@ -152,7 +152,7 @@ async def test_a_half_open_breaker_can_be_evicted_once_its_probe_has_ended(clock
 
 
 @pytest.mark.anyio
-async def test_how_a_running_probe_ends_is_not_lost_even_if_nothing_else_can_go(clock: ManualClock) -> None:
+async def test_the_result_of_a_running_probe_is_kept_even_if_nothing_else_can_be_evicted(clock: ManualClock) -> None:
     registry = make(clock, max_breakers=1)
     fail(registry, "recovering", times=2)
     clock.advance(60)
@@ -282,7 +282,7 @@ async def test_a_registry_that_has_grown_shrinks_again_when_breakers_can_be_evic
     assert names(registry) == {"d", "e"}
 
 
-def test_an_evicted_breaker_that_somebody_holds_is_the_same_object_on_get(clock: ManualClock) -> None:
+def test_an_evicted_breaker_in_use_is_the_same_object_on_get(clock: ManualClock) -> None:
     registry = make(clock)
     held = registry.breaker("held")
     for name in ("a", "b", "c"):

@@ -193,5 +193,5 @@ async def compare(steps: list[tuple[str, str | float]]) -> None:
 
 
 @given(STEPS)
-def test_the_breaker_that_goes_is_the_one_that_the_model_names(steps: list[tuple[str, str | float]]) -> None:
+def test_the_evicted_breaker_is_the_one_that_the_model_names(steps: list[tuple[str, str | float]]) -> None:
     anyio.run(functools.partial(compare, steps))

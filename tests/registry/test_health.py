@@ -72,7 +72,7 @@ def test_health_is_json_although_a_clock_returns_extreme_numbers(clock: ManualCl
     assert as_json(registry)["breakers"]["payments"]["time_in_state_seconds"] is None
 
 
-def test_an_evicted_breaker_that_somebody_holds_is_listed(clock: ManualClock) -> None:
+def test_an_evicted_breaker_in_use_is_listed(clock: ManualClock) -> None:
     registry = BreakerRegistry(clock=clock, max_breakers=1)
     held = registry.breaker("held")
     registry.breaker("other")

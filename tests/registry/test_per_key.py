@@ -214,7 +214,7 @@ def test_two_decorators_of_one_name_that_contradict_each_other_are_refused() -> 
         registry.per_key("web", key=host_of, failure_threshold=4)
 
 
-def test_a_breaker_of_the_group_that_was_made_otherwise_before_is_refused() -> None:
+def test_a_group_that_contradicts_one_of_its_breakers_is_refused() -> None:
     registry = BreakerRegistry()
     registry.breaker("web[a]", failure_threshold=2)
     registry.breaker("web[b]", failure_threshold=7)
@@ -223,7 +223,7 @@ def test_a_breaker_of_the_group_that_was_made_otherwise_before_is_refused() -> N
     assert registry.breaker("web[c]").failure_threshold == 5
 
 
-def test_a_breaker_of_the_group_that_is_made_otherwise_afterwards_is_refused() -> None:
+def test_a_breaker_that_contradicts_its_group_is_refused() -> None:
     registry = BreakerRegistry()
     registry.per_key("web", key=host_of, failure_threshold=7)
     with pytest.raises(ValueError, match=r"'web\[a\]' is already defined differently: failure_threshold is 7, not 2;"):

@@ -150,7 +150,7 @@ async def test_a_bad_setting_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("name", [None, "payments"])
-async def test_cancelled_it_changes_nothing(name: str | None) -> None:
+async def test_a_cancelled_change_changes_nothing(name: str | None) -> None:
     registry = BreakerRegistry()
     breaker = registry.breaker("payments")
     with anyio.CancelScope() as scope:

@@ -329,7 +329,7 @@ async def test_rule_4_a_cancelled_probe_that_had_run_long_enough_fails(clock: Ma
     assert breaker.state is OPEN
 
 
-async def test_rule_4_many_bare_cancellations_and_no_outcome_are_hinted_at_once(
+async def test_rule_4_many_bare_cancellations_and_no_outcome_cause_one_hint(
     clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     breaker = make(clock)
