@@ -55,9 +55,9 @@ _numbers = itertools.count(1)
 class CircuitBreaker:
     """Protects the calls to one dependency: after repeated failures, calls fail fast until a probe succeeds.
 
-    Create a breaker anywhere, also at import time. It works on asyncio and trio, in one event loop at a time, and moves
-    from one loop to the next. Reading it is safe from any thread. A call that a probe makes through the same breaker is
-    part of that probe and is not counted separately. Breakers can't be copied or pickled.
+    Create a breaker anywhere, also at import time. It works on asyncio and trio, in one event loop at a time, and keeps
+    its state from one loop to the next. Reading it is safe from any thread. A call that a probe makes through the same
+    breaker is part of that probe and is not counted separately. Breakers can't be copied or pickled.
 
     Args:
         name: The name in errors, logs, events and health; by default `breaker-<n>`, unique in the process.
@@ -307,7 +307,7 @@ class CircuitBreaker:
     # Control
 
     async def force_open(self, reason: str, for_seconds: float | None = None) -> None:
-        """Reject all calls. A cancelled call of this method changes nothing.
+        """Reject all calls. If cancelled, it changes nothing.
 
         Args:
             reason: Why; shown in rejections, logs and health.
@@ -322,7 +322,7 @@ class CircuitBreaker:
         await control.change_by_hand(self.engine, Trigger.FORCED_OPEN, checks.one_line("reason", reason), for_seconds)
 
     async def disable(self, reason: str | None = None) -> None:
-        """Admit and count all calls and never trip, until `reset()`. A cancelled call of this method changes nothing.
+        """Admit and count all calls and never trip, until `reset()`. If cancelled, it changes nothing.
 
         Args:
             reason: Why; shown in logs and health.
@@ -330,7 +330,7 @@ class CircuitBreaker:
         await control.change_by_hand(self.engine, Trigger.DISABLED, reason)
 
     async def reset(self, reason: str | None = None) -> None:
-        """Close the breaker and clear what its rule has counted. A cancelled call of this method changes nothing.
+        """Close the breaker and clear what its rule has counted. If cancelled, it changes nothing.
 
         Args:
             reason: Why; shown in logs and health.
@@ -341,7 +341,7 @@ class CircuitBreaker:
         """Change settings, named as in the constructor; state, generation, running reset timeout and window stay.
 
         A running half-open episode keeps its settings. A window keeps its latest calls; a rule of another kind starts
-        empty. A cancelled call of this method changes nothing.
+        empty. If cancelled, it changes nothing.
 
         Raises:
             TypeError: A setting is unknown or has the wrong type.
