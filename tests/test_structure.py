@@ -7,6 +7,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,9 @@ ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "recloser"
 CORE = sorted((SOURCE / "_core").rglob("*.py"))
 
-LONGEST_FILE = 600
+LONGEST_FILE = 500
+LONGEST_FUNCTION = 50
+MEASURED = sorted(path for directory in (SOURCE, ROOT / "demos", ROOT / "tests") for path in directory.rglob("*.py"))
 
 ASYNC = (ast.Await, ast.AsyncFor, ast.AsyncFunctionDef, ast.AsyncWith)
 IMPURE_MODULES = {"asyncio", "logging", "secrets", "socket", "threading", "time"}
@@ -110,15 +113,69 @@ def test_what_the_core_may_do_passes(source: str) -> None:
     assert list(impurities(source)) == []
 
 
-def test_no_source_file_is_too_long() -> None:
-    lengths = {relative(path): len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCE.rglob("*.py")}
+def test_no_file_is_too_long() -> None:
+    lengths = {relative(path): len(path.read_text(encoding="utf-8").splitlines()) for path in MEASURED}
     assert {path: length for path, length in lengths.items() if length > LONGEST_FILE} == {}
+
+
+def too_long(source: str) -> Iterator[str]:
+    """Names the functions of a module that are too long."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or node.lineno) - node.lineno + 1
+            if length > LONGEST_FUNCTION:
+                yield f"{node.name}: {length} lines"
+
+
+def test_no_function_is_too_long() -> None:
+    found = {relative(path): list(too_long(path.read_text(encoding="utf-8"))) for path in MEASURED}
+    assert {path: functions for path, functions in found.items() if functions} == {}
+
+
+def test_a_function_that_is_too_long_would_be_noticed() -> None:
+    body = "    pass\n" * LONGEST_FUNCTION
+    assert list(too_long(f"def short():\n{body[:-9]}\nasync def long():\n{body}")) == ["long: 51 lines"]
+
+
+def test_the_packages_hold_all_private_modules() -> None:
+    assert [path.name for path in SOURCE.glob("_*.py") if path.name not in {"__init__.py", "__main__.py"}] == []
+
+
+def settings_of_tools() -> dict[str, Any]:
+    project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    return project
+
+
+def test_private_access_across_modules_is_checked() -> None:
+    lint, pyright = settings_of_tools()["ruff"]["lint"], settings_of_tools()["pyright"]
+    assert lint["select"] == ["ALL"]
+    assert "SLF001" not in lint["ignore"]
+    assert [files for files, rules in lint["per-file-ignores"].items() if "SLF001" in rules] == [
+        "src/recloser/_core/{meters,windows}.py"
+    ]
+    assert lint["mccabe"]["max-complexity"] <= 10
+    assert pyright["typeCheckingMode"] == "strict"
+    assert "reportPrivateUsage" not in pyright
+
+
+def test_the_import_contracts_have_the_layers_of_the_plan_and_no_exemption() -> None:
+    contracts = settings_of_tools()["importlinter"]["contracts"]
+    assert contracts[0]["layers"] == [
+        "__main__",
+        "cli",
+        "dashboard | integrations | telemetry | testing",
+        "fleet | registry",
+        "_fallback | _registry | policies",
+        "_breaker",
+        "errors | lowlevel",
+        "_assets | _core",
+    ]
+    assert [contract["name"] for contract in contracts if "ignore_imports" in contract] == []
 
 
 @pytest.mark.parametrize("side", ["forbidden_modules", "source_modules"])
 def test_the_import_contracts_name_every_private_module(side: str) -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    contracts = project["tool"]["importlinter"]["contracts"]
+    contracts = settings_of_tools()["importlinter"]["contracts"]
     named = {module for contract in contracts for module in contract.get(side, [])}
     private = {f"recloser.{path.stem}" for path in SOURCE.iterdir() if re.match(r"_[a-z]", path.name)}
     assert private - named == set()
