@@ -25,7 +25,7 @@ SYNC = Sync(name="payments")
 ALONE = FleetPolicy(open_us=1, max_open_us=1_000_000, quorum=1)
 VOTE = Vote(name="payments", policy=ALONE, worker="ada")
 SECRET_BALLOT = Vote(name="payments", policy=FleetPolicy(), worker="ada")
-"""Opens nothing, so that nobody is told."""
+"""Opens nothing, so that nothing is published."""
 PATIENT_SECONDS = 20.0
 IMPATIENT_SECONDS = 0.05
 
@@ -210,6 +210,13 @@ async def test_a_late_reply_is_not_taken_for_that_of_the_next_operation(proxy: P
         await store.connect()
         assert (await store.execute([VOTE]))[0].shared.state is CircuitState.OPEN
         assert proxy.connections == 2
+
+
+async def test_connecting_while_connected_does_nothing(proxy: Proxy) -> None:
+    async with connected(through(proxy)) as store:
+        await store.connect()
+        assert (await store.execute([SYNC]))[0].code is Code.DONE
+        assert proxy.connections == 1
 
 
 async def test_an_operation_whose_reply_is_lost_has_taken_effect(proxy: Proxy, redis_server: RedisServer) -> None:

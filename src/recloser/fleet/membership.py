@@ -30,19 +30,13 @@ from recloser._core.fleet import Grant
 from recloser._core.machine import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, OPEN
 from recloser._core.states import Trigger
 from recloser.fleet._known import KnownState
+from recloser.fleet._lease import Lease
 from recloser.fleet._policies import check_settings
 from recloser.fleet._reporting import Reporting
-from recloser.fleet._states import AUTHORITY, IN_FLIGHT, LEASE, LED, MembershipState, MembershipTrigger, after
-from recloser.fleet.requests import (
-    EndedProbe,
-    LeaseRequest,
-    OperationBuilder,
-    Pending,
-    StoreRequest,
-    ignore_failure,
-)
+from recloser.fleet._states import AUTHORITY, LED, MembershipState, MembershipTrigger, after
+from recloser.fleet.requests import LeaseRequest, OperationBuilder, Pending, StoreRequest, ignore_failure
 from recloser.fleet.store.reference import OTHER_VERSION
-from recloser.fleet.store.values import MANUAL, Code, ProbeResult, SharedState
+from recloser.fleet.store.values import MANUAL, Code, SharedState
 
 if TYPE_CHECKING:
     from recloser._breaker.engine import Engine
@@ -50,7 +44,7 @@ if TYPE_CHECKING:
     from recloser._core.events import Transition
     from recloser._core.settings import Settings
     from recloser.fleet._reporting import PendingReport
-    from recloser.fleet.requests import WorkerPort
+    from recloser.fleet.requests import EndedProbe, WorkerPort
     from recloser.fleet.store.values import Reply
 
 
@@ -63,22 +57,18 @@ class Membership:
 
     Attributes:
         name: The breaker's name.
-        authority: Who decides about the breaker: the state in one region of the table.
-        lease: How far this process has come with the lease of a probe: the state in the other region.
+        authority: Who decides about the breaker; one of the states of the region `AUTHORITY`.
+        lease: How far this process has come with the lease of a probe.
     """
 
     __slots__ = (
         "__weakref__",
-        "_deferred",
         "_engine",
         "_known",
-        "_lease_request",
         "_logged_problem",
         "_operations",
         "_pending",
         "_reporting",
-        "_result",
-        "_token",
         "_worker",
         "authority",
         "lease",
@@ -93,12 +83,8 @@ class Membership:
         self._operations = OperationBuilder(self.name, self._engine, engine.machine.settings, worker, self._known)
         self._reporting = Reporting(engine.machine, worker.next_sequence)
         self.authority: MembershipState = AUTHORITY[0]
-        self.lease: MembershipState = LEASE[0]
+        self.lease: Lease = Lease()
         self._pending: dict[Pending, None] = {}
-        self._result: EndedProbe | None = None
-        self._lease_request: LeaseRequest | None = None
-        self._deferred: SharedState | None = None
-        self._token = 0
         self._logged_problem: str | None = None
 
     # As the breaker sees it
@@ -113,41 +99,39 @@ class Membership:
     @property
     def is_asking(self) -> bool:
         """Whether a caller of this process waits for a lease."""
-        return self._lease_request is not None
+        return self.lease.request is not None
 
     async def request_lease(self) -> Grant | None:
         """Ask for the lease of a probe; None if another process has it, or the fleet does not answer in time.
 
         A caller that is cancelled gives back what it may still be granted.
         """
-        self.probe_released(self._token)  # a lease that is still held has no probe, and would be in the way
+        lease = self.lease
+        self.probe_released(lease.token)  # a lease that is still held has no probe, and would be in the way
         request = LeaseRequest()
         is_kept = False
         try:
-            self._lease_request = request
+            lease.request = request
             self._serve_caller()
             with anyio.move_on_after(self._worker.op_timeout_seconds):
                 await request.wait()
-            is_kept = request.grant is not None and request.grant.token == self._token
+            is_kept = request.grant is not None and request.grant.token == lease.token
             return request.grant if is_kept else None
         finally:
             if not request.is_answered:
-                self._fire(MembershipTrigger.GAVE_UP)
+                lease.fire(MembershipTrigger.GAVE_UP)
             elif request.grant is not None and not is_kept:
                 self.probe_released(request.grant.token)
-            self._lease_request = None
+            lease.request = None
 
     def probe_released(self, token: int) -> None:
         """Record that a probe has ended; it counts as released unless `probe_settled()` follows in the same step."""
-        if token and token == self._token:
-            self._let_go(MembershipTrigger.ENDED)
-            self._result = EndedProbe(token, ProbeResult.RELEASED)
+        if self.lease.release(token):
             self._worker.schedule(self, urgent=True)
 
     def probe_settled(self, token: int, *, passed: bool) -> None:
         """Record how a probe that counts has ended; the token is 0 if the fleet has not granted it."""
-        if self._result is not None and self._result.token == token:
-            self._result = EndedProbe(token, ProbeResult.SUCCEEDED if passed else ProbeResult.FAILED)
+        self.lease.settle(token, passed=passed)
 
     def call_counted(self, duration: float) -> None:
         """Record a call that was counted outside the closed path, and how many seconds it took."""
@@ -195,8 +179,8 @@ class Membership:
 
     @property
     def holds(self) -> bool:
-        """Whether this process has the lease of the probe."""
-        return self.lease is MembershipState.GRANTED
+        """Whether this process holds the lease of the probe."""
+        return self.lease.is_held
 
     @property
     def has_requests(self) -> bool:
@@ -206,14 +190,14 @@ class Membership:
     @property
     def is_urgent(self) -> bool:
         """Whether there is anything to send, or to do first, that can't wait."""
-        pending = self._pending
+        pending, lease = self._pending, self.lease
         return (
-            self._result is not None
+            lease.result is not None
             or self.authority is MembershipState.REALIGNING
-            or self.lease is MembershipState.ASKING
+            or lease.state is MembershipState.ASKING
             or Pending.VOTE in pending
             or Pending.SYNC in pending
-            or (Pending.PROOF in pending and self.lease not in IN_FLIGHT)
+            or (Pending.PROOF in pending and not lease.is_in_flight)
         )
 
     def next_requests(self, now: float) -> list[StoreRequest]:
@@ -221,8 +205,8 @@ class Membership:
         if self.authority is MembershipState.REALIGNING:
             self._fire(MembershipTrigger.REALIGNED)
             self._sync_breaker()
-        if self._result is not None:
-            return [self._report_result(self._result)]
+        if self.lease.result is not None:
+            return [self._report_result(self.lease.result)]
         engine = self.engine
         if engine is None:
             return []
@@ -232,11 +216,11 @@ class Membership:
     def _next_request(self, engine: Engine) -> StoreRequest | None:
         """Return what can't wait, the most pressing first."""
         local, lease = engine.machine.state, self.lease
-        if lease is MembershipState.ASKING:
-            self._fire(MembershipTrigger.SENT)
-            return self._acquire(self._lease_request)
-        if lease not in IN_FLIGHT and self._take_pending(Pending.PROOF) and local is CLOSED and not self.holds:
-            self._fire(MembershipTrigger.PROOF_SENT)
+        if lease.state is MembershipState.ASKING:
+            lease.fire(MembershipTrigger.SENT)
+            return self._acquire(lease.request)
+        if not lease.is_in_flight and self._take_pending(Pending.PROOF) and local is CLOSED and not lease.is_held:
+            lease.fire(MembershipTrigger.PROOF_SENT)
             return self._acquire(None)
         if self._take_pending(Pending.VOTE) and local in {OPEN, HALF_OPEN} and self.shared.state is CLOSED:
             return self._vote(engine)
@@ -266,7 +250,7 @@ class Membership:
     def renewal(self, token: int) -> StoreRequest | None:
         """Return the request that extends a lease; None if its probe has ended."""
         engine = self.engine
-        if token != self._token:
+        if token != self.lease.token:
             return None
         if engine is None or not _port(engine).is_probing(token):
             self.probe_released(token)
@@ -275,12 +259,12 @@ class Membership:
 
     def drain(self) -> list[StoreRequest]:
         """Return what to send before the worker stops: how the last probe ended, or that its lease is free."""
-        self.probe_released(self._token)
-        return [] if self._result is None else [self._report_result(self._result)]
+        self.probe_released(self.lease.token)
+        return [] if self.lease.result is None else [self._report_result(self.lease.result)]
 
     def degrade(self) -> None:
         """Let the breaker decide alone: the store is unreachable."""
-        self._give_up_waiting()
+        self.lease.give_up()
         engine = self.engine
         is_open = self.shared.state in {OPEN, HALF_OPEN}
         if engine is not None and is_open and self.authority is not MembershipState.OVERRIDDEN:
@@ -294,7 +278,8 @@ class Membership:
         is_usable = self.apply_reply(reply)
         if engine is None or not is_usable:
             return
-        self._release_lost_lease()
+        if self.shared.state is HALF_OPEN and self.shared.author == self._worker.identity:
+            self.lease.release_lost(self.shared.generation)
         self._reporting.sample(now)
         self._reporting.resend(self.shared.generation, now)
         local, shared = engine.machine.state, self.shared
@@ -307,76 +292,53 @@ class Membership:
         elif shared.generation == known and local is not shared.state:
             self._sync_breaker()
         if self.holds:
-            self._worker.renew(self, self._token, self._longest_probe())
+            self._worker.renew(self, self.lease.token, self._longest_probe())
         if self.has_requests:
             self._worker.schedule(self, urgent=True)
-
-    def _release_lost_lease(self) -> None:
-        """Give back a lease that was granted to this process in a reply that never arrived."""
-        shared, ended = self.shared, self._result
-        is_ours = shared.state is HALF_OPEN and shared.author == self._worker.identity
-        if is_ours and shared.generation != self._token and (ended is None or ended.token != shared.generation):
-            self._result = EndedProbe(shared.generation, ProbeResult.RELEASED)
 
     # Requests and their replies
 
     def _acquire(self, request: LeaseRequest | None) -> StoreRequest:
         """Ask for the lease: for a caller, or for the proof that the dependency works."""
         done = partial(self._answer_lease_request, request)
-        return StoreRequest(self._operations.acquire(), done, self._give_up_waiting)
+        return StoreRequest(self._operations.acquire(), done, self.lease.give_up)
 
     def _answer_lease_request(self, request: LeaseRequest | None, reply: Reply) -> None:
-        was = self.lease
+        lease, was = self.lease, self.lease.state
         if reply.code is Code.DONE and reply.shared.generation > self.shared.generation:
-            self._fire(MembershipTrigger.ACQUIRED)
+            lease.grant(reply.shared.generation)
             self._known.update(reply.shared)
-            self._token = reply.shared.generation
         else:
-            self._fire(MembershipTrigger.REFUSED)
+            lease.fire(MembershipTrigger.REFUSED)
             self.apply_reply(reply)
-        deferred, self._deferred = self._deferred, None
+        deferred, lease.deferred = lease.deferred, None
         if deferred is not None and deferred.generation > self.shared.generation:
             self.apply(deferred)
         grant = None
         if was is MembershipState.PROVING:
-            self._prove()
-        elif was is MembershipState.ACQUIRING and self._token:
-            self._worker.renew(self, self._token, self._longest_probe())
-            grant = Grant(self._token, reply.shared.passed)
+            lease.prove()
+        elif was is MembershipState.ACQUIRING and lease.token:
+            self._worker.renew(self, lease.token, self._longest_probe())
+            grant = Grant(lease.token, reply.shared.passed)
         else:
-            self.probe_released(self._token)
+            lease.release(lease.token)
         if request is not None:
             request.answer(grant)
         self._serve_caller()
 
     def _serve_caller(self) -> None:
         """Ask for the caller that waits, once no other request is in flight: two would mistake each other's lease."""
-        request = self._lease_request
-        if request is not None and not request.is_answered:
-            self._fire(MembershipTrigger.ASKED)
+        self.lease.begin_request()
         if self.has_requests:
             self._worker.schedule(self, urgent=True)
 
-    def _give_up_waiting(self) -> None:
-        """Let nobody wait for a lease any more: no reply will come."""
-        self._fire(MembershipTrigger.UNREACHABLE)
-        self._deferred = None
-        if self._lease_request is not None:
-            self._lease_request.answer(None)
-
-    def _prove(self) -> None:
-        """Report the success of a local probe, if the fleet has granted the lease for it."""
-        token = self._token
-        if token:
-            self._let_go(MembershipTrigger.ENDED)
-            self._result = EndedProbe(token, ProbeResult.SUCCEEDED, is_proof=True)
-
     def _report_result(self, ended: EndedProbe) -> StoreRequest:
-        self._result = None
+        lease = self.lease
+        lease.result = None
 
         def failed() -> None:
-            if self._result is None and self.shared.generation <= ended.token:
-                self._result = ended
+            if lease.result is None and self.shared.generation <= ended.token:
+                lease.result = ended
 
         return StoreRequest(self._operations.result(ended), self.apply_reply, failed)
 
@@ -422,13 +384,12 @@ class Membership:
         """Follow the fleet's state, if it is news."""
         if shared.generation < self.shared.generation:
             return
-        if self.lease in IN_FLIGHT and shared.state is HALF_OPEN:
-            self._deferred = shared
+        if self.lease.is_in_flight and shared.state is HALF_OPEN:
+            self.lease.deferred = shared
             return
         is_news = shared.generation > self.shared.generation
         self._known.update(shared)
-        if self._token and shared.generation > self._token:
-            self._let_go(MembershipTrigger.FENCED)
+        self.lease.fence(shared.generation)
         engine = self.engine
         is_waiting = engine is not None and engine.machine.state is HALF_OPEN is shared.state
         if is_news or is_waiting:  # for the end of a lease, which may have been renewed
@@ -446,7 +407,7 @@ class Membership:
             message = "Circuit breaker %r: the generation known here is far ahead of the store's clock; it is dropped"
             log(logging.WARNING, message, self.name)
             self._known.update(SharedState())
-            self._let_go(MembershipTrigger.FENCED)
+            self.lease.forget()
         self.apply(reply.shared)
         return True
 
@@ -461,17 +422,9 @@ class Membership:
     # Changing state
 
     def _fire(self, trigger: MembershipTrigger) -> None:
-        """Change state as the table says. A breaker may be overridden in another thread: write what changes only."""
-        authority, lease = after(self.authority, trigger), after(self.lease, trigger)
-        if authority is not self.authority:
+        authority = after(self.authority, trigger)
+        if authority is not self.authority:  # else nothing is written: another thread may override the breaker now
             self.authority = authority
-        if lease is not self.lease:
-            self.lease = lease
-
-    def _let_go(self, trigger: MembershipTrigger) -> None:
-        """Hold the lease no longer."""
-        self._token = 0
-        self._fire(trigger)
 
     def _sync_breaker(self) -> None:
         """Move the breaker to where the fleet is."""
@@ -479,7 +432,7 @@ class Membership:
         is_overridden = self.authority is MembershipState.OVERRIDDEN
         if engine is None or is_overridden or not self._worker.is_reachable:
             return
-        if shared.state is HALF_OPEN and shared.generation == self._token:
+        if shared.state is HALF_OPEN and shared.generation == self.lease.token:
             return
         if shared.state is CLOSED and engine.machine.state is CLOSED and not shared.reason:
             return

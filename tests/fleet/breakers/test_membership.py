@@ -1,4 +1,4 @@
-"""One breaker's place in the fleet by itself: what it wants told, and what it makes of replies that cross."""
+"""A membership without a worker: what it sends, and what it does with replies that arrive out of order."""
 
 import logging
 from dataclasses import replace
@@ -12,7 +12,7 @@ from recloser.fleet import Acquire, Code, FleetStoreError, Report, Result, Share
 from recloser.fleet._worker import Worker
 from recloser.fleet.store.reference import OTHER_VERSION
 from tests.fleet.breakers.kit import NAME
-from tests.fleet.breakers.member import OVER, Member, granted, reply
+from tests.fleet.breakers.member import OVER, Member, granted, let_others_run, reply
 
 pytestmark = pytest.mark.anyio
 
@@ -26,7 +26,7 @@ def member() -> Member:
 
 
 async def heal_with_proof(member: Member) -> None:
-    """The store was away; meanwhile this breaker has opened and closed alone, and the fleet has stayed open."""
+    """During an outage of the store this breaker opens and closes alone; the fleet stays open."""
     member.membership.apply(OVER)
     member.worker.is_reachable = False
     member.worker.clock.advance(20)
@@ -56,6 +56,28 @@ async def test_a_vote_that_was_overtaken_before_it_was_cast_is_not_cast(member: 
     member.membership.apply(OPEN)
     assert member.work() == []
     assert not member.membership.has_requests
+
+
+async def test_a_vote_is_cast_again_after_an_outage_in_which_the_store_may_have_lost_it(member: Member) -> None:
+    await member.call(down=True)
+    member.request(Vote).done(reply(SharedState()))
+    member.membership.degrade()
+    member.membership.reconcile(reply(SharedState()), member.worker.now())
+    member.request(Vote).done(reply(SharedState()))
+    assert member.work() == []
+
+
+async def test_an_outage_ends_the_wait_for_a_lease_and_drops_the_news_that_waited_with_it(member: Member) -> None:
+    member.membership.apply(OVER)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(member.membership.request_lease)
+        await let_others_run()
+        request = member.request(Acquire)
+        member.membership.apply(granted(20))
+        assert member.membership.lease.deferred == granted(20)
+        request.failed()
+    assert not member.membership.is_asking
+    assert member.membership.lease.deferred is None
 
 
 async def test_a_success_alone_is_proof_for_the_fleet(member: Member) -> None:
@@ -151,7 +173,7 @@ async def test_a_lease_that_nobody_uses_any_more_goes_back_before_the_next_is_as
     await member.lease(9)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(member.membership.request_lease)
-        await anyio.wait_all_tasks_blocked()
+        await let_others_run()
         back = member.request(Result)
         assert (back.operation.token, back.operation.result) == (9, "release")  # type: ignore[union-attr]
         assert not member.membership.holds

@@ -1,8 +1,8 @@
-"""No row of calls, replies, losses, outages and interventions leaves a membership stuck.
+"""No sequence of calls, replies, losses, outages and interventions leaves a membership stuck.
 
-One breaker shares its state with other workers through the engine of the store in memory. A random row of steps decides
-what happens next: what is sent, which reply or message arrives, which is lost. Then everything becomes quiet, and the
-breaker must do once more what a breaker in a fleet does: open with it, make its probe and close.
+One breaker shares its state with other workers through the engine of the store in memory. Random steps decide what is
+sent, which reply or message arrives, and which is lost. Then everything becomes quiet, and the breaker must do once
+more what a breaker in a fleet does: open with the fleet, run its probe and close.
 """
 
 from collections import deque
@@ -19,18 +19,18 @@ from recloser.fleet._states import MembershipState
 from recloser.fleet.requests import StoreRequest
 from recloser.fleet.store.wire import Namespace, read_message
 from tests.fleet.breakers.kit import NAME
-from tests.fleet.breakers.member import Member
+from tests.fleet.breakers.member import Member, let_others_run
 from tests.fleet.breakers.virtual_time import VirtualLoop
 
 NAMESPACE = Namespace("default")
 RECORD, _ = NAMESPACE.keys(NAME)
 POLICY = FleetPolicy(open_us=10_000_000)
 MOST_ROUNDS = 20
-"""So often at most a quiet membership is asked for its requests before it has none."""
+"""A quiet membership has no more requests after so many rounds of sending."""
 
 
 class Play:
-    """A breaker in a fleet, and what is on its way between it and the store."""
+    """A breaker in a fleet, with the requests, replies and messages between it and the store."""
 
     def __init__(self, tasks: anyio.abc.TaskGroup) -> None:
         self.member = Member()
@@ -69,7 +69,7 @@ class Play:
 
     async def call_and_give_up(self) -> None:
         await self.call()
-        await settle()
+        await let_others_run()
         await self.send()
         await self.give_up()
 
@@ -129,11 +129,11 @@ class Play:
             self.membership.reconcile(reply, self.worker.now())
 
     async def close_alone(self) -> None:
-        """Has the breaker make a probe of its own during an outage."""
+        """Has the breaker run a probe of its own during an outage."""
         await self.lose_connection()
         await self.wait_long()
         await self.call()
-        await settle()
+        await let_others_run()
         await self.succeed()
         await self.recover()
 
@@ -216,7 +216,7 @@ class Play:
         await self.recover()
         while self.callers:
             await self.give_up()
-        await settle()
+        await let_others_run()
         while self.permits:
             await self.ignore()
         await self.deliver()
@@ -224,11 +224,11 @@ class Play:
         assert not self.membership.holds
 
     async def follow_the_fleet(self) -> None:
-        """Ends what a person did, here and to all."""
+        """Ends manual states, first of this breaker, then of the fleet."""
         if self.membership.authority is MembershipState.OVERRIDDEN:
             await self.reset()
         await self.deliver()
-        assert (self.membership.authority, self.membership.lease) == ("following", "idle")
+        assert (self.membership.authority, self.membership.lease.state) == ("following", "idle")
         await self.reset_all()
         await self.deliver()
         assert self.member.state == "closed"
@@ -242,20 +242,20 @@ class Play:
                 await self.reply()
             while self.messages:
                 await self.message()
-            await settle()
+            await let_others_run()
             if not self.membership.has_requests:
                 return
         pytest.fail("there is always something to send")
 
     async def make_a_probe(self) -> None:
-        """Opens the fleet, and has the breaker make the probe."""
+        """Opens the fleet, and has the breaker run the probe."""
         await self.others_open()
         await self.deliver()
         assert self.member.state == "open"
         await self.wait_long()
         assert self.membership.leads
         await self.call()
-        await settle()
+        await let_others_run()
         assert self.membership.is_asking
         await self.deliver()
         assert self.membership.holds
@@ -265,12 +265,6 @@ class Play:
         await self.deliver()
         assert not self.membership.holds
         assert (self.member.state, self.membership.shared.state) == ("closed", "closed")
-
-
-async def settle() -> None:
-    """Lets the callers go on that were answered or cancelled."""
-    for _ in range(5):
-        await anyio.lowlevel.checkpoint()
 
 
 LIKELY = [Play.call, Play.send, Play.reply, Play.message, Play.become_ready]
@@ -285,15 +279,15 @@ STEP = st.sampled_from(STEPS)
 
 @settings(max_examples=max(300, settings.default.max_examples), deadline=None)
 @given(st.lists(STEP, max_size=10) | st.lists(STEP, min_size=30, max_size=60))
-def test_no_row_of_steps_leaves_a_membership_stuck(steps: list[object]) -> None:
+def test_no_sequence_of_steps_leaves_a_membership_stuck(steps: list[object]) -> None:
     async def play() -> None:
         async with anyio.create_task_group() as tasks:
             one = Play(tasks)
             await one.become_ready()
             for step in steps:
                 await step(one)  # type: ignore[operator]
-                await settle()
-                event(f"{one.membership.authority} {one.membership.lease}")
+                await let_others_run()
+                event(f"{one.membership.authority} {one.membership.lease.state}")
             await one.become_quiet()
             await one.follow_the_fleet()
             await one.make_a_probe()
