@@ -1,4 +1,4 @@
-"""A proxy that does to a connection what networks do: wait, trickle, swallow, tear."""
+"""A proxy with the faults of a network: it delays, trickles and swallows data, and tears connections."""
 
 import asyncio
 import random
@@ -11,7 +11,7 @@ from pathlib import Path
 
 @dataclass
 class Proxy:
-    """What happens to bytes on their way; may be changed at any time.
+    """Passes bytes on, with faults that a test may change at any time.
 
     Attributes:
         latency_seconds: How long each way takes.
@@ -43,7 +43,7 @@ class Proxy:
         self.replies_may_pass.set()
 
     async def until_requested(self, times: int) -> None:
-        """Waits until so many requests have come."""
+        """Waits until so many requests have arrived."""
         async with self._requested:
             await self._requested.wait_for(lambda: self.requests >= times)
 

@@ -1,4 +1,4 @@
-"""A fleet of very many workers in one process, on virtual time: how fast it agrees, what it asks of the store.
+"""A fleet of very many workers in one process, on virtual time: how fast it agrees, and how much it asks the store.
 
 `python -m tests.fleet.simulation 1000 10` prints the figures of 1 000 workers with 10 breakers each.
 """
@@ -27,7 +27,7 @@ STEP_SECONDS = 0.001
 
 @dataclass
 class Figures:
-    """What came of it; seconds of virtual time."""
+    """The measured figures, in seconds of virtual time."""
 
     workers: int
     breakers: int
@@ -105,7 +105,7 @@ class Simulation:
         self.figures.operations_per_second_idle = (self._operations() - before) / (5 * POLL_SECONDS)
 
     async def _outage(self) -> None:
-        """Two workers meet the outage of every dependency; all others learn of it."""
+        """Two workers see the outage of every dependency; the store tells all others."""
         self.is_down = True
         before = self._operations()
         for name in self.names:
@@ -147,7 +147,7 @@ class Simulation:
             await registry.breaker(name).call(dependency)
 
     async def _until(self, is_so: Callable[[CircuitBreaker], bool]) -> float:
-        """Return the seconds until something is so of all breakers."""
+        """Return the seconds until a condition holds for all breakers."""
         begun = anyio.current_time()
         waiting = [breaker for registry in self.registries for breaker in registry]
         while waiting := [breaker for breaker in waiting if not is_so(breaker)]:

@@ -19,7 +19,7 @@ def anyio_backend() -> str:
 
 
 class ScriptedConnection:
-    """Answers with what it was given; None is silence for as long as is waited."""
+    """Returns the given replies; None stands for no reply within the time limit."""
 
     def __init__(self, *replies: object) -> None:
         self._replies = list(replies)

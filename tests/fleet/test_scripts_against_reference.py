@@ -46,7 +46,7 @@ NAMESPACE = Namespace("default")
 KEYS = NAMESPACE.keys(NAME)
 WORKERS = ("ada", "bob", "eve")
 SLACK_US = 2_000_000
-"""By so much real time may have shortened the life of a key."""
+"""Real time may have shortened the lifetime of a key by so much."""
 
 SECOND = 1_000_000
 POLICIES = [
@@ -137,7 +137,7 @@ class Side:
 
 
 class History(RuleBasedStateMachine):
-    """Three workers, one breaker, and whatever befalls it."""
+    """Three workers, one breaker, and any fault."""
 
     admin: Redis
 
@@ -151,7 +151,7 @@ class History(RuleBasedStateMachine):
         self.has_lost = False
 
     def forget_promises(self) -> None:
-        """After a loss or a clock that stepped, and whenever somebody remembers what was lost, promises begin anew."""
+        """After a loss of data, a step of the clock, or the return of lost data, the guarantees begin anew."""
         self.has_lost = True
         self.leases: dict[int, int] = {}
         self.settled: set[int] = set()
@@ -184,7 +184,7 @@ class History(RuleBasedStateMachine):
         return reply
 
     def cut_leases(self, policy: FleetPolicy) -> None:
-        """Whoever calls cuts a lease down to its own policy."""
+        """Each caller cuts a lease down to its own policy."""
         latest = self.side.now + policy.lease_us
         self.leases = {token: min(end, latest) for token, end in self.leases.items()}
 
@@ -321,7 +321,7 @@ class History(RuleBasedStateMachine):
 
     @rule(ahead=st.integers(1, 10 * SECOND))
     def survivor(self, ahead: int) -> None:
-        """Somebody remembers a newer state than anybody else: what the server then learns was lost before."""
+        """One worker remembers a newer state than all others: the server gets back data that was lost."""
         newest, since = self.seen[-1]
         known = dataclasses.replace(newest, generation=max(self.highest, self.side.now) + ahead)
         self.seen.append((known, since))

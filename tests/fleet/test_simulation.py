@@ -1,4 +1,4 @@
-"""Very many workers agree: the fleet's own code over the store in memory, on virtual time."""
+"""Very many workers agree: the fleet's own code with the store in memory, on virtual time."""
 
 import os
 

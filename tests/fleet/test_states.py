@@ -1,4 +1,4 @@
-"""The table of a membership's states: what it holds, and that no row of events leaves a membership stuck."""
+"""The table of a membership's states: what it holds, and that no sequence of events leaves a membership stuck."""
 
 from itertools import product
 
@@ -23,7 +23,7 @@ PAIRS = [*product(AUTHORITY, LEASE)]
 REGIONS = (AUTHORITY, LEASE)
 INITIAL = (S.FOLLOWING, S.IDLE)
 WITHOUT_CALLERS = set(T) - {T.ASKED, T.SENT, T.PROOF_SENT, T.OVERRIDE, T.RESET, T.UNUSABLE}
-"""What happens though nobody calls the breaker and nobody touches it or the store's record."""
+"""Events that need no caller, no person and no damage to the store's record."""
 
 
 def both_after(pair: Pair, trigger: MembershipTrigger) -> Pair:

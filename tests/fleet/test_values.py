@@ -1,4 +1,4 @@
-"""The values that go to a store: each refuses what it cannot carry, and says why."""
+"""The values that go to a store: each refuses invalid fields, and says why."""
 
 import dataclasses
 import pickle

@@ -18,9 +18,9 @@ OPEN_SECONDS = 10.0
 LEASE_SECONDS = 5.0
 POLL_SECONDS = 1.0
 SOON_SECONDS = 0.2
-"""Within this time all that was said has been heard, reports included."""
+"""Within this time all requests, reports and messages have arrived."""
 POLLED_SECONDS = 1.5
-"""Within this time everybody has asked for the state."""
+"""Within this time all workers have polled."""
 OF_FLEETS = {"quorum", "lease_seconds", "poll_seconds", "report_gap_seconds"}
 Around = Callable[[InMemoryStore], FleetStore]
 
@@ -39,7 +39,7 @@ async def fail() -> NoReturn:
 
 @dataclass(eq=False)
 class Process:
-    """One process of a fleet: its fleet, its registry and one breaker, and its ways to the store, the latest last."""
+    """One process of a fleet: its fleet, registry and breaker, and its connections to the store, the latest last."""
 
     fleet: Fleet
     registry: BreakerRegistry
@@ -111,7 +111,7 @@ async def running(*processes: Process) -> AsyncGenerator[None]:
 async def fleet_of(
     count: int, server: InMemoryServer | None = None, **options: object
 ) -> AsyncGenerator[list[Process]]:
-    """Runs so many processes; options are those of `process()`."""
+    """Runs so many processes; takes the options of `process()`."""
     server = new_server() if server is None else server
     processes = [process(server, number, **options) for number in range(count)]
     async with running(*processes):
@@ -119,7 +119,7 @@ async def fleet_of(
 
 
 async def settle(seconds: float = SOON_SECONDS) -> None:
-    """Lets all that was said be heard."""
+    """Waits until all that was sent has arrived."""
     await anyio.sleep(seconds)
 
 
@@ -136,13 +136,13 @@ async def open_all(processes: Sequence[Process], voters: int = 2) -> None:
 
 
 async def make_ready(processes: Sequence[Process]) -> None:
-    """Opens the fleet, and waits until a probe may be made."""
+    """Opens the fleet, and waits until the reset timeout has elapsed."""
     await open_all(processes)
     await anyio.sleep(OPEN_SECONDS)
 
 
 async def make_probing(processes: Sequence[Process]) -> Permit:
-    """Has the first process make a probe, which all know of; returns its permit."""
+    """Has the first process run a probe that all processes know of; returns its permit."""
     await make_ready(processes)
     permit = await processes[0].breaker.acquire()
     assert permit.is_probe

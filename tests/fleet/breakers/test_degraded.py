@@ -1,4 +1,4 @@
-"""The store is unreachable: no caller gets to know, each process decides alone, and spreads its reset timeouts."""
+"""The store is unreachable: callers don't notice, each process decides alone, and reset timeouts are spread."""
 
 import logging
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Leases: how long a probe is exclusive, and that the end of one whose lease is over changes nothing."""
+"""Leases: how long a probe is exclusive, and that its end changes nothing once its lease has ended."""
 
 import anyio
 import pytest

@@ -1,4 +1,4 @@
-"""The store is back: what came apart is settled, by who knows the newest, by proof, and by reports that count once."""
+"""The store is back: differences are settled by the newest state, by proof, and by reports that count once."""
 
 import anyio
 import pytest

@@ -1,4 +1,4 @@
-"""Messages may be lost, doubled, late or out of order: all processes agree in the end."""
+"""Messages may be lost, duplicated, late or out of order: all processes agree in the end."""
 
 from dataclasses import replace
 

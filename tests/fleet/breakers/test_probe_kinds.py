@@ -1,4 +1,4 @@
-"""Each kind of call takes the probe that the fleet grants, except for those that must not wait."""
+"""Each kind of call can be the probe that the fleet grants, except for those that must not wait."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing

@@ -1,4 +1,4 @@
-"""The probe of a fleet: exactly one, whose end holds for all."""
+"""The probe of a fleet: there is exactly one, and its outcome counts for all."""
 
 import anyio
 import pytest

@@ -1,4 +1,4 @@
-"""Who opens whom: a worker alone opens itself, a quorum opens all."""
+"""A single worker with failures opens itself, a quorum of workers opens the fleet."""
 
 import anyio
 import pytest

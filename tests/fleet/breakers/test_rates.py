@@ -1,4 +1,4 @@
-"""What opens a fleet that counts together, and what does not: real outages do, stray errors never."""
+"""Rules over the sums of all workers: outages open the fleet, stray errors never do."""
 
 from collections.abc import Sequence
 

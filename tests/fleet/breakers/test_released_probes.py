@@ -1,4 +1,4 @@
-"""A probe that ends without a verdict, or whose caller gives up, leaves the probe to others, at once."""
+"""A probe without an outcome, or whose caller gives up, is left to other processes at once."""
 
 import asyncio
 import gc
@@ -28,11 +28,11 @@ pytestmark = pytest.mark.anyio
 
 
 class StopEverything(BaseException):
-    """What is no Exception."""
+    """An error that is no Exception."""
 
 
 class IgnoredError(Exception):
-    """What says nothing about the dependency."""
+    """An error that says nothing about the dependency."""
 
 
 def refuse(_: BaseException) -> bool:
@@ -226,7 +226,7 @@ async def test_an_error_in_a_listener_does_not_keep_the_probe() -> None:
 
 
 class Slow:
-    """The way of a process to the store, from now on: replies wait until the test says so."""
+    """From now on, the replies of the store to one process wait until the test says so."""
 
     def __init__(self, one: Process) -> None:
         self.answer = anyio.Event()

@@ -1,4 +1,4 @@
-"""Blocking calls, threads and other event loops: in real time, by clocks that stand still."""
+"""Blocking calls, threads and other event loops, in real time, with clocks that stand still."""
 
 import threading
 from collections.abc import Callable
@@ -23,7 +23,7 @@ def anyio_backend(loop_name: str) -> str:
 
 
 async def until(is_so: Callable[[], bool]) -> None:
-    """Waits until other tasks have brought something about."""
+    """Waits until a condition holds that other tasks bring about."""
     with anyio.fail_after(PATIENT_SECONDS):
         while not is_so():  # noqa: ASYNC110 - nobody tells when a message was heard
             await anyio.sleep(0.001)

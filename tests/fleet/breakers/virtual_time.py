@@ -1,10 +1,10 @@
-"""An asyncio event loop on virtual time: where nothing is ready, time jumps to the next timer."""
+"""An asyncio event loop on virtual time: when nothing is ready, time jumps to the next timer."""
 
 import asyncio
 import selectors
 
 LONGEST_TEST_SECONDS = 100_000.0
-"""Whoever sleeps for ever jumps from day to day: then nothing can happen any more."""
+"""A task that sleeps for ever makes time jump from day to day: then nothing can happen any more."""
 
 
 class _JumpingSelector(selectors.DefaultSelector):

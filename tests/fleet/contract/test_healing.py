@@ -1,4 +1,4 @@
-"""What a server has lost, it is told again by whoever calls first; what it should never have held, it drops."""
+"""A server gets data that it has lost from the first caller, and drops data that is invalid."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Messages and names: what subscribers are told, and that no name gets out of its place."""
+"""Messages and names: what subscribers receive, and that no name can break out of its key or field."""
 
 import anyio
 import anyio.lowlevel

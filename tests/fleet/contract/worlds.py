@@ -17,7 +17,7 @@ TOLD = "test:told"
 
 
 def scripts_on(clock: str = CLOCK, told: str | None = None) -> dict[type, LuaScript]:
-    """Returns the scripts with the server's clock read from a key, and messages, if told so, pushed to a list."""
+    """Returns scripts that read the clock from a key, and push messages to a list if one is given."""
     scripts = {}
     for kind, script in lua_scripts().items():
         text = replaced(script.text, "redis.call('TIME')", f"redis.call('HMGET', '{clock}', 'seconds', 'us')")
@@ -37,7 +37,7 @@ def set_clock(admin: redis.Redis, now_us: int) -> None:
 
 
 def let_pass(admin: redis.Redis, keys: list[bytes], milliseconds: int) -> None:
-    """Moves the ends of keys with the clock, as they move when a server's clock is set."""
+    """Lets keys expire as the clock moves, as they do when a server's clock is set."""
     for key in keys:
         left = admin.pttl(key)
         if left >= 0 and left <= milliseconds:
@@ -65,12 +65,12 @@ class World(Protocol):
     def restore(self, data: object) -> None: ...
 
     def put(self, name: str, fields: dict[str, str] | str, *, evidence: bool = False) -> None:
-        """Leaves something in the place of a record or of evidence."""
+        """Stores something in place of a record or of evidence."""
 
     def stored(self, name: str, *, evidence: bool = False) -> dict[str, str] | str: ...
 
     def lifetime(self, name: str, *, evidence: bool = False) -> float | None:
-        """Returns the seconds until a key vanishes, None if never."""
+        """Returns the seconds until a key expires, None if it never does."""
 
     def publish(self, data: bytes) -> None: ...
 

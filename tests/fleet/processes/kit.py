@@ -17,7 +17,7 @@ from anyio.abc import Process, SocketAttribute, SocketStream
 
 T = TypeVar("T")
 ROUNDS = int(os.environ.get("RECLOSER_FLEET_ROUNDS", "0"))
-"""How often each fault is played; 0 for a share of them, once."""
+"""How often each fault is played; 0 means a share of them, once each."""
 OPEN_SECONDS = 0.4
 LEASE_SECONDS = 0.6
 POLL_SECONDS = 0.2
@@ -45,7 +45,7 @@ def share_of(*values: T) -> list[T]:
 
 
 async def until(is_so: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:
-    """Waits for what other processes bring about."""
+    """Waits until a condition holds that other processes bring about."""
     with anyio.move_on_after(seconds):
         while not is_so():  # noqa: ASYNC110 - nobody tells
             await anyio.sleep(0.002)
@@ -65,7 +65,7 @@ class Asked:
 
 @dataclass
 class Downstream:
-    """What all workers call; counts, and is down when told so.
+    """The dependency of all workers: counts its requests, and is down while the test says so.
 
     Attributes:
         is_down: Whether it refuses.
@@ -231,7 +231,7 @@ class Crew:
 
 @asynccontextmanager
 async def crew_of(count: int, redis: str, **settings: object) -> AsyncGenerator[Crew]:
-    """Runs so many workers; `each` may hold settings of single workers by their number."""
+    """Runs so many workers; `each` holds settings of single workers by number."""
     each: dict[int, dict[str, object]] = settings.pop("each", {})  # type: ignore[assignment]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     downstream = Downstream()
@@ -255,7 +255,7 @@ async def crew_of(count: int, redis: str, **settings: object) -> AsyncGenerator[
 
 
 async def dismiss(hand: Hand) -> None:
-    """Ends a worker, whatever it is at."""
+    """Ends a worker, whatever it is doing."""
     if hand.process.returncode is None:
         with suppress(ProcessLookupError):
             hand.thaw()
@@ -269,7 +269,7 @@ async def dismiss(hand: Hand) -> None:
 
 
 async def bring_to(crew: Crew, state: str) -> None:
-    """Has all workers go into a state; in half-open a probe is under way, and hangs."""
+    """Brings all workers into a state; in half-open a probe runs, and hangs."""
     await crew.until_called()
     if state != "closed":
         await crew.open_all()

@@ -1,4 +1,4 @@
-"""A replica takes over that has not heard the latest: the workers know better, and tell it."""
+"""A stale replica takes over: the workers know a newer state, and restore it."""
 
 import socket
 from pathlib import Path

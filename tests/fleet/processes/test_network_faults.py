@@ -1,4 +1,4 @@
-"""What befalls the way to Redis: it is slow, trickles, swallows, tears. Callers never notice."""
+"""Faults of the network to Redis: it is slow, trickles, swallows data, tears connections. Callers never notice."""
 
 import asyncio
 from pathlib import Path

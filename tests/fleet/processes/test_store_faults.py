@@ -1,4 +1,4 @@
-"""What befalls Redis, seen by real processes: killed, frozen, emptied, full, demoted. Callers never notice."""
+"""Faults of Redis, with real processes: it is killed, frozen, emptied, full or demoted. Callers never notice."""
 
 import random
 import time

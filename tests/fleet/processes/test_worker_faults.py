@@ -1,4 +1,4 @@
-"""What befalls processes of a fleet: killed, frozen, busy, poisoned, out of date. The others go on."""
+"""Faults of processes in a fleet: they are killed, frozen, busy, poisoned or out of date. The others go on."""
 
 import random
 import subprocess
@@ -25,7 +25,7 @@ WORKERS = 3
 
 
 def prober(crew: Crew) -> Hand:
-    """Returns who makes the probe."""
+    """Returns the worker that runs the probe."""
     return crew.hands[crew.downstream.probes()[-1].worker]
 
 

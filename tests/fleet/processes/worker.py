@@ -127,7 +127,7 @@ def tell(**news: object) -> None:
 
 
 def shift_wall_clock(seconds: float) -> None:
-    """Has this process think that it is another time of day, which must not matter at all."""
+    """Shifts the wall clock of this process, which must not matter."""
     true_time = time.time
     time.time = lambda: true_time() + seconds
 
