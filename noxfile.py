@@ -161,7 +161,7 @@ def soak(session: nox.Session) -> None:
     session.install("--editable", ".[test]")
     ignored = ["--ignore=tests/test_typing.py"]
     counts = {"RECLOSER_FLEET_EXAMPLES": "20000", "RECLOSER_FLEET_WORKERS": "1000", "RECLOSER_SCHEDULES": "200000"}
-    env = {name: session.env.get(name) or count for name, count in counts.items()}
+    env = {"RECLOSER_FULL": "true", **{name: session.env.get(name) or count for name, count in counts.items()}}
     session.run("pytest", *SIDE_BY_SIDE, "--hypothesis-profile=soak", *ignored, *session.posargs, env=env)
 
 

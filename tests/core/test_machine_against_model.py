@@ -12,6 +12,7 @@ from recloser._core.states import TRANSITIONS, Trigger
 from tests.core.driver import Driver, F, I, S
 from tests.core.model import Model, ModelCall
 from tests.core.strategies import CHANGES, SECONDS, SETTINGS, TICK
+from tests.effort import FULL
 
 OUTCOMES = {"success": S, "failure": F, "ignored": I, "cancelled": I}
 KINDS = st.sampled_from(["success", "success", "failure", "failure", "ignored", "cancelled"])
@@ -208,4 +209,4 @@ class Comparison(RuleBasedStateMachine):
 
 
 TestComparison = Comparison.TestCase
-TestComparison.settings = settings(max_examples=max(settings.default.max_examples, 500), deadline=None)
+TestComparison.settings = settings(max_examples=max(settings.default.max_examples, 500 if FULL else 200), deadline=None)

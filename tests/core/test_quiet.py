@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from recloser._core.meters import RuleMeter
 from recloser._core.trip import ConsecutiveFailures, FailureCount, FailureRate, SlowCallRate, TripRule
 from recloser._core.windows import CountWindow, TimeWindow
+from tests.effort import FULL
 
 WINDOWS = st.sampled_from(
     [CountWindow(3), CountWindow(8), TimeWindow(1, 1), TimeWindow(1, 10), TimeWindow(3, 3), TimeWindow(0.7, 4)]
@@ -74,7 +75,7 @@ class Pair:
 
 
 @given(rule=RULES, start=st.sampled_from([0.0, 0.3, 1e6]), steps=STEPS)
-@settings(max_examples=max(settings.default.max_examples, 1000), deadline=None)
+@settings(max_examples=max(settings.default.max_examples, 1000 if FULL else 300), deadline=None)
 def test_a_meter_trips_at_the_same_call_if_it_is_told_only_of_the_successes_that_it_asks_for(
     rule: TripRule, start: float, steps: list[tuple[str, float, float]]
 ) -> None:

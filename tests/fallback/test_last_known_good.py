@@ -4,7 +4,6 @@ import asyncio
 import gc
 import logging
 import math
-import os
 import sys
 from collections.abc import Callable
 
@@ -13,6 +12,7 @@ import pytest
 
 from recloser import Constant, Fallback, FallbackExhaustedError, LastKnownGood, NoAnswer, fallback
 from recloser.testing import ManualClock
+from tests.effort import FULL
 from tests.fallback.kit import DownError, Source, rejecting
 
 pytestmark = pytest.mark.anyio
@@ -374,8 +374,7 @@ async def test_expired_answers_make_room_before_good_ones(clock: ManualClock) ->
     assert [await chain(n) == "default" for n in (1, 2, 3)] == [True, False, False]
 
 
-# A million of them take a while: CI and `nox -s soak` run them, other runs a tenth.
-KEYS = 1_000_000 if "RECLOSER_SCHEDULES" in os.environ or os.environ.get("CI") == "true" else 100_000
+KEYS = 1_000_000 if FULL else 100_000
 
 
 def test_memory_is_bounded_under_a_million_keys(clock: ManualClock) -> None:

@@ -18,7 +18,7 @@ from recloser import (
 )
 from recloser._core.trip import TripRule
 
-TOTAL = int(os.environ.get("RECLOSER_SCHEDULES", "20000"))
+TOTAL = int(os.environ.get("RECLOSER_SCHEDULES", "10000"))
 """The total number of schedules of all scenarios."""
 
 
