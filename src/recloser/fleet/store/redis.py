@@ -84,8 +84,9 @@ class RedisStore:
             RuntimeError: The running event loop is not asyncio's.
         """
         async with self._connecting:
-            if self._pipeline is None:
-                self._pipeline = self._pipeline_over(await self._open("PING"))
+            if self._pipeline is not None:
+                return
+            self._pipeline = self._pipeline_over(await self._open("PING"))
 
     async def execute(self, operations: Sequence[AnyOperation]) -> list[Reply]:
         """Carry out operations in one round trip; see `FleetStore.execute`.
