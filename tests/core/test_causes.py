@@ -92,7 +92,7 @@ def test_the_length_of_another_process_s_probe_is_no_figure_of_the_cause() -> No
     driver = Driver()
     driver.call(*[F] * 5)
     driver.go(Trigger.FLEET_PROBING, for_seconds=30)
-    assert last_cause(driver) == Cause(Trigger.FLEET_PROBING, "another process of the fleet makes the probe")
+    assert last_cause(driver) == Cause(Trigger.FLEET_PROBING, "another process of the fleet runs the probe")
 
 
 @pytest.mark.parametrize(

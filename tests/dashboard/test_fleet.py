@@ -1,4 +1,4 @@
-"""What the dashboard sends about a fleet: whether it is reachable, and who makes a probe."""
+"""What the dashboard sends about a fleet: whether it is reachable, and who runs a probe."""
 
 import anyio
 import pytest

@@ -68,6 +68,6 @@ def _text(trigger: Trigger, reason: str | None, for_seconds: float | None) -> st
         Trigger.DISABLED: f"disabled by hand{why}",
         Trigger.RESET: f"reset by hand{why}",
         Trigger.FLEET_OPENED: "the fleet opened",
-        Trigger.FLEET_PROBING: "another process of the fleet makes the probe",
+        Trigger.FLEET_PROBING: "another process of the fleet runs the probe",
         Trigger.FLEET_CLOSED: "a probe of the fleet succeeded",
     }[trigger]

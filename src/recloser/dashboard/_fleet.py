@@ -11,7 +11,7 @@ def read_fleet(registry: BreakerRegistry) -> dict[str, Any] | None:
     """Return what the dashboard sends about a registry's fleet, None if it has none.
 
     The fields are `connected`, `problem` (why it isn't connected, or None), `worker` (this process), and `probes`: by
-    breaker the worker that makes the probe. A process does not know whether other processes are unreachable.
+    breaker the worker that runs the probe. A process does not know whether other processes are unreachable.
     """
     fleet = registry.fleet
     if fleet is None:

@@ -155,7 +155,7 @@ async def test_who_closed_alone_on_evidence_closes_the_fleet(success_threshold: 
         assert [fleet_state(one) for one in processes] == ["closed"] * 3
 
 
-async def test_who_closed_alone_but_meets_an_reset_timeout_that_lasts_goes_back_to_it() -> None:
+async def test_who_closed_alone_but_meets_a_reset_timeout_that_lasts_goes_back_to_it() -> None:
     server = new_server()
     async with fleet_of(2, server) as processes:
         await make_ready(processes)

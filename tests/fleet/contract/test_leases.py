@@ -133,7 +133,7 @@ async def test_each_failure_opens_for_longer_up_to_the_maximum(world: World) -> 
         assert lengths == [20_000_000, 40_000_000, 60_000_000, 60_000_000]
 
 
-async def test_an_reset_timeout_beyond_all_numbers_is_the_maximum(world: World) -> None:
+async def test_a_reset_timeout_beyond_all_numbers_is_the_maximum(world: World) -> None:
     policy = FleetPolicy(open_us=10_000_000, max_open_us=60_000_000, multiplier=1e308, quorum=1)
     async with stores(world) as (store,):
         await make_open(store)

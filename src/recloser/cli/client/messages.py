@@ -129,7 +129,7 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class FleetEntry:
-    """What a dashboard says about a fleet; `probes` has by breaker the worker that makes the probe."""
+    """What a dashboard says about a fleet; `probes` has by breaker the worker that runs the probe."""
 
     connected: bool
     problem: str | None

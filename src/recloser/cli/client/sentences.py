@@ -69,7 +69,7 @@ def _counts(entry: Mapping[str, Any]) -> str:
 
 
 def _follows_fleet(entry: Mapping[str, Any]) -> bool:
-    """Return whether another process of the fleet makes the probe."""
+    """Return whether another process of the fleet runs the probe."""
     cause = entry["cause"]
     return cause is not None and cause["trigger"] == "fleet_probing" and not entry["probes_in_flight"]
 

@@ -11,7 +11,7 @@ const TEXTS = {
   probe_failed: "a probe failed",
   probe_timed_out: "a probe did not end in time",
   fleet_opened: "the fleet opened",
-  fleet_probing: "another process of the fleet makes the probe",
+  fleet_probing: "another process of the fleet runs the probe",
   fleet_closed: "a probe of the fleet succeeded",
 };
 

@@ -49,7 +49,7 @@
  * @typedef {object} FleetEntry
  * @property {boolean} connected
  * @property {string | null} problem
- * @property {Record<string, string>} probes The worker that makes the probe, by breaker.
+ * @property {Record<string, string>} probes The worker that runs the probe, by breaker.
  *
  * @typedef {object} About What a dashboard says about itself.
  * @property {number} version

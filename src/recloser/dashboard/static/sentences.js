@@ -41,7 +41,7 @@ function counts(entry) {
 }
 
 /**
- * Whether another process of the fleet makes the probe.
+ * Whether another process of the fleet runs the probe.
  * @param {BreakerEntry} entry
  */
 function followsFleet(entry) {

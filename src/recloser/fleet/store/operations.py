@@ -196,7 +196,7 @@ class Control(Timely):
     Args:
         action: Force open, disable, or reset to closed.
         for_us: How long the manual state lasts, in microseconds, > 0 and at most ten years; None for a state without an
-            end, and for a reset. After this time, a forced breaker makes a probe, and a disabled one closes.
+            end, and for a reset. After this time, a forced breaker runs a probe, and a disabled one closes.
         author: Who does it, for people; at most 200 characters are kept.
         reason: Why, for people; at most 200 characters are kept.
     """

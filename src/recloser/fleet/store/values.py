@@ -57,7 +57,7 @@ class ProbeResult(StrEnum):
     SUCCEEDED = "ok"
     FAILED = "fail"
     RELEASED = "release"
-    """Neither: cancelled or ignored. Another worker may make a probe at once."""
+    """Neither: cancelled or ignored. Another worker may run a probe at once."""
 
 
 class Action(StrEnum):
