@@ -69,7 +69,7 @@ def seconds_until_ready(engine: Engine) -> float:
     now = engine.now()
     if machine.state is not HALF_OPEN:
         return machine.reopen_at - now
-    if engine.leaks:
+    if machine.leaks:
         engine.drain_leaks()
     engine.leave_dead_loop()
     episode = machine.episode

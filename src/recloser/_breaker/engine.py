@@ -90,7 +90,6 @@ class Engine:
         "face",
         "failed_at",
         "finalisers",
-        "leaks",
         "live",
         "lock",
         "machine",
@@ -116,7 +115,6 @@ class Engine:
         self.dispatcher: Dispatcher | None = None
         self.changed: LoopEvent | None = None
         self.finalisers: tuple[Any, ...] = ()  # the only references: they run when the engine is gone
-        self.leaks: list[Ticket] = []
         self._cancellations: Cancellations | None = None
         self.failed_at: float | None = None
         self.opened_at: float | None = None
@@ -161,7 +159,7 @@ class Engine:
 
     def try_admit(self) -> Ticket | CircuitBreakerOpenError:
         """Admit a call, as `admit()` does, but return the error of a rejected call; the rejection is counted."""
-        if self.leaks:
+        if self.machine.leaks:
             self.drain_leaks()
         machine = self.machine
         if machine.state is CLOSED or machine.state is DISABLED:
@@ -240,8 +238,9 @@ class Engine:
 
     def drain_leaks(self) -> None:
         """Release the tickets of permits that were dropped unsettled."""
-        while self.leaks:
-            self.machine.leak(self.leaks.pop())
+        machine = self.machine
+        while machine.leaks:
+            machine.leak(machine.leaks.pop())
         wake(self)
 
     def lose(self, ticket: Ticket) -> None:
@@ -249,7 +248,7 @@ class Engine:
         if not isinstance(ticket, Probe):
             self.machine.leak(ticket)
             return
-        self.leaks.append(ticket)
+        self.machine.leaks.append(ticket)
         changed = self.changed
         if changed is not None:
             changed.set_soon()

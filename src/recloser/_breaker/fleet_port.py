@@ -198,7 +198,7 @@ class FleetPort:
     def is_probing(self, token: int) -> bool:
         """Return whether the probe with a token runs; dropped probes are released first."""
         engine = self.engine
-        if engine.leaks:
+        if engine.machine.leaks:
             engine.drain_leaks()
         episode = engine.machine.episode
         return episode is not None and any(probe.token == token for probe in episode.probes)

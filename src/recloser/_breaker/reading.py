@@ -15,7 +15,7 @@ def snapshot_of(engine: Engine) -> Snapshot:
     """Return the state and all counts; dropped permits that are not released yet already count as leaked."""
     machine = engine.machine
     snapshot = machine.snapshot(engine.now())
-    lost = [ticket for ticket in tuple(engine.leaks) if machine.is_unsettled(ticket)]
+    lost = [ticket for ticket in tuple(machine.leaks) if machine.is_unsettled(ticket)]
     if not lost:
         return snapshot
     episode = machine.episode

@@ -49,6 +49,8 @@ FORCED_OPEN = CircuitState.FORCED_OPEN
 DISABLED = CircuitState.DISABLED
 SUCCESS = Outcome.SUCCESS
 FAILURE = Outcome.FAILURE
+NO_LEAKS: list[Ticket] = []
+"""Shared by all machines that have had no probe: nothing is ever appended to it."""
 
 
 class BreakerMachine:
@@ -72,6 +74,7 @@ class BreakerMachine:
         "last_error",
         "late",
         "leaked",
+        "leaks",
         "meter",
         "open_seconds",
         "opened_at",
@@ -86,6 +89,8 @@ class BreakerMachine:
     )
 
     settings: Settings
+    leaks: list[Ticket]
+    """Probes whose permits were dropped, to be released by the next step; finalisers append to it in any thread."""
     reopen_at: float
     state: CircuitState
     meter: RuleMeter
@@ -111,6 +116,7 @@ class BreakerMachine:
         self.cause: Cause | None = None
         self.last_error: str | None = None
         self.episode: Episode | None = None
+        self.leaks = NO_LEAKS
         self.ignored = self.cancelled = self.rejected = self.late = self.leaked = 0
         self.probes = self.probe_successes = self.probe_failures = 0
         self.epoch: Epoch = Epoch(1, 0, 0)
@@ -163,10 +169,7 @@ class BreakerMachine:
         else:
             reopened = self.transition(Trigger.WAIT_ELAPSED, now, episode=episode)
         gate.take()
-        probe = Probe(self.epoch, gate, now, token)
-        episode.probes.append(probe)
-        self.probes += 1
-        return probe, reopened
+        return self._new_probe(episode, now, token), reopened
 
     def postpone(self, until: float) -> None:
         """Change when the reset timeout, or the wait for another process's probe, ends."""
@@ -396,7 +399,12 @@ class BreakerMachine:
                 return None
             episode.renew(new_gate)
             episode.gate.take()
-        probe = Probe(self.epoch, episode.gate, now)
+        return self._new_probe(episode, now)
+
+    def _new_probe(self, episode: Episode, now: float, token: int = 0) -> Probe:
+        if self.leaks is NO_LEAKS:  # before there is a probe to lose, and not for breakers that never have one
+            self.leaks = []
+        probe = Probe(self.epoch, episode.gate, now, token)
         episode.probes.append(probe)
         self.probes += 1
         return probe

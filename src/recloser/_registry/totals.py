@@ -173,13 +173,12 @@ class EngineTotals:
 class Finaliser:
     """Reports a breaker's final totals to a ledger, when the engine is gone, which alone refers to the finaliser."""
 
-    __slots__ = ("_counted", "_leaks", "_machine", "departed")
+    __slots__ = ("_counted", "_machine", "departed")
 
     def __init__(
         self, engine: Engine, counted: EngineTotals, departed: deque[tuple[EngineTotals, tuple[int, ...]]]
     ) -> None:
         self._machine = engine.machine
-        self._leaks = engine.leaks
         self._counted = counted
         self.departed = departed
 
@@ -192,7 +191,7 @@ class Finaliser:
             machine.ignored,
             machine.cancelled,
             machine.late,
-            machine.leaked + sum(map(machine.is_unsettled, self._leaks)),
+            machine.leaked + sum(map(machine.is_unsettled, machine.leaks)),
             machine.rejected,
             machine.probes,
         )
