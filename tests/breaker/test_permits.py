@@ -304,7 +304,7 @@ async def test_acquiring_works_in_a_cancelled_scope(clock: ManualClock) -> None:
 # try_acquire_nowait, for synchronous hooks
 
 
-async def test_try_acquire_nowait_in_a_task_makes_a_probe(clock: ManualClock) -> None:
+async def test_try_acquire_nowait_in_a_task_runs_a_probe(clock: ManualClock) -> None:
     breaker = await make_ready(clock)
     permit = breaker.try_acquire_nowait()
     assert permit.is_probe
@@ -370,7 +370,7 @@ def test_try_acquire_nowait_in_a_callback_of_asyncio_makes_no_probe_because_ther
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_try_acquire_nowait_in_a_synchronous_hook_of_a_task_makes_a_probe(clock: ManualClock, backend: str) -> None:
+def test_try_acquire_nowait_in_a_synchronous_hook_of_a_task_runs_a_probe(clock: ManualClock, backend: str) -> None:
     class Hook:
         def __init__(self, breaker: CircuitBreaker) -> None:
             self.permit = breaker.try_acquire_nowait()

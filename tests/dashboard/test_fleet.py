@@ -20,7 +20,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object
     return "asyncio", {"loop_factory": VirtualLoop}
 
 
-async def test_all_processes_say_who_makes_the_probe() -> None:
+async def test_all_processes_say_who_runs_the_probe() -> None:
     server = new_server()
     one, other = process(server, 1), process(server, 2)
     async with running(one, other):

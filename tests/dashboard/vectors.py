@@ -309,7 +309,7 @@ async def opened_by_the_fleet() -> AsyncGenerator[CircuitBreaker]:
 
 
 @scene
-async def half_open_while_another_process_makes_the_probe() -> AsyncGenerator[CircuitBreaker]:
+async def half_open_while_another_process_runs_the_probe() -> AsyncGenerator[CircuitBreaker]:
     async with kit.fleet_of(3) as processes:
         permit = await kit.make_probing(processes)
         yield processes[2].breaker

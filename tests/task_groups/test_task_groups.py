@@ -180,7 +180,7 @@ async def test_a_group_with_a_failure_inside_a_protected_function_is_a_failure(c
     assert outer.state is CircuitState.OPEN
 
 
-async def test_exactly_one_child_of_a_group_makes_the_probe(clock: ManualClock) -> None:
+async def test_exactly_one_child_of_a_group_runs_the_probe(clock: ManualClock) -> None:
     breaker, dependency, rejected = await make_open(clock), Dependency(), []
     clock.advance(60)
 

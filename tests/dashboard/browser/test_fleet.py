@@ -30,7 +30,7 @@ def test_a_fleet_that_goes_unreachable_and_comes_back_is_shown(server: Server, p
     expect(page.locator("#fleet")).to_have_text("fleet reachable")
 
 
-def test_the_page_shows_who_makes_the_probe(server: Server, page: Page) -> None:
+def test_the_page_shows_who_runs_the_probe(server: Server, page: Page) -> None:
     server.fail(NAME)
     expect(page.get_by_text("The next call is a probe", exact=True)).to_be_visible()
     server.hold(NAME)

@@ -355,7 +355,7 @@ async def test_a_probe_that_goes_on_through_an_outage_of_the_store_is_kept() -> 
         assert states(processes) == ["closed"] * 2
 
 
-async def test_all_know_who_makes_the_probe() -> None:
+async def test_all_know_who_runs_the_probe() -> None:
     async with fleet_of(2) as processes:
         permit = await make_probing(processes)
         known = processes[1].fleet.status()["breakers"][NAME]

@@ -58,7 +58,7 @@ KINDS = [by_call, by_decorator, by_generator, by_guard, by_acquire, by_try_acqui
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_each_kind_of_call_makes_the_probe(kind: Kind) -> None:
+async def test_each_kind_of_call_runs_the_probe(kind: Kind) -> None:
     async with fleet_of(2) as processes:
         await make_ready(processes)
         assert await kind(processes[0].breaker) in ("answer", [1, 2], True)

@@ -48,7 +48,7 @@ async def make_ready_by(clock: ManualClock, processes: list[Process]) -> None:
     await until(lambda: all(operations(one) >= before + 2 for one, before in zip(processes, asked, strict=True)))
 
 
-async def test_a_call_in_a_thread_makes_the_probe_and_its_end_closes_all() -> None:
+async def test_a_call_in_a_thread_runs_the_probe_and_its_end_closes_all() -> None:
     clock = ManualClock()
     async with fleet_of(2, InMemoryServer(clock=clock), clock=clock, poll_seconds=0.01) as processes:
         await make_ready_by(clock, processes)

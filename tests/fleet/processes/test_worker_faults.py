@@ -35,7 +35,7 @@ def url(redis_server: RedisServer, admin: object) -> str:
     return redis_server.url
 
 
-async def test_the_process_that_makes_the_probe_is_killed(url: str, seed: int) -> None:
+async def test_the_process_that_runs_the_probe_is_killed(url: str, seed: int) -> None:
     async with crew_of(WORKERS, url) as crew:
         await bring_to(crew, "half_open")
         await anyio.sleep(random.Random(seed).uniform(0, LEASE_SECONDS))
@@ -48,7 +48,7 @@ async def test_the_process_that_makes_the_probe_is_killed(url: str, seed: int) -
         await check_as_before(crew)
 
 
-async def test_the_process_that_makes_the_probe_is_frozen_past_its_lease(url: str) -> None:
+async def test_the_process_that_runs_the_probe_is_frozen_past_its_lease(url: str) -> None:
     async with crew_of(WORKERS, url) as crew:
         await bring_to(crew, "half_open")
         frozen, begun = prober(crew), time.monotonic()
