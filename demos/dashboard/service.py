@@ -1,18 +1,17 @@
 """The service: tasks that call its dependencies, each through a breaker of one registry."""
 
 import ssl
+from contextlib import AsyncExitStack
 from itertools import cycle
 from random import Random
 
 import anyio
 import httpx
-from anyio.abc import SocketStream
-from anyio.streams.stapled import MultiListener
 
 from demos.dashboard.plan import Dependency
 from recloser import CircuitBreaker, CircuitBreakerOpenError
 from recloser.cli.demo.lane import FAULTS
-from recloser.cli.demo.upstream import HOST, Upstream, bind
+from recloser.cli.demo.upstream import HOST, Upstream
 
 __all__ = ["serve"]
 
@@ -26,21 +25,20 @@ class _Server(Upstream):
 
 async def serve(dependencies: list[tuple[Dependency, CircuitBreaker]], random: Random) -> None:
     """Keep dependencies, and calls to them, going until cancelled; then all sockets are closed."""
-    async with anyio.create_task_group() as group:
-        for dependency, breaker in dependencies:
-            listener, port = await bind(0)
-            group.start_soon(_run_server, dependency, listener, random)
-            group.start_soon(_call, dependency, breaker, port, random)
+    servers = [_Server(each.phases[0], random=random, clock=anyio.current_time) for each, _ in dependencies]
+    async with AsyncExitStack() as stack:
+        ports = [await stack.enter_async_context(server.serving()) for server in servers]
+        async with anyio.create_task_group() as group:
+            for (dependency, breaker), server, port in zip(dependencies, servers, ports, strict=True):
+                group.start_soon(_play, dependency, server)
+                group.start_soon(_call, dependency, breaker, port, random)
 
 
-async def _run_server(dependency: Dependency, listener: MultiListener[SocketStream], random: Random) -> None:
-    server = _Server(dependency.phases[0], random=random, clock=anyio.current_time)
-    async with listener, anyio.create_task_group() as group:
-        group.start_soon(server.serve, listener)
-        phases = cycle(dependency.phases)
-        while True:
-            server.phase = next(phases)
-            await anyio.sleep(server.phase.seconds)
+async def _play(dependency: Dependency, server: Upstream) -> None:
+    """Put a server into one phase after the other."""
+    for phase in cycle(dependency.phases):
+        server.phase = phase
+        await anyio.sleep(phase.seconds)
 
 
 async def _call(dependency: Dependency, breaker: CircuitBreaker, port: int, random: Random) -> None:

@@ -14,7 +14,7 @@ from demos.fleet.pace import DEFAULT, FAST, THRESHOLD, Pace
 from demos.fleet.play import HEALTHY, Act, Play, Stage
 from demos.fleet.server import Server, find_server
 from demos.fleet.workers import DemoError, Workers
-from recloser.cli.demo.upstream import HOST, Upstream, bind
+from recloser.cli.demo.upstream import HOST, Upstream
 from recloser.cli.endings import leaves, unwrapped
 
 __all__ = ["Lines", "conclude", "perform"]
@@ -99,19 +99,16 @@ class Lines:
 
 async def _play(count: int, pace: Pace, server: Server, console: Console, acts: list[Act]) -> None:
     await server.start()
-    listener, port = await bind(0)
-    url = f"http://{HOST}:{port}"
     upstream = Upstream(HEALTHY, random=Random(1), clock=time.monotonic)
-    console.print(
-        f"{count} worker processes call {url}, each through its own breaker: {THRESHOLD} failures in a row open it, "
-        f"for {pace.reset_timeout_seconds} s. They share it through a private Redis; the quorum is 2."
-    )
-    async with listener, anyio.create_task_group() as tasks:
-        tasks.start_soon(upstream.serve, listener)
+    async with upstream.serving() as port:
+        url = f"http://{HOST}:{port}"
+        console.print(
+            f"{count} worker processes call {url}, each through its own breaker: {THRESHOLD} failures in a row open "
+            f"it, for {pace.reset_timeout_seconds} s. They share it through a private Redis; the quorum is 2."
+        )
         async with Workers.started(count, server.url, url, pace) as workers:
             play = Play(Stage(workers, upstream, url, server, pace), Lines(console))
             try:
                 await play.run()
             finally:
                 acts += play.acts
-        tasks.cancel_scope.cancel()

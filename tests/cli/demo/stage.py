@@ -6,13 +6,12 @@ from dataclasses import replace
 from http import HTTPStatus
 from random import Random
 
-import anyio
 import httpx
 
 from recloser.cli.demo.experiment import Experiment
 from recloser.cli.demo.lane import Order
 from recloser.cli.demo.plan import Fault, Phase, Plan
-from recloser.cli.demo.upstream import GENERATION_HEADER, HOST, Upstream, bind
+from recloser.cli.demo.upstream import GENERATION_HEADER, HOST, Upstream
 from recloser.testing import ManualClock
 
 HEALTHY = Phase(name="healthy", seconds=0.3, latency_seconds=0.001)
@@ -42,12 +41,11 @@ OUTAGE = script(HEALTHY, FAILING, HANGING, replace(HEALTHY, seconds=1.0))
 @asynccontextmanager
 async def serving(phase: Phase) -> AsyncGenerator[tuple[Upstream, httpx.AsyncClient]]:
     upstream = Upstream(phase, random=Random(1), clock=ManualClock())
-    listener, port = await bind(0)
-    async with listener, anyio.create_task_group() as group:
-        group.start_soon(upstream.serve, listener)
-        async with httpx.AsyncClient(base_url=f"http://{HOST}:{port}", trust_env=False, timeout=5) as client:
-            yield upstream, client
-        group.cancel_scope.cancel()
+    async with (
+        upstream.serving() as port,
+        httpx.AsyncClient(base_url=f"http://{HOST}:{port}", trust_env=False, timeout=5) as client,
+    ):
+        yield upstream, client
 
 
 class Rehearsal:

@@ -1,13 +1,15 @@
 import socket
 from http import HTTPStatus
 from importlib import metadata
+from random import Random
 
 import anyio
 import httpx
 import pytest
 
 from recloser.cli.demo.plan import Fault, Phase
-from recloser.cli.demo.upstream import GENERATION_HEADER, HOST, Hit, PortError, bind
+from recloser.cli.demo.upstream import GENERATION_HEADER, HOST, Hit, PortError, Upstream
+from recloser.testing import ManualClock
 from tests.cli.demo.stage import FAILING, HANGING, HEALTHY, RESETTING, serving
 
 pytestmark = pytest.mark.anyio
@@ -110,10 +112,21 @@ async def test_a_hanging_upstream_lets_go_when_the_client_gives_up() -> None:
 
 
 async def test_a_taken_port_is_named() -> None:
+    upstream = Upstream(HEALTHY, random=Random(1), clock=ManualClock())
     with socket.create_server((HOST, 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(PortError, match=rf"^port {port} on 127\.0\.0\.1 cannot be used: .*in use"):
-            await bind(port)
+            async with upstream.serving(port):
+                pytest.fail("served")
+
+
+async def test_a_cancelled_block_is_served_until_its_end() -> None:
+    with anyio.CancelScope() as scope:
+        async with serving(HEALTHY) as (_, client):
+            scope.cancel()
+            with anyio.CancelScope(shield=True):
+                response = await client.get("/lane/orders/7")
+    assert response.status_code == HTTPStatus.OK
 
 
 def test_a_phase_is_down_when_nothing_can_succeed() -> None:

@@ -10,7 +10,7 @@ from recloser import Event, StateChanged
 from recloser.cli.demo.experiment import Experiment
 from recloser.cli.demo.lane import Lane
 from recloser.cli.demo.load import drive
-from recloser.cli.demo.upstream import HOST, bind
+from recloser.cli.demo.upstream import HOST
 from recloser.cli.demo.view import View
 
 __all__ = ["play"]
@@ -31,19 +31,17 @@ async def play(experiment: Experiment, view: View, *, port: int = 0) -> None:
     Raises:
         PortError: The port is taken or not allowed.
     """
-    listener, port = await bind(port)
 
     def tell(event: Event) -> None:
         if isinstance(event, StateChanged):
             cause = shorten(str(event.cause), _CAUSE_LENGTH, placeholder="...")
             view.note(f"breaker: {event.old} -> {event.new}: {cause}")
 
-    async with listener, anyio.create_task_group() as background:
-        background.start_soon(experiment.upstream.serve, listener)
+    async with experiment.upstream.serving(port) as bound, anyio.create_task_group() as background:
         background.start_soon(_follow, view)
-        view.note(f"upstream: listening on http://{HOST}:{port}")
+        view.note(f"upstream: listening on http://{HOST}:{bound}")
         experiment.breaker.subscribe(tell)
-        await _perform(experiment, view, f"http://{HOST}:{port}")
+        await _perform(experiment, view, f"http://{HOST}:{bound}")
         background.cancel_scope.cancel()
 
 

@@ -4,8 +4,8 @@ import json
 import socket
 import struct
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from random import Random
@@ -17,7 +17,7 @@ from anyio.streams.stapled import MultiListener
 
 from recloser.cli.demo.plan import Fault, Phase
 
-__all__ = ["GENERATION_HEADER", "HOST", "Hit", "PortError", "Upstream", "bind"]
+__all__ = ["GENERATION_HEADER", "HOST", "Hit", "PortError", "Upstream"]
 
 HOST = "127.0.0.1"
 GENERATION_HEADER = "x-breaker-generation"
@@ -29,18 +29,8 @@ class PortError(OSError):
     """The upstream can't listen on the requested port."""
 
 
-async def bind(port: int) -> tuple[MultiListener[SocketStream], int]:
-    """Listen on loopback.
-
-    Args:
-        port: The TCP port; 0 means any free port.
-
-    Returns:
-        The listener and its port.
-
-    Raises:
-        PortError: The port is taken or not allowed.
-    """
+async def _bind(port: int) -> tuple[MultiListener[SocketStream], int]:
+    """Listen on loopback; return the listener and its port."""
     try:
         listener = await anyio.create_tcp_listener(local_host=HOST, local_port=port)
     except OSError as error:
@@ -86,9 +76,34 @@ class Upstream:
         self.counts[lane] += 1
         self.hits.append(Hit(self._clock(), lane, generation, self.phase))
 
-    async def serve(self, listener: MultiListener[SocketStream]) -> None:
-        """Answer connections until cancelled."""
-        await listener.serve(self._converse)
+    @asynccontextmanager
+    async def serving(self, port: int = 0) -> AsyncGenerator[int]:
+        """Listen on loopback and answer connections until the block ends.
+
+        A cancellation does not end the server before the block. So the clients in the block end first: if a connection
+        arrives in the step that cancels its acceptance, asyncio prints a traceback.
+
+        Args:
+            port: The TCP port; 0 means any free port.
+
+        Yields:
+            The port.
+
+        Raises:
+            PortError: The port is taken or not allowed.
+        """
+        listener, port = await _bind(port)
+        async with listener, anyio.create_task_group() as connections:
+            scope = anyio.CancelScope(shield=True)
+            connections.start_soon(self._serve, listener, scope)
+            try:
+                yield port
+            finally:
+                scope.cancel()
+
+    async def _serve(self, listener: MultiListener[SocketStream], scope: anyio.CancelScope) -> None:
+        with scope:
+            await listener.serve(self._converse)
 
     async def _converse(self, stream: SocketStream) -> None:
         connection = h11.Connection(h11.SERVER)
