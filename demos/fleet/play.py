@@ -19,7 +19,7 @@ __all__ = ["HEALTHY", "Act", "Play", "Report", "Stage"]
 HEALTHY = Phase(name="healthy", seconds=0.0, latency_seconds=0.005)
 _DOWN = Phase(name="down", seconds=0.0, replies=(HTTPStatus.SERVICE_UNAVAILABLE,), latency_seconds=0.005)
 _NOWHERE = "http://127.0.0.1:9"  # the port of a service that no machine runs any more
-_PATIENCE_SECONDS = 10.0
+_PATIENCE_SECONDS = 30.0
 _ON_THE_WAY_SECONDS = 0.1
 """A request that was admitted just before its breaker opened arrives within this time."""
 _CALLS = 10

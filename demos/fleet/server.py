@@ -13,7 +13,7 @@ import redis.exceptions
 
 __all__ = ["NoServerError", "Server", "find_server"]
 
-_STARTS_WITHIN_SECONDS = 10.0
+_STARTS_WITHIN_SECONDS = 30.0
 
 
 class NoServerError(FileNotFoundError):
@@ -68,7 +68,7 @@ class Server:
         """Start it, and wait until it answers.
 
         Raises:
-            TimeoutError: It does not answer within 10 s.
+            TimeoutError: It does not answer within 30 s.
         """
         self._launch()
         with anyio.fail_after(_STARTS_WITHIN_SECONDS):

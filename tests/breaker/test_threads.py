@@ -15,7 +15,7 @@ from recloser._breaker.worker_thread import WorkerThreadCall
 from recloser.testing import ManualClock
 from tests.breaker.kit import DependencyError, answer, make, make_open, make_ready, totals
 
-PATIENCE_SECONDS = 5.0
+PATIENCE_SECONDS = 60.0
 """How long a thread waits for its test before it gives up, so that a failing test ends."""
 
 

@@ -101,7 +101,7 @@ def test_into_a_pipe_it_writes_plain_lines_and_then_the_picture(tmp_path: Path) 
     path = tmp_path / "timeline.svg"
     arguments = ["--fast", "--callers", "20", "--timeline", str(path)]
     with process(*arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as demo:
-        output, errors = demo.communicate(timeout=30)
+        output, errors = demo.communicate(timeout=120)
     assert (demo.returncode, errors) == (0, "")
     assert "\x1b" not in output
     assert "breaker: half_open -> closed" in output
@@ -135,7 +135,7 @@ def test_on_a_terminal_it_draws_a_live_table() -> None:
     with process("--fast", "--callers", "20", "--no-timeline", stdin=theirs, stdout=theirs, stderr=theirs) as demo:
         os.close(theirs)
         output = b"".join(iter(lambda: read(ours), b"")).decode()
-        demo.wait(timeout=30)
+        demo.wait(timeout=120)
     os.close(ours)
     assert demo.returncode == 0
     for badge in (" CLOSED ", " OPEN ", " HALF_OPEN "):

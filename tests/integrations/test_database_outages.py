@@ -16,7 +16,7 @@ from tests.integrations.postgres import MAX_CONNECTIONS, PostgreSQL
 
 pytestmark = pytest.mark.anyio
 
-PATIENCE_SECONDS = 5
+PATIENCE_SECONDS = 60
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from recloser import BreakerRegistry
 from tests.cli.client.serving import served
 from tests.dashboard.kit import trip
 
-_PATIENCE_SECONDS = 30.0
+_PATIENCE_SECONDS = 60.0
 
 
 class Output:

@@ -24,7 +24,7 @@ from tests.fleet.proxy import Proxy, proxy_to
 from tests.integrations.postgres import DIES_WITH_THE_TESTS
 
 TOKEN = "an-excellent-token-0123456789"  # noqa: S105 - of tests
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 PATIENCE_MS = 1000 * PATIENCE_SECONDS
 PHONE = {"width": 390, "height": 844}
 ARGUMENTS = [

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from demos.dashboard import __main__ as command
 
 ROOT = Path(__file__).parents[3]
-_PATIENCE_SECONDS = 30.0
+_PATIENCE_SECONDS = 60.0
 _TRANSITION = re.compile(r"\d\d:\d\d:\d\d  (\S+): (\w+) -> (\w+): .+")
 
 

@@ -29,7 +29,7 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> str:
     """What a whole run prints that ends with 0 and leaves no file behind."""
     temporary = tmp_path_factory.mktemp("temporary")
     with started(str(WORKERS), env={"TMPDIR": str(temporary)}) as demo:
-        printed, errors = demo.communicate(timeout=100)
+        printed, errors = demo.communicate(timeout=300)
     assert (demo.returncode, errors) == (0, ""), printed
     assert list(temporary.iterdir()) == []
     return printed

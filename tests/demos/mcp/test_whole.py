@@ -33,7 +33,7 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> str:
     temporary = tmp_path_factory.mktemp("temporary")
     environment = {**os.environ, "TMPDIR": str(temporary)}
     with started(stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as demo:
-        printed, errors = demo.communicate(timeout=60)
+        printed, errors = demo.communicate(timeout=120)
     assert (demo.returncode, errors) == (0, ""), printed
     assert list(temporary.iterdir()) == []
     return printed
@@ -125,7 +125,7 @@ def test_on_a_terminal_states_have_colours() -> None:
     with started(stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm"}) as demo:
         os.close(theirs)
         printed = b"".join(iter(lambda: read(ours), b"")).decode()
-        demo.wait(timeout=60)
+        demo.wait(timeout=120)
     os.close(ours)
     assert demo.returncode == 0
     for badge in (" open ", " half_open ", " closed "):

@@ -22,7 +22,7 @@ OPEN_SECONDS = 0.4
 LEASE_SECONDS = 0.6
 POLL_SECONDS = 0.2
 THRESHOLD = 3
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 SETTINGS: dict[str, Any] = {
     "quorum": 2,
     "lease_seconds": LEASE_SECONDS,

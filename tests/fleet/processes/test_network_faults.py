@@ -12,7 +12,7 @@ from tests.fleet.server import RedisServer
 
 pytestmark = pytest.mark.anyio
 WORKERS = 3
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 60.0
 
 
 def url(proxy: Proxy) -> str:
