@@ -228,7 +228,7 @@ def forbid(one: Process) -> None:
         setattr(one.store, name, refuse)
 
 
-async def test_the_closed_path_never_touch_the_store() -> None:
+async def test_the_closed_path_never_touches_the_store() -> None:
     async with fleet_of(2, poll_seconds=10_000) as processes:
         for one in processes:
             forbid(one)
