@@ -1,4 +1,4 @@
-"""The public face of a circuit breaker."""
+"""The public class of a circuit breaker."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ class CircuitBreaker:
             joined by `|`.
         success_threshold: How many probes must succeed before the breaker closes (>= 1).
         max_probes: How many probes may run at once while the breaker is half-open (>= 1).
-        probe_timeout_seconds: How long a probe may run before the next call counts it as failed (finite, > 0). By
-            default the larger of the current reset timeout and 60 s.
+        probe_timeout_seconds: How long a probe may run before the next call counts it as failed, or as succeeded if it
+            has delivered a part (finite, > 0). By default the larger of the current reset timeout and 60 s.
         count_cancelled_after_seconds: A cancelled call that ran at least this long counts as a failure (finite, >= 0);
             by default it is ignored. Set it if callers use `asyncio.timeout()` or `asyncio.wait_for()`: a breaker can't
             see why they cancel. Deadlines of `anyio.fail_after()` and `anyio.move_on_after()` around a call always
@@ -94,6 +94,7 @@ class CircuitBreaker:
     __slots__ = ("__weakref__", "engine")
 
     engine: Engine
+    """Internal: admits and settles the calls."""
 
     def __init__(
         self,
@@ -142,7 +143,7 @@ class CircuitBreaker:
 
     @classmethod
     def around(cls, engine: Engine) -> CircuitBreaker:
-        """Return the breaker around an engine: the living one if there is one, else a new one."""
+        """Internal: return the breaker around an engine: the living one if there is one, else a new one."""
         face: CircuitBreaker | None = None if engine.face is None else engine.face()
         if face is None:
             face = cls.__new__(cls)
@@ -331,6 +332,9 @@ class CircuitBreaker:
 
     async def reset(self, reason: str | None = None) -> None:
         """Close the breaker and clear what its rule has counted. If cancelled, it changes nothing.
+
+        In a fleet, it closes only this breaker, and only until the fleet moves it again; `Fleet.reset()` closes it in all
+        processes.
 
         Args:
             reason: Why; shown in logs and health.

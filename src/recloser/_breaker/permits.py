@@ -32,10 +32,13 @@ class Permit:
     __slots__ = ("engine", "held", "started", "ticket")
 
     engine: Engine
+    """Internal: the engine of the breaker that admitted the call."""
     held: bool
+    """Internal: whether the permit is still to be settled."""
     started: float | None
+    """Internal: when the call started; None if its duration is not needed."""
     ticket: Any
-    """A Ticket; typed as Any, because a ticket that is the breaker's live epoch is used as an epoch."""
+    """Internal: a Ticket; typed as Any, because a ticket that is the breaker's live epoch is used as an epoch."""
 
     @property
     def generation(self) -> int:

@@ -1,4 +1,4 @@
-"""The public face of fallback chains: `Fallback`, its answers, and the decorator."""
+"""The public part of fallback chains: `Fallback`, its answers, and the decorator."""
 
 from __future__ import annotations
 

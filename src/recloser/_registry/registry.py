@@ -1,4 +1,4 @@
-"""The public face of the registry."""
+"""The public class of the registry."""
 
 from __future__ import annotations
 
