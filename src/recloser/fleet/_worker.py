@@ -6,8 +6,8 @@ breaker's state, and three tasks run:
 - The reader applies the messages of other workers.
 - The poller asks for every breaker's state once per poll interval, which makes up for lost messages.
 - The flusher sends the requests of breakers. Urgent ones (votes, lease requests and results of probes) go at once, and
-  take reports along. Reports go at once after a pause, then two batches per 50 ms on average. At most two batches are
-  in flight.
+  take reports along. Reports go at once after a pause, then one batch per `report_gap_seconds` on average. At most two
+  batches are in flight.
 
 Any failure ends the session. Each breaker then decides alone, and the worker connects again after a random time of at
 most 50 ms, 100 ms and so on up to 1.5 s ("full jitter": Brooker, Exponential Backoff And Jitter, 2015).

@@ -1,9 +1,9 @@
 """The contract of a fleet store: the place where breakers of the same name, in many processes, share one state.
 
 This is the interface between the workers (one per process) and the engine (Redis, or a dictionary in tests). A store
-only carries out operations. It decides nothing about calls, counts nothing and has no tasks of its own. Three methods
-are all it needs: `execute` carries out a batch of operations in one round trip, `subscribe` delivers transitions, and
-`connect` connects, or connects again.
+only carries out operations. It decides nothing about calls, counts nothing and has no tasks of its own. It has four
+methods: `execute` carries out a batch of operations in one round trip, `subscribe` delivers transitions, `connect`
+connects, or connects again, and `aclose` closes all connections.
 
 **The register.** The engine holds one `SharedState` per breaker. After every transition, its generation is
 max(stored, the caller's, the server's clock in microseconds) + 1. So it grows even if the engine loses its data or its
