@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from recloser.fleet.store.values import Reply
 
 _RANDOM = SystemRandom()
+_CALLS = {Action.FORCE_OPEN: "force_open()", Action.DISABLE: "disable()", Action.RESET: "reset()"}
 
 
 class Fleet:
@@ -241,7 +242,9 @@ class Fleet:
 
 
 class RedisFleet(Fleet):
-    """A fleet that shares its state through Redis >= 5 or Valkey, on asyncio. Needs `pip install 'recloser[redis]'`.
+    """A fleet that shares its state through Redis, on asyncio. Needs `pip install 'recloser[redis]'`.
+
+    Redis has to be 5 or newer; Valkey should work, but is not tested.
 
     Args:
         url: `redis://`, `rediss://` (TLS) or `unix://`, with user, password and database.
@@ -297,7 +300,7 @@ class RedisFleet(Fleet):
 
 
 def _what(control: Control) -> str:
-    return f"{control.action.value} of circuit breaker {control.name!r}"
+    return f"{_CALLS[control.action]} of circuit breaker {control.name!r}"
 
 
 def _shown(shared: SharedState) -> dict[str, Any]:

@@ -158,13 +158,13 @@ async def test_control_needs_a_fleet_that_runs() -> None:
         await process(new_server()).fleet.reset(NAME, "repaired")
 
 
-async def test_control_that_does_not_reach_the_store_is_an_error_that_says_so() -> None:
+@pytest.mark.parametrize("action", ["force_open", "disable", "reset"])
+async def test_control_that_does_not_reach_the_store_is_an_error_that_names_the_call(action: str) -> None:
     async with fleet_of(1) as processes:
         processes[0].store.cut()
-        with pytest.raises(
-            FleetError, match="forced_open of circuit breaker 'payments' may not have reached the fleet"
-        ):
-            await processes[0].fleet.force_open(NAME, "maintenance")
+        with pytest.raises(FleetError) as caught:
+            await getattr(processes[0].fleet, action)(NAME, "maintenance")
+        assert f"{action}() of circuit breaker 'payments' may not have reached the fleet" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,10 @@ async def test_control_over_a_record_of_another_version_is_an_error_that_says_so
     async with fleet_of(1, server) as processes:
         await processes[0].fleet.force_open(NAME, "maintenance")
         server.keyspace.write(RECORD, {"v": "2"})
-        with pytest.raises(FleetError, match="was not carried out: the record is of another protocol version"):
+        with pytest.raises(
+            FleetError,
+            match=r"^reset\(\) of circuit breaker .* was not carried out: the record is of another protocol version",
+        ):
             await processes[0].fleet.reset(NAME, "repaired")
 
 
