@@ -1,9 +1,11 @@
 """The store in Redis: what goes wrong between a worker and its server, and that no secret gets out."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import anyio
 import pytest
@@ -12,6 +14,7 @@ from redis.crc import key_slot
 
 from recloser import CircuitState
 from recloser.fleet import Acquire, Code, FleetPolicy, FleetStoreError, RedisStore, SharedState, Sync, Vote
+from recloser.fleet.store import scripts
 from recloser.fleet.store.connection import RedisEndpoint
 from recloser.fleet.store.scripts import LuaScript
 from recloser.fleet.store.wire import Namespace
@@ -389,16 +392,32 @@ async def test_workers_of_different_namespaces_share_nothing(redis_server: Redis
         assert (await two.execute([SYNC]))[0].shared == SharedState()
 
 
-async def test_a_user_with_a_password_and_few_rights_gets_in(own_server: RedisServer) -> None:
+def documented_rights() -> list[str]:
+    """Returns the command on the page that gives a Redis user the rights of a worker."""
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "fleet.md"
+    command = re.search(r"^ACL SETUSER shop [^`]*", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert command is not None
+    return command[0].replace(">PASSWORD", ">p%/:@ss").split()
+
+
+async def test_the_documented_rights_are_those_that_the_scripts_and_the_connections_need() -> None:
+    granted = {right[1:] for right in documented_rights() if right.startswith("+")}
+    texts = [path.read_text(encoding="utf-8") for path in Path(scripts.__file__).with_name("lua").glob("*.lua")]
+    called = {command.lower() for text in texts for command in re.findall(r"redis\.p?call\('(\w+)'", text)}
+    assert granted == called | {"ping", "select", "eval", "evalsha", "subscribe"}
+
+
+async def test_a_user_with_a_password_and_the_documented_rights_gets_in(own_server: RedisServer) -> None:
     with own_server.client() as admin:
-        rights = "on >p%/:@ss resetkeys ~cb:* resetchannels &cb:* -@all +@connection +evalsha +eval +time +subscribe"
-        writing = "+hmget +hset +hget +hlen +hgetall +hdel +persist +pexpire +pttl +unlink +publish"
-        admin.execute_command("ACL", "SETUSER", "shop", *rights.split(), *writing.split())
+        admin.execute_command(*documented_rights())
     async with proxy_to(own_server.socket) as proxy:
-        url = f"redis://shop:p%25%2F%3A%40ss@127.0.0.1:{proxy.port}/0"
-        async with connected(url) as store, store.subscribe() as messages:
+        url = f"redis://shop:p%25%2F%3A%40ss@127.0.0.1:{proxy.port}/1"
+        async with connected(url, namespace="shop", ping_interval_seconds=0.01) as store, store.subscribe() as messages:
+            base = proxy.requests
+            task = asyncio.ensure_future(anext(messages))
+            await proxy.until_requested(base + 1)  # a PING
             (reply,) = await store.execute([VOTE])
-            assert (await anext(messages)).shared == reply.shared
+            assert (await task).shared == reply.shared
             assert "ss" not in repr(store).replace("class", "")
 
 

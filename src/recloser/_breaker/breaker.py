@@ -333,8 +333,8 @@ class CircuitBreaker:
     async def reset(self, reason: str | None = None) -> None:
         """Close the breaker and clear what its rule has counted. If cancelled, it changes nothing.
 
-        In a fleet, it closes only this breaker, and only until the fleet moves it again; `Fleet.reset()` closes it in all
-        processes.
+        In a fleet, it closes only this breaker, and only until the fleet moves it again; `Fleet.reset()` closes it in
+        all processes.
 
         Args:
             reason: Why; shown in logs and health.
