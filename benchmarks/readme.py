@@ -1,16 +1,27 @@
-"""Writes README.md in this directory: the tables of a run, and the machine that it ran on."""
+"""Writes README.md in this directory, the tables of a run and its machine, and the costs in the README.md above it."""
 
 import os
 import platform
+import re
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import recloser
 from benchmarks import registry
-from benchmarks.results import Results
+from benchmarks.results import LIBRARY_HEADER, Results
 from benchmarks.runner import Options
 
 TARGET = Path(__file__).with_name("README.md")
+OVERVIEW = Path(__file__).parents[1] / "README.md"
+
+COSTS = {
+    "success, x floor": "cost of a successful call",
+    "failure, x floor": "cost of a failing call",
+    "rejection, x floor": "cost of a rejected call",
+}
+"""The rows of the overview by the column of the table of libraries that they sum up."""
+LEAST_WHOLE = 9.95
+"""From here on, two digits leave none for tenths."""
 
 INTRODUCTION = """\
 # Benchmarks
@@ -55,7 +66,7 @@ PostgreSQL on loopback.
 
 
 def write(results: Results, options: Options) -> None:
-    """Replaces README.md.
+    """Replaces README.md in this directory, and the costs in the project's README.md.
 
     Args:
         results: The results of a run.
@@ -64,6 +75,52 @@ def write(results: Results, options: Options) -> None:
     about = f"{machine()}; {options.rounds} rounds of about {options.batch_milliseconds:g} ms a subject."
     reading = READING.format(breakers=options.breakers, passes=registry.PASSES)
     TARGET.write_text(f"{INTRODUCTION}\n{about}\n\n{results.text()}\n\n{reading}", encoding="utf-8")
+    write_overview()
+
+
+def write_overview() -> None:
+    """Puts the costs from this directory's README.md into the project's."""
+    text = OVERVIEW.read_text(encoding="utf-8")
+    OVERVIEW.write_text(with_costs(text, TARGET.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def with_costs(overview: str, tables: str) -> str:
+    """Returns the project's README with the costs of a run.
+
+    Args:
+        overview: The text of the project's README.md.
+        tables: The text of this directory's README.md.
+    """
+    for row in cost_rows(tables):
+        start = row[: row.index("|", 1) + 1]
+        overview, replaced = re.subn(rf"^{re.escape(start)}.*$", row, overview, flags=re.MULTILINE)
+        if replaced != 1:
+            raise ValueError(f"the overview must have one row that begins with {start!r}, not {replaced}")
+    return overview
+
+
+def cost_rows(tables: str) -> list[str]:
+    """Returns the rows of costs: those of recloser, and the range of those of the other libraries.
+
+    Args:
+        tables: The text of this directory's README.md.
+    """
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in tables.splitlines()]
+    start = lines.index(list(LIBRARY_HEADER))
+    length = next(number for number, line in enumerate(lines[start:]) if line == [""])
+    by_library = {line[0]: dict(zip(LIBRARY_HEADER, line, strict=True)) for line in lines[start + 2 : start + length]}
+    rows = []
+    for column, what in COSTS.items():
+        costs = {name: float(row[column]) for name, row in by_library.items() if name != "floor"}
+        own = costs.pop("recloser")
+        low, high = min(costs.values()), max(costs.values())
+        rows.append(f"| {what} | {two_digits(own)} | {two_digits(low)} to {two_digits(high)} |")
+    return rows
+
+
+def two_digits(figure: float) -> str:
+    """Returns a figure of 1 or more with two digits: 3.0 or 35."""
+    return f"{figure:.1f}" if figure < LEAST_WHOLE else f"{figure:.0f}"
 
 
 def machine() -> str:
