@@ -258,11 +258,16 @@ async def test_a_step_that_ends_in_another_context_changes_nothing_there(clock: 
 def test_a_caller_that_left_its_thread_is_no_longer_part_of_the_probe(clock: ManualClock) -> None:
     async def main() -> None:
         breaker = await make_ready(clock)
-        may_end = threading.Event()
+        loop, may_end = asyncio.get_running_loop(), threading.Event()
+
+        def end_the_wait_of_the_caller() -> None:
+            loop.call_soon_threadsafe(limit.reschedule, loop.time())
+            may_end.wait(60)
+
         try:
             with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.01):
-                    await breaker.call_in_thread(may_end.wait, 60)
+                async with asyncio.timeout(None) as limit:
+                    await breaker.call_in_thread(end_the_wait_of_the_caller)
             with pytest.raises(CircuitBreakerOpenError):
                 await breaker.call(answer)
         finally:
