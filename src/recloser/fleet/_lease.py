@@ -30,9 +30,9 @@ class Lease:
     __slots__ = ("deferred", "request", "result", "state", "token")
 
     def __init__(self) -> None:
-        self.state = LEASE[0]
+        self.state: MembershipState = LEASE[0]
         self.request: LeaseRequest | None = None
-        self.token = 0
+        self.token: int = 0
         self.result: EndedProbe | None = None
         self.deferred: SharedState | None = None
 
