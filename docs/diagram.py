@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recloser._core.states import TRANSITIONS, CircuitState, Trigger
-from recloser.fleet._states import AUTHORITY, LEASE, MembershipState, MembershipTrigger
+from recloser.fleet._states import AUTHORITY, LEASE, RECORD, MembershipState, MembershipTrigger
 from recloser.fleet._states import TRANSITIONS as MEMBERSHIP
 
 if TYPE_CHECKING:
@@ -82,10 +82,10 @@ def state_machine() -> str:
 
 
 def membership() -> str:
-    """Return a diagram of each region of a membership in a fleet, and the table of both."""
-    authority, lease = (diagram(region[0], rows(MEMBERSHIP, region), IN_FLEET) for region in (AUTHORITY, LEASE))
-    of_both = table(rows(MEMBERSHIP, MembershipState), IN_FLEET)
-    return f"Who decides about the breaker:\n\n{authority}\n\nThe lease of a probe:\n\n{lease}\n\n{of_both}"
+    """Return a diagram of each region of a membership in a fleet, and the table of all."""
+    titles = {"Whom the breaker follows": AUTHORITY, "The store's record": RECORD, "The lease of a probe": LEASE}
+    regions = [f"{title}:\n\n{diagram(of[0], rows(MEMBERSHIP, of), IN_FLEET)}" for title, of in titles.items()]
+    return "\n\n".join([*regions, table(rows(MEMBERSHIP, MembershipState), IN_FLEET)])
 
 
 def layers() -> str:

@@ -1,8 +1,9 @@
 """The states of a membership and the one table that decides which transitions are legal.
 
-A membership is in two states at a time, one of each region:
+A membership is in three states at a time, one of each region:
 
-- its *authority* says who decides about the breaker: the fleet, or this process alone;
+- its *authority* says whom the breaker follows: the fleet, or a person who acted on this breaker alone;
+- its *record* says whether the store's record of the breaker can be used;
 - its *lease* says how far this process has come with the lease of a probe.
 
 `TRANSITIONS[state][trigger]` is the state that follows. A trigger without a row changes nothing: a reply that says
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class MembershipState(StrEnum):
-    """One of the two states that a membership is in."""
+    """One of the three states that a membership is in."""
 
     FOLLOWING = "following"
     """The breaker goes where the fleet goes, and the fleet grants its probes."""
@@ -30,6 +31,9 @@ class MembershipState(StrEnum):
     """The breaker was reset alone. As soon as its step is over it goes where the fleet is."""
     OVERRIDDEN = "overridden"
     """A person has opened or disabled this breaker alone. The fleet does not move it."""
+
+    READABLE = "readable"
+    """The store's record can be used, as far as this process knows."""
     DAMAGED = "damaged"
     """The store's record is of another protocol version. The breaker decides alone."""
 
@@ -84,13 +88,13 @@ class MembershipTrigger(StrEnum):
 State = MembershipState
 Trigger = MembershipTrigger
 
-AUTHORITY: Final = (State.FOLLOWING, State.REALIGNING, State.OVERRIDDEN, State.DAMAGED)
-"""The region that says who decides about the breaker; the first state is the initial one."""
+AUTHORITY: Final = (State.FOLLOWING, State.REALIGNING, State.OVERRIDDEN)
+"""The region that says whom the breaker follows; the first state is the initial one."""
+RECORD: Final = (State.READABLE, State.DAMAGED)
+"""The region that says whether the store's record can be used; the first state is the initial one."""
 LEASE: Final = (State.IDLE, State.ASKING, State.ACQUIRING, State.ABANDONED, State.PROVING, State.GRANTED)
 """The region that says how far this process has come with a lease; the first state is the initial one."""
 
-LED: Final = frozenset({State.FOLLOWING, State.REALIGNING})
-"""States of authority in which the fleet decides about probes."""
 IN_FLIGHT: Final = frozenset({State.ACQUIRING, State.ABANDONED, State.PROVING})
 """States of the lease in which a request is sent and its reply is still to come."""
 
@@ -99,12 +103,11 @@ _REPLIES = {Trigger.ACQUIRED: State.GRANTED, Trigger.REFUSED: State.IDLE, Trigge
 
 TRANSITIONS: Final[Mapping[State, Mapping[Trigger, State]]] = MappingProxyType(
     {
-        State.FOLLOWING: MappingProxyType({**_BY_HAND, Trigger.UNUSABLE: State.DAMAGED}),
-        State.REALIGNING: MappingProxyType(
-            {Trigger.REALIGNED: State.FOLLOWING, Trigger.OVERRIDE: State.OVERRIDDEN, Trigger.UNUSABLE: State.DAMAGED}
-        ),
+        State.FOLLOWING: MappingProxyType(_BY_HAND),
+        State.REALIGNING: MappingProxyType({Trigger.REALIGNED: State.FOLLOWING, Trigger.OVERRIDE: State.OVERRIDDEN}),
         State.OVERRIDDEN: MappingProxyType({Trigger.RESET: State.REALIGNING}),
-        State.DAMAGED: MappingProxyType({**_BY_HAND, Trigger.USABLE: State.FOLLOWING}),
+        State.READABLE: MappingProxyType({Trigger.UNUSABLE: State.DAMAGED}),
+        State.DAMAGED: MappingProxyType({Trigger.USABLE: State.READABLE}),
         State.IDLE: MappingProxyType({Trigger.ASKED: State.ASKING, Trigger.PROOF_SENT: State.PROVING}),
         State.ASKING: MappingProxyType(
             {Trigger.SENT: State.ACQUIRING, Trigger.GAVE_UP: State.IDLE, Trigger.UNREACHABLE: State.IDLE}

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
+from threading import RLock
 from typing import TYPE_CHECKING, cast
 from weakref import ref
 
@@ -33,7 +34,7 @@ from recloser.fleet._known import KnownState
 from recloser.fleet._lease import Lease
 from recloser.fleet._policies import check_settings
 from recloser.fleet._reporting import Reporting
-from recloser.fleet._states import AUTHORITY, LED, MembershipState, MembershipTrigger, after
+from recloser.fleet._states import AUTHORITY, RECORD, MembershipState, MembershipTrigger, after
 from recloser.fleet.requests import LeaseRequest, OperationBuilder, Pending, StoreRequest, ignore_failure
 from recloser.fleet.store.reference import OTHER_VERSION
 from recloser.fleet.store.values import MANUAL, Code, SharedState
@@ -47,6 +48,9 @@ if TYPE_CHECKING:
     from recloser.fleet.requests import EndedProbe, WorkerPort
     from recloser.fleet.store.values import Reply
 
+_FIRING = RLock()
+"""Held for the few instructions that change a state; by any thread, and by a finaliser in the middle of them."""
+
 
 class Membership:
     """Connects a breaker with its fleet. The engine holds it through its port; it refers to the engine weakly.
@@ -57,7 +61,8 @@ class Membership:
 
     Attributes:
         name: The breaker's name.
-        authority: Who decides about the breaker; one of the states of the region `AUTHORITY`.
+        authority: Whom the breaker follows; one of the states of the region `AUTHORITY`.
+        record: Whether the store's record can be used; one of the states of the region `RECORD`.
         lease: How far this process has come with the lease of a probe.
     """
 
@@ -73,6 +78,7 @@ class Membership:
         "authority",
         "lease",
         "name",
+        "record",
     )
 
     def __init__(self, engine: Engine, worker: WorkerPort) -> None:
@@ -83,6 +89,7 @@ class Membership:
         self._operations = OperationBuilder(self.name, self._engine, engine.machine.settings, worker, self._known)
         self._reporting = Reporting(engine.machine, worker.next_sequence)
         self.authority: MembershipState = AUTHORITY[0]
+        self.record: MembershipState = RECORD[0]
         self.lease: Lease = Lease()
         self._pending: dict[Pending, None] = {}
         self._logged_problem: str | None = None
@@ -93,8 +100,10 @@ class Membership:
     def leads(self) -> bool:
         """Whether the fleet decides about probes: it is reachable and not closed."""
         worker = self._worker
-        is_led = self.shared.state in {OPEN, HALF_OPEN, FORCED_OPEN} and self.authority in LED
-        return is_led and worker.is_reachable and worker.is_in_loop
+        is_led = self.authority is not MembershipState.OVERRIDDEN and self.record is MembershipState.READABLE
+        return (
+            is_led and self.shared.state in {OPEN, HALF_OPEN, FORCED_OPEN} and worker.is_reachable and worker.is_in_loop
+        )
 
     @property
     def is_asking(self) -> bool:
@@ -422,9 +431,9 @@ class Membership:
     # Changing state
 
     def _fire(self, trigger: MembershipTrigger) -> None:
-        authority = after(self.authority, trigger)
-        if authority is not self.authority:  # else nothing is written: another thread may override the breaker now
-            self.authority = authority
+        with _FIRING:  # another thread may override the breaker now
+            self.authority = after(self.authority, trigger)
+            self.record = after(self.record, trigger)
 
     def _sync_breaker(self) -> None:
         """Move the breaker to where the fleet is."""

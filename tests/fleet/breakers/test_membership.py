@@ -211,13 +211,25 @@ async def test_a_breaker_that_was_reset_follows_the_fleet_even_where_the_record_
     assert not member.membership.leads
 
 
-async def test_a_breaker_whose_record_is_of_another_version_stays_as_it_was_reset(member: Member) -> None:
+async def test_a_reset_is_not_lost_when_the_record_turns_out_to_be_of_another_version(member: Member) -> None:
     assert member.breaker is not None
     member.membership.apply(OPEN)
     await member.breaker.reset()
     member.membership.apply_reply(reply(OPEN, Code.DAMAGED, OTHER_VERSION))
     assert member.work() == []
-    assert member.state == "closed"
+    assert member.state == "open"
+    assert not member.membership.leads
+    member.membership.apply_reply(reply(OPEN))
+    assert (member.state, member.membership.leads) == ("open", True)
+
+
+async def test_a_reset_does_not_make_a_record_of_another_version_usable(member: Member) -> None:
+    assert member.breaker is not None
+    member.membership.apply(OPEN)
+    member.membership.apply_reply(reply(OPEN, Code.DAMAGED, OTHER_VERSION))
+    await member.breaker.reset()
+    assert member.work() == []
+    assert not member.membership.leads
 
 
 async def test_what_can_not_be_used_is_told_once_and_the_breaker_decides_alone(
