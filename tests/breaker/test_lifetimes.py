@@ -1,9 +1,12 @@
 """What a call holds keeps the engine alive, and may outlive the breaker around it."""
 
+import copy
 import gc
+import pickle
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from random import Random
 
 import pytest
 
@@ -146,3 +149,27 @@ async def test_two_threads_find_the_same_breaker_around_an_evicted_engine() -> N
         found = list(pool.map(lambda _: registry.get("a"), range(1000)))
     assert {id(breaker) for breaker in found} == {id(registry.get("a"))}
     permit.ignore()
+
+
+async def test_an_evicted_breaker_of_a_subclass_stays_the_same_object() -> None:
+    class Named(CircuitBreaker):
+        owner = ""
+
+    registry = BreakerRegistry(max_breakers=1)
+    breaker = Named("a")
+    breaker.owner = "ann"
+    permit = await registry.add(breaker).acquire()
+    del breaker
+    registry.breaker("b")
+    gc.collect()
+    found = registry.get("a")
+    assert isinstance(found, Named)
+    assert found.owner == "ann"
+    permit.ignore()
+
+
+@pytest.mark.parametrize("copying", [copy.deepcopy, pickle.dumps])
+async def test_what_holds_an_engine_can_be_neither_copied_nor_pickled(copying: Callable[[object], object]) -> None:
+    guard = CircuitBreaker("payments", random=Random(1)).guard()
+    with pytest.raises(TypeError, match="'payments' can be neither copied nor pickled"):
+        copying(guard)

@@ -139,7 +139,8 @@ class CircuitBreaker:
         )
         checked = MONOTONIC if clock is time.monotonic else CheckedClock(clock)
         self.engine = Engine(name, settings, checked, random)
-        self.engine.face = ref(self)
+        # A subclass may have state of its own, which a new breaker around the engine would not have.
+        self.engine.face = ref(self) if type(self) is CircuitBreaker else lambda: self
 
     @classmethod
     def around(cls, engine: Engine) -> CircuitBreaker:

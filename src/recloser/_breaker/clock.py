@@ -33,8 +33,9 @@ class CheckedClock:
         Raises:
             ValueError: The clock does not return a finite number.
         """
-        self._last = _checked(self.raw())
-        return self._last
+        self._last = now = _checked(self.raw())
+        self._failed = False
+        return now
 
     def read(self, breaker: str) -> float:
         """Read the clock; if it fails, log that once and return the last good reading.
@@ -43,15 +44,15 @@ class CheckedClock:
             breaker: The name of the breaker, for the log.
         """
         try:
-            self._last = _checked(self.raw())
+            self._last = now = _checked(self.raw())
         except Exception as fault:  # noqa: BLE001 - logged
             if not self._failed:
                 self._failed = True
                 message = "The clock of circuit breaker %r failed; its last reading is used"
                 log(logging.ERROR, message, breaker, exc_info=fault)
-        else:
-            self._failed = False
-        return self._last
+            return self._last
+        self._failed = False
+        return now  # not the last reading, which may be another thread's by now
 
 
 def _checked(now: float) -> float:

@@ -27,7 +27,7 @@ from __future__ import annotations
 import math
 from random import SystemRandom
 from time import time as wall_clock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from anyio.lowlevel import current_token
 
@@ -60,8 +60,8 @@ from recloser._core.windows import ALWAYS, NEVER
 from recloser.errors import CircuitBreakerOpenError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from random import Random
-    from weakref import ref
 
     from recloser._breaker.clock import CheckedClock
     from recloser._breaker.loop_bound import LoopEvent
@@ -108,7 +108,7 @@ class Engine:
         self.name: str = name
         self.clock: CheckedClock = clock
         self.machine: BreakerMachine = BreakerMachine(settings, random, clock.first())
-        self.face: ref[Any] | None = None  # the CircuitBreaker around this engine, while it lives
+        self.face: Callable[[], Any] | None = None  # the CircuitBreaker around this engine, while it lives
         self.port: LeasePort | None = None  # the connection to a fleet
         self.definition: object = None  # how a registry defined the breaker
         self.lock: LoopLock | None = None
@@ -120,6 +120,10 @@ class Engine:
         self.opened_at: float | None = None
         self.classify_by(settings)
         self.refresh()
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be copied and pickled, with whatever holds the engine: each copy would know half of the calls."""
+        raise TypeError(f"circuit breaker {self.name!r} can be neither copied nor pickled; share the object itself")
 
     def classify_by(self, settings: Settings) -> None:
         """Classify exceptions by new settings."""
