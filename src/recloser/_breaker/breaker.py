@@ -16,7 +16,7 @@ import anyio.lowlevel
 
 from recloser._breaker import control
 from recloser._breaker.classify import raised
-from recloser._breaker.clock import MONOTONIC, CheckedClock
+from recloser._breaker.clock import checked_clock
 from recloser._breaker.decorate import protect
 from recloser._breaker.dispatch import EventStream, kinds_of, listen
 from recloser._breaker.engine import SYSTEM_RANDOM, Engine
@@ -118,8 +118,7 @@ class CircuitBreaker:
             name = f"breaker-{next(_numbers)}"
         if not isinstance(name, str):
             raise TypeError(f"name must be a string, not {name!r}")
-        if not callable(clock):
-            raise TypeError(f"clock must be a function that returns monotonic seconds, not {clock!r}")
+        checked = checked_clock(clock)
         if not isinstance(random, Random):
             raise TypeError(f"random must be a random.Random, not {random!r}")
         settings = DEFAULTS.changed(
@@ -137,7 +136,6 @@ class CircuitBreaker:
                 "shadow": shadow,
             }
         )
-        checked = MONOTONIC if clock is time.monotonic else CheckedClock(clock)
         self.engine = Engine(name, settings, checked, random)
         # A subclass may have state of its own, which a new breaker around the engine would not have.
         self.engine.face = ref(self) if type(self) is CircuitBreaker else lambda: self
@@ -478,6 +476,4 @@ class CircuitBreaker:
 
     def __reduce__(self) -> NoReturn:
         """Refuse to be copied or pickled: each copy would see only some of the calls."""
-        raise TypeError(
-            f"circuit breaker {self.engine.name!r} can be neither copied nor pickled; share the object itself"
-        )
+        self.engine.__reduce__()

@@ -63,3 +63,14 @@ def _checked(now: float) -> float:
 
 MONOTONIC = CheckedClock(time.monotonic)
 """The default clock."""
+
+
+def checked_clock(clock: Callable[[], float]) -> CheckedClock:
+    """Return a user's clock made safe; breakers on `time.monotonic` share one.
+
+    Raises:
+        TypeError: The clock is not callable.
+    """
+    if not callable(clock):
+        raise TypeError(f"clock must be a function that returns monotonic seconds, not {clock!r}")
+    return MONOTONIC if clock is time.monotonic else CheckedClock(clock)

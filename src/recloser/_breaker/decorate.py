@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+from abc import ABC, abstractmethod
 from contextlib import nullcontext
 from time import time as wall_clock
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from recloser._breaker.cancellation import is_cancellation
 from recloser._breaker.classify import is_overdue, raised
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from recloser._breaker.permits import AcquiredPermit
 
 FAILURE = Outcome.FAILURE
-_OUTSIDE_OF_PROBES = nullcontext()
+_NO_CONTEXT = nullcontext()
 
 
 def protect(engine: Engine, fn: Any) -> Any:  # noqa: ANN401 - typed where it is called
@@ -88,31 +89,30 @@ def protect_generator(
     return pump(admit, fn)
 
 
-class Stream(Protocol):
-    """What a breaker or a policy does around one iteration of an async generator."""
+class Stream(ABC):
+    """What a policy or a breaker does about one iteration of an async generator."""
+
+    __slots__ = ()
 
     def step(self) -> AbstractContextManager[object]:
         """Return the context in which the generator runs to its next item."""
-        ...
+        return _NO_CONTEXT
 
-    def delivered(self) -> None:
+    def delivered(self) -> None:  # noqa: B027 - a policy need not know
         """Note that the generator has yielded an item."""
-        ...
 
-    def pause(self) -> None:
+    def pause(self) -> None:  # noqa: B027 - as above
         """Note that the generator waits for its reader."""
-        ...
 
-    def resume(self) -> None:
+    def resume(self) -> None:  # noqa: B027 - as above
         """Note that the reader asks for the next item or leaves."""
-        ...
 
+    @abstractmethod
     def ended(self, exc: BaseException | None) -> None:
         """Note the end of the iteration: with the exception that ended it, or None after the last item."""
-        ...
 
 
-class ProtectedStream:
+class ProtectedStream(Stream):
     """One protected iteration, which holds a permit until it ends."""
 
     __slots__ = ("_began", "_has_delivered", "_paused_at", "_permit", "_probe")
@@ -126,7 +126,7 @@ class ProtectedStream:
 
     def step(self) -> AbstractContextManager[object]:
         """Return the context in which the generator runs to its next item: part of the probe, if the call is one."""
-        return _OUTSIDE_OF_PROBES if self._probe is None else probe_step(self._probe)
+        return super().step() if self._probe is None else probe_step(self._probe)
 
     def delivered(self) -> None:
         """Note that the generator has yielded an item."""

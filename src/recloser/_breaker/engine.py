@@ -163,9 +163,9 @@ class Engine:
 
     def try_admit(self) -> Ticket | CircuitBreakerOpenError:
         """Admit a call, as `admit()` does, but return the error of a rejected call; the rejection is counted."""
-        if self.machine.leaks:
-            self.drain_leaks()
         machine = self.machine
+        if machine.leaks:
+            self.drain_leaks()
         if machine.state is CLOSED or machine.state is DISABLED:
             return machine.epoch
         now = self.now()

@@ -14,7 +14,7 @@ from weakref import WeakSet
 import anyio.lowlevel
 
 from recloser._breaker.breaker import CircuitBreaker
-from recloser._breaker.clock import MONOTONIC, CheckedClock
+from recloser._breaker.clock import checked_clock
 from recloser._breaker.dispatch import EventStream, kinds_of, listen
 from recloser._breaker.engine import SYSTEM_RANDOM, Engine
 from recloser._core import checks
@@ -105,11 +105,9 @@ class BreakerRegistry:
         fleet: SharingFleet | None = None,
         **defaults: Unpack[Options],
     ) -> None:
-        if not callable(clock):
-            raise TypeError(f"clock must be a function that returns monotonic seconds, not {clock!r}")
+        self._clock = checked_clock(clock)
         self.queue: EvictionQueue = EvictionQueue(checks.count("max_breakers", max_breakers))
         self._recent = self.queue.recent
-        self._clock = MONOTONIC if clock is time.monotonic else CheckedClock(clock)
         if fleet is not None and not (
             callable(getattr(fleet, "join", None)) and callable(getattr(fleet, "check", None))
         ):

@@ -12,18 +12,16 @@ from __future__ import annotations
 import inspect
 import itertools
 from abc import ABC, abstractmethod
-from contextlib import nullcontext
 from types import AsyncGeneratorType
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, TypeVar, overload
 
-from recloser._breaker.decorate import pump
+from recloser._breaker.decorate import Stream, pump
 from recloser._breaker.functions import is_kind, name_after
 from recloser._core.outcomes import leaves
 from recloser.errors import MisuseError, RejectedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-    from contextlib import AbstractContextManager
 
     Wrapped = Callable[..., Coroutine[Any, Any, Any]]
 
@@ -33,7 +31,6 @@ C = TypeVar("C", bound="Callable[..., Coroutine[Any, Any, Any]]")
 F = TypeVar("F", bound="Callable[..., Coroutine[Any, Any, Any] | AsyncIterator[Any]]")
 
 _numbers = itertools.count(1)
-_NO_CONTEXT = nullcontext()
 
 
 class Guarding(Protocol):
@@ -156,7 +153,7 @@ class StreamPolicy(Policy):
         """Put an async generator function under this policy."""
 
 
-class AdmittedStream:
+class AdmittedStream(Stream):
     """One iteration that a policy has admitted; only its end matters.
 
     Args:
@@ -167,19 +164,6 @@ class AdmittedStream:
 
     def __init__(self, leave: Callable[[], object]) -> None:
         self._leave = leave
-
-    def step(self) -> AbstractContextManager[object]:
-        """Return the context in which the generator runs to its next item."""
-        return _NO_CONTEXT
-
-    def delivered(self) -> None:
-        """Do nothing."""
-
-    def pause(self) -> None:
-        """Do nothing."""
-
-    def resume(self) -> None:
-        """Do nothing."""
 
     def ended(self, exc: BaseException | None) -> None:  # noqa: ARG002 - however it ended
         """Give back what the iteration held."""
