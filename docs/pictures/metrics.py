@@ -30,6 +30,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from demos.dashboard.plan import dependencies
 from demos.dashboard.service import serve
 from recloser import BreakerRegistry
+from recloser.cli.demo.palette import GREEN, PLOT, STATES, VERMILION
 from recloser.telemetry.prometheus import BreakerCollector
 
 DOCS = Path(__file__).parents[1]
@@ -40,18 +41,7 @@ global: {{scrape_interval: 1s, evaluation_interval: 1s}}
 rule_files: [{rules}]
 scrape_configs: [{{job_name: shop, static_configs: [{{targets: ["127.0.0.1:{port}"]}}]}}]
 """
-STATES = {"closed": "#009e73", "half_open": "#e69f00", "open": "#5f6670"}
-OUTCOMES = {"success": "#009e73", "failure": "#d55e00"}
-STYLE = {
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 10.5,
-    "axes.titleweight": "bold",
-    "font.family": "DejaVu Sans",
-    "font.size": 9.5,
-    "svg.hashsalt": "recloser",
-}
+OUTCOMES = {"success": GREEN, "failure": VERMILION}
 
 
 async def run_service() -> None:
@@ -125,7 +115,7 @@ async def ranged(client: httpx.AsyncClient, query: str) -> list[dict[str, Any]]:
 def draw(states: list[dict[str, Any]], calls: list[dict[str, Any]], rejections: list[dict[str, Any]]) -> None:
     """Draw three panels over one axis of time."""
     start = min(float(at) for series in states for at, _ in series["values"])
-    with style.context(["default", STYLE]):
+    with style.context(["default", PLOT]):
         figure = Figure(figsize=(10, 6.4))
         grid = {"height_ratios": (1.2, 2, 2), "hspace": 0.4, "left": 0.13, "right": 0.97, "top": 0.94, "bottom": 0.08}
         timeline, outcomes, rejected = figure.subplots(3, sharex=True, gridspec_kw=grid)
@@ -152,7 +142,7 @@ def draw_states(axes: Axes, states: list[dict[str, Any]], start: float) -> None:
     for series in states:
         metric = series["metric"]
         spans = [(float(at) - start, 0.55) for at, _ in series["values"]]
-        axes.broken_barh(spans, (names.index(metric["name"]) - 0.38, 0.76), color=STATES[metric["state"]])
+        axes.broken_barh(spans, (names.index(metric["name"]) - 0.38, 0.76), color=STATES[metric["state"]][0])
     axes.set_yticks(range(len(names)), names)
     axes.tick_params(axis="y", length=0)
     axes.spines[:].set_visible(False)

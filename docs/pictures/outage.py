@@ -1,13 +1,12 @@
 """Draws images/trace.svg and images/log.svg: one outage of some seconds, as OpenTelemetry and as the log have it.
 
-`python docs/pictures/outage.py`
+`python -m docs.pictures.outage`
 """
 
 # pyright: reportUnknownMemberType=false
 # Many of matplotlib's methods have keyword arguments without types.
 
 import logging
-import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,14 +20,15 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import Status, StatusCode
 from rich.console import Console
 
+from docs.pictures.terminal import write_terminal
 from recloser import BreakerRegistry, CircuitBreakerOpenError
+from recloser.cli.demo.palette import GREEN, INK, LETTERS, ORANGE, VERMILION
 from recloser.telemetry.logging import LogListener
 from recloser.telemetry.opentelemetry import instrument
 
 IMAGES = Path(__file__).parents[1] / "images"
 REQUESTS, PAUSE_SECONDS, WORK_SECONDS = 26, 0.12, 0.09
 DOWN = range(5, 17)
-GREEN, VERMILION, ORANGE, INK = "#009e73", "#d55e00", "#e69f00", "#222222"
 
 
 class DownError(Exception):
@@ -67,7 +67,7 @@ async def outage(registry: BreakerRegistry) -> list[ReadableSpan]:
 def draw_trace(spans: list[ReadableSpan]) -> None:
     """Draw each span as a bar, and the breaker's events on it."""
     start = spans[0].start_time or 0
-    with style.context(["default", {"font.family": "DejaVu Sans", "font.size": 9.5, "svg.hashsalt": "recloser"}]):
+    with style.context(["default", LETTERS]):
         figure = Figure(figsize=(10, 6.2))
         axes = figure.subplots(gridspec_kw={"left": 0.13, "right": 0.98, "top": 0.93, "bottom": 0.08})
         for row, span in enumerate(spans):
@@ -120,15 +120,13 @@ class Lines(logging.Handler):
 
 def draw_log(lines: list[tuple[str, str]]) -> None:
     """Draw lines as a terminal shows them."""
-    with Path("/dev/null").open("w", encoding="utf-8") as nowhere:
-        console = Console(record=True, width=118, file=nowhere, force_terminal=True, color_system="truecolor")
+
+    def show(console: Console) -> None:
         for text, look in lines:
             console.print(text, style=look, markup=False, highlight=False)
         console.print()  # the picture cuts off what is below the last line's letters
-    svg = console.export_svg(title="the log of an outage", unique_id="log")
-    svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)  # which would be loaded from elsewhere
-    text = "\n".join(line.rstrip() for line in svg.splitlines()) + "\n"
-    (IMAGES / "log.svg").write_text(text, encoding="utf-8")
+
+    write_terminal(IMAGES / "log.svg", 118, "the log of an outage", show)
 
 
 async def main() -> None:

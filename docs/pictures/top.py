@@ -1,9 +1,8 @@
 """Draws images/top.svg: what `recloser top` shows of the service that `python -m demos.dashboard` runs.
 
-`python docs/pictures/top.py` takes a minute, for the service has to fall ill first.
+`python -m docs.pictures.top` takes a minute, for the service has to fall ill first.
 """
 
-import re
 import subprocess
 import sys
 from functools import partial
@@ -12,9 +11,9 @@ from typing import Any
 
 import anyio
 import httpx
-from rich.console import Console
 from rich.text import Text
 
+from docs.pictures.terminal import write_terminal
 from recloser.cli.client.board import Board
 from recloser.cli.client.connection import follow, new_client
 from recloser.cli.top.screen import frame
@@ -80,12 +79,8 @@ def main() -> None:
         finally:
             process.kill()
     head = Text.assemble((ADDRESS, "bold"), "  ", ("live", "green"))
-    with Path("/dev/null").open("w", encoding="utf-8") as nowhere:
-        console = Console(record=True, width=SIZE[0], file=nowhere, force_terminal=True, color_system="truecolor")
-        console.print(frame(board, head, ("", "state"), SIZE))
-    svg = console.export_svg(title=f"recloser top {ADDRESS}", unique_id="top")
-    svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)  # which would be loaded from elsewhere
-    PICTURE.write_text("\n".join(line.rstrip() for line in svg.splitlines()) + "\n", encoding="utf-8")
+    picture = frame(board, head, ("", "state"), SIZE)
+    write_terminal(PICTURE, SIZE[0], f"recloser top {ADDRESS}", lambda console: console.print(picture))
 
 
 if __name__ == "__main__":

@@ -11,22 +11,15 @@ from matplotlib.ticker import MaxNLocator
 
 from recloser.cli.demo import panels
 from recloser.cli.demo.experiment import Experiment
-from recloser.cli.demo.palette import GREY, INK, SHADE
+from recloser.cli.demo.palette import GREY, INK, PLOT, SHADE
 from recloser.cli.demo.summary import Summary
 
 __all__ = ["draw"]
 
 _STYLE = {
+    **PLOT,
     "axes.edgecolor": GREY,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 10.5,
-    "axes.titleweight": "bold",
-    "font.family": "DejaVu Sans",
-    "font.size": 9.5,
     "lines.linewidth": 1.8,
-    "svg.hashsalt": "recloser",
     "text.color": INK,
     "xtick.color": GREY,
     "ytick.color": GREY,
