@@ -37,9 +37,9 @@ STATES = {
     CircuitState.OPEN.value: (GREY, "white"),
     CircuitState.HALF_OPEN.value: (ORANGE, INK),
 }
-LETTERS = {"font.family": "DejaVu Sans", "font.size": 9.5, "svg.hashsalt": "recloser"}
+LETTERS: dict[str, object] = {"font.family": "DejaVu Sans", "font.size": 9.5, "svg.hashsalt": "recloser"}
 """matplotlib's settings for every picture: its letters, and the same ids in the SVG of every run."""
-PLOT = {
+PLOT: dict[str, object] = {
     **LETTERS,
     "axes.spines.right": False,
     "axes.spines.top": False,
