@@ -13,8 +13,18 @@ from benchmarks.contender import LONG_SECONDS, NEVER, Work, work
 from benchmarks.floor import FloorBreaker
 from benchmarks.harness import Run
 from benchmarks.loops import calls
-from recloser import CircuitBreaker, Constant, RejectedError, fallback
-from recloser.policies import Bulkhead, Hedge, Pipeline, RateLimit, Retry, Timeout
+from recloser import (
+    Bulkhead,
+    CircuitBreaker,
+    Constant,
+    Hedge,
+    Pipeline,
+    RateLimit,
+    RejectedError,
+    Retry,
+    Timeout,
+    fallback,
+)
 
 PLACES = 10
 ATTEMPTS = 3

@@ -21,16 +21,16 @@ SOURCE = Path(__file__).parent.parent / "src"
 PAGE = Path(__file__).parent / "reference" / "api.txt"
 PACKAGE = SOURCE / "recloser"
 MODULES = [
-    "recloser.errors",
     "recloser",
-    *(f"recloser.{path.stem}" for path in sorted(PACKAGE.glob("[a-z]*.py")) if path.stem != "errors"),
-    "recloser.policies",
+    *(f"recloser.{path.stem}" for path in sorted(PACKAGE.glob("[a-z]*.py"))),
     "recloser.fleet",
     "recloser.fleet.store",
+    "recloser.fleet.store.memory",
     "recloser.dashboard",
     *(f"recloser.telemetry.{path.stem}" for path in sorted((PACKAGE / "telemetry").glob("[a-z]*.py"))),
     *(f"recloser.integrations.{path.stem}" for path in sorted((PACKAGE / "integrations").glob("[a-z]*.py"))),
     "recloser.testing",
+    "recloser.testing.explorer",
 ]
 ALL = griffe.ModulesCollection()
 # What an object does for Python, and its user never calls.

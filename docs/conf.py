@@ -42,7 +42,7 @@ html_static_path: list[str] = []
 
 def setup(app: Sphinx) -> None:
     """Shows Sphinx where published names are defined: their order, their attributes and their source are there."""
-    for package in ("fleet", "policies", "registry", "testing"):
+    for package in ("_fallback", "_policies", "fleet.store.memory", "registry", "testing.explorer"):
         import_module(f"recloser.{package}")
     for name, source in SOURCES.items():
         home = ModuleAnalyzer.for_module(name.rpartition(".")[0])

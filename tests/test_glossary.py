@@ -157,7 +157,7 @@ def test_no_identifier_has_a_word_that_the_glossary_replaces() -> None:
         ("judged_at", "policies/retry.py"),
         ("_judging", "policies/retry.py"),
         ("told", "cli/app.py"),
-        ("_ways", "fleet/store/wire.py"),
+        ("_ways", "fleet/_store/wire.py"),
         ("_enter", "_breaker/engine.py"),
         ("drive", "fleet/_worker.py"),
         ("_pass_open_time", "testing/_outage.py"),

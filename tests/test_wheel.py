@@ -44,7 +44,7 @@ def test_the_wheel_has_one_demo_and_no_example_server(paths: set[str]) -> None:
 
 
 def test_the_wheel_has_what_is_not_python(paths: set[str]) -> None:
-    scripts = files_in("recloser/fleet/store/lua")
+    scripts = files_in("recloser/fleet/_store/lua")
     page = files_in("recloser/dashboard/static")
     charts = files_in("recloser/_assets/uplot")
     assert {"acquire.lua", "report.lua"} <= {Path(path).name for path in scripts}

@@ -7,7 +7,7 @@ import httpx
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 
-from recloser import FallbackExhaustedError
+from recloser.errors import FallbackExhaustedError
 from recloser.integrations.mcp import add_health_resource, explain_rejections
 
 from .breakers import Breakers

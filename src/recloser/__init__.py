@@ -1,84 +1,84 @@
 """Resilience for asyncio: a circuit breaker that lets exactly one probe through."""
 
+import typing as _typing
+from importlib import import_module as _import_module
+
 from recloser._breaker.breaker import CircuitBreaker
-from recloser._breaker.dispatch import EventStream
 from recloser._breaker.permits import Permit
-from recloser._core.backoff import ConstantBackoff, ExponentialBackoff
-from recloser._core.events import (
-    CallFailed,
-    CallIgnored,
-    CallRejected,
-    CallSucceeded,
-    Cause,
-    Event,
-    EventsDropped,
-    LateOutcome,
-    ProbeAdmitted,
-    Snapshot,
-    StateChanged,
-)
+from recloser._core.backoff import ExponentialBackoff
 from recloser._core.homes import publish as _publish
-from recloser._core.outcomes import Outcome
-from recloser._core.states import CircuitState, Trigger
+from recloser._core.states import CircuitState
 from recloser._core.trip import ConsecutiveFailures, FailureCount, FailureRate, SlowCallRate
 from recloser._core.windows import CountWindow, TimeWindow
-from recloser._fallback import Answer, Constant, Fallback, LastKnownGood, fallback
-from recloser._registry import BreakerRegistry
 from recloser.errors import (
-    BulkheadFullError,
     CallTimeoutError,
     CircuitBreakerOpenError,
-    ConfigurationWarning,
-    FallbackExhaustedError,
     NoAnswer,
-    RateLimitedError,
     RecloserError,
     RejectedError,
+    rejection_of,
 )
+from recloser.events import Event, StateChanged
+
+if _typing.TYPE_CHECKING:
+    from recloser._fallback import Answer, Constant, Fallback, LastKnownGood, fallback
+    from recloser._policies import Bulkhead, Hedge, Pipeline, RateLimit, Retry, RetryBudget, Timeout
+    from recloser._registry import BreakerRegistry
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Answer",
     "BreakerRegistry",
-    "BulkheadFullError",
-    "CallFailed",
-    "CallIgnored",
-    "CallRejected",
-    "CallSucceeded",
+    "Bulkhead",
     "CallTimeoutError",
-    "Cause",
     "CircuitBreaker",
     "CircuitBreakerOpenError",
     "CircuitState",
-    "ConfigurationWarning",
     "ConsecutiveFailures",
     "Constant",
-    "ConstantBackoff",
     "CountWindow",
     "Event",
-    "EventStream",
-    "EventsDropped",
     "ExponentialBackoff",
     "FailureCount",
     "FailureRate",
     "Fallback",
-    "FallbackExhaustedError",
+    "Hedge",
     "LastKnownGood",
-    "LateOutcome",
     "NoAnswer",
-    "Outcome",
     "Permit",
-    "ProbeAdmitted",
-    "RateLimitedError",
+    "Pipeline",
+    "RateLimit",
     "RecloserError",
     "RejectedError",
+    "Retry",
+    "RetryBudget",
     "SlowCallRate",
-    "Snapshot",
     "StateChanged",
     "TimeWindow",
-    "Trigger",
+    "Timeout",
     "fallback",
+    "rejection_of",
 ]
+
+_PACKAGES = {
+    "recloser._fallback": ("Answer", "Constant", "Fallback", "LastKnownGood", "fallback"),
+    "recloser._policies": ("Bulkhead", "Hedge", "Pipeline", "RateLimit", "Retry", "RetryBudget", "Timeout"),
+    "recloser._registry": ("BreakerRegistry",),
+}
+_PACKAGE_OF = {name: package for package, names in _PACKAGES.items() for name in names}
+"""The packages that are imported when one of their names is used first: a breaker alone does not need them."""
+
+
+def __getattr__(name: str) -> _typing.Any:  # noqa: ANN401 - typed by the imports for type checkers
+    if name not in _PACKAGE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(_import_module(_PACKAGE_OF[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
 
 _publish(globals())

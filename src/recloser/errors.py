@@ -43,6 +43,7 @@ __all__ = [
     "RateLimitedError",
     "RecloserError",
     "RejectedError",
+    "rejection_of",
 ]
 
 
@@ -98,7 +99,7 @@ class CircuitBreakerOpenError(RejectedError):
             breaker was forced open without an end.
         state: The state that rejected the call.
         failure_count: The number of failures that counted when the breaker opened.
-        last_failure: Type and message of the failure that opened the breaker, as text; None if none did.
+        last_error: Type and message of the failure that opened the breaker, as text; None if none did.
         reason: Why the breaker was forced open; None if it was not.
     """
 
@@ -110,7 +111,7 @@ class CircuitBreakerOpenError(RejectedError):
             retry_after: float | None = None,
             state: CircuitState = CircuitState.OPEN,
             failure_count: int = 0,
-            last_failure: str | None = None,
+            last_error: str | None = None,
             reason: str | None = None,
             /,
         ) -> None: ...
@@ -128,7 +129,7 @@ class CircuitBreakerOpenError(RejectedError):
         return count
 
     @property
-    def last_failure(self) -> str | None:
+    def last_error(self) -> str | None:
         """Type and message of the failure that opened the breaker, as text; None if none did."""
         text: str | None = self._field(4, None)
         return text
@@ -308,6 +309,39 @@ class FleetStoreError(FleetError):
 
 class ConfigurationWarning(UserWarning):
     """A setting is valid but known to be harmful; the message says what happens."""
+
+
+def rejection_of(exc: BaseException) -> RejectedError | None:
+    """Return the rejection behind an exception, or None if there is none.
+
+    Clients and retry libraries often raise an exception of their own from the one that ended the call. This function
+    follows explicit causes (`raise ... from ...`) and looks into exception groups and into the last attempt of
+    tenacity's `RetryError`. It does not follow `__context__`: an exception raised while a rejection was handled is not
+    that rejection.
+
+    Args:
+        exc: Any exception. A rejection is its own rejection.
+    """
+    pending, seen = [exc], set[int]()
+    while pending:
+        found = pending.pop()
+        if isinstance(found, RejectedError):
+            return found
+        if id(found) in seen:
+            continue
+        seen.add(id(found))
+        inner = [*(found.exceptions if isinstance(found, BaseExceptionGroup) else ()), _last_attempt(found)]
+        pending += [other for other in (found.__cause__, *reversed(inner)) if other is not None]
+    return None
+
+
+def _last_attempt(exc: BaseException) -> BaseException | None:
+    """Return the exception of the last attempt that tenacity's `RetryError` holds."""
+    attempt = getattr(exc, "last_attempt", None)
+    if type(exc).__name__ != "RetryError" or not getattr(attempt, "failed", False):
+        return None
+    error: BaseException | None = attempt.exception()
+    return error
 
 
 def _when(retry_after: float | None) -> str:

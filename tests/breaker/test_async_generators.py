@@ -180,7 +180,7 @@ async def test_cut_off_after_an_item_is_a_failure_if_the_next_one_was_overdue(
         clock.advance(seconds)
         await anyio.sleep_forever()
 
-    breaker = make(clock, count_cancelled_after_seconds=5)
+    breaker = make(clock, overdue_after_seconds=5)
     stream = breaker(source)()
     await anext(stream)
     clock.advance(100)
@@ -190,7 +190,7 @@ async def test_cut_off_after_an_item_is_a_failure_if_the_next_one_was_overdue(
 
 @pytest.mark.parametrize("limit", [0, 5])
 async def test_closed_early_after_an_item_is_a_success_however_long_it_took(clock: ManualClock, limit: float) -> None:
-    breaker = make(clock, count_cancelled_after_seconds=limit)
+    breaker = make(clock, overdue_after_seconds=limit)
     stream = breaker(numbers)()
     await anext(stream)
     clock.advance(100)

@@ -229,7 +229,7 @@ async def cancel_bare(breaker: CircuitBreaker, times: int) -> None:
 
 
 def hints(caplog: pytest.LogCaptureFixture) -> int:
-    return caplog.text.count("count_cancelled_after_seconds")
+    return caplog.text.count("overdue_after_seconds")
 
 
 def in_a_loop(steps: Callable[[CircuitBreaker], Awaitable[None]], breaker: CircuitBreaker) -> None:
@@ -278,7 +278,7 @@ def test_the_hint_is_given_once_even_if_outcomes_come_in_between(
 
 
 def test_with_the_setting_there_is_no_hint(clock: ManualClock, caplog: pytest.LogCaptureFixture) -> None:
-    asyncio.run(cancel_bare(make(clock, count_cancelled_after_seconds=30), 50))
+    asyncio.run(cancel_bare(make(clock, overdue_after_seconds=30), 50))
     assert hints(caplog) == 0
 
 

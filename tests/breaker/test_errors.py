@@ -5,12 +5,13 @@ import pickle
 
 import pytest
 
-from recloser import CallRejected, CircuitBreakerOpenError, CircuitState, RecloserError, RejectedError
+from recloser import CircuitBreakerOpenError, CircuitState, RecloserError, RejectedError
+from recloser.events import CallRejected
 from recloser.testing import ManualClock
 from tests.breaker.kit import DependencyError, fail, make, make_open, make_probing
 
 FULL = ("payments", 41.26, CircuitState.OPEN, 5, "ConnectError: refused", None)
-FIELDS = ("name", "retry_after", "state", "failure_count", "last_failure", "reason")
+FIELDS = ("name", "retry_after", "state", "failure_count", "last_error", "reason")
 
 
 def fields(error: CircuitBreakerOpenError) -> tuple[object, ...]:
@@ -144,7 +145,7 @@ async def test_the_last_failure_is_that_which_opened_the_breaker(clock: ManualCl
         with pytest.raises(DependencyError):
             await breaker.call(fail, DependencyError(text))
     late.fail(DependencyError("late"))
-    assert (await rejection(breaker)).last_failure == "DependencyError: second"
+    assert (await rejection(breaker)).last_error == "DependencyError: second"
 
 
 @pytest.mark.anyio
@@ -152,7 +153,7 @@ async def test_the_text_of_the_last_failure_has_at_most_200_characters_of_the_me
     breaker = make(clock)
     with pytest.raises(DependencyError):
         await breaker.call(fail, DependencyError("x" * 1_000))
-    text = (await rejection(breaker)).last_failure
+    text = (await rejection(breaker)).last_error
     assert text.startswith("DependencyError: xxx")
     assert len(text) == len("DependencyError: ") + 200
     assert text.endswith("...")
@@ -163,7 +164,7 @@ async def test_the_text_of_an_error_without_a_message_is_its_type(clock: ManualC
     breaker = make(clock)
     with pytest.raises(DependencyError):
         await breaker.call(fail, DependencyError())
-    assert (await rejection(breaker)).last_failure == "DependencyError"
+    assert (await rejection(breaker)).last_error == "DependencyError"
 
 
 class UnspeakableError(Exception):
@@ -181,7 +182,7 @@ async def test_an_error_whose_text_raises_is_named_by_its_type(clock: ManualCloc
     with pytest.raises(UnspeakableError) as caught:
         await breaker.call(fail, error)
     assert caught.value is error
-    assert (await rejection(breaker)).last_failure == "UnspeakableError"
+    assert (await rejection(breaker)).last_error == "UnspeakableError"
     assert events[0].error_message == ""
 
 
@@ -189,12 +190,12 @@ async def test_an_error_whose_text_raises_is_named_by_its_type(clock: ManualCloc
 async def test_a_failed_result_is_named_as_such(clock: ManualClock) -> None:
     breaker = make(clock, failed_result=bool)
     assert await breaker.call(int, 1) == 1
-    assert (await rejection(breaker)).last_failure == "a result that counts as a failure"
+    assert (await rejection(breaker)).last_error == "a result that counts as a failure"
 
 
 @pytest.mark.anyio
 async def test_a_probe_that_outlived_its_time_is_named_as_the_last_failure(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock)
     clock.advance(60)
-    assert (await rejection(breaker)).last_failure == "probe still running after 60 s"
+    assert (await rejection(breaker)).last_error == "probe still running after 60 s"
     permit.ignore()

@@ -5,7 +5,8 @@ import asyncio
 import anyio
 import pytest
 
-from recloser import CallSucceeded, CircuitBreaker, CircuitState, Event, EventsDropped, ProbeAdmitted
+from recloser import CircuitBreaker, CircuitState, Event
+from recloser.events import CallSucceeded, EventsDropped, ProbeAdmitted
 from recloser.testing import ManualClock
 from tests.breaker.kit import BACKENDS, answer, make, make_ready
 

@@ -5,7 +5,8 @@ from contextlib import AsyncExitStack
 import anyio
 import pytest
 
-from recloser import CallSucceeded, CircuitBreakerOpenError, CircuitState, Permit
+from recloser import CircuitBreakerOpenError, CircuitState, Permit
+from recloser.events import CallSucceeded
 from recloser.testing import ManualClock
 from tests.breaker.kit import DependencyError, admits_a_probe, drop, fail, make, make_open, make_ready, totals
 
@@ -111,7 +112,7 @@ async def test_a_guard_that_is_used_again_does_not_count_as_hanging(clock: Manua
     clock.advance(1_000)
     with anyio.CancelScope() as scope:
         async with guard:
-            await breaker.reconfigure(count_cancelled_after_seconds=100)
+            await breaker.reconfigure(overdue_after_seconds=100)
             scope.cancel()
             await anyio.lowlevel.checkpoint()
     assert totals(breaker) == {"success": 1, "cancelled": 1}

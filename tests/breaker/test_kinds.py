@@ -4,18 +4,15 @@ import dataclasses
 
 import pytest
 
-from recloser import (
+from recloser import CircuitBreaker, CircuitState, Event, StateChanged
+from recloser.events import (
     CallFailed,
     CallIgnored,
     CallRejected,
     CallSucceeded,
-    CircuitBreaker,
-    CircuitState,
-    Event,
     EventsDropped,
     LateOutcome,
     ProbeAdmitted,
-    StateChanged,
 )
 from recloser.testing import ManualClock, RecordingListener
 from tests.breaker.kit import DependencyError, answer, fail, fail_once, make, make_open, make_probing, totals

@@ -10,8 +10,9 @@ from random import Random
 
 import pytest
 
-from recloser import BreakerRegistry, CallSucceeded, CircuitBreaker, StateChanged
+from recloser import BreakerRegistry, CircuitBreaker, StateChanged
 from recloser._breaker.engine import Engine
+from recloser.events import CallSucceeded
 from tests.breaker.kit import answer, fail
 
 pytestmark = pytest.mark.anyio

@@ -9,16 +9,12 @@ from unittest.mock import AsyncMock
 import anyio
 import pytest
 
-from recloser import (
+from recloser import CircuitBreaker, CircuitState, CountWindow, Event, FailureRate
+from recloser.events import (
     CallFailed,
     CallIgnored,
     CallRejected,
     CallSucceeded,
-    CircuitBreaker,
-    CircuitState,
-    CountWindow,
-    Event,
-    FailureRate,
     LateOutcome,
     Outcome,
     ProbeAdmitted,

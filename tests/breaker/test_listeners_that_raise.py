@@ -4,15 +4,8 @@ import functools
 
 import pytest
 
-from recloser import (
-    CallFailed,
-    CallRejected,
-    CallSucceeded,
-    CircuitState,
-    Event,
-    ProbeAdmitted,
-    StateChanged,
-)
+from recloser import CircuitState, Event, StateChanged
+from recloser.events import CallFailed, CallRejected, CallSucceeded, ProbeAdmitted
 from recloser.testing import ManualClock
 from tests.breaker.kit import (
     EVERYTHING,

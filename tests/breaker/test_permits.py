@@ -7,16 +7,8 @@ from collections.abc import Callable
 import anyio
 import pytest
 
-from recloser import (
-    CallIgnored,
-    CallRejected,
-    CircuitBreaker,
-    CircuitBreakerOpenError,
-    CircuitState,
-    ExponentialBackoff,
-    Permit,
-    SlowCallRate,
-)
+from recloser import CircuitBreaker, CircuitBreakerOpenError, CircuitState, ExponentialBackoff, Permit, SlowCallRate
+from recloser.events import CallIgnored, CallRejected
 from recloser.testing import ManualClock
 from tests.breaker.kit import (
     BACKENDS,
@@ -76,7 +68,7 @@ async def test_fail_keeps_the_error_as_text(clock: ManualClock) -> None:
     (await breaker.acquire()).fail(DependencyError("gone"))
     with pytest.raises(CircuitBreakerOpenError) as caught:
         await breaker.acquire()
-    assert caught.value.last_failure == "DependencyError: gone"
+    assert caught.value.last_error == "DependencyError: gone"
 
 
 async def test_fail_counts_whatever_expected_exception_says(clock: ManualClock) -> None:

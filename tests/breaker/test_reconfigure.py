@@ -163,7 +163,7 @@ async def test_shadow_mode_can_be_switched_off_while_open(clock: ManualClock) ->
 
 async def test_counting_of_cancelled_calls_can_be_switched_on(clock: ManualClock) -> None:
     breaker = make(clock)
-    await breaker.reconfigure(count_cancelled_after_seconds=5)
+    await breaker.reconfigure(overdue_after_seconds=5)
     with anyio.CancelScope() as scope:
         async with breaker.guard():
             clock.advance(5)
@@ -198,7 +198,7 @@ async def test_several_settings_are_changed_in_one_step_or_not_at_all(clock: Man
 
 @pytest.mark.parametrize("setting", ["name", "clock", "random", "retries", "backoff"])
 async def test_an_unknown_setting_is_refused_by_name(clock: ManualClock, setting: str) -> None:
-    with pytest.raises(TypeError, match=f"unknown setting {setting}; known are count_cancelled_after_seconds, "):
+    with pytest.raises(TypeError, match=f"unknown setting {setting}; known are expected_exception, "):
         await make(clock).reconfigure(**{setting: None})
 
 
@@ -246,8 +246,8 @@ async def test_a_running_probe_keeps_the_failed_result_of_its_episode(clock: Man
 async def test_a_cancelled_probe_keeps_the_limit_of_its_episode(
     clock: ManualClock, before: float | None, after: float | None
 ) -> None:
-    breaker, permit = await make_probing(clock, count_cancelled_after_seconds=before)
-    await breaker.reconfigure(count_cancelled_after_seconds=after)
+    breaker, permit = await make_probing(clock, overdue_after_seconds=before)
+    await breaker.reconfigure(overdue_after_seconds=after)
     clock.advance(10)
     with anyio.CancelScope() as scope, permit:
         scope.cancel()

@@ -22,8 +22,13 @@ class TestClosed:
     def test_reads_as_ready(self) -> None:
         driver = Driver(now=5.0)
         snapshot = driver.snapshot
-        assert (snapshot.retry_after, snapshot.opened_at, snapshot.cause, snapshot.attempt) == (0.0, None, None, 0)
-        assert (snapshot.changed_at, snapshot.taken_at) == (5.0, 5.0)
+        assert (snapshot.retry_after, snapshot.opened_monotonic, snapshot.cause, snapshot.attempt) == (
+            0.0,
+            None,
+            None,
+            0,
+        )
+        assert (snapshot.changed_monotonic, snapshot.taken_monotonic) == (5.0, 5.0)
         assert not driver.machine.is_full(5.0)
 
     def test_counts_every_kind_of_end_once(self) -> None:
@@ -45,7 +50,12 @@ class TestOpening:
         driver = Driver(failure_threshold=2, reset_timeout_seconds=30, now=100.0)
         driver.call(F, F)
         snapshot = driver.snapshot
-        assert (snapshot.state, snapshot.attempt, snapshot.opened_at, snapshot.retry_after) == (OPEN, 1, 100.0, 30.0)
+        assert (snapshot.state, snapshot.attempt, snapshot.opened_monotonic, snapshot.retry_after) == (
+            OPEN,
+            1,
+            100.0,
+            30.0,
+        )
         assert driver.machine.last_error == "ConnectionError: down"
 
     def test_may_last_as_long_as_whoever_opens_it_says(self) -> None:
@@ -144,7 +154,7 @@ class TestHalfOpen:
         assert driver.snapshot.probes_passed == 1
         assert driver.call(S) is CLOSED
         snapshot = driver.snapshot
-        assert (snapshot.failure_count, snapshot.attempt, snapshot.opened_at) == (0, 0, None)
+        assert (snapshot.failure_count, snapshot.attempt, snapshot.opened_monotonic) == (0, 0, None)
         assert driver.machine.last_error is None
         assert driver.call(F) is CLOSED
 
@@ -231,7 +241,7 @@ class TestProbeTimeout:
         driver.advance(12)
         assert driver.try_admit() is None
         snapshot = driver.snapshot
-        assert (snapshot.opened_at, snapshot.changed_at, snapshot.retry_after) == (15.0, 15.0, 3.0)
+        assert (snapshot.opened_monotonic, snapshot.changed_monotonic, snapshot.retry_after) == (15.0, 15.0, 3.0)
         assert driver.transitions[-1].monotonic == 22.0
 
     def test_the_call_that_notices_may_itself_be_the_next_probe(self) -> None:
@@ -274,7 +284,7 @@ class TestProbeTimeout:
         driver.advance(7)
         driver.admit()
         assert driver.state is CLOSED
-        assert (driver.snapshot.changed_at, driver.snapshot.success_total) == (15.0, 1)
+        assert (driver.snapshot.changed_monotonic, driver.snapshot.success_total) == (15.0, 1)
 
     def test_one_that_has_delivered_something_is_one_of_the_successes_needed(self) -> None:
         driver = Driver(probe_timeout_seconds=5, success_threshold=2)
@@ -351,7 +361,7 @@ class TestByHand:
         driver = Driver(failure_threshold=5)
         driver.call(F, F)
         driver.go(Trigger.FORCED_OPEN, reason="because")
-        assert (driver.snapshot.failure_count, driver.snapshot.opened_at) == (2, 0.0)
+        assert (driver.snapshot.failure_count, driver.snapshot.opened_monotonic) == (2, 0.0)
         assert driver.machine.last_error is None
 
     def test_disabled_admits_and_counts_and_never_trips(self) -> None:
@@ -372,7 +382,7 @@ class TestByHand:
         driver = Driver(failure_threshold=1)
         driver.call(F)
         driver.go(Trigger.DISABLED)
-        assert (driver.snapshot.opened_at, driver.snapshot.attempt) == (None, 0)
+        assert (driver.snapshot.opened_monotonic, driver.snapshot.attempt) == (None, 0)
 
     @pytest.mark.parametrize("trigger", [Trigger.FORCED_OPEN, Trigger.DISABLED])
     def test_a_reset_closes_and_forgets_what_was_counted(self, trigger: Trigger) -> None:

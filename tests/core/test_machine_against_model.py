@@ -156,7 +156,7 @@ class Comparison(RuleBasedStateMachine):
     def counts_agree(self) -> None:
         snapshot, model, now = self.driver.snapshot, self.model, self.driver.now
         assert (snapshot.state, snapshot.generation, snapshot.attempt) == (model.state, model.generation, model.attempt)
-        assert (snapshot.changed_at, snapshot.opened_at) == (model.changed_at, model.opened_at)
+        assert (snapshot.changed_monotonic, snapshot.opened_monotonic) == (model.changed_at, model.opened_at)
         assert snapshot.retry_after == model.retry_after(now)
         assert snapshot.failure_count == model.failure_count(now)
         assert (snapshot.failure_rate, snapshot.slow_call_rate) == model.rates(now)

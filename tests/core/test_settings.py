@@ -23,7 +23,7 @@ def test_defaults_are_the_documented_ones() -> None:
     assert settings.failed_result is None
     assert (settings.success_threshold, settings.max_probes) == (1, 1)
     assert settings.probe_timeout_seconds is None
-    assert settings.count_cancelled_after_seconds is None
+    assert settings.overdue_after_seconds is None
     assert settings.shadow is False
 
 
@@ -35,12 +35,12 @@ def test_settings_are_a_value() -> None:
 
 def test_options_are_named_as_the_breaker_takes_them() -> None:
     assert sorted(OPTIONS) == [
-        "count_cancelled_after_seconds",
         "expected_exception",
         "failed_result",
         "failure_threshold",
         "ignored_exception",
         "max_probes",
+        "overdue_after_seconds",
         "probe_timeout_seconds",
         "reset_timeout_seconds",
         "shadow",
@@ -165,7 +165,7 @@ def test_counts_are_integers_from_one_on(argument: str, value: object, error: ty
 
 @pytest.mark.parametrize(
     ("argument", "sign"),
-    [("reset_timeout_seconds", ">="), ("count_cancelled_after_seconds", ">="), ("probe_timeout_seconds", ">")],
+    [("reset_timeout_seconds", ">="), ("overdue_after_seconds", ">="), ("probe_timeout_seconds", ">")],
 )
 @pytest.mark.parametrize(
     ("value", "error"),
@@ -184,8 +184,8 @@ def test_durations_are_finite_and_not_negative(argument: str, sign: str, value: 
 
 
 def test_only_a_probe_timeout_may_not_be_zero() -> None:
-    settings = changed(reset_timeout_seconds=0, count_cancelled_after_seconds=0)
-    assert (settings.backoff, settings.count_cancelled_after_seconds) == (ConstantBackoff(0), 0.0)
+    settings = changed(reset_timeout_seconds=0, overdue_after_seconds=0)
+    assert (settings.backoff, settings.overdue_after_seconds) == (ConstantBackoff(0), 0.0)
     with pytest.raises(ValueError, match="^probe_timeout_seconds must be a finite number of seconds > 0, not 0$"):
         changed(probe_timeout_seconds=0)
 
@@ -196,8 +196,8 @@ def test_a_reset_timeout_cannot_be_nothing() -> None:
 
 
 def test_durations_are_kept_as_floats() -> None:
-    settings = changed(probe_timeout_seconds=3, count_cancelled_after_seconds=4)
-    assert [type(settings.probe_timeout_seconds), type(settings.count_cancelled_after_seconds)] == [float, float]
+    settings = changed(probe_timeout_seconds=3, overdue_after_seconds=4)
+    assert [type(settings.probe_timeout_seconds), type(settings.overdue_after_seconds)] == [float, float]
 
 
 @pytest.mark.parametrize("value", [1, 0, None, "yes"])

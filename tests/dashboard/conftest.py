@@ -7,7 +7,7 @@ import pytest
 import trio.testing
 
 from recloser import BreakerRegistry
-from recloser.testing._loop import ScheduleLoop
+from recloser.testing.explorer._loop import ScheduleLoop
 
 
 def _virtual_loop() -> ScheduleLoop:

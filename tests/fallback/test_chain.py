@@ -7,16 +7,8 @@ from dataclasses import dataclass
 import anyio
 import pytest
 
-from recloser import (
-    Answer,
-    CircuitBreaker,
-    Constant,
-    Fallback,
-    FallbackExhaustedError,
-    LastKnownGood,
-    NoAnswer,
-    RejectedError,
-)
+from recloser import Answer, CircuitBreaker, Constant, Fallback, LastKnownGood, NoAnswer, RejectedError
+from recloser.errors import FallbackExhaustedError
 from recloser.testing import ManualClock
 from tests.fallback.kit import DownError, Source, behind_open_breaker, rejecting
 

@@ -6,16 +6,8 @@ from collections.abc import AsyncIterator
 import anyio
 import pytest
 
-from recloser import (
-    Answer,
-    CircuitBreaker,
-    Constant,
-    Fallback,
-    FallbackExhaustedError,
-    LastKnownGood,
-    NoAnswer,
-)
-from recloser.policies import Timeout
+from recloser import Answer, CircuitBreaker, Constant, Fallback, LastKnownGood, NoAnswer, Timeout
+from recloser.errors import FallbackExhaustedError
 from tests.fallback.kit import DownError, Source, rejecting
 
 pytestmark = pytest.mark.anyio

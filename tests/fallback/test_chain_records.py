@@ -7,13 +7,8 @@ import weakref
 
 import pytest
 
-from recloser import (
-    Constant,
-    Fallback,
-    FallbackExhaustedError,
-    NoAnswer,
-    RejectedError,
-)
+from recloser import Constant, Fallback, NoAnswer, RejectedError
+from recloser.errors import FallbackExhaustedError
 from tests.fallback.kit import DownError, Source, lines, rejecting
 
 pytestmark = pytest.mark.anyio

@@ -5,7 +5,8 @@ import pickle
 
 import pytest
 
-from recloser import FallbackExhaustedError, NoAnswer, RecloserError, RejectedError
+from recloser import NoAnswer, RecloserError, RejectedError
+from recloser.errors import FallbackExhaustedError
 
 
 def exhausted() -> FallbackExhaustedError:

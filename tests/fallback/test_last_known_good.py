@@ -10,7 +10,8 @@ from collections.abc import Callable
 import anyio
 import pytest
 
-from recloser import Constant, Fallback, FallbackExhaustedError, LastKnownGood, NoAnswer, fallback
+from recloser import Constant, Fallback, LastKnownGood, NoAnswer, fallback
+from recloser.errors import FallbackExhaustedError
 from recloser.testing import ManualClock
 from tests.effort import FULL
 from tests.fallback.kit import DownError, Source, rejecting

@@ -4,7 +4,8 @@ import inspect
 
 import pytest
 
-from recloser import Constant, Fallback, FallbackExhaustedError, LastKnownGood, NoAnswer, RejectedError, fallback
+from recloser import Constant, Fallback, LastKnownGood, NoAnswer, RejectedError, fallback
+from recloser.errors import FallbackExhaustedError
 from recloser.testing import ManualClock
 from tests.fallback.kit import DownError, Source, opened, rejecting
 

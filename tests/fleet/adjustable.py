@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from recloser.fleet import RedisStore
-from recloser.fleet.store.scripts import LuaScript, lua_scripts
+from recloser.fleet._store.scripts import LuaScript, lua_scripts
+from recloser.fleet.store import RedisStore
 
 
 class AdjustableStore(RedisStore):

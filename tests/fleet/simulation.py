@@ -15,7 +15,8 @@ import anyio
 import trio.testing
 
 from recloser import BreakerRegistry, CircuitBreaker, CircuitBreakerOpenError
-from recloser.fleet import Fleet, InMemoryServer, InMemoryStore
+from recloser.fleet import Fleet
+from recloser.fleet.store.memory import InMemoryServer, InMemoryStore
 
 ROUND_TRIP_SECONDS = 0.001
 OPEN_SECONDS = 5.0

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from recloser.fleet import FleetStoreError
-from recloser.fleet.store.connection import PipelinedConnection, RedisEndpoint, RedisSubscription
+from recloser.fleet._store.connection import PipelinedConnection, RedisEndpoint, RedisSubscription
 
 pytestmark = pytest.mark.anyio
 

@@ -4,17 +4,9 @@ import anyio
 import pytest
 
 from recloser import CircuitState
-from recloser.fleet import (
-    Acquire,
-    Code,
-    FleetPolicy,
-    FleetStoreError,
-    InMemoryServer,
-    InMemoryStore,
-    SharedState,
-    Sync,
-    Vote,
-)
+from recloser.fleet import FleetStoreError
+from recloser.fleet.store import Acquire, Code, FleetPolicy, SharedState, Sync, Vote
+from recloser.fleet.store.memory import InMemoryServer, InMemoryStore
 from recloser.testing import ManualClock
 
 pytestmark = pytest.mark.anyio

@@ -9,9 +9,9 @@ from pathlib import Path
 import anyio
 import pytest
 
-import recloser.fleet.store
-from recloser.fleet import Code, RedisStore, Sync
-from recloser.fleet.store.connection import RedisEndpoint
+from recloser.fleet import FleetStoreError, _store
+from recloser.fleet._store.connection import RedisEndpoint
+from recloser.fleet.store import Code, RedisStore, Sync
 from tests.fleet.proxy import proxy_to
 from tests.fleet.server import RedisServer
 
@@ -92,8 +92,8 @@ def test_no_answer_is_waited_for_longer_than_a_tenth_of_a_second_by_default() ->
 
 
 def test_without_redis_py_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(recloser.fleet.store, "connection", raising=False)
-    monkeypatch.setitem(sys.modules, "recloser.fleet.store.connection", None)
+    monkeypatch.delattr(_store, "connection", raising=False)
+    monkeypatch.setitem(sys.modules, "recloser.fleet._store.connection", None)
     with pytest.raises(ImportError, match=r"pip install 'recloser\[redis\]'"):
         RedisStore("redis://localhost")
 
@@ -142,6 +142,6 @@ async def test_operations_and_messages_go_over_tls(
         async with RedisStore(url, **times) as store, store.subscribe():
             assert (await store.execute([Sync(name="payments")]))[0].code is Code.DONE
         distrustful = RedisStore(f"rediss://localhost:{proxy.port}", **times)
-        with pytest.raises(recloser.fleet.FleetStoreError, match="(?i)certificate"):
+        with pytest.raises(FleetStoreError, match="(?i)certificate"):
             await distrustful.connect()
         await anyio.lowlevel.checkpoint()

@@ -13,11 +13,12 @@ from redis import Redis
 from redis.crc import key_slot
 
 from recloser import CircuitState
-from recloser.fleet import Acquire, Code, FleetPolicy, FleetStoreError, RedisStore, SharedState, Sync, Vote
-from recloser.fleet.store import scripts
-from recloser.fleet.store.connection import RedisEndpoint
-from recloser.fleet.store.scripts import LuaScript
-from recloser.fleet.store.wire import Namespace
+from recloser.fleet import FleetStoreError
+from recloser.fleet._store import scripts
+from recloser.fleet._store.connection import RedisEndpoint
+from recloser.fleet._store.scripts import LuaScript
+from recloser.fleet._store.wire import Namespace
+from recloser.fleet.store import Acquire, Code, FleetPolicy, RedisStore, SharedState, Sync, Vote
 from tests.fleet.adjustable import AdjustableStore
 from tests.fleet.proxy import Proxy, proxy_to
 from tests.fleet.server import RedisServer

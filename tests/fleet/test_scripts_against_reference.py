@@ -14,7 +14,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from redis import Redis
 
 from recloser import CircuitState
-from recloser.fleet import (
+from recloser.fleet._store.evidence import Damage
+from recloser.fleet._store.keyspace import Keyspace
+from recloser.fleet._store.record import Record
+from recloser.fleet._store.reference import Script
+from recloser.fleet._store.wire import Namespace, arguments, read_reply, write_message
+from recloser.fleet.store import (
     Acquire,
     Action,
     AnyOperation,
@@ -32,11 +37,6 @@ from recloser.fleet import (
     Sync,
     Vote,
 )
-from recloser.fleet.store.evidence import Damage
-from recloser.fleet.store.keyspace import Keyspace
-from recloser.fleet.store.record import Record
-from recloser.fleet.store.reference import Script
-from recloser.fleet.store.wire import Namespace, arguments, read_reply, write_message
 from tests.fleet.contract.worlds import START_US, TOLD, let_pass, scripts_on, set_clock
 
 EXAMPLES = int(os.environ.get("RECLOSER_FLEET_EXAMPLES", "25"))

@@ -7,14 +7,13 @@ import re
 import pytest
 
 from recloser import CircuitState
-from recloser.fleet import (
+from recloser.fleet import FleetError, FleetStoreError
+from recloser.fleet.store import (
     Acquire,
     Action,
     Control,
-    FleetError,
     FleetPolicy,
     FleetRule,
-    FleetStoreError,
     ProbeResult,
     Renew,
     Report,

@@ -19,14 +19,8 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocket as StarletteSocket
 from starlette.websockets import WebSocketDisconnect
 
-from recloser import (
-    BulkheadFullError,
-    CircuitBreaker,
-    CircuitBreakerOpenError,
-    FallbackExhaustedError,
-    NoAnswer,
-    RateLimitedError,
-)
+from recloser import CircuitBreaker, CircuitBreakerOpenError, NoAnswer
+from recloser.errors import BulkheadFullError, FallbackExhaustedError, RateLimitedError
 from recloser.integrations.asgi import RejectionMiddleware, exception_handlers, litestar_exception_handlers
 from recloser.testing import ManualClock
 

@@ -231,6 +231,6 @@ async def test_nothing_of_an_address_gets_into_what_a_breaker_tells(postgres: Po
     told: Any = [breaker.health(), breaker.explain()]
     with pytest.raises(CircuitBreakerOpenError) as rejection:
         await use(client, breaker, "select 1")
-    told += [str(rejection.value), rejection.value.last_failure]
+    told += [str(rejection.value), rejection.value.last_error]
     assert str(postgres.port) not in repr(told)
     assert "127.0.0.1" not in repr(told)

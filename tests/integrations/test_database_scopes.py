@@ -7,7 +7,8 @@ from types import TracebackType
 import anyio
 import pytest
 
-from recloser import CircuitBreakerOpenError, CircuitState, Outcome
+from recloser import CircuitBreakerOpenError, CircuitState
+from recloser.events import Outcome
 from recloser.integrations import sqlalchemy as for_sqlalchemy
 from recloser.integrations._network import came_out_of, is_network_error
 from recloser.integrations._scope import GuardedScope, Rules

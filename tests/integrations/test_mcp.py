@@ -15,7 +15,8 @@ from typing import NoReturn
 import anyio
 import pytest
 
-from recloser import BreakerRegistry, CircuitBreakerOpenError, RateLimitedError
+from recloser import BreakerRegistry, CircuitBreakerOpenError
+from recloser.errors import RateLimitedError
 from recloser.integrations import mcp as integration
 from recloser.integrations.mcp import HEALTH_URI, add_health_resource, explain_rejections
 from recloser.testing import ManualClock

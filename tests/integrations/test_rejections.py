@@ -4,14 +4,8 @@ import math
 
 import pytest
 
-from recloser import (
-    BulkheadFullError,
-    CircuitBreakerOpenError,
-    FallbackExhaustedError,
-    NoAnswer,
-    RateLimitedError,
-    RejectedError,
-)
+from recloser import CircuitBreakerOpenError, NoAnswer, RejectedError
+from recloser.errors import BulkheadFullError, FallbackExhaustedError, RateLimitedError
 from recloser.integrations._rejections import is_all, rejection_in, retry_after
 
 OPEN = CircuitBreakerOpenError("a", 30.0)

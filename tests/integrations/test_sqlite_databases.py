@@ -14,7 +14,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from recloser import CircuitBreaker, CircuitState, Outcome
+from recloser import CircuitBreaker, CircuitState
+from recloser.events import Outcome
 from recloser.integrations import aiosqlite as for_aiosqlite
 from recloser.integrations import sqlalchemy as for_sqlalchemy
 from recloser.integrations._sqlite import classify_sqlite

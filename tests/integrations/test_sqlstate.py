@@ -9,7 +9,8 @@ import psycopg
 import pytest
 from sqlalchemy import exc as errors
 
-from recloser import CircuitBreaker, CircuitState, Outcome
+from recloser import CircuitBreaker, CircuitState
+from recloser.events import Outcome
 from recloser.integrations import asyncpg as for_asyncpg
 from recloser.integrations import psycopg as for_psycopg
 from recloser.integrations import sqlalchemy as for_sqlalchemy

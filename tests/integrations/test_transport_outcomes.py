@@ -5,7 +5,8 @@ from contextlib import aclosing
 import anyio
 import pytest
 
-from recloser import BulkheadFullError, CircuitBreakerOpenError, CircuitState
+from recloser import CircuitBreakerOpenError, CircuitState
+from recloser.errors import BulkheadFullError
 from recloser.integrations._bodies import GuardedUpload
 from tests.integrations.conftest import Library
 from tests.integrations.kit import LEFT_EARLY, client_of, one, totals

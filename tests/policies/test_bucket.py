@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recloser.policies._bucket import TokenBucket
+from recloser._policies.bucket import TokenBucket
 from recloser.testing import ManualClock
 
 QUARTERS = st.integers(0, 40).map(lambda quarters: quarters / 4)

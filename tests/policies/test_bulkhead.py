@@ -9,9 +9,9 @@ import anyio
 import pytest
 import trio
 
-from recloser import BulkheadFullError, CircuitState, RejectedError
-from recloser.policies import Bulkhead
-from recloser.testing import Schedule, explore
+from recloser import Bulkhead, CircuitState, RejectedError
+from recloser.errors import BulkheadFullError
+from recloser.testing.explorer import Schedule, explore
 from tests.policies.kit import Dependency, DownError, breaker, new_event_loop
 
 pytestmark = pytest.mark.anyio

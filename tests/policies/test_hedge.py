@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 import anyio
 import pytest
 
-from recloser import CircuitBreakerOpenError, CircuitState, RejectedError
+from recloser import CircuitBreakerOpenError, CircuitState, Hedge, RejectedError, RetryBudget
 from recloser.errors import MisuseError
-from recloser.policies import Hedge, RetryBudget
-from recloser.testing import ManualClock, Schedule, explore
+from recloser.testing import ManualClock
+from recloser.testing.explorer import Schedule, explore
 from tests.policies.kit import Dependency, DownError, breaker, totals
 
 pytestmark = pytest.mark.anyio

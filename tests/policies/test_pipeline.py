@@ -10,20 +10,24 @@ import anyio
 import pytest
 
 from recloser import (
-    BulkheadFullError,
+    Bulkhead,
     CallTimeoutError,
     CircuitBreaker,
     CircuitState,
     Constant,
     ExponentialBackoff,
-    FallbackExhaustedError,
+    Hedge,
     LastKnownGood,
     NoAnswer,
+    Pipeline,
+    RateLimit,
     RejectedError,
+    Retry,
+    Timeout,
     fallback,
 )
 from recloser import Fallback as RealFallback
-from recloser.policies import Bulkhead, ConfigurationWarning, Hedge, Pipeline, RateLimit, Retry, Timeout
+from recloser.errors import BulkheadFullError, ConfigurationWarning, FallbackExhaustedError
 from tests.policies.kit import Dependency, DownError, breaker, totals
 
 pytestmark = pytest.mark.anyio

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Callable
 import anyio.lowlevel
 import pytest
 
+from recloser import Bulkhead, Hedge, Pipeline, RateLimit, Retry, Timeout
+from recloser._policies.policy import Policy
 from recloser.errors import MisuseError
-from recloser.policies import Bulkhead, Hedge, Pipeline, RateLimit, Retry, Timeout
-from recloser.policies._policy import Policy
 from tests.policies.kit import Dependency, breaker, totals
 
 pytestmark = pytest.mark.anyio

@@ -8,9 +8,10 @@ from contextlib import suppress
 import anyio
 import pytest
 
-from recloser import CircuitState, RateLimitedError
-from recloser.policies import RateLimit
-from recloser.testing import ManualClock, Schedule, explore
+from recloser import CircuitState, RateLimit
+from recloser.errors import RateLimitedError
+from recloser.testing import ManualClock
+from recloser.testing.explorer import Schedule, explore
 from tests.policies.kit import Dependency, breaker, new_event_loop
 
 pytestmark = pytest.mark.anyio

@@ -12,16 +12,10 @@ import anyio
 import pytest
 import tenacity
 
-from recloser import (
-    BulkheadFullError,
-    CircuitBreakerOpenError,
-    CircuitState,
-    ExponentialBackoff,
-    RateLimitedError,
-)
-from recloser.errors import MisuseError
-from recloser.policies import Retry, RetryBudget
-from recloser.testing import ManualClock, Schedule, explore
+from recloser import CircuitBreakerOpenError, CircuitState, ExponentialBackoff, Retry, RetryBudget
+from recloser.errors import BulkheadFullError, MisuseError, RateLimitedError
+from recloser.testing import ManualClock
+from recloser.testing.explorer import Schedule, explore
 from tests.policies.kit import Dependency, DownError, breaker
 
 pytestmark = pytest.mark.anyio

@@ -7,8 +7,7 @@ import pickle
 import anyio
 import pytest
 
-from recloser import CallTimeoutError, CircuitState, RecloserError
-from recloser.policies import Timeout
+from recloser import CallTimeoutError, CircuitState, RecloserError, Timeout
 from tests.policies.kit import Dependency, breaker, totals
 
 pytestmark = pytest.mark.anyio

@@ -10,9 +10,7 @@ import pytest
 from recloser import (
     BreakerRegistry,
     CircuitBreaker,
-    ConfigurationWarning,
     ConsecutiveFailures,
-    ConstantBackoff,
     CountWindow,
     ExponentialBackoff,
     FailureCount,
@@ -22,6 +20,7 @@ from recloser import (
 )
 from recloser._core.settings import OPTIONS
 from recloser._registry.config import SETTINGS
+from recloser.errors import ConfigurationWarning
 from recloser.testing import ManualClock
 
 pytestmark = pytest.mark.anyio
@@ -50,7 +49,7 @@ failed_result = "operator.not_"
 success_threshold = 2
 max_probes = 3
 probe_timeout_seconds = 20
-count_cancelled_after_seconds = 0
+overdue_after_seconds = 0
 shadow = true
 
 [per_key.web]
@@ -86,9 +85,9 @@ def test_a_file_can_contain_every_setting(tmp_path: Path) -> None:
         | SlowCallRate(0.8, slow_call_seconds=2, window=TimeWindow(60, buckets=6), minimum_calls=20)
         | FailureCount(9, window=TimeWindow(30))
     )
-    assert settings.backoff == ConstantBackoff(30)
+    assert str(settings.backoff) == "30 s"
     assert (settings.success_threshold, settings.max_probes, settings.probe_timeout_seconds) == (2, 3, 20)
-    assert (settings.count_cancelled_after_seconds, settings.shadow, settings.failed_result(0)) == (0, True, True)
+    assert (settings.overdue_after_seconds, settings.shadow, settings.failed_result(0)) == (0, True, True)
 
 
 def test_a_mapping_means_the_same_as_a_file(tmp_path: Path) -> None:
@@ -99,7 +98,7 @@ def test_a_mapping_means_the_same_as_a_file(tmp_path: Path) -> None:
 
 
 def test_a_mapping_may_contain_python_objects() -> None:
-    rule, backoff, window = ConsecutiveFailures(9), ConstantBackoff(20), TimeWindow(30)
+    rule, backoff, window = ConsecutiveFailures(9), ExponentialBackoff(initial_seconds=20), TimeWindow(30)
     registry = BreakerRegistry.from_config(
         {
             "breakers": {
@@ -127,7 +126,7 @@ def test_an_empty_configuration_is_a_registry_of_defaults() -> None:
 
 def test_a_clock_can_be_given(clock: ManualClock) -> None:
     registry = BreakerRegistry.from_config({"breakers": {"payments": {}}}, clock=clock)
-    assert registry.breaker("payments").snapshot().taken_at == clock()
+    assert registry.breaker("payments").snapshot().taken_monotonic == clock()
 
 
 async def test_per_key_uses_the_groups_of_the_configuration() -> None:
@@ -261,7 +260,7 @@ WRONG = [
     ({"breakers": {"api.x": {"shadow": 1}}}, 'breakers."api.x".shadow must be True or False, not 1'),
     (
         {"breakers": {"payments": {"failure_treshold": 5}}},
-        "breakers.payments.failure_treshold = 5 is unknown: did you mean failure_threshold? Known keys are count_can",
+        "breakers.payments.failure_treshold = 5 is unknown: did you mean failure_threshold? Known keys are expected",
     ),
     ({"per_key": {"web": {"max_probes": 0}}}, "per_key.web.max_probes must be an integer >= 1, not 0"),
     ({"per_key": {"web[a]": {}}}, 'per_key."web[a]": name must be without brackets, because they enclose the key'),
@@ -360,8 +359,8 @@ WRONG_DEFAULTS = [
         "failed_result must name a predicate, such as 'package.module.function', not 'math.pi'",
     ),
     (
-        {"count_cancelled_after_seconds": -1},
-        "count_cancelled_after_seconds must be a finite number of seconds >= 0, not -1",
+        {"overdue_after_seconds": -1},
+        "overdue_after_seconds must be a finite number of seconds >= 0, not -1",
     ),
     ({"probe_timeout_seconds": 0}, "probe_timeout_seconds must be a finite number of seconds > 0, not 0"),
 ]

@@ -3,7 +3,8 @@
 import anyio
 import pytest
 
-from recloser import BreakerRegistry, CallSucceeded, CircuitBreaker, CircuitState, Event, EventsDropped, StateChanged
+from recloser import BreakerRegistry, CircuitBreaker, CircuitState, Event, StateChanged
+from recloser.events import CallSucceeded, EventsDropped
 from recloser.testing import ManualClock
 from tests.registry.kit import fail, succeed
 

@@ -2,10 +2,8 @@
 
 import pytest
 
-from recloser import (
-    CallSucceeded,
-    Event,
-)
+from recloser import Event
+from recloser.events import CallSucceeded
 from recloser.testing import ManualClock
 from tests.breaker.kit import (
     Dependency,

@@ -3,12 +3,8 @@
 import anyio
 import pytest
 
-from recloser import (
-    CallSucceeded,
-    Event,
-    ProbeAdmitted,
-    StateChanged,
-)
+from recloser import Event, StateChanged
+from recloser.events import CallSucceeded, ProbeAdmitted
 from recloser.testing import ManualClock
 from tests.breaker.kit import (
     RESET_SECONDS,

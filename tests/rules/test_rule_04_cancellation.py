@@ -296,7 +296,7 @@ def test_rule_4_what_asyncio_sends_without_a_cause_is_ignored(
 def test_rule_4_a_bare_cancellation_counts_as_a_failure_when_the_call_had_run_as_long_as_the_setting_says(
     clock: ManualClock, seconds: float, state: CircuitState
 ) -> None:
-    breaker = make(clock, count_cancelled_after_seconds=30)
+    breaker = make(clock, overdue_after_seconds=30)
     asyncio.run(bare_cancel(breaker, seconds, clock))
     assert breaker.state is state
 
@@ -311,7 +311,7 @@ async def test_rule_4_the_setting_holds_for_cancelled_scopes_too(
         scope.cancel()
         await anyio.sleep_forever()
 
-    breaker = make(clock, count_cancelled_after_seconds=30)
+    breaker = make(clock, overdue_after_seconds=30)
     with anyio.CancelScope() as scope:
         await style(breaker, hang, scope)
     assert totals(breaker) == {total: 1}
@@ -323,7 +323,7 @@ async def test_rule_4_a_cancelled_probe_that_had_run_long_enough_fails(clock: Ma
         scope.cancel()
         await anyio.sleep_forever()
 
-    breaker = await make_ready(clock, count_cancelled_after_seconds=30)
+    breaker = await make_ready(clock, overdue_after_seconds=30)
     with anyio.CancelScope() as scope:
         await breaker.call(hang, scope)
     assert breaker.state is OPEN
@@ -337,7 +337,7 @@ async def test_rule_4_many_bare_cancellations_and_no_outcome_cause_one_hint(
         with anyio.CancelScope() as scope:
             scope.cancel()
             await breaker.call(anyio.sleep_forever)
-    assert caplog.text.count("set count_cancelled_after_seconds") == 1
+    assert caplog.text.count("set overdue_after_seconds") == 1
 
 
 async def test_rule_4_a_cancellation_that_the_call_turns_into_an_error_is_that_error(clock: ManualClock) -> None:

@@ -131,7 +131,7 @@ async def test_rule_8_a_slow_probe_fails_where_slow_calls_count(clock: ManualClo
     assert breaker.state is OPEN
     with pytest.raises(CircuitBreakerOpenError) as caught:
         await breaker.acquire()
-    assert caught.value.last_failure == "slow probe, 3 s"
+    assert caught.value.last_error == "slow probe, 3 s"
 
 
 @each_style

@@ -3,13 +3,8 @@
 import anyio
 import pytest
 
-from recloser import (
-    CallFailed,
-    CallRejected,
-    CircuitBreakerOpenError,
-    Permit,
-    StateChanged,
-)
+from recloser import CircuitBreakerOpenError, Permit, StateChanged
+from recloser.events import CallFailed, CallRejected
 from recloser.testing import ManualClock
 from tests.breaker.kit import (
     RESET_SECONDS,

@@ -43,5 +43,5 @@ class Judge:
             if not late:
                 self.deadlines.append(text)
             return Verdict.CANCELLED if known else Verdict.FAILURE
-        limit = plan.count_cancelled_after_seconds
+        limit = plan.overdue_after_seconds
         return Verdict.FAILURE if limit is not None and seconds >= limit else Verdict.CANCELLED

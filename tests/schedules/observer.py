@@ -5,18 +5,17 @@ from itertools import pairwise
 
 import anyio
 
-from recloser import (
+from recloser import Event, StateChanged
+from recloser._core.states import TRANSITIONS
+from recloser.events import (
     CallFailed,
     CallIgnored,
     CallRejected,
     CallSucceeded,
-    Event,
     EventsDropped,
     LateOutcome,
     ProbeAdmitted,
-    StateChanged,
 )
-from recloser._core.states import TRANSITIONS
 from tests.schedules.model import Verdict
 from tests.schedules.world import World
 

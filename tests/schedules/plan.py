@@ -110,7 +110,7 @@ class Plan:
     success_threshold: int
     max_probes: int
     probe_timeout_seconds: float | None
-    count_cancelled_after_seconds: float | None
+    overdue_after_seconds: float | None
     judges_results: bool
     shadow: bool = False
 
@@ -123,7 +123,7 @@ class Plan:
             success_threshold=rng.randint(1, 3),
             max_probes=rng.randint(1, 3),
             probe_timeout_seconds=rng.choice((None, 0.5, 1.0, 5.0)),
-            count_cancelled_after_seconds=rng.choice((None, None, 0.0, 0.75)),
+            overdue_after_seconds=rng.choice((None, None, 0.0, 0.75)),
             judges_results=rng.random() < 0.3,
             shadow=rng.random() < 0.1,
         )
@@ -142,6 +142,6 @@ class Plan:
             "success_threshold": self.success_threshold,
             "max_probes": self.max_probes,
             "probe_timeout_seconds": self.probe_timeout_seconds,
-            "count_cancelled_after_seconds": self.count_cancelled_after_seconds,
+            "overdue_after_seconds": self.overdue_after_seconds,
             "shadow": self.shadow,
         }

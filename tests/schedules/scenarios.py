@@ -6,7 +6,7 @@ from typing import Any
 
 import anyio
 
-from recloser.testing import Schedule
+from recloser.testing.explorer import Schedule
 from tests.schedules.observer import ROOMY, Observer, Reader
 from tests.schedules.world import World
 

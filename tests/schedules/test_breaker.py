@@ -1,6 +1,6 @@
 """The real breaker, compared with the model call by call, under thousands of schedules."""
 
-from recloser.testing import explore
+from recloser.testing.explorer import explore
 from tests.schedules.plan import share
 from tests.schedules.scenarios import calls, control_by_hand, one_loop_after_another, streams
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from recloser import CircuitState, ConsecutiveFailures
-from recloser.testing import Schedule, replay
+from recloser.testing.explorer import Schedule, replay
 from tests.schedules.plan import Plan, StopEverything
 from tests.schedules.world import Job, World
 
@@ -39,7 +39,7 @@ PLAN = Plan(
     success_threshold=1,
     max_probes=1,
     probe_timeout_seconds=None,
-    count_cancelled_after_seconds=None,
+    overdue_after_seconds=None,
     judges_results=False,
 )
 

@@ -6,18 +6,9 @@ from typing import Any
 
 import anyio
 
-from recloser import (
-    CallFailed,
-    CallIgnored,
-    CallRejected,
-    CallSucceeded,
-    CircuitBreakerOpenError,
-    Event,
-    LateOutcome,
-    ProbeAdmitted,
-    StateChanged,
-)
-from recloser.testing import Schedule, explore
+from recloser import CircuitBreakerOpenError, Event, StateChanged
+from recloser.events import CallFailed, CallIgnored, CallRejected, CallSucceeded, LateOutcome, ProbeAdmitted
+from recloser.testing.explorer import Schedule, explore
 from tests.schedules.plan import Plan, share
 from tests.schedules.scenarios import PATIENCE_SECONDS
 from tests.schedules.world import TOTALS, Job

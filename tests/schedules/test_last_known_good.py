@@ -8,7 +8,7 @@ import asyncio
 from collections import Counter
 
 from recloser import Constant, Fallback, LastKnownGood, NoAnswer
-from recloser.testing import Schedule, explore, replay
+from recloser.testing.explorer import Schedule, explore, replay
 from tests.schedules.plan import share
 
 TTL_SECONDS = 1.5

@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 
 from recloser import CircuitBreakerOpenError, CircuitState
-from recloser.testing import Schedule, explore
+from recloser.testing.explorer import Schedule, explore
 from tests.schedules.plan import LONGEST_WAIT_SECONDS, MOST_MINIMUM_CALLS, Plan, share
 from tests.schedules.scenarios import PATIENCE_SECONDS
 from tests.schedules.world import TOTALS, Job

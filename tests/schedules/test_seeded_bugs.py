@@ -15,7 +15,7 @@ from recloser._breaker.permits import Guard
 from recloser._core.machine import BreakerMachine
 from recloser._core.outcomes import Outcome
 from recloser._core.tickets import Probe
-from recloser.testing import Schedule, ScheduleError, explore
+from recloser.testing.explorer import Schedule, ScheduleError, explore
 from tests.schedules.scenarios import calls, control_by_hand, streams
 
 Scenario = Callable[[Schedule], Coroutine[Any, Any, None]]

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from recloser.testing import Schedule, ScheduleError, explore, replay
+from recloser.testing.explorer import Schedule, ScheduleError, explore, replay
 from tests.schedules import toy
 
 SCHEDULES = 1_000

@@ -9,7 +9,7 @@ from typing import TypeVar
 import anyio
 import anyio.lowlevel
 
-from recloser.testing import Schedule
+from recloser.testing.explorer import Schedule
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from recloser import CircuitBreakerOpenError, CircuitState, Event, Permit, RejectedError, StateChanged
-from recloser.testing import Schedule
+from recloser.testing.explorer import Schedule
 from tests.schedules.judge import Judge
 from tests.schedules.model import Model, Ticket, Verdict
 from tests.schedules.plan import (
@@ -194,7 +194,7 @@ class World:
         """Cancels a stream: after an item this is the same as closing it, unless the next item is overdue."""
         ticket = job.ticket
         assert ticket is not None
-        limit = self.model.plan_of(ticket).count_cancelled_after_seconds
+        limit = self.model.plan_of(ticket).overdue_after_seconds
         if ticket.progressed and (limit is None or waited < limit):
             self.settle(ticket, Verdict.SUCCESS)
         else:

@@ -8,7 +8,8 @@ from io import StringIO
 import pytest
 import structlog
 
-from recloser import BreakerRegistry, CallRejected, StateChanged
+from recloser import BreakerRegistry, StateChanged
+from recloser.events import CallRejected
 from recloser.telemetry import logging as module
 from recloser.telemetry.logging import LogListener, is_no_transition
 from recloser.testing import ManualClock

@@ -11,13 +11,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from recloser.testing import (
-    Schedule,
-    ScheduleFailedError,
-    explore,
-    replay,
-)
-from recloser.testing._loop import ScheduleLoop
+from recloser.testing.explorer import Schedule, ScheduleFailedError, explore, replay
+from recloser.testing.explorer._loop import ScheduleLoop
 
 
 async def order_of_three(schedule: Schedule) -> str:

@@ -9,14 +9,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from recloser.testing import (
-    DeadlockError,
-    Schedule,
-    ScheduleFailedError,
-    StepLimitError,
-    explore,
-    replay,
-)
+from recloser.testing.explorer import DeadlockError, Schedule, ScheduleFailedError, StepLimitError, explore, replay
 
 
 async def nothing(_: Schedule) -> None:

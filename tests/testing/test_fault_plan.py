@@ -10,19 +10,8 @@ import pytest
 import trio.testing
 
 from recloser.errors import MisuseError
-from recloser.testing import (
-    Chance,
-    During,
-    Fail,
-    FaultPlan,
-    Hang,
-    ManualClock,
-    PlannedCall,
-    Schedule,
-    Slow,
-    Succeed,
-    replay,
-)
+from recloser.testing import Chance, During, Fail, FaultPlan, Hang, ManualClock, PlannedCall, Slow, Succeed
+from recloser.testing.explorer import Schedule, replay
 
 pytestmark = pytest.mark.anyio
 

@@ -5,7 +5,6 @@ import math
 import pytest
 
 from recloser import (
-    CallFailed,
     CircuitBreaker,
     CircuitBreakerOpenError,
     CircuitState,
@@ -17,6 +16,7 @@ from recloser import (
     StateChanged,
     TimeWindow,
 )
+from recloser.events import CallFailed
 from recloser.testing import ManualClock, RecordingListener, half_open_breaker, open_breaker
 
 pytestmark = pytest.mark.anyio
@@ -49,7 +49,7 @@ async def test_a_breaker_opens_by_its_own_rule(clock: ManualClock, rule: object)
     assert (breaker.state, breaker.retry_after) == (OPEN, 60)
     with pytest.raises(CircuitBreakerOpenError) as caught:
         await breaker.call(answer)
-    assert caught.value.last_failure == "ConnectionError: an outage by recloser.testing"
+    assert caught.value.last_error == "ConnectionError: an outage by recloser.testing"
 
 
 async def test_the_failures_are_those_that_the_test_names(clock: ManualClock) -> None:

@@ -10,7 +10,6 @@ from typing import assert_type
 from recloser import (
     Answer,
     BreakerRegistry,
-    CallRejected,
     CircuitBreaker,
     CircuitBreakerOpenError,
     CircuitState,
@@ -21,15 +20,16 @@ from recloser import (
     ExponentialBackoff,
     FailureRate,
     Fallback,
-    FallbackExhaustedError,
     LastKnownGood,
     Permit,
-    Snapshot,
     StateChanged,
     fallback,
 )
+from recloser.errors import FallbackExhaustedError
+from recloser.events import CallRejected, Snapshot
 from recloser.registry import Finding
-from recloser.testing import Fail, FaultPlan, ManualClock, RecordingListener, Schedule, Succeed, open_breaker
+from recloser.testing import Fail, FaultPlan, ManualClock, RecordingListener, Succeed, open_breaker
+from recloser.testing.explorer import Schedule
 from recloser.testing.pytest_plugin import Explores, MakesFaultPlans, Records
 
 breaker = CircuitBreaker("payments", failure_threshold=5, reset_timeout_seconds=60)
@@ -42,7 +42,7 @@ CircuitBreaker("predicates", expected_exception=lambda error: "down" in str(erro
 CircuitBreaker("rules", trip_when=ConsecutiveFailures(5) | FailureRate(0.5, window=CountWindow(100), minimum_calls=20))
 CircuitBreaker("backoff", reset_timeout_seconds=ExponentialBackoff(initial_seconds=1, jitter=0.1), random=Random(7))
 CircuitBreaker("probes", success_threshold=2, max_probes=2, probe_timeout_seconds=1.5)
-CircuitBreaker("rest", count_cancelled_after_seconds=10, shadow=True, clock=lambda: 0.0)
+CircuitBreaker("rest", overdue_after_seconds=10, shadow=True, clock=lambda: 0.0)
 
 
 @breaker
@@ -194,7 +194,7 @@ async def rejected() -> None:
         assert_type(error.state, CircuitState)
         assert_type(error.retry_after, float | None)
         assert_type(error.failure_count, int)
-        assert_type(error.last_failure, str | None)
+        assert_type(error.last_error, str | None)
 
 
 async def cached(amount: int, *, currency: str = "EUR") -> str:

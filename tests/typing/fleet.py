@@ -3,13 +3,11 @@
 from collections.abc import AsyncIterator
 from typing import assert_type
 
-from recloser.fleet import (
+from recloser.fleet.store import (
     AnyOperation,
     Code,
     FleetPolicy,
     FleetStore,
-    InMemoryServer,
-    InMemoryStore,
     Message,
     RedisStore,
     Reply,
@@ -17,6 +15,7 @@ from recloser.fleet import (
     Sync,
     Vote,
 )
+from recloser.fleet.store.memory import InMemoryServer, InMemoryStore
 
 stores: list[FleetStore] = [RedisStore("redis://localhost"), InMemoryStore(InMemoryServer())]
 

@@ -5,19 +5,19 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import assert_type
 
-from recloser import CircuitBreaker, ExponentialBackoff
-from recloser.policies import (
+from recloser import (
     Bulkhead,
-    BulkheadFullError,
     CallTimeoutError,
+    CircuitBreaker,
+    ExponentialBackoff,
     Hedge,
     Pipeline,
     RateLimit,
-    RateLimitedError,
     Retry,
     RetryBudget,
     Timeout,
 )
+from recloser.errors import BulkheadFullError, RateLimitedError
 
 timeout = Timeout(2.5, name="slow")
 bulkhead = Bulkhead(10, 5, 1.5)

@@ -7,7 +7,8 @@ from typing import assert_type
 
 from prometheus_client import REGISTRY
 
-from recloser import BreakerRegistry, Snapshot
+from recloser import BreakerRegistry
+from recloser.events import Snapshot
 from recloser.registry import Ledger, Totals
 from recloser.telemetry.logging import LogListener, is_no_transition
 from recloser.telemetry.opentelemetry import Instrumentation, instrument

@@ -63,8 +63,8 @@ class CircuitBreaker:
         name: The name in errors, logs, events and health; by default `breaker-<n>`, unique in the process.
         failure_threshold: How many consecutive failures open the breaker (>= 1), 5 by default. Short for
             `trip_when=ConsecutiveFailures(n)`; the two exclude each other.
-        reset_timeout_seconds: How long the breaker stays open before it admits a probe: seconds (finite, >= 0), a
-            `ConstantBackoff` or an `ExponentialBackoff`.
+        reset_timeout_seconds: How long the breaker stays open before it admits a probe: seconds (finite, >= 0) or an
+            `ExponentialBackoff`.
         expected_exception: What counts as a failure: an exception type, a tuple of types, or a predicate on the
             exception. Any other `Exception` shows that the dependency answered and counts as a success; any other
             `BaseException` is ignored, unless a type given here names it. The leaves of an exception group decide.
@@ -78,7 +78,7 @@ class CircuitBreaker:
         max_probes: How many probes may run at once while the breaker is half-open (>= 1).
         probe_timeout_seconds: How long a probe may run before the next call counts it as failed, or as succeeded if it
             has delivered a part (finite, > 0). By default the larger of the current reset timeout and 60 s.
-        count_cancelled_after_seconds: A cancelled call that ran at least this long counts as a failure (finite, >= 0);
+        overdue_after_seconds: A cancelled call that ran at least this long counts as a failure (finite, >= 0);
             by default it is ignored. Set it if callers use `asyncio.timeout()` or `asyncio.wait_for()`: a breaker can't
             see why they cancel. Deadlines of `anyio.fail_after()` and `anyio.move_on_after()` around a call always
             count as failures.
@@ -109,7 +109,7 @@ class CircuitBreaker:
         success_threshold: int = 1,
         max_probes: int = 1,
         probe_timeout_seconds: float | None = None,
-        count_cancelled_after_seconds: float | None = None,
+        overdue_after_seconds: float | None = None,
         shadow: bool = False,
         clock: Callable[[], float] = time.monotonic,
         random: Random = SYSTEM_RANDOM,
@@ -132,7 +132,7 @@ class CircuitBreaker:
                 "success_threshold": success_threshold,
                 "max_probes": max_probes,
                 "probe_timeout_seconds": probe_timeout_seconds,
-                "count_cancelled_after_seconds": count_cancelled_after_seconds,
+                "overdue_after_seconds": overdue_after_seconds,
                 "shadow": shadow,
             }
         )
@@ -161,7 +161,7 @@ class CircuitBreaker:
 
         Admitting the call and counting its outcome are synchronous: only `fn` awaits, and a probe that needs a fleet's
         lease. A cancellation propagates. It is ignored, unless a deadline of anyio around the call caused it or
-        `count_cancelled_after_seconds` applies.
+        `overdue_after_seconds` applies.
 
         Args:
             fn: A function that returns an awaitable or a plain value.
@@ -205,7 +205,7 @@ class CircuitBreaker:
 
         An async generator is one call, from its first step to its end. An error on the way counts as it does for any
         call. After the first item, closing or cancelling it counts as a success; a cancellation that ends a wait of at
-        least `count_cancelled_after_seconds` for the next item counts as a failure. Before the first item, closing it
+        least `overdue_after_seconds` for the next item counts as a failure. Before the first item, closing it
         is ignored, and a cancellation counts as it does for any call. The time that the reader spends between items is
         not part of the call's duration.
 

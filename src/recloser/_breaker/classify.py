@@ -62,8 +62,8 @@ def classifier_by(settings: Settings) -> Classifier:
 
 
 def is_overdue(machine: BreakerMachine, ticket: Ticket, started: float | None, read_clock: Callable[[], float]) -> bool:
-    """Return whether a call that is cancelled now has reached `count_cancelled_after_seconds`."""
-    limit = machine.settings_of(ticket).count_cancelled_after_seconds
+    """Return whether a call that is cancelled now has reached `overdue_after_seconds`."""
+    limit = machine.settings_of(ticket).overdue_after_seconds
     return limit is not None and started is not None and read_clock() - started >= limit
 
 
@@ -98,7 +98,7 @@ class Cancellations:
         deadline = deadline_of(exc)
         if deadline is not None:
             return self._by_deadline(deadline, is_current=self._machine.is_current(ticket))
-        if self._machine.settings_of(ticket).count_cancelled_after_seconds is not None and started is not None:
+        if self._machine.settings_of(ticket).overdue_after_seconds is not None and started is not None:
             return Outcome.FAILURE if is_overdue(self._machine, ticket, started, read_clock) else Outcome.IGNORED
         self._count_unexplained()
         return Outcome.IGNORED
@@ -120,7 +120,7 @@ class Cancellations:
             self._run = _HINTED
             message = (
                 "Circuit breaker %r saw %d cancelled calls in a row and no outcome. asyncio.timeout() and wait_for() "
-                "look like any other cancellation and are ignored; set count_cancelled_after_seconds, or use "
+                "look like any other cancellation and are ignored; set overdue_after_seconds, or use "
                 "anyio.fail_after(), to count calls that hang as failures"
             )
             log(logging.WARNING, message, self._breaker, HINT_AFTER_CANCELLATIONS)

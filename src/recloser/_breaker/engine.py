@@ -138,7 +138,7 @@ class Engine:
             (machine.state is CLOSED or machine.state is DISABLED)
             and not machine.meter.needs_duration
             and settings.failed_result is None
-            and settings.count_cancelled_after_seconds is None
+            and settings.overdue_after_seconds is None
             and not is_timing_wanted(self)
         )
         self.live = machine.epoch if counting_suffices else None
@@ -268,7 +268,7 @@ class Engine:
         if isinstance(ticket, Probe):
             return ticket.admitted_at
         machine = self.machine
-        wanted = machine.meter.needs_duration or machine.settings.count_cancelled_after_seconds is not None
+        wanted = machine.meter.needs_duration or machine.settings.overdue_after_seconds is not None
         return self.now() if wanted or is_timing_wanted(self) else None
 
     # Settling

@@ -6,16 +6,12 @@ They contain errors as text and never as exception objects, so an event that you
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime  # noqa: TC003 - here and below: for tools that evaluate the annotations
 
+from recloser._core.outcomes import Outcome  # noqa: TC001
+from recloser._core.states import CircuitState, Trigger  # noqa: TC001
 from recloser._core.windows import CountWindow, TimeWindow
 from recloser._core.wording import plural
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from recloser._core.outcomes import Outcome
-    from recloser._core.states import CircuitState, Trigger
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +84,9 @@ class Snapshot:
     once as failed or leaked when the breaker notices, and once as late when it ends.
 
     `failure_rate` and `slow_call_rate` are None if they are undefined or not measured. `retry_after` is in seconds, or
-    None if the time is not known. `opened_at` and `changed_at` are readings of the breaker's monotonic clock.
-    `last_error` is the type and message of the failure that opened the breaker, or None while it is closed or disabled.
+    None if the time is not known. `opened_monotonic`, `changed_monotonic` and `taken_monotonic` are readings of the
+    breaker's clock. `last_error` is the type and message of the failure that opened the breaker, or None while it is
+    closed or disabled.
     """
 
     state: CircuitState
@@ -101,9 +98,9 @@ class Snapshot:
     slow_call_rate: float | None
     retry_after: float | None
     attempt: int
-    opened_at: float | None
-    changed_at: float
-    taken_at: float
+    opened_monotonic: float | None
+    changed_monotonic: float
+    taken_monotonic: float
     cause: Cause | None
     last_error: str | None
     success_total: int
@@ -121,7 +118,7 @@ class Snapshot:
     @property
     def time_in_state_seconds(self) -> float:
         """Seconds since the last transition, or since the creation of the breaker."""
-        return max(0.0, self.taken_at - self.changed_at)
+        return max(0.0, self.taken_monotonic - self.changed_monotonic)
 
 
 @dataclass(frozen=True, slots=True)

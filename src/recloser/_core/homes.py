@@ -19,19 +19,21 @@ SOURCES: dict[str, str] = {}
 """The modules that define published classes and functions, by public name; for tools that read source code."""
 
 
-def publish(namespace: dict[str, Any]) -> None:
+def publish(namespace: dict[str, Any], *, home: str | None = None) -> None:
     """Make a module the home of the classes and functions in its `__all__`.
 
-    Those that already have another public home keep it.
+    Those that already have another public home keep it. Names that the module imports on first use are left to the
+    module that defines them.
 
     Args:
         namespace: The `globals()` of the module.
+        home: The name of another module that exports them, if not that of this one.
     """
-    home: str = namespace["__name__"]
+    home = namespace["__name__"] if home is None else home
     for name in namespace["__all__"]:
-        value = namespace[name]
+        value = namespace.get(name)
         if isinstance(value, type | FunctionType) and _is_inside(value.__module__, home):
-            SOURCES[f"{home}.{name}"] = value.__module__
+            SOURCES[f"{home}.{name}"] = SOURCES.pop(f"{value.__module__}.{name}", value.__module__)
             if isinstance(value, type):
                 _evaluate_annotations(value)
             value.__module__ = home

@@ -32,7 +32,7 @@ class Settings:
     success_threshold: int = 1
     max_probes: int = 1
     probe_timeout_seconds: float | None = None
-    count_cancelled_after_seconds: float | None = None
+    overdue_after_seconds: float | None = None
     shadow: bool = False
 
     def __post_init__(self) -> None:
@@ -47,7 +47,7 @@ class Settings:
         object.__setattr__(self, "success_threshold", checks.count("success_threshold", self.success_threshold))
         object.__setattr__(self, "max_probes", checks.count("max_probes", self.max_probes))
         self._check_seconds("probe_timeout_seconds", zero=False)
-        self._check_seconds("count_cancelled_after_seconds", zero=True)
+        self._check_seconds("overdue_after_seconds", zero=True)
         checks.flag("shadow", self.shadow)
 
     def probe_limit(self, open_seconds: float) -> float:

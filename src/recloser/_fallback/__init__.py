@@ -1,7 +1,10 @@
 """Fallback chains: what answers when a dependency is down."""
 
+from recloser._core.homes import publish
 from recloser._fallback.fallback import Answer, Fallback, fallback
 from recloser._fallback.links import Constant
 from recloser._fallback.memory import LastKnownGood
 
 __all__ = ["Answer", "Constant", "Fallback", "LastKnownGood", "fallback"]
+
+publish(globals(), home="recloser")

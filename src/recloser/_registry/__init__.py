@@ -1,7 +1,8 @@
 """Many breakers by name and per key, in a bounded number, with shared defaults."""
 
-from recloser._registry.lint import Finding
+from recloser._core.homes import publish
 from recloser._registry.registry import BreakerRegistry
-from recloser._registry.totals import Entry, Ledger, Totals
 
-__all__ = ["BreakerRegistry", "Entry", "Finding", "Ledger", "Totals"]
+__all__ = ["BreakerRegistry"]
+
+publish(globals(), home="recloser")

@@ -248,7 +248,7 @@ SETTINGS: dict[str, Reader] = {
     "success_threshold": checks.count,
     "max_probes": checks.count,
     "probe_timeout_seconds": or_none(_seconds),
-    "count_cancelled_after_seconds": or_none(_seconds_or_zero),
+    "overdue_after_seconds": or_none(_seconds_or_zero),
     "shadow": checks.flag,
 }
 

@@ -41,7 +41,7 @@ class Options(TypedDict, total=False):
     success_threshold: int
     max_probes: int
     probe_timeout_seconds: float | None
-    count_cancelled_after_seconds: float | None
+    overdue_after_seconds: float | None
     shadow: bool
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
-from recloser import CircuitBreaker, CircuitState, Snapshot
+from recloser import CircuitBreaker, CircuitState
+from recloser.events import Snapshot
 
 BreakerEntry: TypeAlias = dict[str, Any]
 

@@ -12,12 +12,12 @@ from recloser._breaker.breaker import CircuitBreaker
 from recloser._breaker.fleet_port import FleetPort
 from recloser._core import checks
 from recloser.errors import FleetError, FleetStoreError
+from recloser.fleet._membership import Membership
 from recloser.fleet._policies import check_settings
+from recloser.fleet._store.operations import MOST_NAME_BYTES, Control, check_name
+from recloser.fleet._store.redis import RedisStore
+from recloser.fleet._store.values import MOST_WORKERS, Action, Code, SharedState, microseconds
 from recloser.fleet._worker import NOT_RUNNING, Worker
-from recloser.fleet.membership import Membership
-from recloser.fleet.store.operations import MOST_NAME_BYTES, Control, check_name
-from recloser.fleet.store.redis import RedisStore
-from recloser.fleet.store.values import MOST_WORKERS, Action, Code, SharedState, microseconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from recloser._core.settings import Settings
+    from recloser.fleet._store.values import Reply
     from recloser.fleet.store import FleetStore
-    from recloser.fleet.store.values import Reply
 
 _RANDOM = SystemRandom()
 _CALLS = {Action.FORCE_OPEN: "force_open()", Action.DISABLE: "disable()", Action.RESET: "reset()"}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from recloser._core.fleet import FleetState
 from recloser._core.states import CircuitState
-from recloser.fleet.store.values import MANUAL, SharedState
+from recloser.fleet._store.values import MANUAL, SharedState
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from recloser.fleet._requests import EndedProbe
 from recloser.fleet._states import IN_FLIGHT, LEASE, MembershipState, MembershipTrigger, after
-from recloser.fleet.requests import EndedProbe
-from recloser.fleet.store.values import ProbeResult
+from recloser.fleet._store.values import ProbeResult
 
 if TYPE_CHECKING:
-    from recloser.fleet.requests import LeaseRequest
-    from recloser.fleet.store.values import SharedState
+    from recloser.fleet._requests import LeaseRequest
+    from recloser.fleet._store.values import SharedState
 
 
 class Lease:

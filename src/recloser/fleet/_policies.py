@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from recloser._core.backoff import ExponentialBackoff
 from recloser._core.trip import AnyOf, ConsecutiveFailures, FailureCount, FailureRate
 from recloser._core.windows import TimeWindow
-from recloser.fleet.store.values import MOST_BUCKETS, FleetPolicy, FleetRule, HitKind, microseconds
+from recloser.fleet._store.values import MOST_BUCKETS, FleetPolicy, FleetRule, HitKind, microseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from recloser._core.meters import Counts
     from recloser.fleet._policies import CountedRule
-    from recloser.fleet.store.values import FleetRule
+    from recloser.fleet._store.values import FleetRule
 
 
 class Delta(NamedTuple):

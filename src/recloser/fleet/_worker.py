@@ -30,7 +30,7 @@ from recloser._breaker.dispatch import log
 from recloser._breaker.loop_bound import LoopEvent, running_token
 from recloser._core.outcomes import leaves
 from recloser.errors import FleetError, FleetStoreError
-from recloser.fleet.store.values import new_worker_id
+from recloser.fleet._store.values import new_worker_id
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup, TaskStatus
 
-    from recloser.fleet.membership import Membership
-    from recloser.fleet.requests import RequestSource, StoreRequest
+    from recloser.fleet._membership import Membership
+    from recloser.fleet._requests import RequestSource, StoreRequest
+    from recloser.fleet._store.operations import AnyOperation
+    from recloser.fleet._store.values import Message, Reply
     from recloser.fleet.store import FleetStore
-    from recloser.fleet.store.operations import AnyOperation
-    from recloser.fleet.store.values import Message, Reply
 
 BATCH = 100
 """Operations in one round trip; more would hold up urgent ones."""

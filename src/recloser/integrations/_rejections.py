@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TypeAlias
 
-from recloser import FallbackExhaustedError, NoAnswer, RejectedError
+from recloser import NoAnswer, RejectedError
+from recloser.errors import FallbackExhaustedError
 
 Rejection: TypeAlias = RejectedError | ExceptionGroup[Exception]
 

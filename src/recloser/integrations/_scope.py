@@ -25,7 +25,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from recloser import CircuitBreaker, Outcome
+from recloser import CircuitBreaker
+from recloser.events import Outcome
 from recloser.integrations._http import stand_in
 from recloser.integrations._network import came_out_of, is_network_error
 from recloser.lowlevel import leaves

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from recloser import Outcome
+from recloser.events import Outcome
 
 OUTAGES = frozenset(
     {

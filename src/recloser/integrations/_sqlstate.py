@@ -22,7 +22,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from recloser import Outcome
+from recloser.events import Outcome
 
 OUTAGES = frozenset(
     {"53000", "53100", "53200", "53300", "57P01", "57P02", "57P03", "57P04", "58000", "58030", "XX001", "XX002"}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from recloser import Outcome
+from recloser.events import Outcome
 from recloser.integrations._scope import GuardedScope, Rules, checked_breaker, has_failure
 from recloser.integrations._sqlite import classify_sqlite
 

@@ -16,7 +16,8 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from http import HTTPStatus
 from typing import Any, Literal, TypeAlias
 
-from recloser import RateLimitedError, RejectedError
+from recloser import RejectedError
+from recloser.errors import RateLimitedError
 from recloser.integrations._rejections import Rejection, is_all, rejection_in, retry_after
 
 __all__ = ["RejectionMiddleware", "exception_handlers", "litestar_exception_handlers"]

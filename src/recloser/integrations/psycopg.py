@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from recloser import Outcome
+from recloser.events import Outcome
 from recloser.integrations._scope import GuardedScope, Rules, checked_breaker, has_failure
 from recloser.integrations._sqlstate import checked_sqlstates, classify_sqlstate, severity_of
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from recloser import Outcome
+from recloser.events import Outcome
 from recloser.integrations._network import came_out_of
 from recloser.integrations._scope import GuardedScope, Rules, checked_breaker, driver_error, has_failure
 from recloser.integrations._sqlite import classify_sqlite

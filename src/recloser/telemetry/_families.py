@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
-    from recloser import Snapshot
+    from recloser.events import Snapshot
     from recloser.registry import Entry
     from recloser.telemetry._tallies import Histogram, TransitionKind
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from opentelemetry.metrics import Observation
 
-from recloser import CallFailed
+from recloser.events import CallFailed
 from recloser.registry import Ledger
 from recloser.telemetry._names import STATES, outcome_of, outcomes
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from opentelemetry.metrics import CallbackOptions, Meter
 
-    from recloser import CallIgnored, CallSucceeded, StateChanged
+    from recloser import StateChanged
+    from recloser.events import CallIgnored, CallSucceeded
 
     Read = Callable[[Callable[[Ledger], Iterator[Observation]]], Callable[[CallbackOptions], Iterable[Observation]]]
 

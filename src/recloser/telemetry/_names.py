@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from numbers import Real
 from typing import TYPE_CHECKING
 
-from recloser import BreakerRegistry, CallFailed, CallSucceeded, CircuitState
+from recloser import BreakerRegistry, CircuitState
+from recloser.events import CallFailed, CallSucceeded
 
 if TYPE_CHECKING:
-    from recloser import CallIgnored
+    from recloser.events import CallIgnored
     from recloser.registry import Totals
 
 STATES = tuple(state.value for state in CircuitState)

@@ -17,7 +17,8 @@ from recloser.telemetry._names import outcome_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from recloser import CallFailed, CallIgnored, CallSucceeded, StateChanged
+    from recloser import StateChanged
+    from recloser.events import CallFailed, CallIgnored, CallSucceeded
 
 LONGEST_OVER_SECONDS = 60.0
 

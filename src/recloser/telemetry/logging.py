@@ -10,7 +10,8 @@ import logging
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Protocol
 
-from recloser import CallRejected, CircuitState, StateChanged
+from recloser import CircuitState, StateChanged
+from recloser.events import CallRejected
 from recloser.lowlevel import checks
 
 if TYPE_CHECKING:

@@ -15,15 +15,8 @@ except ModuleNotFoundError as _error:
         "recloser.telemetry.opentelemetry needs the API: pip install 'recloser[opentelemetry]'"
     ) from _error
 
-from recloser import (
-    BreakerRegistry,
-    CallFailed,
-    CallIgnored,
-    CallRejected,
-    CallSucceeded,
-    StateChanged,
-    __version__,
-)
+from recloser import BreakerRegistry, StateChanged, __version__
+from recloser.events import CallFailed, CallIgnored, CallRejected, CallSucceeded
 from recloser.lowlevel import checks
 from recloser.registry import Ledger
 from recloser.telemetry import _instruments

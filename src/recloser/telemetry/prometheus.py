@@ -11,7 +11,8 @@ except ModuleNotFoundError as _error:
         "recloser.telemetry.prometheus needs prometheus_client: pip install 'recloser[prometheus]'"
     ) from _error
 
-from recloser import CallFailed, CallIgnored, CallSucceeded, StateChanged
+from recloser import StateChanged
+from recloser.events import CallFailed, CallIgnored, CallSucceeded
 from recloser.registry import Ledger
 from recloser.telemetry import _families, _resilience4j
 from recloser.telemetry._families import Reading

@@ -12,22 +12,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from recloser.testing import (
-    Exploration,
-    FaultPlan,
-    ManualClock,
-    RecordingListener,
-    ScheduleError,
-    Step,
-    Succeed,
-)
-from recloser.testing import explore as explore_schedules
+from recloser.testing import FaultPlan, ManualClock, RecordingListener, Step, Succeed
+from recloser.testing.explorer import Exploration, ScheduleError
+from recloser.testing.explorer import explore as explore_schedules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
     from recloser import CircuitBreaker
-    from recloser.testing import Schedule
+    from recloser.testing.explorer import Schedule
+
+__all__ = ["Explores", "MakesFaultPlans", "Records"]
 
 SCHEDULES = 1000
 

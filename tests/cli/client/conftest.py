@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from recloser.testing import ManualClock
-from recloser.testing._loop import ScheduleLoop
+from recloser.testing.explorer._loop import ScheduleLoop
 
 
 def _virtual_loop() -> ScheduleLoop:

@@ -30,7 +30,8 @@ from starlette.types import Receive, Scope, Send
 
 from recloser import BreakerRegistry, CircuitBreakerOpenError, Permit, dashboard
 from recloser.dashboard import _ring, _stream
-from recloser.fleet import Fleet, InMemoryServer, InMemoryStore
+from recloser.fleet import Fleet
+from recloser.fleet.store.memory import InMemoryServer, InMemoryStore
 
 SETTINGS: dict[str, Any] = {
     "names": [],

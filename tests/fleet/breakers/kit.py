@@ -10,7 +10,9 @@ import anyio
 import anyio.lowlevel
 
 from recloser import BreakerRegistry, CircuitBreaker, CircuitBreakerOpenError, Permit
-from recloser.fleet import AnyOperation, Fleet, FleetStore, InMemoryServer, InMemoryStore, Reply
+from recloser.fleet import Fleet
+from recloser.fleet.store import AnyOperation, FleetStore, Reply
+from recloser.fleet.store.memory import InMemoryServer, InMemoryStore
 
 NAME = "payments"
 THRESHOLD = 3

@@ -8,9 +8,9 @@ import anyio.lowlevel
 
 from recloser import CircuitBreaker, CircuitState
 from recloser._breaker.fleet_port import FleetPort
-from recloser.fleet import Acquire, Code, Reply, SharedState
-from recloser.fleet.membership import Membership
-from recloser.fleet.requests import RequestSource, StoreRequest
+from recloser.fleet._membership import Membership
+from recloser.fleet._requests import RequestSource, StoreRequest
+from recloser.fleet.store import Acquire, Code, Reply, SharedState
 from recloser.testing import ManualClock
 from tests.fleet.breakers.kit import NAME, DownError, answer, fail
 

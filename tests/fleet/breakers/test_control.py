@@ -6,8 +6,9 @@ import anyio
 import pytest
 
 from recloser import CircuitBreakerOpenError
-from recloser.fleet import Fleet, FleetError, InMemoryStore
-from recloser.fleet.store.wire import Namespace
+from recloser.fleet import Fleet, FleetError
+from recloser.fleet._store.wire import Namespace
+from recloser.fleet.store.memory import InMemoryStore
 from tests.fleet.breakers.kit import (
     NAME,
     OPEN_SECONDS,

@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from recloser import CircuitBreakerOpenError
-from recloser.fleet import InMemoryServer
+from recloser.fleet.store.memory import InMemoryServer
 from tests.fleet.breakers.kit import (
     OPEN_SECONDS,
     DownError,

@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from recloser import FailureCount, TimeWindow
-from recloser.fleet import InMemoryServer
+from recloser.fleet.store.memory import InMemoryServer
 from tests.fleet.breakers.kit import (
     LEASE_SECONDS,
     NAME,

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from recloser import BreakerRegistry, CircuitBreaker, FailureCount, TimeWindow
-from recloser.fleet import Fleet, InMemoryServer, InMemoryStore, RedisFleet
+from recloser.fleet import Fleet, RedisFleet
+from recloser.fleet.store.memory import InMemoryServer, InMemoryStore
 from tests.fleet.breakers.kit import NAME, fleet_of, new_server, open_all, process, running, settle, states
 
 pytestmark = pytest.mark.anyio

@@ -8,9 +8,10 @@ import anyio
 import pytest
 
 from recloser import CircuitState, FailureCount, TimeWindow
-from recloser.fleet import Acquire, Code, FleetStoreError, Report, Result, SharedState, Sync, Vote
+from recloser.fleet import FleetStoreError
+from recloser.fleet._store.reference import OTHER_VERSION
 from recloser.fleet._worker import Worker
-from recloser.fleet.store.reference import OTHER_VERSION
+from recloser.fleet.store import Acquire, Code, Report, Result, SharedState, Sync, Vote
 from tests.fleet.breakers.kit import NAME
 from tests.fleet.breakers.member import OVER, Member, granted, let_others_run, reply
 

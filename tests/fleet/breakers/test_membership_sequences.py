@@ -14,10 +14,11 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from recloser import CircuitBreakerOpenError, Permit
-from recloser.fleet import Acquire, Action, Control, FleetPolicy, InMemoryServer, ProbeResult, Reply, Result, Vote
+from recloser.fleet._requests import StoreRequest
 from recloser.fleet._states import MembershipState
-from recloser.fleet.requests import StoreRequest
-from recloser.fleet.store.wire import Namespace, read_message
+from recloser.fleet._store.wire import Namespace, read_message
+from recloser.fleet.store import Acquire, Action, Control, FleetPolicy, ProbeResult, Reply, Result, Vote
+from recloser.fleet.store.memory import InMemoryServer
 from tests.fleet.breakers.kit import NAME
 from tests.fleet.breakers.member import Member, let_others_run
 from tests.fleet.breakers.virtual_time import VirtualLoop

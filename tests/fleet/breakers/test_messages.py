@@ -5,8 +5,8 @@ from dataclasses import replace
 import anyio
 import pytest
 
-from recloser.fleet import Acquire, AnyOperation, Reply, SharedState
-from recloser.fleet.store.wire import write_message
+from recloser.fleet._store.wire import write_message
+from recloser.fleet.store import Acquire, AnyOperation, Reply, SharedState
 from tests.fleet.breakers.kit import (
     NAME,
     OPEN_SECONDS,

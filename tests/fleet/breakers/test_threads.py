@@ -8,7 +8,7 @@ import anyio.to_thread
 import pytest
 
 from recloser import CircuitBreakerOpenError
-from recloser.fleet import InMemoryServer
+from recloser.fleet.store.memory import InMemoryServer
 from recloser.testing import ManualClock
 from tests.fleet.breakers.kit import NAME, OPEN_SECONDS, Process, fleet_of, states
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import anyio
 
 from recloser import CircuitState
-from recloser.fleet import (
+from recloser.fleet.store import (
     Acquire,
     AnyOperation,
     Code,

@@ -3,7 +3,7 @@
 import pytest
 
 from recloser import CircuitState
-from recloser.fleet import (
+from recloser.fleet.store import (
     Code,
     FleetPolicy,
     FleetRule,

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from recloser import CircuitState
-from recloser.fleet import (
+from recloser.fleet.store import (
     OBSERVER,
     Acquire,
     Action,

@@ -3,7 +3,7 @@
 import pytest
 
 from recloser import CircuitState
-from recloser.fleet import Acquire, Code, FleetPolicy, ProbeResult, Renew, Result, SharedState
+from recloser.fleet.store import Acquire, Code, FleetPolicy, ProbeResult, Renew, Result, SharedState
 from tests.fleet.contract.kit import (
     ALONE,
     LEASE_SECONDS,

@@ -3,7 +3,7 @@
 import pytest
 
 from recloser import CircuitState
-from recloser.fleet import Acquire, Action, Code, Control, ProbeResult, Result, SharedState, Vote
+from recloser.fleet.store import Acquire, Action, Code, Control, ProbeResult, Result, SharedState, Vote
 from tests.fleet.contract.kit import (
     ALONE,
     NAME,

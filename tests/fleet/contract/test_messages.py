@@ -5,8 +5,9 @@ import anyio.lowlevel
 import pytest
 
 from recloser import CircuitState
-from recloser.fleet import Action, Control, FleetStore, FleetStoreError, Message, ProbeResult, Result, Sync, Vote
-from recloser.fleet.store.wire import Namespace
+from recloser.fleet import FleetStoreError
+from recloser.fleet._store.wire import Namespace
+from recloser.fleet.store import Action, Control, FleetStore, Message, ProbeResult, Result, Sync, Vote
 from tests.fleet.contract.kit import (
     ALONE,
     NAME,

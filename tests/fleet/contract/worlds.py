@@ -4,9 +4,10 @@ from typing import Protocol
 
 import redis
 
-from recloser.fleet import FleetStore, InMemoryServer, InMemoryStore
-from recloser.fleet.store.scripts import LuaScript, lua_scripts
-from recloser.fleet.store.wire import Namespace
+from recloser.fleet._store.scripts import LuaScript, lua_scripts
+from recloser.fleet._store.wire import Namespace
+from recloser.fleet.store import FleetStore
+from recloser.fleet.store.memory import InMemoryServer, InMemoryStore
 from recloser.testing import ManualClock
 from tests.fleet.adjustable import AdjustableStore
 

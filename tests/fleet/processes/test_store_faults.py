@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from recloser.fleet.store.wire import Namespace
+from recloser.fleet._store.wire import Namespace
 from tests.fleet.processes.kit import (
     LEASE_SECONDS,
     OPEN_SECONDS,

@@ -70,12 +70,61 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from recloser._core.homes import publish as _publish
+from recloser.fleet._store.operations import (
+    Acquire,
+    AnyOperation,
+    Control,
+    Renew,
+    Report,
+    Result,
+    Sync,
+    Vote,
+)
+from recloser.fleet._store.redis import RedisStore
+from recloser.fleet._store.values import (
+    OBSERVER,
+    Action,
+    Code,
+    FleetPolicy,
+    FleetRule,
+    HitKind,
+    Message,
+    ProbeResult,
+    Reply,
+    SharedState,
+    microseconds,
+    new_worker_id,
+)
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from contextlib import AbstractAsyncContextManager
 
-    from recloser.fleet.store.operations import AnyOperation
-    from recloser.fleet.store.values import Message, Reply
+__all__ = [
+    "OBSERVER",
+    "Acquire",
+    "Action",
+    "AnyOperation",
+    "Code",
+    "Control",
+    "FleetPolicy",
+    "FleetRule",
+    "FleetStore",
+    "HitKind",
+    "Message",
+    "ProbeResult",
+    "RedisStore",
+    "Renew",
+    "Reply",
+    "Report",
+    "Result",
+    "SharedState",
+    "Sync",
+    "Vote",
+    "microseconds",
+    "new_worker_id",
+]
 
 
 @runtime_checkable
@@ -135,3 +184,6 @@ class FleetStore(Protocol):
     async def aclose(self) -> None:
         """Close all connections for good, without waiting. All other methods raise `FleetStoreError` from then on."""
         ...
+
+
+_publish(globals())

@@ -10,10 +10,11 @@ import anyio
 import anyio.lowlevel
 
 from recloser._core import checks
+from recloser._core.homes import publish as _publish
 from recloser.errors import FleetStoreError
-from recloser.fleet.store.operations import check_batch
-from recloser.fleet.store.server import InMemoryServer
-from recloser.fleet.store.wire import Namespace, read_message
+from recloser.fleet._store.operations import check_batch
+from recloser.fleet._store.server import InMemoryServer
+from recloser.fleet._store.wire import Namespace, read_message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-    from recloser.fleet.store.operations import AnyOperation
-    from recloser.fleet.store.values import Message, Reply
+    from recloser.fleet._store.operations import AnyOperation
+    from recloser.fleet._store.values import Message, Reply
+
+__all__ = ["InMemoryServer", "InMemoryStore"]
 
 
 class InMemoryStore:
@@ -226,3 +229,6 @@ class _Messages:
                 raise FleetStoreError("the connection for messages was lost") from None
             if message is not None:
                 return message
+
+
+_publish(globals())

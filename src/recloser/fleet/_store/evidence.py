@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from recloser.fleet.store.values import MOST_GENERATION
+from recloser.fleet._store.values import MOST_GENERATION
 
 if TYPE_CHECKING:
-    from recloser.fleet.store.operations import Report
+    from recloser.fleet._store.operations import Report
 
 MOST_LIST: Final = 6_000
 MOST_SUM: Final = 1_000_000_000_000

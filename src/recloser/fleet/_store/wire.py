@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote
 
 from recloser._core.states import CircuitState
-from recloser.fleet.store.operations import (
+from recloser.fleet._store.operations import (
     MOST_NAME_BYTES,
     MOST_NAMESPACE_BYTES,
     Acquire,
@@ -24,7 +24,7 @@ from recloser.fleet.store.operations import (
     Timely,
     check_name,
 )
-from recloser.fleet.store.values import Code, Message, Reply, SharedState
+from recloser.fleet._store.values import Code, Message, Reply, SharedState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

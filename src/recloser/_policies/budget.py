@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from recloser._core import checks
-from recloser.policies._bucket import TokenBucket
+from recloser._policies.bucket import TokenBucket
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,17 +22,17 @@ from recloser._breaker.cancellation import is_cancellation
 from recloser._core import checks
 from recloser._core.outcomes import leaves
 from recloser._core.wording import plural
+from recloser._policies.budget import budget_of
+from recloser._policies.policy import Policy, is_awaitable, rejections
 from recloser.errors import MisuseError
-from recloser.policies._budget import budget_of
-from recloser.policies._policy import Policy, is_awaitable, rejections
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from anyio.abc import TaskGroup
 
-    from recloser.policies._budget import RetryBudget
-    from recloser.policies._policy import Wrapped
+    from recloser._policies.budget import RetryBudget
+    from recloser._policies.policy import Wrapped
 
 
 class Hedge(Policy):

@@ -11,14 +11,14 @@ import anyio
 from recloser._breaker.loop_bound import PerLoop
 from recloser._core import checks
 from recloser._core.wording import plural
+from recloser._policies.bucket import TokenBucket
+from recloser._policies.policy import AdmittingPolicy, is_awaitable
 from recloser.errors import RateLimitedError
-from recloser.policies._bucket import TokenBucket
-from recloser.policies._policy import AdmittingPolicy, is_awaitable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from recloser.policies._policy import Wrapped
+    from recloser._policies.policy import Wrapped
 
 
 class RateLimit(AdmittingPolicy):

@@ -6,15 +6,15 @@ import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from recloser._core import checks
-from recloser.fleet.store.keyspace import Keyspace
-from recloser.fleet.store.reference import Script
-from recloser.fleet.store.wire import Namespace, write_message
+from recloser.fleet._store.keyspace import Keyspace
+from recloser.fleet._store.reference import Script
+from recloser.fleet._store.wire import Namespace, write_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from recloser.fleet.store.operations import AnyOperation
-    from recloser.fleet.store.values import Reply, SharedState
+    from recloser.fleet._store.operations import AnyOperation
+    from recloser.fleet._store.values import Reply, SharedState
 
 
 class Subscriber(Protocol):

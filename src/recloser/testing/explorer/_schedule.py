@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from random import Random
 
-    from recloser.testing._loop import ScheduleLoop
+    from recloser.testing.explorer._loop import ScheduleLoop
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")

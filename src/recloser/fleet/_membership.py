@@ -34,10 +34,10 @@ from recloser.fleet._known import KnownState
 from recloser.fleet._lease import Lease
 from recloser.fleet._policies import check_settings
 from recloser.fleet._reporting import Reporting
+from recloser.fleet._requests import LeaseRequest, OperationBuilder, Pending, StoreRequest, ignore_failure
 from recloser.fleet._states import AUTHORITY, RECORD, MembershipState, MembershipTrigger, after
-from recloser.fleet.requests import LeaseRequest, OperationBuilder, Pending, StoreRequest, ignore_failure
-from recloser.fleet.store.reference import OTHER_VERSION
-from recloser.fleet.store.values import MANUAL, Code, SharedState
+from recloser.fleet._store.reference import OTHER_VERSION
+from recloser.fleet._store.values import MANUAL, Code, SharedState
 
 if TYPE_CHECKING:
     from recloser._breaker.engine import Engine
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from recloser._core.events import Transition
     from recloser._core.settings import Settings
     from recloser.fleet._reporting import PendingReport
-    from recloser.fleet.requests import EndedProbe, WorkerPort
-    from recloser.fleet.store.values import Reply
+    from recloser.fleet._requests import EndedProbe, WorkerPort
+    from recloser.fleet._store.values import Reply
 
 _FIRING = RLock()
 """Held for the few instructions that change a state; by any thread, and by a finaliser in the middle of them."""

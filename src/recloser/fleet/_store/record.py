@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote
 
 from recloser._core.states import CircuitState
-from recloser.fleet.store.evidence import Damage, whole
-from recloser.fleet.store.values import (
+from recloser.fleet._store.evidence import Damage, whole
+from recloser.fleet._store.values import (
     MANUAL,
     MOST_CALLS,
     MOST_DURATION_US,

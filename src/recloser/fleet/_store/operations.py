@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from recloser._core import checks
-from recloser.fleet.store.values import (
+from recloser.fleet._store.values import (
     MOST_CALLS,
     MOST_DURATION_US,
     MOST_GENERATION,

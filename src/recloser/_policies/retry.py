@@ -26,9 +26,9 @@ from recloser._core.backoff import ConstantBackoff, ExponentialBackoff
 from recloser._core.outcomes import Classifier, Outcome
 from recloser._core.settings import check_exceptions
 from recloser._core.wording import plural
+from recloser._policies.budget import budget_of
+from recloser._policies.policy import Policy, is_awaitable, rejections
 from recloser.errors import MisuseError, RejectedError
-from recloser.policies._budget import budget_of
-from recloser.policies._policy import Policy, is_awaitable, rejections
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
     from recloser._core.backoff import Backoff
     from recloser._core.outcomes import ExceptionSpec
-    from recloser.policies._budget import RetryBudget
-    from recloser.policies._policy import Wrapped
+    from recloser._policies.budget import RetryBudget
+    from recloser._policies.policy import Wrapped
 
 DEFAULT_BACKOFF = ExponentialBackoff(initial_seconds=0.1, multiplier=2, maximum_seconds=10, jitter=0.5)
 

@@ -11,17 +11,17 @@ import anyio.lowlevel
 
 from recloser._core import checks
 from recloser.errors import FleetStoreError
-from recloser.fleet.store.operations import check_batch
-from recloser.fleet.store.scripts import lua_scripts
-from recloser.fleet.store.wire import Namespace, arguments, read_reply
+from recloser.fleet._store.operations import check_batch
+from recloser.fleet._store.scripts import lua_scripts
+from recloser.fleet._store.wire import Namespace, arguments, read_reply
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Sequence
     from typing import Self
 
-    from recloser.fleet.store.connection import AbortableConnection, PipelinedConnection
-    from recloser.fleet.store.operations import AnyOperation
-    from recloser.fleet.store.values import Message, Reply
+    from recloser.fleet._store.connection import AbortableConnection, PipelinedConnection
+    from recloser.fleet._store.operations import AnyOperation
+    from recloser.fleet._store.values import Message, Reply
 
 
 class RedisStore:
@@ -55,7 +55,7 @@ class RedisStore:
         ping_interval_seconds: float = 5.0,
     ) -> None:
         try:
-            from recloser.fleet.store import connection  # noqa: PLC0415 - an optional dependency
+            from recloser.fleet._store import connection  # noqa: PLC0415 - an optional dependency
         except ImportError as error:
             raise ImportError("RedisStore needs redis-py: pip install 'recloser[redis]'") from error
         op_timeout = checks.seconds("op_timeout_seconds", op_timeout_seconds)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from recloser._core.states import CircuitState
-from recloser.fleet.store.evidence import Damage, Window, joined, latest, with_worker
-from recloser.fleet.store.keyspace import milliseconds_up
-from recloser.fleet.store.operations import Acquire, Control, EvidenceOperation, Renew, Report, Result, Timely, Vote
-from recloser.fleet.store.record import DAY_US, LINGER_MS, OtherVersion, Record, longest
-from recloser.fleet.store.values import (
+from recloser.fleet._store.evidence import Damage, Window, joined, latest, with_worker
+from recloser.fleet._store.keyspace import milliseconds_up
+from recloser.fleet._store.operations import Acquire, Control, EvidenceOperation, Renew, Report, Result, Timely, Vote
+from recloser.fleet._store.record import DAY_US, LINGER_MS, OtherVersion, Record, longest
+from recloser.fleet._store.values import (
     MOST_CALLS,
     MOST_TRIPS,
     Code,
@@ -28,8 +28,8 @@ from recloser.fleet.store.values import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from recloser.fleet.store.keyspace import Keyspace
-    from recloser.fleet.store.operations import AnyOperation
+    from recloser.fleet._store.keyspace import Keyspace
+    from recloser.fleet._store.operations import AnyOperation
 
 SHORTEST_VOTE_US: Final = 1_000_000
 """Shortest time that a vote counts. With a very short reset timeout, a quorum could never form."""

@@ -12,13 +12,13 @@ import anyio
 
 from recloser._breaker.loop_bound import PerLoop
 from recloser._core import checks
+from recloser._policies.policy import AdmittingPolicy, is_awaitable
 from recloser.errors import BulkheadFullError
-from recloser.policies._policy import AdmittingPolicy, is_awaitable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from recloser.policies._policy import Wrapped
+    from recloser._policies.policy import Wrapped
 
 
 class Bulkhead(AdmittingPolicy):

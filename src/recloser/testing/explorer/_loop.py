@@ -19,7 +19,7 @@ import math
 from operator import attrgetter, methodcaller
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from recloser.testing._errors import DeadlockError, StepLimitError
+from recloser.testing.explorer._errors import DeadlockError, StepLimitError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Generator

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import anyio
 
 from recloser.fleet._policies import policy_of
-from recloser.fleet.store.operations import Acquire, Renew, Report, Result, Sync, Vote
+from recloser.fleet._store.operations import Acquire, Renew, Report, Result, Sync, Vote
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from recloser._core.settings import Settings
     from recloser.fleet._known import KnownState
     from recloser.fleet._reporting import PendingReport
-    from recloser.fleet.store.operations import AnyOperation
-    from recloser.fleet.store.values import FleetPolicy, ProbeResult, Reply
+    from recloser.fleet._store.operations import AnyOperation
+    from recloser.fleet._store.values import FleetPolicy, ProbeResult, Reply
 
 
 class Pending(Enum):

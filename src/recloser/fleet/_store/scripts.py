@@ -8,7 +8,7 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from recloser.fleet.store.operations import Acquire, Control, Renew, Report, Result, Sync, Vote
+from recloser.fleet._store.operations import Acquire, Control, Renew, Report, Result, Sync, Vote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,4 +43,4 @@ def lua_scripts() -> Mapping[type, LuaScript]:
 
 
 def _text(part: str) -> str:
-    return (files("recloser.fleet.store") / "lua" / f"{part}.lua").read_text(encoding="utf-8")
+    return (files("recloser.fleet._store") / "lua" / f"{part}.lua").read_text(encoding="utf-8")

@@ -6,14 +6,14 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from recloser._breaker.breaker import CircuitBreaker
+from recloser._policies.order import TWICE, objections
+from recloser._policies.policy import StreamPolicy
 from recloser.errors import ConfigurationWarning
-from recloser.policies._order import TWICE, objections
-from recloser.policies._policy import StreamPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from recloser.policies._policy import Guarding, Wrapped
+    from recloser._policies.policy import Guarding, Wrapped
 
 
 class PolicyCall:

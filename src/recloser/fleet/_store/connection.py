@@ -25,12 +25,12 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 
 from recloser.errors import FleetStoreError
-from recloser.fleet.store.wire import read_message
+from recloser.fleet._store.wire import read_message
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from recloser.fleet.store.values import Message
+    from recloser.fleet._store.values import Message
 
 _SCHEMES: Final = ("redis", "rediss", "unix")
 _OPTIONS_OF_POOLS: Final = ("connection_class", "max_connections", "timeout")

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from recloser._core import checks
+from recloser._policies.policy import Policy, is_awaitable
 from recloser.errors import CallTimeoutError
-from recloser.policies._policy import Policy, is_awaitable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from recloser.policies._policy import Wrapped
+    from recloser._policies.policy import Wrapped
 
 
 class Timeout(Policy):

@@ -10,9 +10,9 @@ from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from recloser.lowlevel import checks
-from recloser.testing._errors import ScheduleError, ScheduleFailedError
-from recloser.testing._loop import ScheduleLoop
-from recloser.testing._schedule import Schedule
+from recloser.testing.explorer._errors import ScheduleError, ScheduleFailedError
+from recloser.testing.explorer._loop import ScheduleLoop
+from recloser.testing.explorer._schedule import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
