@@ -48,7 +48,7 @@ async def main() -> None:
     registry = BreakerRegistry(failure_threshold=1_000_000, reset_timeout_seconds=10_000)
     breakers = [registry.breaker(f"host-{number}") for number in range(BREAKERS)]
     for breaker in breakers[:OPEN]:
-        await breaker.force_open("a part of the benchmark")
+        breaker.force_open("a part of the benchmark")
     async with serving(registry) as port:
         print(f"{BREAKERS:,} breakers, {ROUNDS} rounds of {ROUND_SECONDS:g} s each\n")
         paced = await measured(port, lambda: pace(breakers))

@@ -30,6 +30,7 @@ ON = {
     Trigger.PROBE_TIMED_OUT: "a probe took too long",
     Trigger.FORCED_OPEN: "force_open()",
     Trigger.DISABLED: "disable()",
+    Trigger.DISABLE_ENDED: "a call arrives after the time of disable()",
     Trigger.RESET: "reset()",
     Trigger.FLEET_OPENED: "the fleet opened",
     Trigger.FLEET_PROBING: "another process runs the probe",

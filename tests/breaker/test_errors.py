@@ -123,7 +123,7 @@ async def test_a_rejection_by_a_half_open_breaker_names_no_time(clock: ManualClo
 @pytest.mark.anyio
 async def test_a_rejection_by_a_breaker_forced_open_names_the_reason(clock: ManualClock) -> None:
     breaker = make(clock)
-    await breaker.force_open("maintenance", for_seconds=30)
+    breaker.force_open("maintenance", for_seconds=30)
     error = await rejection(breaker)
     assert fields(error) == ("payments", 30, CircuitState.FORCED_OPEN, 0, None, "maintenance")
 

@@ -30,8 +30,8 @@ async def open_and_recover() -> None:
     CLOCK.advance(RESET_SECONDS)
     async with MODULE_LEVEL.guard() as permit:
         assert permit.is_probe
-    await MODULE_LEVEL.force_open("maintenance")
-    await MODULE_LEVEL.reset()
+    MODULE_LEVEL.force_open("maintenance")
+    MODULE_LEVEL.reset()
 
 
 def test_a_module_level_breaker_opens_and_recovers_in_three_loops_of_asyncio_and_then_in_trio() -> None:
@@ -132,7 +132,7 @@ def test_a_lock_held_when_its_loop_was_closed_is_free_in_the_next(clock: ManualC
     loop.close()
     clock.advance(RESET_SECONDS)
     assert asyncio.run(breaker.call(answer)) == "answer"
-    trio.run(breaker.reset)
+    breaker.reset()
     holders[0][1].close()
 
 

@@ -54,18 +54,18 @@ async def test_a_stream_can_be_iterated_in_a_task_of_its_own(clock: ManualClock)
 
 async def test_a_stream_gets_no_event_from_before_it_was_entered(clock: ManualClock) -> None:
     breaker = make(clock)
-    await breaker.reset()
+    breaker.reset()
     async with breaker.events() as stream:
-        await breaker.reset()
+        breaker.reset()
         assert generations(await take(stream, 1)) == [2]
 
 
 async def test_a_stream_that_is_not_entered_costs_nothing(clock: ManualClock) -> None:
     breaker = make(clock)
     stream = breaker.events()
-    await breaker.reset()
+    breaker.reset()
     async with stream:
-        await breaker.reset()
+        breaker.reset()
         assert generations(await take(stream, 1)) == [2]
 
 
@@ -73,7 +73,7 @@ async def test_a_slow_reader_loses_the_oldest_events_and_gets_their_number(clock
     breaker = make(clock)
     async with breaker.events(max_buffer=2) as stream:
         for _ in range(5):
-            await breaker.reset()
+            breaker.reset()
         dropped, *rest = await take(stream, 3)
     assert isinstance(dropped, EventsDropped)
     assert generations([dropped, *rest]) == [3, 4, 5]
@@ -83,20 +83,20 @@ async def test_a_slow_reader_loses_the_oldest_events_and_gets_their_number(clock
 async def test_a_loss_is_reported_in_the_place_of_the_lost_events(clock: ManualClock) -> None:
     breaker = make(clock)
     async with breaker.events(max_buffer=2) as stream:
-        await breaker.reset()
+        breaker.reset()
         first = await take(stream, 1)
         for _ in range(3):
-            await breaker.reset()
+            breaker.reset()
         assert generations([*first, *await take(stream, 3)]) == [1, 1, 3, 4]
 
 
 async def test_a_loss_is_reported_once(clock: ManualClock) -> None:
     breaker = make(clock)
     async with breaker.events(max_buffer=1) as stream:
-        await breaker.reset()
-        await breaker.reset()
+        breaker.reset()
+        breaker.reset()
         await take(stream, 2)
-        await breaker.reset()
+        breaker.reset()
         assert generations(await take(stream, 1)) == [3]
 
 
@@ -105,7 +105,7 @@ async def test_two_losses_are_reported_separately(clock: ManualClock) -> None:
     async with breaker.events(max_buffer=1) as stream:
         for losses in (2, 4):
             for _ in range(losses + 1):
-                await breaker.reset()
+                breaker.reset()
             counts.append((await take(stream, 2))[0].count)
     assert counts == [2, 4]
 
@@ -125,7 +125,7 @@ async def test_a_cancelled_reader_loses_no_event(clock: ManualClock) -> None:
         with anyio.CancelScope() as scope:
             scope.cancel()
             await anext(stream)
-        await breaker.reset()
+        breaker.reset()
         with anyio.move_on_after(0):
             await anext(stream)
         assert generations(await take(stream, 1)) == [1]
@@ -143,7 +143,7 @@ async def test_a_reader_cancelled_in_the_step_in_which_an_event_comes_loses_no_e
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(reader, scope)
             await anyio.wait_all_tasks_blocked()
-            await breaker.reset()
+            breaker.reset()
             scope.cancel()
         assert generations([*read, *await take(stream, 1 - len(read))]) == [1]
 
@@ -156,7 +156,7 @@ def test_a_reader_whose_task_is_cancelled_in_the_step_in_which_an_event_comes_lo
         async with breaker.events() as stream:
             reader = asyncio.ensure_future(anext(stream))
             await anyio.wait_all_tasks_blocked()
-            await breaker.reset()
+            breaker.reset()
             reader.cancel()
             read = [event for event in await asyncio.gather(reader, return_exceptions=True) if isinstance(event, Event)]
             assert generations([*read, *await take(stream, 1 - len(read))]) == [1]
@@ -167,8 +167,8 @@ def test_a_reader_whose_task_is_cancelled_in_the_step_in_which_an_event_comes_lo
 async def test_a_loss_is_still_reported_after_the_reader_was_cancelled(clock: ManualClock) -> None:
     breaker = make(clock)
     async with breaker.events(max_buffer=1) as stream:
-        await breaker.reset()
-        await breaker.reset()
+        breaker.reset()
+        breaker.reset()
         with anyio.move_on_after(0):
             await anext(stream)
         assert generations(await take(stream, 2)) == [1, 2]
@@ -178,7 +178,7 @@ async def test_each_step_is_a_checkpoint_even_when_events_are_there(clock: Manua
     breaker, read = make(clock), []
     async with breaker.events(max_buffer=1) as stream:
         for _ in range(3):
-            await breaker.reset()
+            breaker.reset()
         for _ in range(2):
             with anyio.CancelScope() as scope:
                 scope.cancel()
@@ -192,7 +192,7 @@ async def test_two_streams_each_get_every_event(clock: ManualClock) -> None:
     breaker = make(clock)
     async with breaker.events() as one, breaker.events(max_buffer=1) as other:
         for _ in range(2):
-            await breaker.reset()
+            breaker.reset()
         assert (generations(await take(one, 2)), generations(await take(other, 2))) == ([1, 2], [1, 2])
 
 
@@ -209,7 +209,7 @@ async def test_two_readers_of_one_stream_share_its_events_and_lose_none(clock: M
                     tasks.start_soon(reader)
                 await anyio.wait_all_tasks_blocked()
                 for _ in range(4):
-                    await breaker.reset()
+                    breaker.reset()
     assert [event for event in read if isinstance(event, EventsDropped)] == []
     assert sorted(generations(read)) == list(range(1, 41))
 
@@ -242,7 +242,7 @@ async def test_a_stream_that_is_closed_ends_a_loop_that_is_busy_with_an_event(cl
         async with anyio.create_task_group() as tasks:
             async with breaker.events() as stream:
                 tasks.start_soon(watch, stream)
-                await breaker.reset()
+                breaker.reset()
                 await anyio.wait_all_tasks_blocked()
             go_on.set()
     assert [type(item).__name__ for item in seen] == ["StateChanged", "str"]
@@ -251,8 +251,8 @@ async def test_a_stream_that_is_closed_ends_a_loop_that_is_busy_with_an_event(cl
 async def test_a_closed_stream_yields_nothing_more(clock: ManualClock) -> None:
     breaker = make(clock)
     async with breaker.events(max_buffer=1) as stream:
-        await breaker.reset()
-        await breaker.reset()
+        breaker.reset()
+        breaker.reset()
         await anext(stream)
     assert [event async for event in stream] == []
 
@@ -261,11 +261,11 @@ async def test_a_stream_that_is_entered_again_reports_no_loss_from_while_it_was_
     breaker = make(clock)
     stream = breaker.events(max_buffer=1)
     async with stream:
-        await breaker.reset()
-        await breaker.reset()
+        breaker.reset()
+        breaker.reset()
         await anext(stream)
     async with stream:
-        await breaker.reset()
+        breaker.reset()
         assert generations(await take(stream, 1)) == [3]
 
 
@@ -274,7 +274,7 @@ async def test_a_stream_in_use_cannot_be_entered_again(clock: ManualClock) -> No
     async with breaker.events() as stream:
         with pytest.raises(RuntimeError, match="in use"):
             await stream.__aenter__()
-        await breaker.reset()
+        breaker.reset()
         assert generations(await take(stream, 1)) == [1]
 
 
@@ -288,7 +288,7 @@ async def test_leaving_a_stream_by_an_error_closes_it(clock: ManualClock) -> Non
     with pytest.raises(LookupError):
         async with breaker.events() as stream:
             raise LookupError
-    await breaker.reset()
+    breaker.reset()
     assert [event async for event in stream] == []
 
 
@@ -298,7 +298,7 @@ async def test_leaving_a_stream_twice_changes_nothing(clock: ManualClock) -> Non
         async with breaker.events() as stream:
             pass
         await stream.__aexit__(None, None, None)
-        await breaker.reset()
+        breaker.reset()
         assert generations(await take(other, 1)) == [1]
 
 
@@ -330,7 +330,7 @@ def test_streams_in_one_loop_after_another_work(clock: ManualClock) -> None:
 
     async def read_one() -> object:
         async with breaker.events() as stream:
-            await breaker.reset()
+            breaker.reset()
             return (await take(stream, 1))[0].snapshot.generation
 
     read = [anyio.run(read_one, backend=backend) for backend in (*BACKENDS, *reversed(BACKENDS))]
@@ -358,7 +358,7 @@ def test_a_stream_whose_first_loop_has_ended_can_be_read_in_the_next(clock: Manu
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(read_one)
             await anyio.wait_all_tasks_blocked()
-            await breaker.reset()
+            breaker.reset()
         await stream.__aexit__(None, None, None)
         return read
 
@@ -385,7 +385,7 @@ def test_a_reader_in_a_closed_loop_does_not_disturb_other_readers(clock: ManualC
 
     async def go_on() -> None:
         for _ in range(3):
-            await breaker.reset()
+            breaker.reset()
 
     asyncio.run(go_on())
     assert generations(events) == [1, 2, 3]

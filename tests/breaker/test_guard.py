@@ -112,7 +112,7 @@ async def test_a_guard_that_is_used_again_does_not_count_as_hanging(clock: Manua
     clock.advance(1_000)
     with anyio.CancelScope() as scope:
         async with guard:
-            await breaker.reconfigure(overdue_after_seconds=100)
+            breaker.reconfigure(overdue_after_seconds=100)
             scope.cancel()
             await anyio.lowlevel.checkpoint()
     assert totals(breaker) == {"success": 1, "cancelled": 1}
@@ -183,7 +183,7 @@ async def test_a_cancelled_block_is_ignored(clock: ManualClock) -> None:
 async def test_a_block_whose_generation_is_over_is_late(clock: ManualClock) -> None:
     breaker = make(clock)
     async with breaker.guard():
-        await breaker.reset()
+        breaker.reset()
     assert totals(breaker) == {"late": 1}
 
 

@@ -191,7 +191,7 @@ async def test_a_state_change_has_the_time_until_the_new_state_admits_calls(cloc
     breaker, received = make(clock), RecordingListener()
     breaker.subscribe(received, kinds=StateChanged)
     await live_through_everything(breaker, clock)
-    await breaker.force_open("maintenance")
+    breaker.force_open("maintenance")
     assert [(event.new.value, event.retry_after) for event in received.of(StateChanged)] == [
         ("open", 60.0),
         ("half_open", None),
@@ -214,8 +214,8 @@ async def test_a_stream_of_some_kinds_yields_nothing_else(clock: ManualClock) ->
 async def test_a_stream_of_one_kind_still_reports_its_losses(clock: ManualClock) -> None:
     breaker = make(clock)
     async with breaker.events(max_buffer=1, kinds=StateChanged) as stream:
-        await breaker.reset()
-        await breaker.reset()
+        breaker.reset()
+        breaker.reset()
         assert isinstance(await anext(stream), EventsDropped)
 
 

@@ -121,7 +121,7 @@ async def test_a_rejection_is_reported_with_the_state_and_the_time_left(clock: M
 async def test_a_late_outcome_is_reported_with_what_it_would_have_counted_as(clock: ManualClock) -> None:
     breaker, events = make(clock), []
     permits = [await breaker.acquire() for _ in range(3)]
-    await breaker.reset()
+    breaker.reset()
     breaker.subscribe(events.append)
     permits[0].succeed()
     permits[1].fail()
@@ -222,7 +222,7 @@ async def test_the_same_listener_subscribed_twice_is_called_twice(clock: ManualC
     breaker, events = make(clock), []
     breaker.subscribe(events.append)
     breaker.subscribe(events.append)
-    await breaker.reset()
+    breaker.reset()
     assert len(events) == 2
 
 
@@ -233,16 +233,16 @@ async def test_the_same_listener_subscribed_twice_and_unsubscribed_once_is_calle
     breaker.subscribe(listener)
     unsubscribe()
     unsubscribe()
-    await breaker.reset()
+    breaker.reset()
     assert len(events) == 1
 
 
 async def test_an_unsubscribed_listener_is_not_called_again(clock: ManualClock) -> None:
     breaker, events = make(clock), []
     unsubscribe = breaker.subscribe(events.append)
-    await breaker.reset()
+    breaker.reset()
     unsubscribe()
-    await breaker.reset()
+    breaker.reset()
     assert len(events) == 1
 
 
@@ -254,8 +254,8 @@ async def test_a_listener_may_unsubscribe_itself_while_it_is_called(clock: Manua
         unsubscribe()
 
     unsubscribe = breaker.subscribe(once)
-    await breaker.reset()
-    await breaker.reset()
+    breaker.reset()
+    breaker.reset()
     assert len(events) == 1
 
 
@@ -263,7 +263,7 @@ async def test_other_listeners_are_called_although_one_unsubscribes_itself(clock
     breaker, events = make(clock), []
     unsubscribe = breaker.subscribe(lambda _: unsubscribe())
     breaker.subscribe(events.append)
-    await breaker.reset()
+    breaker.reset()
     assert len(events) == 1
 
 
@@ -276,8 +276,8 @@ async def test_a_listener_subscribed_during_a_delivery_receives_later_events_onl
             breaker.subscribe(more.append)
 
     breaker.subscribe(listener)
-    await breaker.reset()
-    await breaker.reset()
+    breaker.reset()
+    breaker.reset()
     assert (len(events), len(more)) == (2, 1)
 
 
@@ -363,7 +363,7 @@ async def test_a_listener_that_subscribes_during_a_call_receives_its_state_chang
 async def test_a_listener_of_one_breaker_receives_no_event_of_another(clock: ManualClock) -> None:
     one, other, events = make(clock), make(clock), []
     one.subscribe(events.append)
-    await other.reset()
+    other.reset()
     assert events == []
 
 
@@ -380,5 +380,5 @@ async def test_a_listener_that_logs_while_logging_is_off_is_called(
     monkeypatch.setattr(logging.getLogger("recloser"), "disabled", True)
     breaker, events = make(clock), []
     breaker.subscribe(events.append)
-    await breaker.reset()
+    breaker.reset()
     assert len(events) == 1

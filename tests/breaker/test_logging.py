@@ -106,9 +106,9 @@ async def test_a_probe_that_fails_is_logged_as_an_error(clock: ManualClock, log:
 
 async def test_control_by_hand_is_logged(clock: ManualClock, log: pytest.LogCaptureFixture) -> None:
     breaker = make(clock)
-    await breaker.force_open("maintenance")
-    await breaker.disable()
-    await breaker.reset()
+    breaker.force_open("maintenance")
+    breaker.disable()
+    breaker.reset()
     assert lines(log) == [
         ("ERROR", "Circuit breaker 'payments' went from closed to forced_open: forced open until reset: maintenance"),
         ("INFO", "Circuit breaker 'payments' went from forced_open to disabled: disabled by hand"),
@@ -126,7 +126,7 @@ async def test_calls_and_rejections_are_not_logged(clock: ManualClock, log: pyte
 async def test_a_percent_sign_in_a_name_or_a_reason_is_logged_as_it_is(
     clock: ManualClock, log: pytest.LogCaptureFixture
 ) -> None:
-    await make(clock).force_open("100 %s down")
+    make(clock).force_open("100 %s down")
     assert lines(log)[0][1].endswith("forced open until reset: 100 %s down")
 
 
@@ -184,8 +184,8 @@ async def test_a_probe_closes_the_breaker_although_logging_raises(clock: ManualC
 @pytest.mark.usefixtures("rude")
 async def test_logging_that_raises_does_not_reach_the_caller_of_manual_control(clock: ManualClock) -> None:
     breaker = make(clock)
-    await breaker.force_open("maintenance")
-    await breaker.reset()
+    breaker.force_open("maintenance")
+    breaker.reset()
     assert breaker.state is CircuitState.CLOSED
 
 
@@ -195,7 +195,7 @@ async def test_logging_that_raises_about_a_predicate_that_raises_gives_the_probe
     clock: ManualClock, argument: str
 ) -> None:
     breaker, error = await make_ready(clock), DependencyError()
-    await breaker.reconfigure(**{argument: lambda exc: exc.status})
+    breaker.reconfigure(**{argument: lambda exc: exc.status})
     with pytest.raises(DependencyError) as caught:
         await breaker.call(fail, error)
     assert caught.value is error
@@ -207,7 +207,7 @@ async def test_logging_that_raises_about_a_failed_result_that_raises_gives_the_p
     clock: ManualClock,
 ) -> None:
     breaker = await make_ready(clock)
-    await breaker.reconfigure(failed_result=lambda result: result.status)
+    breaker.reconfigure(failed_result=lambda result: result.status)
     assert await breaker.call(answer) == "answer"
     assert (breaker.state, breaker.health()["probes_in_flight"]) == (CircuitState.OPEN, 0)
 
@@ -220,7 +220,7 @@ async def test_other_listeners_are_called_although_logging_raises_about_one_that
     breaker.subscribe(lambda event: event.unknown)
     breaker.subscribe(events.append)
     await breaker.call(answer)
-    await breaker.reset()
+    breaker.reset()
     assert [type(event).__name__ for event in events] == ["CallSucceeded", "StateChanged"]
 
 
@@ -321,7 +321,7 @@ async def test_an_interrupt_in_logging_still_wakes_waiting_tasks(clock: ManualCl
         next(fixture)
         try:
             with pytest.raises(KeyboardInterrupt):
-                await breaker.reset()
+                breaker.reset()
         finally:
             next(fixture, None)
         await anyio.wait_all_tasks_blocked()

@@ -201,7 +201,7 @@ async def test_a_probe_of_one_breaker_is_not_a_probe_of_another(clock: ManualClo
 async def test_breakers_nested_crosswise_recover_together(clock: ManualClock) -> None:
     first, second = make(clock), make(clock)
     for breaker in (first, second):
-        await breaker.force_open("drill", for_seconds=1)
+        breaker.force_open("drill", for_seconds=1)
     clock.advance(1)
     crosswise = functools.partial(second.call, first.call, second.call, answer)
     assert await first.call(crosswise) == "answer"
@@ -211,7 +211,7 @@ async def test_breakers_nested_crosswise_recover_together(clock: ManualClock) ->
 async def test_many_probes_of_one_task_leave_nothing_behind(clock: ManualClock) -> None:
     breaker = make(clock)
     for _ in range(3):
-        await breaker.force_open("drill", for_seconds=1)
+        breaker.force_open("drill", for_seconds=1)
         clock.advance(1)
         await breaker.call(answer)
 

@@ -229,7 +229,7 @@ async def test_a_permit_has_the_generation_of_its_admission(clock: ManualClock) 
 async def test_a_permit_keeps_its_generation_after_a_transition(clock: ManualClock) -> None:
     breaker = make(clock)
     permit = await breaker.acquire()
-    await breaker.reset()
+    breaker.reset()
     assert (permit.generation, breaker.generation) == (1, 2)
     permit.succeed()
 
@@ -417,7 +417,7 @@ async def test_a_leaked_probe_permit_of_an_earlier_episode_does_not_make_the_cou
     clock: ManualClock,
 ) -> None:
     breaker, permit = await make_probing(clock)
-    await breaker.reset()
+    breaker.reset()
     with pytest.warns(ResourceWarning):
         del permit
     assert breaker.health()["probes_in_flight"] == 0

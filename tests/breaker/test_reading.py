@@ -55,8 +55,8 @@ async def in_every_state(clock: ManualClock) -> list[CircuitBreaker]:
     probing, permit = await make_probing(clock)
     permit.ignore()
     forced, disabled = make(clock), make(clock)
-    await forced.force_open("maintenance")
-    await disabled.disable()
+    forced.force_open("maintenance")
+    disabled.disable()
     return [make(clock), await make_open(clock), probing, forced, disabled]
 
 
@@ -90,7 +90,7 @@ async def test_health_shows_shadow_mode(clock: ManualClock) -> None:
     breaker = await make_open(clock, shadow=True)
     health = breaker.health()
     assert (health["state"], health["retry_after"], health["shadow"]) == ("open", 60.0, True)
-    await breaker.reconfigure(shadow=False)
+    breaker.reconfigure(shadow=False)
     assert breaker.health()["shadow"] is False
 
 
@@ -160,7 +160,7 @@ async def test_a_closed_breaker_has_no_opening_time_any_more(clock: ManualClock)
 
 async def test_a_disabled_breaker_has_no_opening_time_any_more(clock: ManualClock) -> None:
     breaker = await make_open(clock)
-    await breaker.disable()
+    breaker.disable()
     assert (breaker.health()["opened_at"], breaker.snapshot().opened_monotonic) == (None, None)
 
 
@@ -233,7 +233,7 @@ async def test_explain_says_why_a_breaker_is_open_and_until_when(clock: ManualCl
 
 async def test_explain_says_why_a_breaker_is_forced_open(clock: ManualClock) -> None:
     breaker = make(clock)
-    await breaker.force_open("maintenance")
+    breaker.force_open("maintenance")
     assert breaker.explain() == (
         "Circuit breaker 'payments' is forced open for 0.0 s: forced open until reset: maintenance; "
         "it rejects all calls until reset() is called."
@@ -242,7 +242,7 @@ async def test_explain_says_why_a_breaker_is_forced_open(clock: ManualClock) -> 
 
 async def test_explain_says_that_a_disabled_breaker_admits_everything(clock: ManualClock) -> None:
     breaker = make(clock)
-    await breaker.disable()
+    breaker.disable()
     assert breaker.explain() == (
         "Circuit breaker 'payments' is disabled for 0.0 s: disabled by hand; 0 failures counted; "
         "it admits all calls and trips on nothing until reset() is called."
@@ -301,7 +301,7 @@ async def test_a_failed_probe_sets_the_last_failure_time(clock: ManualClock) -> 
 async def test_a_late_failure_does_not_set_the_last_failure_time(clock: ManualClock) -> None:
     breaker = make(clock)
     permit = await breaker.acquire()
-    await breaker.reset()
+    breaker.reset()
     permit.fail()
     assert breaker.last_failure_time is None
 
@@ -315,7 +315,7 @@ async def test_the_reset_timeout_reads_as_it_was_given(clock: ManualClock) -> No
 async def test_a_snapshot_is_a_value_that_does_not_change(clock: ManualClock) -> None:
     breaker = make(clock)
     snapshot = breaker.snapshot()
-    await breaker.reset()
+    breaker.reset()
     assert (snapshot.generation, breaker.snapshot().generation) == (1, 2)
 
 

@@ -1,4 +1,4 @@
-"""`await breaker.reconfigure(...)`: other settings, the same state."""
+"""`breaker.reconfigure(...)`: other settings, the same state."""
 
 import anyio
 import pytest
@@ -31,21 +31,21 @@ pytestmark = pytest.mark.anyio
 async def test_reconfiguring_nothing_changes_nothing(clock: ManualClock) -> None:
     breaker = await make_open(clock)
     before = breaker.snapshot()
-    await breaker.reconfigure()
+    breaker.reconfigure()
     assert breaker.snapshot() == before
 
 
 async def test_an_open_breaker_stays_open_until_the_deadline_that_it_had(clock: ManualClock) -> None:
     breaker = await make_open(clock)
     clock.advance(10)
-    await breaker.reconfigure(reset_timeout_seconds=5)
+    breaker.reconfigure(reset_timeout_seconds=5)
     assert (breaker.state, breaker.retry_after, breaker.generation) == (CircuitState.OPEN, 50, 2)
     assert breaker.reset_timeout_seconds == 5
 
 
 async def test_the_next_opening_uses_the_new_reset_timeout(clock: ManualClock) -> None:
     breaker = await make_ready(clock)
-    await breaker.reconfigure(reset_timeout_seconds=5)
+    breaker.reconfigure(reset_timeout_seconds=5)
     await fail_once(breaker)
     assert breaker.retry_after == 5
 
@@ -54,7 +54,7 @@ async def test_the_run_of_failures_continues_under_a_new_threshold(clock: Manual
     breaker = make(clock, failure_threshold=5)
     for _ in range(2):
         await fail_once(breaker)
-    await breaker.reconfigure(failure_threshold=3)
+    breaker.reconfigure(failure_threshold=3)
     assert (breaker.failure_count, breaker.failure_threshold, breaker.state) == (2, 3, CircuitState.CLOSED)
     await fail_once(breaker)
     assert breaker.state is CircuitState.OPEN
@@ -64,7 +64,7 @@ async def test_a_threshold_below_the_run_opens_at_the_next_failure(clock: Manual
     breaker = make(clock, failure_threshold=5)
     for _ in range(4):
         await fail_once(breaker)
-    await breaker.reconfigure(failure_threshold=2)
+    breaker.reconfigure(failure_threshold=2)
     assert breaker.state is CircuitState.CLOSED
     with pytest.raises(DependencyError):
         await breaker(fail)()
@@ -75,7 +75,7 @@ async def test_a_window_keeps_its_calls_under_a_new_rate(clock: ManualClock) -> 
     breaker = make(clock, trip_when=FailureRate(0.9, window=CountWindow(10), minimum_calls=4))
     for fn in (answer, answer, fail):
         await breaker.call(fn) if fn is answer else await fail_once(breaker)
-    await breaker.reconfigure(trip_when=FailureRate(0.5, window=CountWindow(10), minimum_calls=4))
+    breaker.reconfigure(trip_when=FailureRate(0.5, window=CountWindow(10), minimum_calls=4))
     await fail_once(breaker)
     assert breaker.state is CircuitState.OPEN
 
@@ -83,14 +83,14 @@ async def test_a_window_keeps_its_calls_under_a_new_rate(clock: ManualClock) -> 
 async def test_a_rule_of_another_kind_starts_empty(clock: ManualClock) -> None:
     breaker = make(clock, failure_threshold=2)
     await fail_once(breaker)
-    await breaker.reconfigure(trip_when=FailureRate(1.0, window=CountWindow(2), minimum_calls=2))
+    breaker.reconfigure(trip_when=FailureRate(1.0, window=CountWindow(2), minimum_calls=2))
     await fail_once(breaker)
     assert breaker.state is CircuitState.CLOSED
 
 
 async def test_a_running_half_open_episode_keeps_its_number_of_probes(clock: ManualClock) -> None:
     breaker, first = await make_probing(clock)
-    await breaker.reconfigure(max_probes=3)
+    breaker.reconfigure(max_probes=3)
     assert await breaker.try_acquire() is None
     first.fail()
     clock.advance(60)
@@ -102,7 +102,7 @@ async def test_a_running_half_open_episode_keeps_its_number_of_probes(clock: Man
 
 async def test_a_running_half_open_episode_keeps_its_success_threshold(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock, success_threshold=2)
-    await breaker.reconfigure(success_threshold=1)
+    breaker.reconfigure(success_threshold=1)
     permit.succeed()
     assert breaker.state is CircuitState.HALF_OPEN
     await breaker.call(answer)
@@ -111,7 +111,7 @@ async def test_a_running_half_open_episode_keeps_its_success_threshold(clock: Ma
 
 async def test_a_running_half_open_episode_keeps_its_probe_timeout(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock, probe_timeout_seconds=10)
-    await breaker.reconfigure(probe_timeout_seconds=1)
+    breaker.reconfigure(probe_timeout_seconds=1)
     clock.advance(9)
     assert await breaker.try_acquire() is None
     assert breaker.state is CircuitState.HALF_OPEN
@@ -120,14 +120,14 @@ async def test_a_running_half_open_episode_keeps_its_probe_timeout(clock: Manual
 
 async def test_a_running_half_open_episode_keeps_its_backoff(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock)
-    await breaker.reconfigure(reset_timeout_seconds=5)
+    breaker.reconfigure(reset_timeout_seconds=5)
     permit.fail()
     assert breaker.retry_after == 60
 
 
 async def test_a_new_expected_exception_applies_from_then_on(clock: ManualClock) -> None:
     breaker = make(clock)
-    await breaker.reconfigure(expected_exception=LookupError)
+    breaker.reconfigure(expected_exception=LookupError)
     await fail_once(breaker)
     assert breaker.state is CircuitState.CLOSED
     assert breaker.expected_exception is LookupError
@@ -135,7 +135,7 @@ async def test_a_new_expected_exception_applies_from_then_on(clock: ManualClock)
 
 async def test_a_new_ignored_exception_applies_from_then_on(clock: ManualClock) -> None:
     breaker = make(clock)
-    await breaker.reconfigure(ignored_exception=DependencyError)
+    breaker.reconfigure(ignored_exception=DependencyError)
     await fail_once(breaker)
     assert totals(breaker) == {"ignored": 1}
 
@@ -143,27 +143,27 @@ async def test_a_new_ignored_exception_applies_from_then_on(clock: ManualClock) 
 async def test_a_failed_result_that_is_set_and_unset_applies_only_in_between(clock: ManualClock) -> None:
     breaker = make(clock, failure_threshold=9)
     for predicate in (None, lambda result: result == "answer", None):
-        await breaker.reconfigure(failed_result=predicate)
+        breaker.reconfigure(failed_result=predicate)
         await breaker.call(answer)
     assert totals(breaker) == {"success": 2, "failure": 1}
 
 
 async def test_shadow_mode_can_be_switched_on_while_open(clock: ManualClock) -> None:
     breaker = await make_open(clock)
-    await breaker.reconfigure(shadow=True)
+    breaker.reconfigure(shadow=True)
     assert await breaker.call(answer) == "answer"
 
 
 async def test_shadow_mode_can_be_switched_off_while_open(clock: ManualClock) -> None:
     breaker = await make_open(clock, shadow=True)
-    await breaker.reconfigure(shadow=False)
+    breaker.reconfigure(shadow=False)
     with pytest.raises(CircuitBreakerOpenError):
         await breaker.call(answer)
 
 
 async def test_counting_of_cancelled_calls_can_be_switched_on(clock: ManualClock) -> None:
     breaker = make(clock)
-    await breaker.reconfigure(overdue_after_seconds=5)
+    breaker.reconfigure(overdue_after_seconds=5)
     with anyio.CancelScope() as scope:
         async with breaker.guard():
             clock.advance(5)
@@ -174,7 +174,7 @@ async def test_counting_of_cancelled_calls_can_be_switched_on(clock: ManualClock
 
 async def test_a_rule_about_slow_calls_can_be_switched_on(clock: ManualClock) -> None:
     breaker = make(clock)
-    await breaker.reconfigure(trip_when=SlowCallRate(1.0, slow_call_seconds=1, window=CountWindow(1), minimum_calls=1))
+    breaker.reconfigure(trip_when=SlowCallRate(1.0, slow_call_seconds=1, window=CountWindow(1), minimum_calls=1))
     async with breaker.guard():
         clock.advance(2)
     assert breaker.state is CircuitState.OPEN
@@ -185,39 +185,39 @@ async def test_a_call_running_when_a_rule_about_slow_calls_is_switched_on_is_not
     rule = SlowCallRate(1.0, slow_call_seconds=1, window=CountWindow(1), minimum_calls=1)
     async with breaker.guard():
         clock.advance(2)
-        await breaker.reconfigure(trip_when=rule)
+        breaker.reconfigure(trip_when=rule)
     assert (breaker.state, totals(breaker)) == (CircuitState.CLOSED, {"success": 1})
 
 
 async def test_several_settings_are_changed_in_one_step_or_not_at_all(clock: ManualClock) -> None:
     breaker = make(clock)
     with pytest.raises(ValueError, match="max_probes"):
-        await breaker.reconfigure(failure_threshold=9, max_probes=0)
+        breaker.reconfigure(failure_threshold=9, max_probes=0)
     assert breaker.failure_threshold == 1
 
 
 @pytest.mark.parametrize("setting", ["name", "clock", "random", "retries", "backoff"])
 async def test_an_unknown_setting_is_refused_by_name(clock: ManualClock, setting: str) -> None:
     with pytest.raises(TypeError, match=f"unknown setting {setting}; known are expected_exception, "):
-        await make(clock).reconfigure(**{setting: None})
+        make(clock).reconfigure(**{setting: None})
 
 
 async def test_a_rule_and_a_threshold_exclude_each_other(clock: ManualClock) -> None:
     with pytest.raises(ValueError, match=r"trip_when.*failure_threshold.*exclude each other"):
-        await make(clock).reconfigure(failure_threshold=3, trip_when=ConsecutiveFailures(3))
+        make(clock).reconfigure(failure_threshold=3, trip_when=ConsecutiveFailures(3))
 
 
 async def test_a_refused_reconfiguration_leaves_the_lock_free(clock: ManualClock) -> None:
     breaker = await make_ready(clock)
     with pytest.raises(TypeError):
-        await breaker.reconfigure(retries=3)
+        breaker.reconfigure(retries=3)
     assert await breaker.call(answer) == "answer"
 
 
 async def test_a_backoff_can_be_given_instead_of_a_number(clock: ManualClock) -> None:
     breaker = make(clock)
     backoff = ExponentialBackoff(initial_seconds=2, jitter=0)
-    await breaker.reconfigure(reset_timeout_seconds=backoff)
+    breaker.reconfigure(reset_timeout_seconds=backoff)
     assert breaker.reset_timeout_seconds is backoff
     await fail_once(breaker)
     assert breaker.retry_after == 2
@@ -225,7 +225,7 @@ async def test_a_backoff_can_be_given_instead_of_a_number(clock: ManualClock) ->
 
 async def test_a_running_probe_keeps_the_expected_exceptions_of_its_episode(clock: ManualClock) -> None:
     breaker, permit = await make_probing(clock)
-    await breaker.reconfigure(expected_exception=OSError)
+    breaker.reconfigure(expected_exception=OSError)
     with pytest.raises(DependencyError), permit:
         raise DependencyError
     assert breaker.state is CircuitState.OPEN
@@ -235,7 +235,7 @@ async def test_a_running_probe_keeps_the_failed_result_of_its_episode(clock: Man
     breaker = await make_ready(clock)
 
     async def reconfigure() -> str:
-        await breaker.reconfigure(failed_result=bool)
+        breaker.reconfigure(failed_result=bool)
         return "an answer"
 
     await breaker.call(reconfigure)
@@ -247,7 +247,7 @@ async def test_a_cancelled_probe_keeps_the_limit_of_its_episode(
     clock: ManualClock, before: float | None, after: float | None
 ) -> None:
     breaker, permit = await make_probing(clock, overdue_after_seconds=before)
-    await breaker.reconfigure(overdue_after_seconds=after)
+    breaker.reconfigure(overdue_after_seconds=after)
     clock.advance(10)
     with anyio.CancelScope() as scope, permit:
         scope.cancel()

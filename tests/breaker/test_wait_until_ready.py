@@ -49,7 +49,7 @@ async def test_a_closed_breaker_is_ready(clock: ManualClock) -> None:
 
 async def test_a_disabled_breaker_is_ready(clock: ManualClock) -> None:
     breaker = await make_open(clock)
-    await breaker.disable()
+    breaker.disable()
     assert await is_ready_now(breaker)
 
 
@@ -157,14 +157,14 @@ async def test_waiting_tasks_are_woken_as_often_as_permits_are_dropped(clock: Ma
 
 async def test_a_breaker_forced_open_without_an_end_is_not_ready(clock: ManualClock) -> None:
     breaker = make(clock)
-    await breaker.force_open("maintenance")
+    breaker.force_open("maintenance")
     clock.advance(1e9)
     assert not await is_ready_now(breaker)
 
 
 async def test_a_breaker_forced_open_for_a_time_is_ready_when_it_is_over(clock: ManualClock) -> None:
     breaker = make(clock)
-    await breaker.force_open("maintenance", for_seconds=10)
+    breaker.force_open("maintenance", for_seconds=10)
     assert not await is_ready_now(breaker)
     clock.advance(10)
     assert await is_ready_now(breaker)
@@ -207,21 +207,21 @@ async def test_tasks_keep_waiting_after_force_open(clock: ManualClock) -> None:
     breaker = await make_open(clock)
 
     async def force_and_reset() -> None:
-        await breaker.force_open("maintenance")
+        breaker.force_open("maintenance")
         await anyio.wait_all_tasks_blocked()
-        await breaker.reset()
+        breaker.reset()
 
     assert await ready_after(breaker, force_and_reset)
 
 
 async def test_waiting_tasks_notice_a_forced_opening_that_ends_sooner(clock: ManualClock) -> None:
     breaker = make(clock)
-    await breaker.force_open("maintenance")
+    breaker.force_open("maintenance")
 
     async def shorten() -> None:
-        await breaker.force_open("nearly done", for_seconds=1)
+        breaker.force_open("nearly done", for_seconds=1)
         clock.advance(1)
-        await breaker.reconfigure()
+        breaker.reconfigure()
 
     assert await ready_after(breaker, shorten)
 
@@ -232,7 +232,7 @@ async def test_waiting_tasks_wait_for_the_new_reset_timeout_after_a_failed_probe
     async def fail_and_reset() -> None:
         permit.fail()
         await anyio.wait_all_tasks_blocked()
-        await breaker.reset()
+        breaker.reset()
 
     assert await ready_after(breaker, fail_and_reset)
 
@@ -273,7 +273,7 @@ async def test_a_waiter_that_is_cancelled_changes_nothing_for_the_others(clock: 
         await anyio.wait_all_tasks_blocked()
         cancelled.cancel()
         await anyio.wait_all_tasks_blocked()
-        await breaker.reset()
+        breaker.reset()
     assert answers == [True, True]
 
 
@@ -360,7 +360,7 @@ def test_tasks_can_wait_although_a_task_in_an_earlier_loop_still_waits(
 
     loop = asyncio.new_event_loop()
     loop.run_until_complete(leave_a_waiter())
-    asyncio.run(breaker.reset())
+    breaker.reset()
     anyio.run(leave_and_come_back, breaker, backend="trio")
     for waiter in waiters:
         waiter.cancel()
@@ -387,7 +387,7 @@ def test_a_change_does_not_reach_a_task_in_a_closed_loop(clock: ManualClock) -> 
     loop = asyncio.new_event_loop()
     loop.run_until_complete(leave_a_waiter())
     loop.close()
-    asyncio.run(breaker.reset())
+    breaker.reset()
     assert breaker.state is CircuitState.CLOSED
     with pytest.raises(RuntimeError):
         waiters[0].close()

@@ -41,8 +41,8 @@ def test_the_exit_code_is_0_while_all_breakers_are_closed(registry: BreakerRegis
 def test_the_exit_code_is_1_if_any_breaker_is_not_closed_and_it_says_which_and_why(registry: BreakerRegistry) -> None:
     registry.breaker("search")
     trip(registry.breaker("payments"))
-    anyio.run(registry.breaker("ledger").disable)
-    anyio.run(registry.breaker("mail").force_open, "the provider moves")
+    registry.breaker("ledger").disable()
+    registry.breaker("mail").force_open("the provider moves")
     with served(registry) as url:
         result = status(url)
     assert result.exit_code == 1

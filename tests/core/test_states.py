@@ -58,6 +58,7 @@ def test_the_table_holds_what_the_design_says_and_nothing_else() -> None:
     assert without_hands == {
         (CircuitState.CLOSED, Trigger.TRIPPED, CircuitState.OPEN),
         (CircuitState.OPEN, Trigger.WAIT_ELAPSED, CircuitState.HALF_OPEN),
+        (CircuitState.DISABLED, Trigger.DISABLE_ENDED, CircuitState.CLOSED),
         (CircuitState.FORCED_OPEN, Trigger.WAIT_ELAPSED, CircuitState.HALF_OPEN),
         (CircuitState.HALF_OPEN, Trigger.PROBES_PASSED, CircuitState.CLOSED),
         (CircuitState.HALF_OPEN, Trigger.PROBE_FAILED, CircuitState.OPEN),

@@ -34,7 +34,7 @@ async def test_who_knows_the_token_forces_open_and_the_reason_is_shown(
     breaker = registry.breaker("orders")
     answer = await order(registry, {"for_seconds": 90})
     assert (answer.status, answer.json()) == (200, {"breaker": "orders", "state": "forced_open"})
-    assert "maintenance (by ann)" in breaker.explain()
+    assert "forced open by ann for 90 s: maintenance" in breaker.explain()
     assert breaker.health()["retry_after"] == 90
     [record] = [record for record in caplog.records if record.name == "recloser.dashboard"]
     assert record.getMessage() == (
@@ -42,6 +42,9 @@ async def test_who_knows_the_token_forces_open_and_the_reason_is_shown(
     )
     assert (record.circuit_breaker, record.action, record.for_seconds) == ("orders", "force_open", 90.0)  # type: ignore[attr-defined]
     assert TOKEN not in caplog.text
+
+
+TRIGGERS = {"force_open": "forced_open", "disable": "disabled", "reset": "reset"}
 
 
 @pytest.mark.parametrize(
@@ -52,7 +55,15 @@ async def test_each_action_does_what_its_name_says(registry: BreakerRegistry, ac
     answer = await order(registry, {"action": action})
     assert (answer.status, answer.json()["state"]) == (200, state)
     assert registry.breaker("orders").get_state() == state
-    assert registry.breaker("orders").health()["last_transition_cause"].endswith(": maintenance (by ann)")
+    cause = registry.breaker("orders").snapshot().cause
+    assert (cause.trigger, cause.reason, cause.author) == (TRIGGERS[action], "maintenance", "ann")
+
+
+async def test_disable_ends_by_itself_if_the_order_has_a_time(registry: BreakerRegistry) -> None:
+    registry.breaker("orders")
+    answer = await order(registry, {"action": "disable", "for_seconds": 90})
+    assert answer.status == 200
+    assert registry.breaker("orders").snapshot().cause.for_seconds == 90
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,7 @@ async def test_a_transition_is_sent_with_the_fields_of_its_cause(registry: Break
         "slow_call_seconds": None,
         "last_error": "DownError: </b>",
         "reason": None,
+        "author": None,
         "for_seconds": None,
     }
     assert transition == {
@@ -121,7 +122,7 @@ async def test_a_time_without_an_end_is_sent_as_null(registry: BreakerRegistry) 
     await trip(orders)
     async with connected(app(registry)) as client:
         await client.wait_for_event()
-        await orders.force_open("maintenance")
+        orders.force_open("maintenance")
         update = await client.wait_for_event()
     assert update.data["changed"]["orders"]["retry_after"] is None
 
@@ -194,7 +195,7 @@ async def test_transitions_that_are_too_many_leave_a_gap_in_their_numbers() -> N
         await client.wait_for_event()
         for _ in range(150):
             await trip(registry.breaker("host-0"))
-            await registry.breaker("host-0").reset()
+            registry.breaker("host-0").reset()
         transitions = (await client.wait_for_event()).data["transitions"]
     assert [each["seq"] for each in transitions] == list(range(101, 301))
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import anyio.lowlevel
 import time_machine
 
 from recloser import (
@@ -130,7 +131,7 @@ async def closed_by_several_probes() -> AsyncGenerator[CircuitBreaker]:
 @scene
 async def closed_by_hand() -> AsyncGenerator[CircuitBreaker]:
     stage = Stage()
-    await stage.breaker.reset()
+    stage.breaker.reset()
     yield stage.breaker
 
 
@@ -138,7 +139,7 @@ async def closed_by_hand() -> AsyncGenerator[CircuitBreaker]:
 async def closed_by_hand_for_a_reason() -> AsyncGenerator[CircuitBreaker]:
     stage = Stage(failure_threshold=1)
     await stage.fail()
-    await stage.breaker.reset("the provider is back (by ann)")
+    stage.breaker.reset("the provider is back", author="ann")
     yield stage.breaker
 
 
@@ -265,37 +266,60 @@ async def half_open_with_several_probes() -> AsyncGenerator[CircuitBreaker]:
 @scene
 async def forced_open_until_reset() -> AsyncGenerator[CircuitBreaker]:
     stage = Stage()
-    await stage.breaker.force_open("the provider moves (by ann)")
+    stage.breaker.force_open("the provider moves", author="ann")
     yield stage.after(200_000)
 
 
 @scene
 async def forced_open_for_some_time() -> AsyncGenerator[CircuitBreaker]:
     stage = Stage()
-    await stage.breaker.force_open("a load test", for_seconds=90)
+    stage.breaker.force_open("a load test", for_seconds=90)
     yield stage.after(30)
 
 
 @scene
 async def forced_open_and_over() -> AsyncGenerator[CircuitBreaker]:
     stage = Stage()
-    await stage.breaker.force_open("a load test", for_seconds=0.5)
+    stage.breaker.force_open("a load test", for_seconds=0.5)
     yield stage.after(1)
 
 
 @scene
 async def disabled() -> AsyncGenerator[CircuitBreaker]:
     stage = Stage()
-    await stage.breaker.disable()
+    stage.breaker.disable()
     yield stage.breaker
 
 
 @scene
 async def disabled_for_a_reason_with_failures() -> AsyncGenerator[CircuitBreaker]:
     stage = Stage(trip_when=FailureRate(0.5, minimum_calls=2))
-    await stage.breaker.disable("a false alarm (by ann)")
+    stage.breaker.disable("a false alarm", author="ann")
     await stage.fail(4)
     yield stage.breaker
+
+
+@scene
+async def disabled_for_some_time() -> AsyncGenerator[CircuitBreaker]:
+    stage = Stage()
+    stage.breaker.disable("a load test", for_seconds=90)
+    yield stage.after(30)
+
+
+@scene
+async def disabled_and_over() -> AsyncGenerator[CircuitBreaker]:
+    stage = Stage()
+    stage.breaker.disable(for_seconds=0.5)
+    yield stage.after(1)
+
+
+@scene
+async def closed_after_a_timed_disable() -> AsyncGenerator[CircuitBreaker]:
+    stage = Stage()
+    stage.breaker.disable(for_seconds=1)
+    breaker = stage.after(2)
+    await breaker.call(anyio.lowlevel.checkpoint)
+    yield breaker
 
 
 # In a fleet

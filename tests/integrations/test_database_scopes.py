@@ -200,7 +200,7 @@ async def test_a_failure_is_settled_before_leaving_which_may_hang() -> None:
 
 async def test_an_open_breaker_does_not_let_the_scope_be_entered() -> None:
     breaker = one()
-    await breaker.force_open("maintenance")
+    breaker.force_open("maintenance")
     with pytest.raises(CircuitBreakerOpenError):
         async with GuardedScope(breaker, Scope(entering=AssertionError("entered")), RULES):
             pass
@@ -208,7 +208,7 @@ async def test_an_open_breaker_does_not_let_the_scope_be_entered() -> None:
 
 async def test_a_rejection_within_a_block_is_ignored() -> None:
     breaker, other = one(), one()
-    await other.force_open("maintenance")
+    other.force_open("maintenance")
     with pytest.raises(CircuitBreakerOpenError):
         async with GuardedScope(breaker, Scope(), RULES):
             await other.acquire()

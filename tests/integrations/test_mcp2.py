@@ -88,7 +88,7 @@ async def test_a_state_change_reaches_those_who_listen_to_the_resource(
         sdk_mcp2.connect(server) as session,
         session.client.listen(resource_subscriptions=[HEALTH_URI]) as stream,
     ):
-        await breaker.force_open("maintenance")
+        breaker.force_open("maintenance")
         event = await anext(aiter(stream))
         _, text = await session.read(event.uri)
     assert json.loads(text)["breakers"]["upstream"]["state"] == "forced_open"
@@ -125,7 +125,7 @@ async def test_calls_that_change_no_state_notify_nobody(server: MCPServer, regis
         await breaker.call(anyio.lowlevel.checkpoint)
         await anyio.wait_all_tasks_blocked()
         assert told == []
-        await breaker.force_open("maintenance")
+        breaker.force_open("maintenance")
         await anyio.wait_all_tasks_blocked()
         assert told == [HEALTH_URI]
         tasks.cancel_scope.cancel()

@@ -310,7 +310,7 @@ async def test_further_exceptions_can_be_ignored(library: Library, upstream: Ups
 
 async def test_a_rejection_reaches_the_caller_as_it_is_and_sends_nothing(library: Library, upstream: Upstream) -> None:
     breaker = one()
-    await breaker.force_open("maintenance")
+    breaker.force_open("maintenance")
     async with client_of(library, breaker) as client:
         with pytest.raises(CircuitBreakerOpenError, match="maintenance") as caught:
             await client.get(upstream.url())

@@ -130,7 +130,7 @@ async def test_the_links_of_a_fallback_and_their_memory_get_the_callers_own_argu
     pipeline = Pipeline(fallback(link, memory), Retry(), circuit, Timeout(1))
     ask = pipeline(fetch) if decorated else partial(pipeline.call, fetch)
     assert await ask(7, field="name") == "name of 7"
-    await circuit.force_open("drill")
+    circuit.force_open("drill")
     assert await ask(7, field="name") == "name of 7"
     assert asked == [((7,), {"field": "name"})]
     with pytest.raises(FallbackExhaustedError):
@@ -141,7 +141,7 @@ async def test_what_a_fallback_remembers_of_one_function_is_not_served_for_anoth
     circuit = breaker()
     pipeline = Pipeline(fallback(LastKnownGood(60, 10)), circuit)
     assert await pipeline.call(answer) == "answer"
-    await circuit.force_open("drill")
+    circuit.force_open("drill")
     with pytest.raises(FallbackExhaustedError):
         await pipeline.call(Dependency().ask)
     assert await pipeline.call(answer) == "answer"

@@ -148,8 +148,8 @@ async def test_an_evicted_breaker_comes_back_as_configured() -> None:
     assert "payments" not in registry
     assert registry.breaker("payments").failure_threshold == 8
     registry.breaker("other")
-    await registry.reconfigure("payments", max_probes=2)
-    await registry.reconfigure(failure_threshold=9, success_threshold=3)
+    registry.reconfigure("payments", max_probes=2)
+    registry.reconfigure(failure_threshold=9, success_threshold=3)
     registry.breaker("other")
     settings = registry.breaker("payments").engine.machine.settings
     assert (settings.trip_when.threshold, settings.max_probes, settings.success_threshold) == (8, 2, 3)

@@ -78,7 +78,7 @@ async def test_breakers_follow_what_the_listeners_of_their_registry_want(clock: 
     leave()
     assert breaker.engine.live is not None
     succeed(registry, "payments")
-    await breaker.reset()
+    breaker.reset()
     assert ([type(event) for event in calls], [type(event) for event in changes]) == ([CallSucceeded], [StateChanged])
 
 

@@ -39,8 +39,8 @@ def test_a_hundred_thousand_hosts_that_fail_once_each_stay_at_the_bound(clock: M
 @pytest.mark.anyio
 async def test_forced_disabled_and_probing_breakers_survive_any_number_of_hosts(clock: ManualClock) -> None:
     registry = make(clock, max_breakers=10)
-    await registry.breaker("forced").force_open("maintenance")
-    await registry.breaker("disabled").disable()
+    registry.breaker("forced").force_open("maintenance")
+    registry.breaker("disabled").disable()
     fail(registry, "on probe", times=2)
     clock.advance(60)
     permit = await registry.breaker("on probe").acquire()
@@ -149,7 +149,7 @@ async def test_a_half_open_breaker_can_be_evicted_once_its_probe_has_ended(clock
     assert names(registry) == {"recovering", "a"}
     permit.succeed()
     del permit
-    await registry.breaker("a").force_open("maintenance")
+    registry.breaker("a").force_open("maintenance")
     registry.breaker("b")
     assert names(registry) == {"a", "b"}
 
@@ -222,7 +222,7 @@ async def test_a_breaker_that_was_forced_open_since_it_was_ranked_stays(clock: M
     held.try_acquire_nowait().fail()
     for name in ("a", "b"):
         registry.breaker(name)
-    await held.force_open("maintenance")
+    held.force_open("maintenance")
     del held
     fail(registry, "b")
     registry.breaker("c")
@@ -268,7 +268,7 @@ async def test_if_no_breaker_can_be_evicted_the_registry_grows_and_logs_that_onc
 ) -> None:
     registry = make(clock)
     for name in ("a", "b", "c", "d"):
-        await registry.breaker(name).force_open("maintenance")
+        registry.breaker(name).force_open("maintenance")
     assert names(registry) == {"a", "b", "c", "d"}
     warnings = [record for record in caplog.records if "max_breakers=2" in record.getMessage()]
     assert [record.levelno for record in warnings] == [logging.WARNING]
@@ -278,9 +278,9 @@ async def test_if_no_breaker_can_be_evicted_the_registry_grows_and_logs_that_onc
 async def test_a_registry_that_has_grown_shrinks_again_when_breakers_can_be_evicted(clock: ManualClock) -> None:
     registry = make(clock)
     for name in ("a", "b", "c", "d"):
-        await registry.breaker(name).disable()
+        registry.breaker(name).disable()
     for name in ("a", "b", "c", "d"):
-        await registry.breaker(name).reset()
+        registry.breaker(name).reset()
     registry.breaker("e")
     assert names(registry) == {"d", "e"}
 

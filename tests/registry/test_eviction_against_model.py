@@ -162,15 +162,15 @@ class Pair:
             modelled.state, modelled.on_probe = "half_open", True
 
     async def force(self, name: str, breaker: CircuitBreaker) -> None:
-        await breaker.force_open("maintenance")
+        breaker.force_open("maintenance")
         self.model.known[name] = Modelled("forced_open")
 
     async def disable(self, name: str, breaker: CircuitBreaker) -> None:
-        await breaker.disable()
+        breaker.disable()
         self.model.known[name] = Modelled("disabled")
 
     async def reset(self, name: str, breaker: CircuitBreaker) -> None:
-        await breaker.reset()
+        breaker.reset()
         self.model.known[name] = Modelled()
 
     async def hold(self, name: str, breaker: CircuitBreaker) -> None:

@@ -46,9 +46,9 @@ async def test_every_state_is_json(clock: ManualClock) -> None:
     succeed(registry, "closed")
     fail(registry, "open", times=2)
     fail(registry, "half-open", times=2)
-    await registry.breaker("forced").force_open("maintenance \ud800 \x00")
-    await registry.breaker("forced for ever").force_open("maintenance", for_seconds=1e308)
-    await registry.breaker("disabled").disable()
+    registry.breaker("forced").force_open("maintenance \ud800 \x00")
+    registry.breaker("forced for ever").force_open("maintenance", for_seconds=1e308)
+    registry.breaker("disabled").disable()
     clock.advance(60)
     permit = await registry.breaker("half-open").acquire()
     breakers = as_json(registry)["breakers"]

@@ -87,7 +87,7 @@ async def test_rule_1_a_late_failure_does_not_reopen_a_breaker_that_has_closed(c
 async def test_rule_1_a_late_success_does_not_end_a_run_of_failures(clock: ManualClock) -> None:
     breaker = make(clock, failure_threshold=2)
     late = await breaker.acquire()
-    await breaker.reset()
+    breaker.reset()
     await fail_once(breaker)
     late.succeed()
     assert breaker.failure_count == 1
@@ -109,7 +109,7 @@ async def test_rule_1_a_call_admitted_before_a_reset_is_late_although_the_state_
     breaker = make(clock)
 
     async def reset_meanwhile() -> None:
-        await breaker.reset()
+        breaker.reset()
         raise DependencyError
 
     with pytest.raises(DependencyError):

@@ -73,7 +73,7 @@ async def test_rule_3_a_predicate_that_raises_about_a_probe_gives_its_permit_bac
         raise error(exc)
 
     breaker = await make_ready(clock)
-    await breaker.reconfigure(**{argument: predicate})
+    breaker.reconfigure(**{argument: predicate})
     with pytest.raises(DependencyError if error is AttributeError else error):
         await style(breaker, fail)
     assert breaker.health()["probes_in_flight"] == 0
@@ -89,7 +89,7 @@ async def test_rule_3_a_failed_result_that_raises_about_a_probe_gives_its_permit
         raise error(result)
 
     breaker = await make_ready(clock)
-    await breaker.reconfigure(failed_result=predicate)
+    breaker.reconfigure(failed_result=predicate)
     if error is AttributeError:
         assert await style(breaker, answer) == "answer"
     else:

@@ -120,7 +120,7 @@ async def test_rule_5_the_rejection_of_an_inner_breaker_never_trips_the_outer_on
 
 async def test_rule_5_the_rejection_of_an_inner_breaker_does_not_close_the_outer_one_either(clock: ManualClock) -> None:
     inner, outer = await make_open(clock), await make_ready(clock)
-    await inner.force_open("maintenance")
+    inner.force_open("maintenance")
     with pytest.raises(CircuitBreakerOpenError):
         await outer.call(inner.call, answer)
     assert outer.state is HALF_OPEN

@@ -87,7 +87,7 @@ class Truthless:
 async def test_rule_6_a_predicate_whose_answer_is_neither_true_nor_false_is_one_that_raises(clock: ManualClock) -> None:
     breaker = make(clock, failure_threshold=3, expected_exception=lambda _: Truthless())
     await fail_once(breaker)
-    await breaker.reconfigure(expected_exception=Exception, failed_result=lambda _: Truthless())
+    breaker.reconfigure(expected_exception=Exception, failed_result=lambda _: Truthless())
     assert await breaker.call(answer) == "answer"
     assert totals(breaker) == {"failure": 2}
 

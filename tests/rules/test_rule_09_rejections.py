@@ -41,7 +41,7 @@ async def test_rule_9_each_rejection_is_a_new_exception_with_nothing_chained(
 ) -> None:
     breaker, permit = await make_open(clock), None
     if state is CircuitState.FORCED_OPEN:
-        await breaker.force_open("maintenance")
+        breaker.force_open("maintenance")
     elif state is HALF_OPEN:
         clock.advance(RESET_SECONDS)
         permit = await breaker.acquire()

@@ -55,7 +55,7 @@ async def test_rule_10_nothing_is_rejected_in_shadow_mode_in_any_state(clock: Ma
     breaker = await make_ready(clock, shadow=True)
     permits: list[Permit | None] = [await breaker.try_acquire() for _ in range(5)]
     assert [permit.is_probe for permit in permits] == [True, False, False, False, False]
-    await breaker.force_open("maintenance")
+    breaker.force_open("maintenance")
     assert await breaker.call(answer) == "answer"
     permits[0].ignore()
 
@@ -81,7 +81,7 @@ async def test_rule_10_a_cancelled_call_that_would_have_been_rejected_is_counted
 async def test_rule_10_predicates_are_not_asked_about_calls_that_would_have_been_rejected(clock: ManualClock) -> None:
     asked: list[object] = []
     breaker = await make_open(clock, shadow=True)
-    await breaker.reconfigure(expected_exception=asked.append, failed_result=asked.append)
+    breaker.reconfigure(expected_exception=asked.append, failed_result=asked.append)
     await fail_once(breaker)
     await breaker.call(answer)
     assert asked == []

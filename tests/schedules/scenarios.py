@@ -55,15 +55,15 @@ async def operator(world: World) -> None:
         await schedule.pause(2.0)
         action = schedule.rng.choice(("force", "force for", "disable", "reset", "reset", "reconfigure", "reconfigure"))
         if action == "force":
-            await world.force_open(None)
+            world.force_open(None)
         elif action == "force for":
-            await world.force_open(schedule.rng.choice((0.25, 1.0)))
+            world.force_open(schedule.rng.choice((0.25, 1.0)))
         elif action == "disable":
-            await breaker.disable()
+            breaker.disable()
         elif action == "reset":
-            await breaker.reset()
+            breaker.reset()
         else:
-            await world.reconfigure()
+            world.reconfigure()
 
 
 def start(world: World, *kinds: Callable[[World], Coroutine[Any, Any, None]], count: int) -> None:

@@ -84,7 +84,7 @@ class Crowd:
 
 async def fickle(schedule: Schedule) -> None:
     crowd = Crowd(schedule)
-    await crowd.breaker.reconfigure(shadow=False, probe_timeout_seconds=None)
+    crowd.breaker.reconfigure(shadow=False, probe_timeout_seconds=None)
     for _ in range(2):
         schedule.spawn(crowd.guest)
     callers = [schedule.spawn(crowd.caller) for _ in range(5)]

@@ -64,7 +64,7 @@ class Crowd:
     async def operator(self) -> None:
         for _ in range(5):
             await self.schedule.pause(1.5)
-            await self.breaker.reconfigure(**draw_options(self.schedule))
+            self.breaker.reconfigure(**draw_options(self.schedule))
 
     async def recover(self) -> None:
         for _ in range(2 * MOST_MINIMUM_CALLS):
@@ -77,7 +77,7 @@ class Crowd:
 
 async def changes(schedule: Schedule) -> None:
     crowd = Crowd(schedule)
-    await crowd.breaker.reconfigure(**draw_options(schedule))
+    crowd.breaker.reconfigure(**draw_options(schedule))
     schedule.spawn(crowd.operator)
     callers = [schedule.spawn(crowd.caller) for _ in range(5)]
     schedule.cancel_later(callers[0])

@@ -33,7 +33,7 @@ async def late_permit(breaker: CircuitBreaker) -> Permit:
     return permit
 
 
-exit_guard, acquire, emit = Guard.__aexit__, CircuitBreaker.acquire, Dispatcher.emit
+exit_guard, acquire, enqueue = Guard.__aexit__, CircuitBreaker.acquire, Dispatcher.enqueue
 
 BUGS: dict[str, tuple[Scenario, type, str, Callable[..., Any]]] = {
     "the generation is not checked": (
@@ -59,8 +59,8 @@ BUGS: dict[str, tuple[Scenario, type, str, Callable[..., Any]]] = {
     "only the last event of a step is delivered": (
         streams,
         Dispatcher,
-        "emit",
-        lambda dispatcher, events: emit(dispatcher, events[-1:]),
+        "enqueue",
+        lambda dispatcher, events: enqueue(dispatcher, events[-1:]),
     ),
 }
 

@@ -104,23 +104,23 @@ class World:
         """Makes the model follow control by hand, in the step in which it takes effect."""
         self.breaker.subscribe(self._on_control)
 
-    async def force_open(self, for_seconds: float | None) -> None:
+    def force_open(self, for_seconds: float | None) -> None:
         self.forced_for = for_seconds
-        await self.breaker.force_open("maintenance", for_seconds)
+        self.breaker.force_open("maintenance", for_seconds=for_seconds)
 
-    async def reconfigure(self) -> None:
+    def reconfigure(self) -> None:
         """Changes everything but the trip rule, whose window would change as well."""
         drawn = Plan.draw(self.schedule.rng)
         changed = replace(drawn, rule=self.plan.rule, shadow=self.plan.shadow)
         options = changed.options()
         del options["trip_when"]
-        await self.breaker.reconfigure(**options)
+        self.breaker.reconfigure(**options)
         self.plan = self.model.plan = changed
 
     async def unlock(self) -> None:
         """Ends the states that only a reset ends."""
         while self.breaker.state in (CircuitState.FORCED_OPEN, CircuitState.DISABLED):
-            await self.breaker.reset()
+            self.breaker.reset()
 
     def _on_control(self, event: Event) -> None:
         if not isinstance(event, StateChanged):

@@ -143,7 +143,7 @@ async def test_what_is_left_is_told_before_the_next_transition(
     registry = make_open(clock)
     listen(registry, LogListener(logging.getLogger("app")))
     reject(registry, "payments", 8)
-    await registry.breaker("payments").reset()
+    registry.breaker("payments").reset()
     assert [line for _, line in lines(log, "app")] == [
         "Circuit breaker 'payments' rejected 1 call: it is open",
         "Circuit breaker 'payments' rejected 7 calls: it is open",
@@ -219,7 +219,7 @@ async def test_structlog_gets_the_fields_as_key_and_value(clock: ManualClock) ->
     listen(registry, LogListener(logger))
     fail(registry, "payments", 2)
     reject(registry, "payments", 2)
-    await registry.breaker("payments").reset()
+    registry.breaker("payments").reset()
     told = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [line["level"] for line in told] == ["error", "warning", "warning", "info"]
     assert [line["event"] for line in told[1:]] == [

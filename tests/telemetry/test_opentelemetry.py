@@ -138,7 +138,7 @@ async def test_names_beyond_the_bound_share_one(sdk: Sdk, clock: ManualClock) ->
     with instrument(registry, meter_provider=sdk.provider, max_breakers=1, durations=True):
         for name in "abc":
             succeed(registry, name)
-        await registry.breaker("c").reset()
+        registry.breaker("c").reset()
         calls = sdk.values("circuit_breaker.calls", NAME, "circuit_breaker.outcome")
         assert (calls["a", "success"], calls["__other__", "success"]) == (1, 2)
         assert sdk.values("circuit_breaker.transitions", NAME) == {("__other__",): 1}
@@ -276,14 +276,14 @@ async def test_span_events_can_be_left_out(clock: ManualClock, sdk: Sdk, tracer:
         instrument(registry, meter_provider=sdk.provider, span_events=False),
         tracer.start_as_current_span("request") as span,
     ):
-        await registry.breaker("payments").reset()
+        registry.breaker("payments").reset()
         assert span.events == ()
 
 
 async def test_a_span_that_is_not_recorded_gets_no_event(clock: ManualClock, sdk: Sdk) -> None:
     registry = make(clock)
     with instrument(registry, meter_provider=sdk.provider), trace.use_span(trace.INVALID_SPAN):
-        await registry.breaker("payments").reset()
+        registry.breaker("payments").reset()
         assert sdk.values("circuit_breaker.transitions", NAME) == {("payments",): 1}
 
 

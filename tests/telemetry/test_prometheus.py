@@ -61,7 +61,7 @@ async def test_transitions_are_told_by_states_and_cause(clock: ManualClock) -> N
 async def test_the_state_is_1_for_the_one_that_the_breaker_is_in(clock: ManualClock) -> None:
     registry = make(clock)
     collector = BreakerCollector(registry)
-    await registry.breaker("payments").force_open("maintenance")
+    registry.breaker("payments").force_open("maintenance")
     assert scrape(collector).values("circuit_breaker_state") == {
         ("payments", "closed"): 0,
         ("payments", "open"): 0,
@@ -95,7 +95,7 @@ async def test_times_are_told_in_seconds(clock: ManualClock) -> None:
 async def test_a_time_that_is_not_known_is_absent(clock: ManualClock) -> None:
     registry = make(clock)
     collector = BreakerCollector(registry)
-    await registry.breaker("payments").force_open("maintenance")
+    registry.breaker("payments").force_open("maintenance")
     assert scrape(collector).values("circuit_breaker_retry_after_seconds") == {}
 
 

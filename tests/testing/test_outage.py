@@ -125,8 +125,8 @@ async def test_a_half_open_breaker_whose_probe_is_running_can_not_fail_another(c
 @pytest.mark.parametrize("way", [open_breaker, half_open_breaker])
 async def test_a_state_that_was_set_by_hand_is_refused(clock: ManualClock, state: str, way: object) -> None:
     breaker = CircuitBreaker("payments", clock=clock)
-    await (breaker.force_open("maintenance") if state == "forced_open" else breaker.disable())
-    with pytest.raises(RuntimeError, match=f"'payments' is {state}, which no outage changes: await breaker.reset"):
+    (breaker.force_open("maintenance") if state == "forced_open" else breaker.disable())
+    with pytest.raises(RuntimeError, match=f"'payments' is {state}, which no outage changes: call breaker.reset"):
         await way(breaker)
 
 

@@ -68,7 +68,7 @@ def test_clocks_plans_and_recordings_are_new_in_each_test(run: object) -> None:
             await open_breaker(SHARED)
             assert [len(seen.events) for seen in SEEN] == [1] * len(SEEN)
             assert not SHARED.engine.dispatcher.entries
-            await SHARED.reset()
+            SHARED.reset()
         """
     )
     result.assert_outcomes(passed=6)  # on asyncio and on trio

@@ -126,10 +126,10 @@ async def permits() -> None:
 
 
 async def control() -> None:
-    await breaker.force_open("maintenance", for_seconds=60)
-    await breaker.disable()
-    await breaker.reset()
-    await breaker.reconfigure(failure_threshold=7)
+    breaker.force_open("maintenance", for_seconds=60)
+    breaker.disable()
+    breaker.reset()
+    breaker.reconfigure(failure_threshold=7)
     assert_type(await breaker.wait_until_ready(), bool)
     assert_type(await breaker.wait_until_ready(timeout_seconds=1), bool)
 
@@ -174,8 +174,8 @@ async def registered() -> None:
     assert_type(await balance("ada"), int)
     async for statement in statements("ada"):
         assert_type(statement, str)
-    await registry.reconfigure("payments", failure_threshold=7)
-    await registry.reconfigure(shadow=True)
+    registry.reconfigure("payments", failure_threshold=7)
+    registry.reconfigure(shadow=True)
     async with registry.events() as stream:
         assert_type(await anext(stream), Event)
     registry.subscribe(print)()

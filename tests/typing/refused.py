@@ -106,6 +106,6 @@ def registered() -> None:
 
 async def controlled() -> None:
     # A reason must be given.
-    await breaker.force_open()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    breaker.force_open()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     # The state is read, not set.
     breaker.state = "closed"  # type: ignore[misc, assignment]  # pyright: ignore[reportAttributeAccessIssue]

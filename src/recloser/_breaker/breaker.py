@@ -12,8 +12,6 @@ from types import AsyncGeneratorType, CoroutineType
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, overload
 from weakref import ref
 
-import anyio.lowlevel
-
 from recloser._breaker import control
 from recloser._breaker.classify import raised
 from recloser._breaker.clock import checked_clock
@@ -21,17 +19,23 @@ from recloser._breaker.decorate import protect
 from recloser._breaker.dispatch import EventStream, kinds_of, listen
 from recloser._breaker.engine import SYSTEM_RANDOM, Engine
 from recloser._breaker.fleet_port import admit_by_lease, try_admit_by_lease
-from recloser._breaker.functions import is_kind
-from recloser._breaker.permits import Guard, Permit, acquire_permit, permit_for, settle_misuse
-from recloser._breaker.probe_context import probe_step
+from recloser._breaker.permits import (
+    Guard,
+    Permit,
+    acquire_permit,
+    new_guard,
+    permit_for,
+    settle_misuse,
+    try_acquire_permit_nowait,
+)
 from recloser._breaker.reading import health_of, snapshot_of
-from recloser._breaker.worker_thread import WorkerThreadCall
+from recloser._breaker.worker_thread import call_in_thread
 from recloser._core import checks
 from recloser._core.events import Event
 from recloser._core.explain import explain
 from recloser._core.settings import DEFAULTS
 from recloser._core.states import CircuitState, Trigger
-from recloser._core.tickets import NEEDS_LEASE, Probe
+from recloser._core.tickets import NEEDS_LEASE
 from recloser._core.windows import ALWAYS, NEVER
 from recloser.errors import MisuseError
 
@@ -228,12 +232,7 @@ class CircuitBreaker:
             TypeError: `fn` is not callable, or is asynchronous.
             BaseException: Whatever `fn` raises, the same object.
         """
-        work = functools.partial(fn, *args, **kwargs)
-        if is_kind(inspect.iscoroutinefunction, fn) or is_kind(inspect.isasyncgenfunction, fn):
-            raise MisuseError(f"{fn!r} is asynchronous: a thread would not await it; use await breaker.call(fn, ...)")
-        permit = await acquire_permit(self.engine)
-        with probe_step(permit.ticket if isinstance(permit.ticket, Probe) else None):
-            result: T = await WorkerThreadCall(permit, work).run()
+        result: T = await call_in_thread(self.engine, fn, functools.partial(fn, *args, **kwargs))
         return result
 
     def guard(self) -> Guard:
@@ -242,12 +241,7 @@ class CircuitBreaker:
         Don't `yield` inside the block: what the reader calls would become part of a probe. Decorate the generator
         instead.
         """
-        guard = Guard()
-        guard.engine = self.engine
-        guard.started = None
-        guard.held = False
-        guard.wire = None
-        return guard
+        return new_guard(self.engine)
 
     async def acquire(self) -> Permit:
         """Admit one call and return its permit, which the caller has to settle.
@@ -276,15 +270,7 @@ class CircuitBreaker:
         Outside a task it makes no probes, also not in a callback of the event loop: anyio's semaphore needs a task. It
         never waits for a fleet, so it makes no probes while a fleet leads.
         """
-        engine = self.engine
-        if engine.shut_until > ALWAYS and 0 < engine.shut_seconds() < NEVER:
-            engine.machine.rejected += 1
-            return None
-        try:
-            ticket = engine.try_admit()
-        except RuntimeError:  # no event loop; anyio before 4.12.1 has no error of its own for that
-            ticket = NEEDS_LEASE
-        return permit_for(engine, engine.reject(engine.now()) if ticket is NEEDS_LEASE else ticket)
+        return try_acquire_permit_nowait(self.engine)
 
     async def wait_until_ready(self, timeout_seconds: float | None = None) -> bool:
         """Wait until a call has a chance: the breaker is closed, its reset timeout has elapsed, or a probe is free.
@@ -306,53 +292,63 @@ class CircuitBreaker:
 
     # Control
 
-    async def force_open(self, reason: str, for_seconds: float | None = None) -> None:
-        """Reject all calls. If cancelled, it changes nothing.
+    def force_open(self, reason: str, *, for_seconds: float | None = None, author: str = "") -> None:
+        """Reject all calls. Works in any thread, also without an event loop.
+
+        Running calls go on, and their outcomes are late.
 
         Args:
             reason: Why; shown in rejections, logs and health.
             for_seconds: How long (finite, > 0); then the next call is a probe. None means until `reset()`.
+            author: Who does it; shown in logs and health.
 
         Raises:
-            TypeError: `reason` is not a string.
+            TypeError: An argument has the wrong type.
             ValueError: `for_seconds` is out of range.
         """
-        if for_seconds is not None:
-            for_seconds = checks.seconds("for_seconds", for_seconds)
-        await control.change_by_hand(self.engine, Trigger.FORCED_OPEN, checks.one_line("reason", reason), for_seconds)
+        control.change_by_hand(self.engine, Trigger.FORCED_OPEN, checks.one_line("reason", reason), author, for_seconds)
 
-    async def disable(self, reason: str | None = None) -> None:
-        """Admit and count all calls and never trip, until `reset()`. If cancelled, it changes nothing.
+    def disable(self, reason: str | None = None, *, for_seconds: float | None = None, author: str = "") -> None:
+        """Admit and count all calls and never trip. Works in any thread, also without an event loop.
 
         Args:
             reason: Why; shown in logs and health.
-        """
-        await control.change_by_hand(self.engine, Trigger.DISABLED, reason)
+            for_seconds: How long (finite, > 0); then the next call closes the breaker. None means until `reset()`.
+                With a time, each call reads the clock, and costs a little more.
+            author: Who does it; shown in logs and health.
 
-    async def reset(self, reason: str | None = None) -> None:
-        """Close the breaker and clear what its rule has counted. If cancelled, it changes nothing.
+        Raises:
+            TypeError: An argument has the wrong type.
+            ValueError: `for_seconds` is out of range.
+        """
+        control.change_by_hand(self.engine, Trigger.DISABLED, reason, author, for_seconds)
+
+    def reset(self, reason: str | None = None, *, author: str = "") -> None:
+        """Close the breaker and clear what its rule has counted. Works in any thread, also without an event loop.
 
         In a fleet, it closes only this breaker, and only until the fleet moves it again; `Fleet.reset()` closes it in
         all processes.
 
         Args:
             reason: Why; shown in logs and health.
-        """
-        await control.change_by_hand(self.engine, Trigger.RESET, reason)
+            author: Who does it; shown in logs and health.
 
-    async def reconfigure(self, **settings: Any) -> None:  # noqa: ANN401 - as many types as settings
+        Raises:
+            TypeError: An argument has the wrong type.
+        """
+        control.change_by_hand(self.engine, Trigger.RESET, reason, author)
+
+    def reconfigure(self, **settings: Any) -> None:  # noqa: ANN401 - as many types as settings
         """Change settings, named as in the constructor; state, generation, running reset timeout and window stay.
 
         A running half-open episode keeps its settings. A window keeps its latest calls; a rule of another kind starts
-        empty. If cancelled, it changes nothing.
+        empty. Works in any thread, also without an event loop.
 
         Raises:
             TypeError: A setting is unknown or has the wrong type.
             ValueError: A setting is out of range.
         """
-        await anyio.lowlevel.checkpoint_if_cancelled()
-        with self.engine.loop_lock().held():
-            control.adopt(self.engine, self.engine.machine.settings.changed(settings))
+        control.reconfigure(self.engine, settings)
 
     # Listening
 
@@ -399,8 +395,22 @@ class CircuitBreaker:
         return self.engine.name
 
     @property
+    def is_ready(self) -> bool:
+        """Whether a call has a chance now: the breaker is closed, its reset timeout has elapsed, or a probe is free.
+
+        No promise: another caller may take the probe first. Use it to skip work that would be in vain, and go on to
+        make the call when it is true; a breaker recovers only through calls. Reading it changes nothing.
+        `wait_until_ready()` waits for it.
+        """
+        return control.seconds_until_ready(self.engine) <= 0
+
+    @property
     def state(self) -> CircuitState:
-        """The state. An open breaker stays open after its reset timeout until a call arrives."""
+        """The state. An open breaker stays open after its reset timeout until a call arrives.
+
+        Don't skip calls while it is `open`: without a call there is no probe, and the breaker never closes again. Make
+        the call and handle `CircuitBreakerOpenError`, or look at `is_ready`.
+        """
         return self.engine.machine.state
 
     def get_state(self) -> str:
@@ -431,7 +441,10 @@ class CircuitBreaker:
 
     @property
     def failure_count(self) -> int:
-        """The consecutive failures, or those in the window of another rule; frozen while open, 0 after closing."""
+        """The consecutive failures, or those in the window of another rule; frozen while open, 0 after closing.
+
+        For display. Don't compare it with a threshold of your own to skip calls: while open, it never falls.
+        """
         return self.engine.machine.failure_count(self.engine.now())
 
     @property
@@ -442,7 +455,11 @@ class CircuitBreaker:
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds until a call has a chance, 0 if it has one now; None if unknown."""
+        """Seconds until a call has a chance, 0 if it has one now; None if unknown, such as while a probe runs.
+
+        For a `Retry-After` header or a message. To skip calls or to wait, use `is_ready` or `wait_until_ready()`: None
+        does not say that a call would be rejected.
+        """
         return self.engine.machine.retry_after(self.engine.now())
 
     def snapshot(self) -> Snapshot:

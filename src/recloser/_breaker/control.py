@@ -1,4 +1,7 @@
-"""Changes a breaker from outside its calls, by hand or with new settings, and waits until a call has a chance."""
+"""Changes a breaker from outside its calls, by hand or with new settings, and tells when a call has a chance.
+
+Manual control works in any thread, with and without an event loop.
+"""
 
 from __future__ import annotations
 
@@ -7,32 +10,56 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.lowlevel
 
-from recloser._breaker.loop_bound import LoopEvent
-from recloser._breaker.notify import deliver, wake
+from recloser._breaker.admission import is_in_other_loop
+from recloser._breaker.loop_bound import LoopEvent, running_token
+from recloser._breaker.notify import deliver, enqueue, wake
+from recloser._breaker.steps import STEP
 from recloser._core import checks
 from recloser._core.machine import CLOSED, DISABLED, HALF_OPEN
 from recloser._core.windows import NEVER
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from recloser._breaker.engine import Engine
+    from recloser._core.events import Event
     from recloser._core.settings import Settings
     from recloser._core.states import Trigger
 
 
-async def change_by_hand(
-    engine: Engine, trigger: Trigger, reason: str | None, for_seconds: float | None = None
+def change_by_hand(
+    engine: Engine, trigger: Trigger, reason: str | None, author: str, for_seconds: float | None = None
 ) -> None:
-    """Make a transition by hand; cancelled, it changes nothing."""
-    if reason is not None:
-        reason = checks.one_line("reason", reason)
-    await anyio.lowlevel.checkpoint_if_cancelled()
-    with engine.loop_lock().held():
-        transition = engine.transition(trigger, engine.now(), reason=reason, for_seconds=for_seconds)
-    deliver(engine, engine.note(transition))
+    """Make a transition by hand.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is out of range.
+    """
+    details = {
+        "reason": None if reason is None else checks.one_line("reason", reason),
+        "author": checks.one_line("author", author) or None,
+        "for_seconds": None if for_seconds is None else checks.seconds("for_seconds", for_seconds),
+    }
+    with STEP:
+        events: list[Event] = [engine.note(engine.transition(trigger, engine.now(), **details))]
+        enqueue(engine, events)
+    deliver(engine, events)
+
+
+def reconfigure(engine: Engine, settings: Mapping[str, object]) -> None:
+    """Change some settings.
+
+    Raises:
+        TypeError: A setting is unknown or has the wrong type.
+        ValueError: A setting is out of range, or the breaker's fleet does not support it; nothing has changed.
+    """
+    with STEP:
+        adopt(engine, engine.machine.settings.changed(settings))
 
 
 def adopt(engine: Engine, settings: Settings) -> None:
-    """Switch to new settings.
+    """Switch to new settings, holding `STEP`.
 
     Raises:
         ValueError: The breaker's fleet does not support them; nothing has changed.
@@ -49,32 +76,46 @@ async def wait_until_ready(engine: Engine, timeout_seconds: float | None) -> boo
     """Wait until a call has a chance, up to a timeout; return whether it has one. Always a checkpoint."""
     await anyio.lowlevel.checkpoint()
     with anyio.move_on_after(timeout_seconds):
-        while True:
-            engine.changed = changed = LoopEvent.here(engine.changed)  # before the check, so that no change is missed
-            wait = seconds_until_ready(engine)
-            if wait <= 0:
-                break
-            with anyio.move_on_after(wait):
-                await changed.wait()
+        while await _next_change(engine):
+            pass
     return seconds_until_ready(engine) <= 0
 
 
+async def _next_change(engine: Engine) -> bool:
+    """Wait until the breaker changes, or for as long as it says; return False at once if a call has a chance."""
+    changed = LoopEvent()
+    with STEP:
+        if engine.waiting is None:
+            engine.waiting = {}
+    engine.waiting[changed] = None  # before the check, so that no change is missed
+    try:
+        wait = seconds_until_ready(engine)
+        if wait <= 0:
+            return False
+        with anyio.move_on_after(wait):
+            await changed.wait()
+        return True
+    finally:
+        engine.waiting.pop(changed, None)
+
+
 def seconds_until_ready(engine: Engine) -> float:
-    """Return the seconds until a call has a chance; 0 or less if it has one, infinity if only a change brings one."""
+    """Return the seconds until a call has a chance; 0 or less if it has one, infinity if only a change brings one.
+
+    Changes nothing, and works in any thread.
+    """
     machine = engine.machine
     if machine.state is CLOSED or machine.state is DISABLED or machine.settings.shadow:
         return 0.0
     if engine.port is not None and engine.port.is_asking:
         return NEVER  # until the fleet has answered
     now = engine.now()
-    if machine.state is not HALF_OPEN:
-        return machine.reopen_at - now
-    if machine.leaks:
-        engine.drain_leaks()
-    engine.leave_dead_loop()
     episode = machine.episode
-    if not machine.is_full(now) or engine.is_inside_probe(now):
-        return 0.0
-    if episode is None:
+    if machine.state is not HALF_OPEN or episode is None:  # without an episode, another process runs the probe
         return machine.reopen_at - now
-    return episode.probes[0].admitted_at + episode.limit_seconds - now
+    running = [probe for probe in tuple(episode.probes) if probe not in machine.leaks]
+    token = running_token()
+    is_free = len(running) < episode.settings.max_probes or (token is not None and is_in_other_loop(engine, token))
+    if is_free or engine.is_inside_probe(now):
+        return 0.0
+    return running[0].admitted_at + episode.limit_seconds - now

@@ -13,6 +13,7 @@ import inspect
 import logging
 from collections import deque
 from contextlib import suppress
+from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio.lowlevel
@@ -84,12 +85,13 @@ class Subscription(NamedTuple):
 class Dispatcher:
     """The listeners of one breaker, and the queue of events to deliver to them."""
 
-    __slots__ = ("_queue", "entries", "wanted")
+    __slots__ = ("_queue", "_turn", "entries", "wanted")
 
     def __init__(self) -> None:
         self.entries: tuple[Subscription, ...] = ()
         self.wanted: frozenset[type[Event]] = NO_KINDS
-        self._queue: list[Event] | None = None
+        self._queue: list[Event] = []
+        self._turn = Lock()  # held while events are delivered: one at a time, in order
 
     def add(self, entry: Subscription) -> None:
         """Add a listener."""
@@ -110,28 +112,34 @@ class Dispatcher:
         self.entries = entries
         self.wanted = entries[0].kinds if len(entries) == 1 else NO_KINDS.union(*(entry.kinds for entry in entries))
 
-    def emit(self, events: list[Event]) -> None:
-        """Deliver events, after any that are being delivered; the dispatcher owns the list from then on.
+    def enqueue(self, events: list[Event]) -> None:
+        """Queue events behind those that are queued; those that nobody wants are left out."""
+        self._queue += [event for event in events if type(event) in self.wanted]
+
+    def deliver(self) -> None:
+        """Deliver the queued events, unless that is going on: then the thread at work delivers them, too.
 
         Raises:
             KeyboardInterrupt: A listener raised it; the other listeners have been called.
             SystemExit: Likewise.
         """
-        if self._queue is not None:
-            self._queue.extend(events)
-            return
         interrupts: list[BaseException] = []
-        try:
-            self._queue = events
-            for event in events:  # also events that listeners append
-                kind = type(event)
-                for listener, kinds in self.entries:
-                    if kind in kinds:
-                        interrupts += _notify(listener, event)
-        finally:
-            self._queue = None
+        while self._queue and self._turn.acquire(blocking=False):
+            try:
+                while self._queue:
+                    event = self._queue.pop(0)
+                    for listener, kinds in self.entries:
+                        if type(event) in kinds:
+                            interrupts += _notify(listener, event)
+            finally:
+                self._turn.release()
         if interrupts:
             raise interrupts[0]
+
+    def emit(self, events: list[Event]) -> None:
+        """Queue and deliver events."""
+        self.enqueue(events)
+        self.deliver()
 
 
 def _notify(listener: Callable[[Event], object], event: Event) -> tuple[BaseException, ...]:
@@ -287,7 +295,8 @@ class EventStream:
             if self._entry is None:
                 raise StopAsyncIteration
             self._offered = offered = LoopEvent.here(self._offered)
-            await offered.wait()
+            if not self._buffer:  # checked again: another thread may have offered an event in between
+                await offered.wait()
         if self._lost:
             following, lost, self._lost = self._buffer[0], self._lost, 0
             return EventsDropped(breaker=following.breaker, at=following.at, monotonic=following.monotonic, count=lost)

@@ -1,7 +1,9 @@
 """Admits calls and settles them: the anyio shell around one state machine, and the only code that drives it.
 
 Everything here is synchronous. Nothing interleaves between two awaits, so admitting, counting and releasing are single
-steps that can't be cancelled halfway and need no lock. Only the step from open to half-open takes one, without waiting.
+steps that can't be cancelled halfway. The step from open to half-open takes an `anyio.Lock`, without waiting. Every
+step that changes the state also holds `STEP`, since manual control may come from another thread; no user code runs
+meanwhile. So what a step has to report is queued under the lock and delivered after it.
 
 The closed path is not here. `CircuitBreaker.call`, the decorator and the guard contain it, for speed:
 
@@ -27,35 +29,37 @@ from __future__ import annotations
 import math
 from random import SystemRandom
 from time import time as wall_clock
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from anyio.lowlevel import current_token
-
+from recloser._breaker.admission import admitted, request_probe, take
 from recloser._breaker.cancellation import is_cancellation
 from recloser._breaker.classify import Cancellations, classifier_by
 from recloser._breaker.dispatch import Dispatcher
-from recloser._breaker.loop_bound import LoopLock, SemaphoreGate, is_in_own_loop
+from recloser._breaker.loop_bound import LoopLock, is_in_own_loop
 from recloser._breaker.notify import (
     KIND_OF_END,
     call_ended,
     call_rejected,
     call_succeeded,
     deliver,
+    enqueue,
+    error_text,
     expired_probe,
     is_timing_wanted,
     is_wanted,
-    last_error_of,
     late_outcome,
     log_error,
-    probe_admitted,
     report_transition,
+    slow_probe,
     wake,
 )
 from recloser._breaker.probe_context import enter_probe, entered_probes
-from recloser._core.events import CallRejected, CallSucceeded, LateOutcome, ProbeAdmitted
-from recloser._core.machine import CLOSED, DISABLED, FAILURE, HALF_OPEN, OPEN, SUCCESS, BreakerMachine
+from recloser._breaker.steps import STEP
+from recloser._core.events import CallRejected, CallSucceeded, LateOutcome
+from recloser._core.machine import CLOSED, DISABLED, FAILURE, OPEN, SUCCESS, BreakerMachine
 from recloser._core.outcomes import Outcome
-from recloser._core.tickets import UNCOUNTED, Admission, Epoch, Expiry, Probe, Ticket
+from recloser._core.states import Trigger
+from recloser._core.tickets import UNCOUNTED, Epoch, Expiry, Probe, Ticket
 from recloser._core.windows import ALWAYS, NEVER
 from recloser.errors import CircuitBreakerOpenError
 
@@ -64,16 +68,27 @@ if TYPE_CHECKING:
     from random import Random
 
     from recloser._breaker.clock import CheckedClock
-    from recloser._breaker.loop_bound import LoopEvent
-    from recloser._core.events import Event, Transition
+    from recloser._breaker.loop_bound import LoopEvent, LoopLock
+    from recloser._core.events import Event, StateChanged, Transition
     from recloser._core.fleet import LeasePort
     from recloser._core.outcomes import Classifier
     from recloser._core.settings import Settings
-    from recloser._core.states import Trigger
+    from recloser._core.tickets import Epoch, Expiry
 
 IGNORED = Outcome.IGNORED
 SYSTEM_RANDOM = SystemRandom()
 """The default source of jitter."""
+
+
+class ProbeEnd(NamedTuple):
+    """How a probe ended."""
+
+    probe: Probe
+    outcome: Outcome
+    now: float
+    duration: float
+    cancelled: bool
+    open_seconds: float | None
 
 
 class Engine:
@@ -82,7 +97,6 @@ class Engine:
     __slots__ = (
         "__weakref__",
         "_cancellations",
-        "changed",
         "classifier",
         "clock",
         "definition",
@@ -98,6 +112,7 @@ class Engine:
         "outcome_by_type",
         "port",
         "shut_until",
+        "waiting",
     )
 
     shut_until: float
@@ -113,7 +128,7 @@ class Engine:
         self.definition: object = None  # how a registry defined the breaker
         self.lock: LoopLock | None = None
         self.dispatcher: Dispatcher | None = None
-        self.changed: LoopEvent | None = None
+        self.waiting: dict[LoopEvent, None] | None = None  # one for each task that waits until a call has a chance
         self.finalisers: tuple[Any, ...] = ()  # the only references: they run when the engine is gone
         self._cancellations: Cancellations | None = None
         self.failed_at: float | None = None
@@ -132,10 +147,14 @@ class Engine:
 
     def refresh(self) -> None:
         """Update whether the closed path is available, and until when calls are rejected right away."""
+        with STEP:
+            self._refresh()
+
+    def _refresh(self) -> None:
         machine = self.machine
         settings = machine.settings
         counting_suffices = (
-            (machine.state is CLOSED or machine.state is DISABLED)
+            (machine.state is CLOSED or (machine.state is DISABLED and machine.reopen_at == NEVER))
             and not machine.meter.needs_duration
             and settings.failed_result is None
             and settings.overdue_after_seconds is None
@@ -166,54 +185,16 @@ class Engine:
         machine = self.machine
         if machine.leaks:
             self.drain_leaks()
-        if machine.state is CLOSED or machine.state is DISABLED:
-            return machine.epoch
+        epoch = machine.epoch  # before the state: another thread may change both in between
+        if machine.state is CLOSED:
+            return epoch
         now = self.now()
+        if machine.state is DISABLED:
+            return epoch if now < machine.reopen_at else admitted(self, take(self, now), now)
         port = self.port
         if port is None or not port.leads:
-            return self._request_probe(now)
+            return request_probe(self, now)
         ticket = port.request_probe(now)
-        return self.reject(now) if ticket is None else ticket
-
-    def _request_probe(self, now: float) -> Ticket | CircuitBreakerOpenError:
-        """Admit the call as a probe if it is time for one, else reject it; no fleet leads."""
-        machine = self.machine
-        if machine.state is HALF_OPEN:
-            if self.is_inside_probe(now):
-                return UNCOUNTED
-            self.leave_dead_loop()
-            if machine.is_full(now):
-                return self.reject(now)
-        elif now < machine.reopen_at:
-            return self.reject(now)
-        lock = self.loop_lock().take()
-        if lock is None:
-            return self.reject(now)
-        try:
-            admission = machine.admit(now, SemaphoreGate)
-            self.refresh()
-        finally:
-            lock.release()
-        return self.admitted(admission, now)
-
-    def is_inside_probe(self, now: float) -> bool:
-        """Return whether the running code is part of a running probe of this breaker."""
-        return any(self.machine.is_running(probe, now) for probe in entered_probes())
-
-    def admitted(self, admission: Admission, now: float) -> Ticket | CircuitBreakerOpenError:
-        """Report an admission and what it caused; return its ticket, or reject the call if it has none."""
-        ticket = admission.ticket
-        try:
-            events = [event for expiry in admission.expired for event in self.note_expiry(expiry, now)]
-            if admission.reopened is not None:
-                events += self.note(admission.reopened)
-            if isinstance(ticket, Probe) and is_wanted(self, ProbeAdmitted):
-                events.append(probe_admitted(self.name, now, ticket))
-            deliver(self, events)
-        except BaseException:
-            if ticket is not None:
-                self.settle(ticket, IGNORED, None)
-            raise
         return self.reject(now) if ticket is None else ticket
 
     def reject(self, now: float) -> Ticket | CircuitBreakerOpenError:
@@ -225,26 +206,19 @@ class Engine:
         reason = None if machine.cause is None else machine.cause.reason
         error = CircuitBreakerOpenError(self.name, wait, state, machine.frozen_failures, machine.last_error, reason)
         if is_wanted(self, CallRejected):
-            deliver(self, [call_rejected(self.name, now, state, wait, shadow=shadow)])
+            self.report([call_rejected(self.name, now, state, wait, shadow=shadow)])
         return UNCOUNTED if shadow else error
 
-    def loop_lock(self) -> LoopLock:
-        """Return the lock, made on first use: most breakers never need it."""
-        if self.lock is None:
-            self.lock = LoopLock()
-        return self.lock
-
-    def leave_dead_loop(self) -> None:
-        """Give up the probes of another event loop: a breaker is used in one loop at a time."""
-        episode = self.machine.episode
-        if episode is not None and isinstance(episode.gate, SemaphoreGate) and episode.gate.token != current_token():
-            self.machine.abandon_probes(SemaphoreGate(episode.settings.max_probes))
+    def is_inside_probe(self, now: float) -> bool:
+        """Return whether the running code is part of a running probe of this breaker."""
+        return any(self.machine.is_running(probe, now) for probe in entered_probes())
 
     def drain_leaks(self) -> None:
         """Release the tickets of permits that were dropped unsettled."""
         machine = self.machine
-        while machine.leaks:
-            machine.leak(machine.leaks.pop())
+        with STEP:
+            while machine.leaks:
+                machine.leak(machine.leaks.pop())
         wake(self)
 
     def lose(self, ticket: Ticket) -> None:
@@ -253,9 +227,8 @@ class Engine:
             self.machine.leak(ticket)
             return
         self.machine.leaks.append(ticket)
-        changed = self.changed
-        if changed is not None:
-            changed.set_soon()
+        for event in list(self.waiting or ()):
+            event.set_soon()
 
     def begin(self, ticket: Ticket) -> float | None:
         """Enter the probe, if the call is one, and return the start as `start()` does."""
@@ -288,7 +261,7 @@ class Engine:
                 now = self.now()
         trigger = machine.observe(now)
         if trigger is not None:
-            deliver(self, self._step(trigger, now))
+            self.trip(epoch, now)
 
     def call_returned(self, ticket: Ticket, result: object, started: float | None) -> None:
         """Settle a call that returned."""
@@ -317,7 +290,7 @@ class Engine:
             self.failed_at = wall_clock()
             trigger = self.machine.count_failure(0.0, 0.0)
             if trigger is not None:
-                deliver(self, self._step(trigger, 0.0, FAILURE, exc))
+                self.trip(ticket, 0.0, FAILURE, exc)
             return
         if isinstance(exc, GeneratorExit):  # the call was closed, or garbage collected
             if is_in_own_loop(ticket):
@@ -381,18 +354,30 @@ class Engine:
             elif wanted:
                 events.append(late_outcome(self.name, now, ticket, outcome))
         except BaseException:
-            machine.settle(ticket, IGNORED, 0.0, 0.0)
+            with STEP:
+                machine.settle(ticket, IGNORED, 0.0, 0.0)
             raise
-        trigger = machine.settle(ticket, outcome, now, duration or 0.0, cancelled=cancelled)
+        if isinstance(ticket, Probe):
+            end = ProbeEnd(ticket, outcome, now, duration or 0.0, cancelled, open_seconds)
+            self._settle_probe(end, exc, events)
+            return
+        with STEP:
+            current = machine.is_current(ticket)
+            trigger = machine.settle(ticket, outcome, now, duration or 0.0, cancelled=cancelled)
+            self._count(ticket, outcome, duration or 0.0, trigger, current=current)
+        if trigger is None:
+            self.report(events)
+        else:
+            self.trip(ticket, now, outcome, exc, events, open_seconds=open_seconds)
+
+    def _count(
+        self, ticket: Ticket, outcome: Outcome, duration: float, trigger: Trigger | None, *, current: bool
+    ) -> None:
+        """Report a settled call to the fleet, and keep the time of a failure."""
         if self.port is not None and current and outcome is not IGNORED:
-            self.port.settled(ticket, duration or 0.0, trigger)
+            self.port.settled(ticket, duration, trigger)
         if current and outcome is FAILURE:
             self.failed_at = wall_clock()
-        if trigger is not None:
-            events += self._step(trigger, now, outcome, exc, duration, open_seconds=open_seconds)
-        elif isinstance(ticket, Probe):
-            wake(self)
-        deliver(self, events)
 
     def _count_success(self, epoch: Epoch, started: float | None) -> None:
         """Count a success as the closed path does, and report it to listeners."""
@@ -403,34 +388,59 @@ class Engine:
             duration = max(0.0, now - started) if started is not None else None
             dispatcher.emit([call_succeeded(self.name, now, epoch.generation, duration)])
 
-    def _step(
+    def _settle_probe(self, end: ProbeEnd, exc: BaseException | None, events: list[Event]) -> None:
+        """Settle a probe and make the transition that it causes, if any, in one step."""
+        machine, ticket = self.machine, end.probe
+        error, interrupt = error_text(exc) if end.outcome is FAILURE else (None, None)
+        now = end.now if machine.meter.needs_clock else self.now()
+        with STEP:
+            current = machine.is_current(ticket)
+            trigger = machine.settle(ticket, end.outcome, end.now, end.duration, cancelled=end.cancelled)
+            self._count(ticket, end.outcome, end.duration, trigger, current=current)
+            if trigger is Trigger.PROBE_FAILED and end.outcome is SUCCESS:
+                error = slow_probe(end.duration)
+            if trigger is None:
+                wake(self)
+            else:
+                transition = self.transition(trigger, now, last_error=error, open_seconds=end.open_seconds)
+                events.append(self.note(transition))
+            enqueue(self, events)
+        deliver(self, events)
+        if interrupt is not None:
+            raise interrupt
+
+    def trip(
         self,
-        trigger: Trigger,
+        epoch: Epoch,
         now: float,
         outcome: Outcome = SUCCESS,
         exc: BaseException | None = None,
-        duration: float | None = None,
+        events: list[Event] | None = None,
         *,
         open_seconds: float | None = None,
-    ) -> list[Event]:
-        """Make the transition that the end of a call causes; return the events to deliver.
+    ) -> None:
+        """Open the breaker because its rule is met, unless another thread has moved it since; deliver the events.
 
-        User code makes the text of the error. If an interrupt arrives there, the transition is made without the text.
+        User code makes the text of the error. If an interrupt arrives there, the breaker opens without the text.
         """
+        events = [] if events is None else events
         if not self.machine.meter.needs_clock:
             now = self.now()
-        try:
-            last_error = last_error_of(trigger, outcome, exc, duration)
-        except BaseException:
-            deliver(self, self.note(self.transition(trigger, now, open_seconds=open_seconds)))
-            raise
-        return self.note(self.transition(trigger, now, last_error=last_error, open_seconds=open_seconds))
+        error, interrupt = error_text(exc) if outcome is FAILURE else (None, None)
+        with STEP:
+            if self.machine.epoch is epoch:
+                transition = self.transition(Trigger.TRIPPED, now, last_error=error, open_seconds=open_seconds)
+                events.append(self.note(transition))
+            enqueue(self, events)
+        deliver(self, events)
+        if interrupt is not None:
+            raise interrupt
 
     def transition(self, trigger: Trigger, now: float, **details: Any) -> Transition:  # noqa: ANN401 - passed on
-        """Make a transition of the machine."""
+        """Make a transition of the machine; holding `STEP`."""
         self.live, self.shut_until = None, ALWAYS
         transition = self.machine.transition(trigger, now, **details)
-        self.refresh()
+        self._refresh()
         return transition
 
     # Reporting
@@ -442,11 +452,16 @@ class Engine:
         if expiry.outcome is FAILURE:
             self.failed_at = wall_clock()
         events = expired_probe(self, expiry, now)
-        return events if expiry.transition is None else events + self.note(expiry.transition)
+        return events if expiry.transition is None else [*events, self.note(expiry.transition)]
 
-    def note(self, transition: Transition) -> list[Event]:
-        """Report a transition to the fleet, to waiting tasks and to the log; return the events to deliver."""
+    def note(self, transition: Transition) -> StateChanged:
+        """Report a transition to the fleet and to waiting tasks; return its event. Holding `STEP`."""
         return report_transition(self, transition if self.port is None else self.port.transitioned(transition))
+
+    def report(self, events: list[Event]) -> None:
+        """Deliver events to the listeners, after any that are queued."""
+        enqueue(self, events)
+        deliver(self, events)
 
     def listeners(self) -> Dispatcher:
         """Return the dispatcher, made for the first listener."""

@@ -13,9 +13,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 from weakref import ref
 
+from recloser._breaker.admission import admitted, leave_dead_loop, loop_lock, record
 from recloser._breaker.engine import accepted
 from recloser._breaker.loop_bound import SemaphoreGate
-from recloser._breaker.notify import deliver, report_transition, wake
+from recloser._breaker.notify import deliver, enqueue, report_transition, wake
+from recloser._breaker.steps import STEP
 from recloser._core.fleet import FleetState, path
 from recloser._core.machine import CLOSED, DISABLED, HALF_OPEN, OPEN, SUCCESS
 from recloser._core.states import CircuitState, Trigger
@@ -99,7 +101,7 @@ class FleetPort:
         if machine.state is HALF_OPEN:
             if engine.is_inside_probe(now):
                 return UNCOUNTED
-            engine.leave_dead_loop()
+            leave_dead_loop(engine)
             self._expire(now)
             if machine.state is CLOSED or machine.state is DISABLED:
                 return machine.epoch
@@ -108,9 +110,12 @@ class FleetPort:
     def _expire(self, now: float) -> None:
         """Settle the probes that have timed out, and report them."""
         engine = self.engine
-        expired = engine.machine.expire(now)
-        engine.refresh()
-        deliver(engine, [event for expiry in expired for event in engine.note_expiry(expiry, now)])
+        with STEP:
+            expired = engine.machine.expire(now)
+            engine.refresh()
+            events = [event for expiry in expired for event in engine.note_expiry(expiry, now)]
+            enqueue(engine, events)
+        deliver(engine, events)
 
     async def lease_probe(self) -> Ticket | CircuitBreakerOpenError | None:
         """Ask the fleet for the lease of a probe and admit the probe; None if the fleet does not grant it."""
@@ -122,16 +127,21 @@ class FleetPort:
         engine, membership = self.engine, self.membership
         machine = engine.machine
         now = engine.now()
-        lock = engine.loop_lock().take() if machine.is_waiting else None
+        lock = loop_lock(engine).take() if machine.is_waiting else None
         if lock is None:
             membership.probe_released(grant.token)
             return None
         try:
-            probe, reopened = machine.grant(now, GrantedGate(membership, grant.token), grant.token, grant.passed)
-            engine.refresh()
+            with STEP:
+                if not machine.is_waiting:  # another thread has moved the breaker
+                    membership.probe_released(grant.token)
+                    return None
+                probe, reopened = machine.grant(now, GrantedGate(membership, grant.token), grant.token, grant.passed)
+                engine.refresh()
+                answer = record(engine, Admission(probe, (), reopened), now)
         finally:
             lock.release()
-        return engine.admitted(Admission(probe, (), reopened), now)
+        return admitted(engine, answer, now)
 
     def settled(self, ticket: Ticket, duration: float, trigger: Trigger | None) -> None:
         """Report a counted call to the fleet: its duration in seconds, and the trigger that it caused, if any."""
@@ -160,18 +170,19 @@ class FleetPort:
         """Follow the fleet to its state; runs in the fleet's task."""
         engine, machine = self.engine, self.machine
         events: list[Event] = []
-        with engine.loop_lock().held():
-            now = engine.now()
+        now = engine.now()
+        with STEP:
             triggers = self._path_to(fleet)
             for trigger in triggers:
                 transition = engine.transition(trigger, now, **self._details(trigger, fleet))
-                events += report_transition(engine, transition)
+                events.append(report_transition(engine, transition))
             if fleet.state is OPEN or fleet.state is HALF_OPEN:
                 machine.attempt = fleet.attempt
             if not triggers and fleet.seconds is not None and machine.state in (OPEN, HALF_OPEN):
                 machine.postpone(now + fleet.seconds)
                 engine.refresh()
                 wake(engine)
+            enqueue(engine, events)
         deliver(engine, events)
 
     def _path_to(self, fleet: FleetState) -> tuple[Trigger, ...]:
@@ -191,9 +202,9 @@ class FleetPort:
             return {"open_seconds": fleet.seconds if is_last else 0.0, "last_error": self.machine.last_error}
         if trigger is Trigger.FLEET_PROBING:
             return {"for_seconds": fleet.seconds}
-        if trigger is Trigger.FORCED_OPEN:
-            return {"for_seconds": fleet.seconds, "reason": fleet.reason or "by hand"}
-        return {"reason": fleet.reason}
+        reason = fleet.reason or "by hand" if trigger is Trigger.FORCED_OPEN else fleet.reason
+        for_seconds = None if trigger is Trigger.RESET else fleet.seconds
+        return {"for_seconds": for_seconds, "reason": reason, "author": fleet.author}
 
     def is_probing(self, token: int) -> bool:
         """Return whether the probe with a token runs; dropped probes are released first."""
@@ -206,10 +217,12 @@ class FleetPort:
     def delay(self, seconds: float) -> None:
         """Delay the next probe: without the fleet, its processes would all probe at the same instant."""
         engine, machine = self.engine, self.machine
-        if machine.is_waiting:
-            machine.postpone(max(machine.reopen_at, engine.now()) + seconds)
-            engine.refresh()
-            wake(engine)
+        now = engine.now()
+        with STEP:
+            if machine.is_waiting:
+                machine.postpone(max(machine.reopen_at, now) + seconds)
+                engine.refresh()
+                wake(engine)
 
 
 class GrantedGate(SemaphoreGate):

@@ -7,7 +7,7 @@ held or a permit is taken, nobody releases them. So these objects are made anew 
 from __future__ import annotations
 
 from asyncio import get_running_loop
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -17,7 +17,7 @@ from anyio.lowlevel import EventLoopToken, current_token
 from recloser._core.tickets import Probe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
 
     from recloser._core.tickets import Ticket
 
@@ -174,16 +174,12 @@ class LoopLock:
     def __init__(self) -> None:
         self._locks = PerLoop(partial(anyio.Lock, fast_acquire=True), current_token)
 
-    def current(self) -> anyio.Lock:
-        """Return the lock of the running event loop.
+    def take(self) -> anyio.Lock | None:
+        """Take the lock without waiting; return it, or None if it is held, be it by this task.
 
         Raises:
             RuntimeError: No event loop runs in this thread.
         """
-        return self._locks.here()
-
-    def take(self) -> anyio.Lock | None:
-        """Take the lock without waiting; return it, or None if it is held, be it by this task."""
         lock = self._locks.here()
         try:
             lock.acquire_nowait()
@@ -191,15 +187,3 @@ class LoopLock:
             self._locks.renew()
             return None
         return lock
-
-    @contextmanager
-    def held(self) -> Generator[None]:
-        """Hold the lock for one step; replace it first if it is held."""
-        if self._locks.here().locked():
-            self._locks.renew()
-        lock = self._locks.here()
-        lock.acquire_nowait()
-        try:
-            yield
-        finally:
-            lock.release()

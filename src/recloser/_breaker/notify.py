@@ -24,7 +24,7 @@ from recloser._core.events import (
 )
 from recloser._core.machine import FAILURE, SUCCESS
 from recloser._core.outcomes import Outcome
-from recloser._core.states import CircuitState, Trigger
+from recloser._core.states import CircuitState
 from recloser._core.tickets import Probe, Ticket
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ class Reported(Protocol):
     name: str
     dispatcher: Dispatcher | None
     """The dispatcher to listeners; None before the first listener."""
-    changed: LoopEvent | None
-    """Set when a call may have a chance; tasks in `wait_until_ready()` wait for it."""
+    waiting: dict[LoopEvent, None] | None
+    """Set when a call may have a chance: one event for each task in `wait_until_ready()`."""
     opened_at: float | None
     """When the breaker opened, as a wall-clock timestamp; None while it is closed or disabled."""
 
@@ -58,17 +58,25 @@ def is_timing_wanted(breaker: Reported) -> bool:
     return breaker.dispatcher is not None and not TIMED_KINDS.isdisjoint(breaker.dispatcher.wanted)
 
 
-def deliver(breaker: Reported, events: list[Event]) -> None:
-    """Deliver the events of one step; events that listeners cause come after all of them."""
+def enqueue(breaker: Reported, events: list[Event]) -> None:
+    """Queue the events of one step; a step of another thread that follows queues its own behind them."""
     if events and breaker.dispatcher is not None:
-        breaker.dispatcher.emit(events)
+        breaker.dispatcher.enqueue(events)
+
+
+def deliver(breaker: Reported, events: list[Event]) -> None:
+    """Log the transitions among the events of one step, and deliver what is queued; never under a lock."""
+    for event in events:
+        if isinstance(event, StateChanged):
+            log_transition(event)
+    if events and breaker.dispatcher is not None:
+        breaker.dispatcher.deliver()
 
 
 def wake(breaker: Reported) -> None:
-    """Wake the tasks that wait until a call has a chance, so that they check again."""
-    changed, breaker.changed = breaker.changed, None
-    if changed is not None:
-        changed.set()
+    """Wake the tasks that wait until a call has a chance, each in its own event loop, so that they check again."""
+    for event in list(breaker.waiting or ()):
+        event.set()
 
 
 def log_error(breaker: Reported, message: str, fault: Exception) -> None:
@@ -76,16 +84,14 @@ def log_error(breaker: Reported, message: str, fault: Exception) -> None:
     log(logging.ERROR, message, breaker.name, exc_info=fault)
 
 
-def report_transition(breaker: Reported, transition: Transition) -> list[Event]:
-    """Log a transition and wake waiting tasks; return the events to deliver."""
+def report_transition(breaker: Reported, transition: Transition) -> StateChanged:
+    """Wake waiting tasks after a transition; return its event."""
     if transition.new in (CircuitState.OPEN, CircuitState.FORCED_OPEN):
         breaker.opened_at = wall_clock()
     elif transition.new is not CircuitState.HALF_OPEN:
         breaker.opened_at = None
     wake(breaker)
-    event = state_changed(breaker.name, transition)
-    log_transition(event)
-    return [event] if is_wanted(breaker, StateChanged) else []
+    return state_changed(breaker.name, transition)
 
 
 def expired_probe(breaker: Reported, expiry: Expiry, now: float) -> list[Event]:
@@ -200,8 +206,17 @@ def _origin(ticket: Ticket) -> tuple[int, bool]:
     return (ticket.epoch.generation, True) if isinstance(ticket, Probe) else (ticket.generation, False)
 
 
-def last_error_of(trigger: Trigger, outcome: Outcome, exc: BaseException | None, duration: float | None) -> str | None:
-    """Return the text of the failure that caused a transition; None if no failure did."""
-    if outcome is FAILURE:
-        return describe(exc)
-    return f"slow probe, {duration:.3g} s" if trigger is Trigger.PROBE_FAILED else None
+def error_text(exc: BaseException | None) -> tuple[str | None, BaseException | None]:
+    """Return the type and message of an error as text, and the interrupt that arrived meanwhile, if any.
+
+    User code makes the message. What it raises is ignored, except for KeyboardInterrupt and the like.
+    """
+    try:
+        return describe(exc), None
+    except BaseException as interrupt:  # noqa: BLE001 - raised once the call is settled
+        return None, interrupt
+
+
+def slow_probe(seconds: float) -> str:
+    """Return the text of the failure of a probe that was slow."""
+    return f"slow probe, {seconds:.3g} s"

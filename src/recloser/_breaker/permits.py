@@ -11,6 +11,7 @@ from recloser._breaker.probe_context import enter_probe
 from recloser._core import checks
 from recloser._core.outcomes import Outcome
 from recloser._core.tickets import NEEDS_LEASE, UNCOUNTED, Probe, Ticket
+from recloser._core.windows import ALWAYS, NEVER
 from recloser.errors import CircuitBreakerOpenError, MisuseError
 
 if TYPE_CHECKING:
@@ -199,6 +200,18 @@ def permit_for(engine: Engine, answer: Ticket | CircuitBreakerOpenError) -> Acqu
     return AcquiredPermit(engine, answer, engine.start(answer))
 
 
+def try_acquire_permit_nowait(engine: Engine) -> AcquiredPermit | None:
+    """Admit one call without asking a fleet, also outside a task; None if it is rejected."""
+    if engine.shut_until > ALWAYS and 0 < engine.shut_seconds() < NEVER:
+        engine.machine.rejected += 1
+        return None
+    try:
+        ticket = engine.try_admit()
+    except RuntimeError:  # no event loop; anyio before 4.12.1 has no error of its own for that
+        ticket = NEEDS_LEASE
+    return permit_for(engine, engine.reject(engine.now()) if ticket is NEEDS_LEASE else ticket)
+
+
 def settle_misuse(engine: Engine, ticket: Ticket, fn: object) -> None:
     """Settle a call of something that is not callable as ignored, and raise.
 
@@ -220,8 +233,8 @@ class Guard(Permit):
     block at a time, and can be entered again afterwards.
     """
 
-    # guard() sets the fields: a constructor makes a guard a fifth slower. A guard on the closed path has no finaliser:
-    # Python closes a coroutine that is dropped, and that ends the block.
+    # new_guard() sets the fields: a constructor makes a guard a fifth slower. A guard on the closed path has no
+    # finaliser: Python closes a coroutine that is dropped, and that ends the block.
 
     __slots__ = ("wire",)
 
@@ -291,3 +304,13 @@ class Guard(Permit):
         if wire is not None:
             wire.held = False
         return super()._let_go()
+
+
+def new_guard(engine: Engine) -> Guard:
+    """Return a guard that is not entered yet."""
+    guard = Guard()
+    guard.engine = engine
+    guard.started = None
+    guard.held = False
+    guard.wire = None
+    return guard

@@ -7,18 +7,44 @@ when it ends.
 
 from __future__ import annotations
 
+import inspect
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from recloser._breaker.functions import is_kind
 from recloser._breaker.loop_bound import poster
+from recloser._breaker.permits import acquire_permit
+from recloser._breaker.probe_context import probe_step
+from recloser._core.tickets import Probe
+from recloser.errors import MisuseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from recloser._breaker.engine import Engine
     from recloser._breaker.permits import Permit
+
+
+async def call_in_thread(engine: Engine, fn: object, work: Callable[[], Any]) -> Any:  # noqa: ANN401 - what it returns
+    """Admit one call and run it in a worker thread.
+
+    Args:
+        engine: The engine of the breaker.
+        fn: The blocking function.
+        work: The function with its arguments.
+
+    Raises:
+        CircuitBreakerOpenError: The breaker rejected the call; no thread was started.
+        TypeError: The function is asynchronous.
+    """
+    if is_kind(inspect.iscoroutinefunction, fn) or is_kind(inspect.isasyncgenfunction, fn):
+        raise MisuseError(f"{fn!r} is asynchronous: a thread would not await it; use await breaker.call(fn, ...)")
+    permit = await acquire_permit(engine)
+    with probe_step(permit.ticket if isinstance(permit.ticket, Probe) else None):
+        return await WorkerThreadCall(permit, work).run()
 
 
 class WorkerThreadCall:

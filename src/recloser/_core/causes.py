@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from recloser._core.events import Cause, Snapshot
 from recloser._core.states import Trigger
@@ -12,14 +12,16 @@ if TYPE_CHECKING:
     from recloser._core.meters import Evidence
 
 
+class ByHand(NamedTuple):
+    """What was given with a transition by hand."""
+
+    reason: str | None
+    author: str | None
+    for_seconds: float | None
+
+
 def cause_of(
-    trigger: Trigger,
-    before: Snapshot,
-    evidence: Evidence | None,
-    *,
-    last_error: str | None,
-    reason: str | None,
-    for_seconds: float | None,
+    trigger: Trigger, before: Snapshot, evidence: Evidence | None, last_error: str | None, by_hand: ByHand
 ) -> Cause:
     """Return the cause of a transition.
 
@@ -28,8 +30,7 @@ def cause_of(
         before: The counts before the transition.
         evidence: Why the trip rule is met, if it is.
         last_error: Type and message of the failure that opened the breaker.
-        reason: The reason given for an action by hand.
-        for_seconds: How long a forced opening lasts, or another process's probe; None means until a reset.
+        by_hand: The reason, the author and the time of a transition by hand; or the time of another process's probe.
     """
     if trigger is Trigger.TRIPPED and evidence is not None:
         return Cause(
@@ -49,24 +50,28 @@ def cause_of(
     if trigger is Trigger.PROBES_PASSED:
         text = f"{passed} of {needed} {plural(needed, 'probe')} succeeded"
         return Cause(trigger, text, observed=passed, threshold=needed)
-    if trigger is not Trigger.FORCED_OPEN:
+    reason, author, for_seconds = by_hand
+    if trigger is Trigger.FLEET_PROBING:
         for_seconds = None  # it is that of another process's probe
-    text = _text(trigger, reason, for_seconds)
-    return Cause(trigger, text, last_error=last_error, reason=reason, for_seconds=for_seconds)
+    text = _text(trigger, by_hand)
+    return Cause(trigger, text, last_error=last_error, reason=reason, author=author, for_seconds=for_seconds)
 
 
-def _text(trigger: Trigger, reason: str | None, for_seconds: float | None) -> str:
-    if trigger is Trigger.FORCED_OPEN:
-        until = "until reset" if for_seconds is None else f"for {for_seconds:g} s"
-        return f"forced open {until}: {reason}"
+def _text(trigger: Trigger, by_hand: ByHand) -> str:
+    reason, author, for_seconds = by_hand
     why = "" if reason is None else f": {reason}"
+    if trigger is Trigger.FORCED_OPEN:
+        by = "" if author is None else f" by {author}"
+        return f"forced open{by} {'until reset' if for_seconds is None else f'for {for_seconds:g} s'}{why}"
+    by = "by hand" if author is None else f"by {author}"
     return {
         Trigger.TRIPPED: "the trip rule was met",
         Trigger.WAIT_ELAPSED: "the reset timeout has elapsed and a call arrived",
         Trigger.PROBE_FAILED: "a probe failed",
         Trigger.PROBE_TIMED_OUT: "a probe did not end in time",
-        Trigger.DISABLED: f"disabled by hand{why}",
-        Trigger.RESET: f"reset by hand{why}",
+        Trigger.DISABLED: f"disabled {by}{'' if for_seconds is None else f' for {for_seconds:g} s'}{why}",
+        Trigger.DISABLE_ENDED: "the time that it was disabled for has elapsed",
+        Trigger.RESET: f"reset {by}{why}",
         Trigger.FLEET_OPENED: "the fleet opened",
         Trigger.FLEET_PROBING: "another process of the fleet runs the probe",
         Trigger.FLEET_CLOSED: "a probe of the fleet succeeded",

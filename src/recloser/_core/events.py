@@ -26,13 +26,14 @@ class Cause:
         threshold: The value that it has reached.
         last_error: Type and message of the failure that opened the breaker; None if none did.
         reason: The reason that was passed to `force_open()`, `disable()` or `reset()`.
+        author: Who called it, if that was passed.
         kind: The kind of rule that tripped: `consecutive_failures`, `failure_count`, `failure_rate` or
             `slow_call_rate`; None if no rule was involved. Of several rules, the first one that was met.
         calls: The number of calls that a rate was measured on; None if the rule has no rate.
         counted: The number of these calls that failed, or were slow.
         window: The window of the rule; None if it has none.
         slow_call_seconds: The duration above which a call was slow; None if the rule has no such limit.
-        for_seconds: How long a forced opening lasts; None if it has no limit, or nobody forced the breaker open.
+        for_seconds: How long the breaker stays forced open or disabled; None if that has no limit, or it is neither.
     """
 
     trigger: Trigger
@@ -42,6 +43,7 @@ class Cause:
     threshold: float | None = None
     last_error: str | None = None
     reason: str | None = None
+    author: str | None = None
     kind: str | None = None
     calls: int | None = None
     counted: int | None = None
@@ -67,6 +69,7 @@ class Cause:
             "slow_call_seconds": self.slow_call_seconds,
             "last_error": self.last_error,
             "reason": self.reason,
+            "author": self.author,
             "for_seconds": self.for_seconds,
         }
 

@@ -50,7 +50,13 @@ def _forced_open(snapshot: Snapshot) -> str:
 
 
 def _disabled(snapshot: Snapshot) -> str:
-    return f"{snapshot.cause}; {_counts(snapshot)}; it admits all calls and trips on nothing until reset() is called"
+    cause = snapshot.cause
+    if cause is None or cause.for_seconds is None:
+        following = "until reset() is called"
+    else:
+        left = cause.for_seconds - snapshot.time_in_state_seconds
+        following = f"for {left:.1f} s more" if left > 0 else "until the next call, which closes it"
+    return f"{cause}; {_counts(snapshot)}; it admits all calls and trips on nothing {following}"
 
 
 def _counts(snapshot: Snapshot) -> str:

@@ -51,12 +51,14 @@ class FleetState(NamedTuple):
             end.
         attempt: How many times in a row the fleet has opened.
         reason: The reason given for an action by hand; None if there was none.
+        author: Who acted by hand; None if that was not given.
     """
 
     state: CircuitState
     seconds: float | None
     attempt: int
     reason: str | None
+    author: str | None
 
 
 class FleetMembership(Protocol):

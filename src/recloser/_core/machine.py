@@ -25,7 +25,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, cast
 
-from recloser._core.causes import cause_of
+from recloser._core.causes import ByHand, cause_of
 from recloser._core.events import Cause, Snapshot, Transition
 from recloser._core.meters import AnyMeter, RunMeter
 from recloser._core.outcomes import Outcome
@@ -134,6 +134,8 @@ class BreakerMachine:
         reopened = None
         if self.state in (OPEN, FORCED_OPEN) and now >= self.reopen_at:
             reopened = self.transition(Trigger.WAIT_ELAPSED, now, episode=self._new_episode(new_gate))
+        elif self.state is DISABLED and now >= self.reopen_at:
+            reopened = self.transition(Trigger.DISABLE_ENDED, now)
         if self.state is HALF_OPEN:
             return Admission(self._take_probe(now, new_gate), expired, reopened)
         return Admission(self.epoch if self.state in (CLOSED, DISABLED) else None, expired, reopened)
@@ -265,6 +267,7 @@ class BreakerMachine:
         since: float | None = None,
         last_error: str | None = None,
         reason: str | None = None,
+        author: str | None = None,
         for_seconds: float | None = None,
         open_seconds: float | None = None,
         episode: Episode | None = None,
@@ -277,22 +280,23 @@ class BreakerMachine:
             since: When the new state began, in monotonic seconds, if before `now`.
             last_error: The type and message of the failure that opens the breaker.
             reason: The reason for a transition by hand.
-            for_seconds: How long to stay forced open (None: until a reset), or how long another process's probe runs.
+            author: Who made a transition by hand.
+            for_seconds: How long it stays forced open or disabled, or another's probe runs; None: until a reset.
             open_seconds: How long to stay open; None means that the backoff decides.
             episode: The half-open episode that starts.
         """
         old, new = self.state, TRANSITIONS[self.state][trigger]
         before = self.snapshot(now)
         evidence = self.meter.evidence(self.epoch, now) if trigger is Trigger.TRIPPED else None
-        cause = cause_of(trigger, before, evidence, last_error=last_error, reason=reason, for_seconds=for_seconds)
+        cause = cause_of(trigger, before, evidence, last_error, ByHand(reason, author, for_seconds))
         since = now if since is None else since
         backoff = (self.settings if self.episode is None else self.episode.settings).backoff
         if old in (CLOSED, DISABLED):
             self.frozen_failures = before.failure_count
         self.reopen_at = ALWAYS
+        self.state = new  # before the epoch: a thread that reads them the other way round admits no call to an open one
         self.epoch = Epoch(self.epoch.generation + 1, self.epoch.successes, self.epoch.failures)
         self.episode = episode
-        self.state = new
         self.changed_at = since
         self.cause = cause
         if new is OPEN:
@@ -302,7 +306,7 @@ class BreakerMachine:
         elif new is HALF_OPEN:
             self._enter_half_open(now, for_seconds)
         else:
-            self._enter_admitting()
+            self._enter_admitting(since, for_seconds)
         self._watch()
         return Transition(old, new, cause, before, now, self.retry_after(now))
 
@@ -323,12 +327,14 @@ class BreakerMachine:
         if for_seconds is not None:  # another process runs the probe
             self.reopen_at = now + for_seconds
 
-    def _enter_admitting(self) -> None:
+    def _enter_admitting(self, since: float, for_seconds: float | None) -> None:
         """Enter the state closed or disabled."""
         self.attempt = 0
         self.opened_at = self.last_error = None
         if self.state is CLOSED:
             self.meter.clear(self.epoch)
+        else:
+            self.reopen_at = NEVER if for_seconds is None else since + for_seconds
 
     def reconfigure(self, settings: Settings, now: float) -> None:
         """Switch to new settings; state, generation and window stay, as do a running reset timeout and an episode."""

@@ -27,7 +27,8 @@ class CircuitState(StrEnum):
     FORCED_OPEN = "forced_open"
     """Opened by hand: calls are rejected until a reset, or until the given time has elapsed."""
     DISABLED = "disabled"
-    """Switched off by hand: calls go through and are counted, and the breaker never trips, until a reset."""
+    """Switched off by hand: calls go through and are counted, and the breaker never trips, until a reset, or until the
+    given time has elapsed."""
 
 
 class Trigger(StrEnum):
@@ -36,7 +37,7 @@ class Trigger(StrEnum):
     TRIPPED = "tripped"
     """A trip rule was met."""
     WAIT_ELAPSED = "wait_elapsed"
-    """A call arrived after the reset timeout had elapsed."""
+    """A call arrived after the reset timeout, or the time that `force_open()` was given, had elapsed."""
     PROBES_PASSED = "probes_passed"
     """Enough probes succeeded."""
     PROBE_FAILED = "probe_failed"
@@ -47,6 +48,8 @@ class Trigger(StrEnum):
     """`force_open()` was called."""
     DISABLED = "disabled"
     """`disable()` was called."""
+    DISABLE_ENDED = "disable_ended"
+    """A call arrived after the time that `disable()` was given had elapsed."""
     RESET = "reset"
     """`reset()` was called."""
     FLEET_OPENED = "fleet_opened"
@@ -93,6 +96,6 @@ TRANSITIONS: Mapping[CircuitState, Mapping[Trigger, CircuitState]] = MappingProx
                 **_BY_HAND,
             }
         ),
-        CircuitState.DISABLED: MappingProxyType(_BY_HAND),
+        CircuitState.DISABLED: MappingProxyType({Trigger.DISABLE_ENDED: CircuitState.CLOSED, **_BY_HAND}),
     }
 )

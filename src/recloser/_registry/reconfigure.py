@@ -69,11 +69,7 @@ class Defined:
                 adopt(engine, changed.settings)
 
     def change_defaults(self, options: Options) -> None:
-        """Change the defaults and everything that is derived from them, in one synchronous step.
-
-        That needs none of the breakers' locks: no state changes, and `reconfigure()` of a single breaker reads its
-        settings after it has acquired the lock.
-        """
+        """Change the defaults and everything that is derived from them, in one synchronous step."""
         definitions = self.definitions
         definitions.change_defaults(options)
         for table in (self.configured, self.groups):

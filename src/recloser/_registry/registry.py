@@ -11,12 +11,11 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 from weakref import WeakSet
 
-import anyio.lowlevel
-
 from recloser._breaker.breaker import CircuitBreaker
 from recloser._breaker.clock import checked_clock
 from recloser._breaker.dispatch import EventStream, kinds_of, listen
 from recloser._breaker.engine import SYSTEM_RANDOM, Engine
+from recloser._breaker.steps import STEP
 from recloser._core import checks
 from recloser._core.events import Event
 from recloser._registry.config import read_configuration
@@ -241,14 +240,14 @@ class BreakerRegistry:
 
     # Changing
 
-    async def reconfigure(self, name: str | None = None, /, **settings: Unpack[Options]) -> None:
+    def reconfigure(self, name: str | None = None, /, **settings: Unpack[Options]) -> None:
         """Change the settings of one breaker, of a per-key group, or the defaults; all states and windows stay.
 
         New defaults apply at once to all breakers that the registry has created and to those that it creates later,
         except for a breaker's own settings: those from overrides, from the configuration, or from reconfiguring that
         breaker. New settings of a group apply to its breakers in the same way. Later calls of `breaker()` and
         `per_key()` may repeat the original definition, so the code that contains it keeps working. If a value is
-        refused or the call is cancelled, nothing changes.
+        refused, nothing changes. Works in any thread, also without an event loop.
 
         Args:
             name: The name of a breaker or of a per-key group, as `web` or `web[...]`; None for the defaults.
@@ -259,8 +258,8 @@ class BreakerRegistry:
             ValueError: A setting is out of range, or the name is that of neither or of both a breaker and a group.
         """
         if name is None:
-            await anyio.lowlevel.checkpoint()
-            self.defined.change_defaults(settings)
+            with STEP:
+                self.defined.change_defaults(settings)
             return
         if not isinstance(name, str):
             raise TypeError(f"name must be a string, not {name!r}")
@@ -269,7 +268,7 @@ class BreakerRegistry:
         if group not in self.defined.groups:
             if breaker is None:
                 raise ValueError(f"name must be that of {self._existing()}, not {name!r}")
-            async with breaker.engine.loop_lock().current():
+            with STEP:
                 self.defined.change_one(breaker, settings)
             return
         if breaker is not None:
@@ -277,8 +276,8 @@ class BreakerRegistry:
                 f"name must be that of a circuit breaker or of a per-key group, but {name!r} is both: use "
                 f"{group if name != group else group + ANY_KEY!r} for the group, or reconfigure() the breaker itself"
             )
-        await anyio.lowlevel.checkpoint()
-        self.defined.change_group(group, settings)
+        with STEP:
+            self.defined.change_group(group, settings)
 
     # Listening
 

@@ -83,7 +83,7 @@ class ControlEndpoint:
         if order.generation is not None and order.generation != breaker.generation:
             detail = f"Circuit breaker {order.breaker!r} is {breaker.state} by now. Look again, then repeat the order."
             raise RefusedError(HTTPStatus.CONFLICT, detail)
-        await _act(breaker, order)
+        _act(breaker, order)
         logger.info("Control by %r from %s: %s", order.author, _client(scope), order, extra=order.fields())
         body = to_json({"breaker": breaker.name, "state": breaker.get_state()})
         return Response(HTTPStatus.OK, body.encode("ascii"), {"content-type": "application/json", **LIVE})
@@ -113,14 +113,13 @@ def _refuse_other_sites(scope: Scope) -> None:
         raise RefusedError(HTTPStatus.FORBIDDEN, detail)
 
 
-async def _act(breaker: CircuitBreaker, order: Order) -> None:
-    reason = f"{order.reason} (by {order.author})"
+def _act(breaker: CircuitBreaker, order: Order) -> None:
     if order.action is OrderAction.FORCE_OPEN:
-        await breaker.force_open(reason, order.for_seconds)
+        breaker.force_open(order.reason, for_seconds=order.for_seconds, author=order.author)
     elif order.action is OrderAction.DISABLE:
-        await breaker.disable(reason)
+        breaker.disable(order.reason, for_seconds=order.for_seconds, author=order.author)
     else:
-        await breaker.reset(reason)
+        breaker.reset(order.reason, author=order.author)
 
 
 def _client(scope: Scope) -> str:

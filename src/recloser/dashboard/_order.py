@@ -34,7 +34,7 @@ class Order:
         action: What to do to it.
         reason: Why.
         author: The operator's name, as the operator gave it.
-        for_seconds: How long the breaker stays forced open; None means until it is reset.
+        for_seconds: How long the breaker stays forced open or disabled; None means until it is reset.
         generation: The generation that the operator has seen; None if it does not matter.
     """
 
@@ -121,8 +121,8 @@ def _for_seconds(data: Mapping[str, object], action: OrderAction) -> float | Non
     value = data.get("for_seconds")
     if value is None:
         return None
-    if action is not OrderAction.FORCE_OPEN:
-        _refuse(f"for_seconds must be null for {action}: only force_open ends by itself.")
+    if action is OrderAction.RESET:
+        _refuse("for_seconds must be null for reset: only force_open and disable end by themselves.")
     if isinstance(value, bool) or not isinstance(value, int | float):
         _refuse("for_seconds must be null or a number of seconds > 0.")
     try:

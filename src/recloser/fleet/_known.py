@@ -46,15 +46,11 @@ class KnownState:
         """Return the state as a breaker follows it."""
         left = self.left_us()
         seconds = None if left is None else left / 1_000_000
-        return FleetState(self.shared.state, seconds, self.shared.trips, self._reason())
-
-    def _reason(self) -> str | None:
-        """Return on one line why a person set the state, and who; None if nobody did."""
         shared = self.shared
         if shared.state is CircuitState.HALF_OPEN or not (shared.reason or shared.author or shared.state in MANUAL):
-            return None
-        author = f" ({shared.author})" if shared.author else ""
-        return " ".join(f"{shared.reason or 'no reason given'}{author}".split())
+            return FleetState(shared.state, seconds, shared.trips, reason=None, author=None)
+        reason = " ".join(shared.reason.split()) or "no reason given"
+        return FleetState(shared.state, seconds, shared.trips, reason, " ".join(shared.author.split()) or None)
 
     def _elapsed_us(self) -> int:
         return max(0, round((self._now() - self._received_at) * 1_000_000))

@@ -107,4 +107,4 @@ async def _permit(breaker: CircuitBreaker) -> Permit:
 
 def _refuse_manual_state(breaker: CircuitBreaker) -> None:
     if breaker.state in MANUAL_STATES:
-        raise RuntimeError(f"{breaker.name!r} is {breaker.state}, which no outage changes: await breaker.reset() first")
+        raise RuntimeError(f"{breaker.name!r} is {breaker.state}, which no outage changes: call breaker.reset() first")

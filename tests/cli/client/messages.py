@@ -27,6 +27,7 @@ def cause(**members: object) -> dict[str, Any]:
         "slow_call_seconds": None,
         "last_error": None,
         "reason": None,
+        "author": None,
         "for_seconds": None,
     }
     return whole | members

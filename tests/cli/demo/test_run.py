@@ -65,7 +65,7 @@ async def run_of(plan: Plan, **settings: Any) -> Notes:  # noqa: ANN401 - of a b
     """Plays a plan: again, and slower, if the machine was too busy to keep its times."""
     for pace in PACES:
         view = Notes(Experiment(slowed(plan, pace), seed=1))
-        await view.experiment.breaker.reconfigure(**settings)
+        view.experiment.breaker.reconfigure(**settings)
         await play(view.experiment, view)
         if view.longest_gap <= pace * MOST_GAP_SECONDS:
             break

@@ -38,5 +38,5 @@ def test_phases_and_states_fill_the_whole_script() -> None:
 async def test_a_transition_ends_a_state_and_begins_the_next() -> None:
     rehearsal = Rehearsal(script(HEALTHY, FAILING))
     rehearsal.clock.set(0.25)
-    await rehearsal.experiment.breaker.force_open("maintenance")
+    rehearsal.experiment.breaker.force_open("maintenance")
     assert state_spans(rehearsal.experiment) == [Span("closed", 0.0, 0.25), Span("forced_open", 0.25, 0.5)]

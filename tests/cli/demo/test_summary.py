@@ -91,7 +91,7 @@ async def test_rejections_are_the_answers_from_memory_and_by_default(rehearsal: 
     await rehearsal.call(protected=True)
     rehearsal.clock.set(30.0)
     await rehearsal.call(protected=True)
-    await rehearsal.experiment.breaker.force_open("maintenance")
+    rehearsal.experiment.breaker.force_open("maintenance")
     for seconds in (0.125, 0.125, 0.25):
         rehearsal.clock.advance(seconds)
         await rehearsal.call(protected=True)

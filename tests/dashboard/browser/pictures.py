@@ -84,9 +84,9 @@ class Shop:
         await anyio.sleep(9)
         del self.down["ledger"]
         await anyio.sleep(8)
-        await self.breakers["mail"].disable()
+        self.breakers["mail"].disable()
         await anyio.sleep(5)
-        await self.breakers["recommendations"].force_open("reindexing until noon (by Ada)", for_seconds=900)
+        self.breakers["recommendations"].force_open("reindexing until noon", for_seconds=900, author="Ada")
         await self._at(12, "search", DeadlineError("no answer within 2 s"))
         await self._at(8, "payments", ConnectionError("connection refused"))
         self.hanging.add("search")

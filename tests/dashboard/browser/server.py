@@ -112,10 +112,10 @@ class Stage:
         self.ahead_seconds += seconds
 
     async def force_open(self, breaker: str, reason: str) -> None:
-        await self.registry.breaker(breaker).force_open(reason)
+        self.registry.breaker(breaker).force_open(reason)
 
     async def disable(self, breaker: str) -> None:
-        await self.registry.breaker(breaker).disable()
+        self.registry.breaker(breaker).disable()
 
     async def add(self, names: list[str]) -> None:
         for name in names:

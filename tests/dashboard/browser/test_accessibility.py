@@ -59,7 +59,7 @@ def varied(server: Server) -> Server:
         server.fail(name, f"down: {LONG}")
     server.advance(60)
     server.hold("mail")
-    server.force_open("search", "maintenance (by Ada)")
+    server.force_open("search", "maintenance")
     server.disable("recommendations")
     return server
 

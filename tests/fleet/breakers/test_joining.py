@@ -155,9 +155,9 @@ async def test_more_than_one_probe_at_a_time_cannot_be_set_later() -> None:
     registry = BreakerRegistry(fleet=new_fleet())
     breaker = registry.breaker(NAME)
     with pytest.raises(ValueError, match="max_probes must be 1 in a fleet"):
-        await registry.reconfigure(NAME, max_probes=2)
+        registry.reconfigure(NAME, max_probes=2)
     with pytest.raises(ValueError, match="max_probes must be 1 in a fleet"):
-        await breaker.reconfigure(max_probes=2)
+        breaker.reconfigure(max_probes=2)
 
 
 async def test_a_rule_that_is_changed_while_it_runs_is_counted_anew() -> None:
@@ -166,7 +166,7 @@ async def test_a_rule_that_is_changed_while_it_runs_is_counted_anew() -> None:
             await one.fail(4)
         await settle()
         for one in processes:
-            await one.breaker.reconfigure(trip_when=FailureCount(4, window=TimeWindow(60)))
+            one.breaker.reconfigure(trip_when=FailureCount(4, window=TimeWindow(60)))
             await one.fail(2)
         await settle()
         assert states(processes) == ["open"] * 2
@@ -175,7 +175,7 @@ async def test_a_rule_that_is_changed_while_it_runs_is_counted_anew() -> None:
 async def test_settings_that_are_changed_hold_in_the_fleet() -> None:
     async with fleet_of(2) as processes:
         for one in processes:
-            await one.breaker.reconfigure(failure_threshold=1)
+            one.breaker.reconfigure(failure_threshold=1)
         for one in processes:
             await one.fail(1)
         await settle()

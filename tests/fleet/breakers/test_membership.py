@@ -185,7 +185,7 @@ async def test_a_lease_that_nobody_uses_any_more_goes_back_before_the_next_is_as
 async def test_a_breaker_that_was_reset_while_it_made_the_probe_proves_nothing_by_being_closed(member: Member) -> None:
     await member.lease(9)
     assert member.breaker is not None
-    await member.breaker.reset()
+    member.breaker.reset()
     assert member.work() == []
     ended = replace(granted(9), remaining_us=0)
     member.membership.reconcile(reply(ended), member.worker.now())
@@ -201,10 +201,10 @@ async def test_a_breaker_that_was_reset_follows_the_fleet_even_where_the_record_
     member.membership.apply(OPEN)
     damaged = reply(OPEN, Code.DAMAGED, OTHER_VERSION)
     member.membership.apply_reply(damaged)
-    await member.breaker.force_open("this host only")
+    member.breaker.force_open("this host only")
     member.membership.apply_reply(damaged)
     assert not member.membership.leads
-    await member.breaker.reset()
+    member.breaker.reset()
     assert member.state == "closed"
     assert member.work() == []
     assert member.state == "open"
@@ -215,7 +215,7 @@ async def test_a_breaker_that_was_reset_follows_the_fleet_even_where_the_record_
 async def test_a_reset_is_not_lost_when_the_record_turns_out_to_be_of_another_version(member: Member) -> None:
     assert member.breaker is not None
     member.membership.apply(OPEN)
-    await member.breaker.reset()
+    member.breaker.reset()
     member.membership.apply_reply(reply(OPEN, Code.DAMAGED, OTHER_VERSION))
     assert member.work() == []
     assert member.state == "open"
@@ -228,7 +228,7 @@ async def test_a_reset_does_not_make_a_record_of_another_version_usable(member: 
     assert member.breaker is not None
     member.membership.apply(OPEN)
     member.membership.apply_reply(reply(OPEN, Code.DAMAGED, OTHER_VERSION))
-    await member.breaker.reset()
+    member.breaker.reset()
     assert member.work() == []
     assert not member.membership.leads
 

@@ -184,13 +184,13 @@ class Play:
         self.server.run(NAMESPACE, Control(name=NAME, action=Action.RESET, reason="repaired"))
 
     async def force(self) -> None:
-        await self.breaker.force_open("this host only")
+        self.breaker.force_open("this host only")
 
     async def disable(self) -> None:
-        await self.breaker.disable()
+        self.breaker.disable()
 
     async def reset(self) -> None:
-        await self.breaker.reset()
+        self.breaker.reset()
 
     async def damage(self) -> None:
         self.server.keyspace.write(RECORD, {"v": "2"})

@@ -196,7 +196,7 @@ async def test_another_rule_counts_from_when_it_was_set() -> None:
             await one.fail(2)
         await settle()
         for one in processes:
-            await one.breaker.reconfigure(trip_when=FailureCount(6, window=TimeWindow(OPEN_SECONDS * 2)))
+            one.breaker.reconfigure(trip_when=FailureCount(6, window=TimeWindow(OPEN_SECONDS * 2)))
         await settle(POLLED_SECONDS)
         for one in processes:
             await one.fail(2)

@@ -190,7 +190,7 @@ async def test_a_probe_that_is_granted_after_the_breaker_closed_is_given_back() 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(processes[0].breaker.call, answer)
             await settle(0.01)
-            await processes[0].breaker.disable()
+            processes[0].breaker.disable()
             slow.answer.set()
         assert processes[0].breaker.snapshot().probe_total == 0
         await settle()

@@ -11,6 +11,7 @@ CauseFields = dict[str, Any]
 
 _TEXTS = {
     "wait_elapsed": "the reset timeout has elapsed and a call arrived",
+    "disable_ended": "the time that it was disabled for has elapsed",
     "probe_failed": "a probe failed",
     "probe_timed_out": "a probe did not end in time",
     "fleet_opened": "the fleet opened",
@@ -28,15 +29,17 @@ def cause_text(cause: CauseFields) -> str:
 def _without_error(cause: CauseFields) -> str:
     trigger: str = cause["trigger"]
     reason = "" if cause["reason"] is None else f": {cause['reason']}"
+    limit = "" if cause["for_seconds"] is None else f" for {seconds(cause['for_seconds'])}"
     if trigger == "tripped":
         return _tripped(cause)
     if trigger == "probes_passed":
         return f"{number(cause['observed'])} of {plural(cause['threshold'], 'probe')} succeeded"
     if trigger == "forced_open":
-        limit = "until reset" if cause["for_seconds"] is None else f"for {seconds(cause['for_seconds'])}"
-        return f"forced open {limit}{reason}"
+        by = "" if cause["author"] is None else f" by {cause['author']}"
+        return f"forced open{by}{limit or ' until reset'}{reason}"
     if trigger in {"disabled", "reset"}:
-        return f"{trigger} by hand{reason}"
+        by = "by hand" if cause["author"] is None else f"by {cause['author']}"
+        return f"{trigger} {by}{limit}{reason}"
     return _TEXTS.get(trigger, trigger.replace("_", " "))
 
 

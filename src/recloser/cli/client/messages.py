@@ -168,6 +168,7 @@ _CAUSE: dict[str, Callable[[object], Any]] = {
     "slow_call_seconds": _number_or_none,
     "last_error": _text_or_none,
     "reason": _text_or_none,
+    "author": _text_or_none,
     "for_seconds": _number_or_none,
 }
 _FIGURES: dict[str | None, tuple[str, ...]] = {

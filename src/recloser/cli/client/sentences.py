@@ -82,11 +82,22 @@ def next_step(breaker: "Breaker", now: float) -> str:
     if state == "half_open":
         return "closes or opens as the fleet does" if _follows_fleet(breaker.entry) else "a probe decides"
     if state == "disabled":
-        return "admits all calls until reset"
+        return _disabled_until(breaker, now)
     if breaker.probe_at is None:
         return "rejects all calls until reset"
     left = breaker.probe_at - now
     return f"probe in {duration(math.ceil(min(left, _LONGEST_SECONDS)))}" if left > 0 else "the next call is a probe"
+
+
+def _disabled_until(breaker: "Breaker", now: float) -> str:
+    """Say when a disabled breaker closes."""
+    cause = breaker.entry["cause"]
+    if cause is None or cause["for_seconds"] is None:
+        return "admits all calls until reset"
+    left = cause["for_seconds"] - (now - breaker.since)
+    if left <= 0:
+        return "the next call closes it"
+    return f"admits all calls for {duration(math.ceil(min(left, _LONGEST_SECONDS)))} more"
 
 
 def waited(breaker: "Breaker", now: float) -> float | None:

@@ -8,6 +8,7 @@ import { word } from "./states.js";
 /** @type {Record<string, string>} */
 const TEXTS = {
   wait_elapsed: "the reset timeout has elapsed and a call arrived",
+  disable_ended: "the time that it was disabled for has elapsed",
   probe_failed: "a probe failed",
   probe_timed_out: "a probe did not end in time",
   fleet_opened: "the fleet opened",
@@ -27,15 +28,19 @@ export function causeText(cause) {
 function withoutError(cause) {
   const { trigger } = cause;
   const reason = cause.reason === null ? "" : `: ${cause.reason}`;
+  const limit = cause.for_seconds === null ? "" : ` for ${seconds(cause.for_seconds)}`;
   if (trigger === "tripped") return tripped(cause);
   if (trigger === "probes_passed") {
     const threshold = Number(cause.threshold);
     return `${number(Number(cause.observed))} of ${plural(threshold, "probe")} succeeded`;
   }
   if (trigger === "forced_open") {
-    return `forced open ${cause.for_seconds === null ? "until reset" : `for ${seconds(cause.for_seconds)}`}${reason}`;
+    const by = cause.author === null ? "" : ` by ${cause.author}`;
+    return `forced open${by}${limit || " until reset"}${reason}`;
   }
-  if (trigger === "disabled" || trigger === "reset") return `${trigger} by hand${reason}`;
+  if (trigger === "disabled" || trigger === "reset") {
+    return `${trigger} by ${cause.author ?? "hand"}${limit}${reason}`;
+  }
   return TEXTS[trigger] ?? word(trigger);
 }
 

@@ -66,14 +66,14 @@ export class ControlDialog {
   }
 
   #showExpiry() {
-    const isHidden = new FormData(this.#form).get("action") !== "force_open";
+    const isHidden = new FormData(this.#form).get("action") === "reset";
     find(".expiry", this.#form).hidden = isHidden;
     /** @type {HTMLInputElement} */ (find(".expiry input", this.#form)).disabled = isHidden;
   }
 
   async #apply() {
     const given = new FormData(this.#form);
-    const minutes = given.get("action") === "force_open" ? String(given.get("minutes")) : "";
+    const minutes = given.get("action") === "reset" ? "" : String(given.get("minutes"));
     const order = {
       breaker: this.#name,
       action: given.get("action"),

@@ -13,6 +13,7 @@
  * @property {number | null} slow_call_seconds
  * @property {string | null} last_error
  * @property {string | null} reason
+ * @property {string | null} author
  * @property {number | null} for_seconds
  *
  * @typedef {object} BreakerEntry A breaker; an update has only the fields that have changed.

@@ -53,13 +53,25 @@ function followsFleet(entry) {
  * @param {Breaker} breaker
  * @param {number} now In ms of the server's time.
  */
-export function nextStep({ entry, probeAt }, now) {
+export function nextStep({ entry, probeAt, since }, now) {
   if (entry.state === "closed") return "";
   if (entry.state === "half_open") return followsFleet(entry) ? "closes or opens as the fleet does" : "a probe decides";
-  if (entry.state === "disabled") return "admits all calls until reset";
+  if (entry.state === "disabled") return disabledUntil(entry.cause?.for_seconds ?? null, since, now);
   if (probeAt === null) return "rejects all calls until reset";
   const left = (probeAt - now) / 1000;
   return left > 0 ? `probe in ${duration(Math.ceil(Math.min(left, LONGEST_SECONDS)))}` : "the next call is a probe";
+}
+
+/**
+ * When a disabled breaker closes.
+ * @param {number | null} forSeconds
+ * @param {number} since In ms of the server's time.
+ * @param {number} now In ms of the server's time.
+ */
+function disabledUntil(forSeconds, since, now) {
+  if (forSeconds === null) return "admits all calls until reset";
+  const left = forSeconds - (now - since) / 1000;
+  return left > 0 ? `admits all calls for ${duration(Math.ceil(Math.min(left, LONGEST_SECONDS)))} more` : "the next call closes it";
 }
 
 /**

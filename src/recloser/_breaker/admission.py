@@ -1,0 +1,110 @@
+"""Admits calls while a breaker is not closed: to probes, or not at all.
+
+The step from open to half-open takes an `anyio.Lock` without waiting: a caller that finds it held is rejected. The
+permits of the probes are an `anyio.Semaphore`, one for each half-open episode.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from anyio.lowlevel import current_token
+
+from recloser._breaker.loop_bound import LoopLock, SemaphoreGate
+from recloser._breaker.notify import deliver, enqueue, is_wanted, probe_admitted
+from recloser._breaker.steps import STEP
+from recloser._core.events import ProbeAdmitted
+from recloser._core.machine import HALF_OPEN
+from recloser._core.outcomes import Outcome
+from recloser._core.tickets import UNCOUNTED, Admission, Probe, Ticket
+
+if TYPE_CHECKING:
+    from anyio.lowlevel import EventLoopToken
+
+    from recloser._breaker.engine import Engine
+    from recloser._core.events import Event
+    from recloser.errors import CircuitBreakerOpenError
+
+    Admitted = tuple[Ticket | None, list[Event]]
+
+
+def request_probe(engine: Engine, now: float) -> Ticket | CircuitBreakerOpenError:
+    """Admit the call as a probe if it is time for one, else reject it; no fleet leads."""
+    machine = engine.machine
+    if machine.state is HALF_OPEN:
+        if engine.is_inside_probe(now):
+            return UNCOUNTED
+        leave_dead_loop(engine)
+        if machine.is_full(now):
+            return engine.reject(now)
+    elif now < machine.reopen_at:
+        return engine.reject(now)
+    lock = loop_lock(engine).take()
+    if lock is None:
+        return engine.reject(now)
+    try:
+        answer = take(engine, now)
+    finally:
+        lock.release()
+    return admitted(engine, answer, now)
+
+
+def take(engine: Engine, now: float) -> Admitted:
+    """Have the machine admit or reject the call; the breaker becomes half-open, or closes after a timed disable."""
+    with STEP:
+        admission = engine.machine.admit(now, SemaphoreGate)
+        engine.refresh()
+        return record(engine, admission, now)
+
+
+def record(engine: Engine, admission: Admission, now: float) -> Admitted:
+    """Queue the events of an admission, holding `STEP`; return its ticket and the events."""
+    ticket = admission.ticket
+    try:
+        events = [event for expiry in admission.expired for event in engine.note_expiry(expiry, now)]
+        if admission.reopened is not None:
+            events.append(engine.note(admission.reopened))
+        if isinstance(ticket, Probe) and is_wanted(engine, ProbeAdmitted):
+            events.append(probe_admitted(engine.name, now, ticket))
+        enqueue(engine, events)
+    except BaseException:
+        _give_back(engine, ticket)
+        raise
+    return ticket, events
+
+
+def admitted(engine: Engine, answer: Admitted, now: float) -> Ticket | CircuitBreakerOpenError:
+    """Deliver the events of an admission; return its ticket, or reject the call if it has none."""
+    ticket, events = answer
+    try:
+        deliver(engine, events)
+    except BaseException:
+        _give_back(engine, ticket)
+        raise
+    return engine.reject(now) if ticket is None else ticket
+
+
+def _give_back(engine: Engine, ticket: Ticket | None) -> None:
+    if ticket is not None:
+        engine.settle(ticket, Outcome.IGNORED, None)
+
+
+def loop_lock(engine: Engine) -> LoopLock:
+    """Return the engine's lock, made on first use: most breakers never need it."""
+    with STEP:
+        if engine.lock is None:
+            engine.lock = LoopLock()
+        return engine.lock
+
+
+def leave_dead_loop(engine: Engine) -> None:
+    """Give up the probes of another event loop: a breaker is used in one loop at a time."""
+    if is_in_other_loop(engine, current_token()):
+        with STEP:
+            engine.machine.abandon_probes(SemaphoreGate(engine.machine.settings.max_probes))
+
+
+def is_in_other_loop(engine: Engine, token: EventLoopToken) -> bool:
+    """Return whether the probes of the half-open episode belong to another event loop than that of a token."""
+    episode = engine.machine.episode
+    return episode is not None and isinstance(episode.gate, SemaphoreGate) and episode.gate.token != token
