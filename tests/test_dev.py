@@ -30,7 +30,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ..
         (["demo", "--mcp", "--plain"], ["demo", "mcp>=2.3"], "demos.mcp --plain"),
         (["demo", "--fleet", "3"], ["demo", "redis", dev.REDIS_SERVER], "demos.fleet 3"),
         (["demo", "--fast", "--fleet=3"], ["demo", "redis", dev.REDIS_SERVER], "demos.fleet --fast 3"),
-        (["dashboard", "--fast"], ["demo", "uvicorn>=0.35"], "demos.dashboard --fast"),
+        (["demo", "--dashboard", "--fast"], ["demo", "uvicorn>=0.35"], "demos.dashboard --fast"),
     ],
 )
 def test_each_demo_gets_its_arguments_and_what_it_needs(

@@ -1,4 +1,4 @@
-"""Run the demo from the root of a clone: `python -m demos.mcp`; see `--help`."""
+"""The command line of the demo, which `python3 dev.py demo --mcp` starts."""
 
 import importlib
 import sys
@@ -29,4 +29,4 @@ def main(*, plain: bool) -> None:
 
 
 if __name__ == "__main__":
-    main(prog_name="python -m demos.mcp")
+    main(prog_name="python3 dev.py demo --mcp")

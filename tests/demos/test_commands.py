@@ -14,7 +14,7 @@ from demos.mcp.__main__ import main as mcp
 from demos.needs import installed_by
 
 NEEDS = {
-    "demos.dashboard": ("python3 dev.py dashboard", ["click", "h11", "httpx", "uvicorn"]),
+    "demos.dashboard": ("python3 dev.py demo --dashboard", ["click", "h11", "httpx", "uvicorn"]),
     "demos.fleet": ("python3 dev.py demo --fleet 4", ["click", "h11", "httpx", "redis", "rich"]),
     "demos.mcp": ("python3 dev.py demo --mcp", ["cachetools", "click", "httpx", "mcp", "rich"]),
 }

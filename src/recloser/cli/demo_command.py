@@ -80,8 +80,8 @@ def demo(
     shows what each group saw and what reached the server. It exits with 1 if the breaker did not open or did not close
     again, or if a half-open episode did not let exactly one request through.
 
-    A clone of the repository has more demos: `python3 dev.py demo --mcp`, `python3 dev.py demo --fleet 4` and
-    `python3 dev.py dashboard`.
+    A clone of the repository has more demos: `python3 dev.py demo --dashboard`, `python3 dev.py demo --mcp` and
+    `python3 dev.py demo --fleet 4`.
     """
     plan = _scaled(FAST if fast else DEFAULT, callers)
     picture = None if no_timeline else timeline
