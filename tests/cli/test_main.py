@@ -10,7 +10,7 @@ from recloser.cli import main
 
 
 def run(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> int | str | None:
-    """Run the command in this process and return its exit code, or the message that stands for 1."""
+    """Run the command in this process and return its exit code."""
     monkeypatch.setattr(sys, "argv", ["recloser", *arguments])
     with pytest.raises(SystemExit) as ended:
         main()
@@ -39,12 +39,14 @@ def test_ctrl_c_while_it_starts_ends_it_with_130(monkeypatch: pytest.MonkeyPatch
     assert run("--help", monkeypatch=monkeypatch) == 130
 
 
-def test_without_click_the_message_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_click_the_message_names_the_extra_and_the_exit_code_is_3(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setitem(sys.modules, "click", None)
     for name in ("recloser.cli.app", "recloser.cli.demo_command"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    message = "recloser: click is not installed; this needs: pip install 'recloser[cli]'"
-    assert run("--help", monkeypatch=monkeypatch) == message
+    assert run("--help", monkeypatch=monkeypatch) == 3
+    assert capsys.readouterr() == ("", "Error: click is not installed; this needs: pip install 'recloser[cli]'\n")
 
 
 def test_importing_what_runs_the_package_runs_nothing() -> None:

@@ -12,6 +12,8 @@ from click.testing import CliRunner, Result
 
 from recloser import BreakerRegistry, CircuitBreaker
 from recloser.cli.app import app
+from recloser.cli.client.breaker import Breaker
+from recloser.cli.status import exit_code
 from tests.cli.client.serving import served
 from tests.dashboard.kit import DownError, fail
 
@@ -38,7 +40,9 @@ def test_the_exit_code_is_0_while_all_breakers_are_closed(registry: BreakerRegis
         assert (status(url).exit_code, status(url).output) == (0, "2 breakers: 2 closed\n")
 
 
-def test_the_exit_code_is_1_if_any_breaker_is_not_closed_and_it_says_which_and_why(registry: BreakerRegistry) -> None:
+def test_the_exit_code_is_1_if_a_breaker_is_open_and_it_says_which_are_not_closed_and_why(
+    registry: BreakerRegistry,
+) -> None:
     registry.breaker("search")
     trip(registry.breaker("payments"))
     registry.breaker("ledger").disable()
@@ -56,6 +60,59 @@ def test_the_exit_code_is_1_if_any_breaker_is_not_closed_and_it_says_which_and_w
     assert lines[4] == "    forced open until reset: the provider moves"
     assert lines[5].endswith(", admits all calls until reset")
     assert lines[6:] == ["    disabled by hand; 0 failures counted"]
+
+
+def test_the_exit_code_is_4_while_people_alone_keep_breakers_from_being_closed(registry: BreakerRegistry) -> None:
+    registry.breaker("search")
+    with served(registry) as url:
+        anyio.run(registry.breaker("mail").force_open, "the provider moves")
+        assert status(url).exit_code == 4
+        anyio.run(registry.breaker("ledger").disable)
+        assert status(url).exit_code == 4
+        trip(registry.breaker("payments"))
+        assert status(url).exit_code == 1
+
+
+def test_a_breaker_in_shadow_mode_is_shown_but_does_not_count(registry: BreakerRegistry) -> None:
+    trip(registry.breaker("payments", shadow=True))
+    with served(registry) as url:
+        result = status(url)
+    assert result.exit_code == 0
+    assert result.output.startswith("1 breaker: 1 open\npayments: open for ")
+
+
+@pytest.mark.parametrize(
+    ("states", "code"),
+    [
+        (["closed"], 0),
+        (["closed", "half_open"], 1),
+        (["a state of a later version"], 1),
+        (["disabled", "closed"], 4),
+        (["forced_open"], 4),
+        (["forced_open", "half_open"], 1),
+    ],
+)
+def test_the_exit_code_follows_from_the_states(states: list[str], code: int) -> None:
+    assert exit_code(breaker(state) for state in states) == code
+    assert exit_code(breaker(state, shadow=True) for state in states) == 0
+
+
+def breaker(state: str, *, shadow: bool = False) -> Breaker:
+    made = Breaker("payments", 0.0)
+    made.merge({"state": state, "shadow": shadow}, 0.0)
+    return made
+
+
+def test_with_a_filter_only_the_chosen_breakers_are_shown_and_count(registry: BreakerRegistry) -> None:
+    registry.breaker("search")
+    trip(registry.breaker("payments"))
+    with served(registry) as url:
+        result = status(url, "--filter", "SEAR")
+        assert (result.exit_code, result.output) == (0, "1 breaker: 1 closed\n")
+        result = status(url, "--filter", "sear", "--json")
+        assert (result.exit_code, list(json.loads(result.output)["breakers"])) == (0, ["search"])
+        result = status(url, "--filter", "DownError")
+        assert (result.exit_code, result.output.partition(" for ")[0]) == (1, "1 breaker: 1 open\npayments: open")
 
 
 def test_for_scripts_the_document_is_printed_whole(registry: BreakerRegistry) -> None:
@@ -78,21 +135,21 @@ def test_names_and_errors_cannot_drive_the_terminal(registry: BreakerRegistry) -
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])
-def test_the_exit_code_is_2_if_nobody_answers_and_nothing_is_printed_but_why(options: tuple[str, ...]) -> None:
+def test_the_exit_code_is_3_if_nobody_answers_and_nothing_is_printed_but_why(options: tuple[str, ...]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         result = status(f"127.0.0.1:{port}", "--timeout", "0.05", *options)
-    assert (result.exit_code, result.stdout) == (2, "")
+    assert (result.exit_code, result.stdout) == (3, "")
     assert result.stderr == "Error: the dashboard can't be reached: there was no complete response within 0.05 s\n"
     result = status(f"127.0.0.1:{port}", *options)
-    assert (result.exit_code, result.stdout) == (2, "")
+    assert (result.exit_code, result.stdout) == (3, "")
     assert result.stderr == "Error: the dashboard can't be reached: All connection attempts failed\n"
 
 
 def test_what_a_status_page_of_something_else_says_is_an_error(registry: BreakerRegistry) -> None:
     with served(registry) as url:
         result = status(f"{url}elsewhere")
-    assert (result.exit_code, result.stdout) == (2, "")
+    assert (result.exit_code, result.stdout) == (3, "")
     assert result.stderr == "Error: the dashboard can't be reached: it answers 404 Not Found\n"
 
 
@@ -100,7 +157,7 @@ def test_a_version_that_is_not_known_is_an_error(registry: BreakerRegistry, monk
     monkeypatch.setattr("recloser.dashboard.VERSION", 3)
     with served(registry) as url:
         result = status(url)
-    assert (result.exit_code, result.stdout) == (2, "")
+    assert (result.exit_code, result.stdout) == (3, "")
     assert "it speaks version 3, and this recloser 2: update it" in result.stderr
 
 

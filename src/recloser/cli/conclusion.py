@@ -6,10 +6,16 @@ from contextlib import contextmanager
 
 import click
 
-from recloser.cli.endings import INTERRUPTED
+from recloser.cli.exit_codes import CANNOT_TELL, INTERRUPTED
 from recloser.cli.extras import MissingExtraError
 
-__all__ = ["concluded"]
+__all__ = ["CannotTellError", "concluded"]
+
+
+class CannotTellError(click.ClickException):
+    """The command could not do its work, so its exit code is none of those that mean a result."""
+
+    exit_code = CANNOT_TELL
 
 
 @contextmanager
@@ -22,7 +28,8 @@ def concluded() -> Generator[None]:
     Raises:
         BrokenPipeError: Nothing reads the output any more; click then ends quietly, as commands in a pipe do.
         SystemExit: The user pressed Ctrl-C.
-        click.ClickException: A library is missing, or the system refused an operation.
+        CannotTellError: A library is missing.
+        click.ClickException: The system refused an operation.
     """
     try:
         yield
@@ -31,5 +38,7 @@ def concluded() -> Generator[None]:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         raise
-    except (MissingExtraError, OSError) as error:
+    except MissingExtraError as error:
+        raise CannotTellError(str(error)) from None
+    except OSError as error:
         raise click.ClickException(str(error)) from None

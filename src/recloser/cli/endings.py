@@ -7,10 +7,7 @@ from contextlib import contextmanager
 
 from recloser.lowlevel import leaves
 
-__all__ = ["INTERRUPTED", "leaves", "unwrapped"]
-
-INTERRUPTED = 130
-"""The exit code after Ctrl-C; as in shells, it is 128 plus the number of the signal."""
+__all__ = ["leaves", "unwrapped"]
 
 
 @contextmanager

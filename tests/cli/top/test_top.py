@@ -163,10 +163,10 @@ def test_a_reader_that_has_had_enough_ends_it_quietly(registry: BreakerRegistry)
         assert process.wait(_PATIENCE_SECONDS) == 1
 
 
-def test_it_ends_with_2_if_there_is_no_dashboard_in_the_first_place() -> None:
+def test_it_ends_with_3_if_there_is_no_dashboard_in_the_first_place() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     command = [sys.executable, "-m", "recloser", "top", f"127.0.0.1:{port}"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE_SECONDS, check=False)
-    assert (result.returncode, result.stdout) == (2, "")
+    assert (result.returncode, result.stdout) == (3, "")
     assert result.stderr == "Error: the dashboard can't be reached: All connection attempts failed\n"

@@ -7,7 +7,7 @@ all known moments move with it: the server sends again only what differs from wh
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -24,7 +24,7 @@ from recloser.cli.client.messages import (
 from recloser.cli.client.sentences import is_about
 from recloser.cli.client.states import urgency
 
-__all__ = ["Board"]
+__all__ = ["Board", "counts_of"]
 
 _MOST_TRANSITIONS = 200
 _MOST_LATENESS_SECONDS = 5.0
@@ -68,8 +68,7 @@ class Board:
     @property
     def counts(self) -> dict[str, int]:
         """How many breakers are in each state that occurs, the most urgent one first."""
-        counts = Counter(breaker.state for breaker in self.breakers.values())
-        return {state: counts[state] for state in sorted(counts, key=urgency)}
+        return counts_of(self.breakers.values())
 
     def ordered(self, text: str = "", sort: str = "state") -> list[Breaker]:
         """Return breakers in the order in which they are shown.
@@ -178,6 +177,12 @@ class Board:
         """The span that rates are measured over: the server may need several rounds to read all breakers once."""
         rounds = math.ceil(len(self.breakers) / self.about.breakers_per_update) or 1
         return max(_RATE_SECONDS, 2.0 * rounds * self.about.interval_seconds)
+
+
+def counts_of(breakers: Iterable[Breaker]) -> dict[str, int]:
+    """Return how many breakers are in each state that occurs, the most urgent one first."""
+    counts = Counter(breaker.state for breaker in breakers)
+    return {state: counts[state] for state in sorted(counts, key=urgency)}
 
 
 def _transitions(data: dict[str, Any]) -> list[TransitionEntry]:

@@ -2,11 +2,14 @@
 
 from recloser.cli.client.formatting import printable
 
-__all__ = ["CLOSED", "STATES", "urgency", "word"]
+__all__ = ["BY_HAND_STATES", "CLOSED", "STATES", "urgency", "word"]
 
 CLOSED = "closed"
 STATES = ("open", "forced_open", "half_open", "disabled", CLOSED)
 """The most urgent one first."""
+
+BY_HAND_STATES = frozenset({"forced_open", "disabled"})
+"""The states that only people set."""
 
 
 def word(state: str) -> str:
