@@ -51,6 +51,24 @@ def test_a_bad_option_is_named_with_what_would_be_good(arguments: list[str], mes
     assert message in result.output
 
 
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        (["--dashboard"], "python3 dev.py demo --dashboard"),
+        (["--fast", "--mcp", "--plain"], "python3 dev.py demo --mcp"),
+        (["--fleet"], "python3 dev.py demo --fleet 4"),
+        (["--fleet", "3", "--fast"], "python3 dev.py demo --fleet 3"),
+        (["--fleet=3"], "python3 dev.py demo --fleet 3"),
+    ],
+)
+def test_a_demo_that_is_not_in_the_wheel_is_refused_with_the_command_that_starts_it(
+    arguments: list[str], command: str
+) -> None:
+    result = invoke(*arguments)
+    assert result.exit_code == 2
+    assert result.output.endswith(f"In a clone of the repository, run: {command}\n")
+
+
 @pytest.mark.parametrize("library", ["cachetools", "h11", "httpx", "matplotlib", "rich", "trio"])
 def test_without_a_library_the_message_names_the_extra(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(sys.modules):

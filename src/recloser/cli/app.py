@@ -4,12 +4,21 @@ import click
 
 from recloser import __version__
 from recloser.cli.client_commands import status, top
+from recloser.cli.command import DocumentedGroup
 from recloser.cli.demo_command import demo
 
 __all__ = ["app"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=DocumentedGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    examples=[
+        "recloser demo",
+        "recloser status http://shop.example/breakers/",
+        "recloser top http://shop.example/breakers/",
+    ],
+)
 @click.version_option(__version__, prog_name="recloser")
 def app() -> None:
     """See circuit breakers work."""
