@@ -20,7 +20,7 @@ def run(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> int | str | None:
 def test_help_lists_the_commands(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--help", monkeypatch=monkeypatch) == 0
     _, _, commands = capsys.readouterr().out.partition("Commands:\n")
-    assert re.findall(r"^  (\w+) +\w.+[^.]\.$", commands, re.MULTILINE) == ["demo", "status", "top"]
+    assert re.findall(r"^  (\w+) +\w.+[^.]\.$", commands, re.MULTILINE) == ["demo", "lint", "status", "top"]
 
 
 def test_the_version_is_the_package_s(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ from recloser import __version__
 from recloser.cli.client_commands import status, top
 from recloser.cli.command import DocumentedGroup
 from recloser.cli.demo_command import demo
+from recloser.cli.lint_command import lint
 
 __all__ = ["app"]
 
@@ -17,12 +18,13 @@ __all__ = ["app"]
         "recloser demo",
         "recloser status http://shop.example/breakers/",
         "recloser top http://shop.example/breakers/",
+        "recloser lint breakers.toml",
     ],
 )
 @click.version_option(__version__, prog_name="recloser")
 def app() -> None:
-    """See circuit breakers work."""
+    """Watch, check and configure circuit breakers."""
 
 
-for _command in (demo, status, top):
+for _command in (demo, lint, status, top):
     app.add_command(_command)
