@@ -173,7 +173,7 @@ def test_it_describes_its_order() -> None:
         Traced("own", []),
         name="orders",
     )
-    assert pipeline.describe() == (
+    assert str(pipeline) == (
         "Pipeline 'orders', outermost first:\n"
         "1. Retry 'again': 3 attempts; waits 0.5 s, together at most 10 s; no budget\n"
         "2. CircuitBreaker 'payments': opens on 5 consecutive failures, for 60 s\n"
@@ -182,7 +182,6 @@ def test_it_describes_its_order() -> None:
         "5. Bulkhead 'pool': 10 at once\n"
         "6. Traced own"
     )
-    assert str(pipeline) == pipeline.describe()
     assert repr(pipeline) == "<Pipeline 'orders': retry > breaker > breaker > timeout > bulkhead > Traced>"
     assert pipeline.policies[1:3] == (circuit, growing)
 

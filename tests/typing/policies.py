@@ -80,7 +80,6 @@ async def called() -> None:
 async def read() -> None:
     assert_type(bulkhead.borrowed, int)
     assert_type(bulkhead.waiting, int)
-    assert_type(pipeline.describe(), str)
     try:
         await charge(7)
     except BulkheadFullError as error:

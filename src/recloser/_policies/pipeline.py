@@ -89,11 +89,6 @@ class Pipeline(StreamPolicy):
         """The policies, outermost first, with inner pipelines replaced by theirs."""
         return self._policies
 
-    def describe(self) -> str:
-        """Return the order as text: one line per policy with its settings, outermost first."""
-        lines = (f"{number}. {_text(policy)}" for number, policy in enumerate(self._policies, 1))
-        return "\n".join((f"Pipeline {self._name!r}, outermost first:", *lines))
-
     def _around(self, fn: Callable[..., Any]) -> Wrapped:
         outermost, *others = self._policies
         for policy in reversed(others):
@@ -117,8 +112,9 @@ class Pipeline(StreamPolicy):
         return " > ".join(map(_kind, self._policies))
 
     def __str__(self) -> str:
-        """Return the same as `describe()`."""
-        return self.describe()
+        """Return the order as text: one line per policy with its settings, outermost first."""
+        lines = (f"{number}. {_text(policy)}" for number, policy in enumerate(self._policies, 1))
+        return "\n".join((f"Pipeline {self._name!r}, outermost first:", *lines))
 
     def __repr__(self) -> str:
         """Name the pipeline and the kinds of its policies."""
