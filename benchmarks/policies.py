@@ -144,15 +144,15 @@ def floor_fallback(function: Work) -> Work:
 
 
 def floor_pipeline(function: Work) -> Work:
-    """Returns the function with a hand-written retry, breaker, timeout and bulkhead."""
-    inner = floor_timeout(floor_bulkhead(function))
-    return floor_retry(FloorBreaker("floor", NEVER, LONG_SECONDS)(inner))
+    """Returns the function with a hand-written retry, bulkhead, breaker and timeout."""
+    inner = FloorBreaker("floor", NEVER, LONG_SECONDS)(floor_timeout(function))
+    return floor_retry(floor_bulkhead(inner))
 
 
 def pipeline(function: Work) -> Work:
     """Returns the function with the same four policies of recloser."""
     breaker = CircuitBreaker("timed pipeline", failure_threshold=NEVER, reset_timeout_seconds=LONG_SECONDS)
-    return Pipeline(Retry(ATTEMPTS), breaker, Timeout(LONG_SECONDS), Bulkhead(PLACES))(function)
+    return Pipeline(Retry(ATTEMPTS), Bulkhead(PLACES), breaker, Timeout(LONG_SECONDS))(function)
 
 
 def _loop(decorate: Callable[[Work], Work]) -> Callable[[], Awaitable[Run]]:

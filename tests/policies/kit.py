@@ -1,6 +1,7 @@
 """What the tests of the policies share: a dependency that counts its calls and does as it is told."""
 
 import asyncio
+import selectors
 from collections.abc import Sequence
 
 import anyio
@@ -55,6 +56,28 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
     loop.set_exception_handler(lambda *_: None)
     return loop
+
+
+class JumpingSelector(selectors.SelectSelector):
+    """Lets no time pass: it adds the seconds that an event loop wants to wait to `now`."""
+
+    now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        assert timeout is not None, "every task waits, and no timer is set"
+        self.now += max(timeout, 0)
+        return super().select(0)
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """asyncio's own event loop, which runs callbacks in the usual order, on virtual time."""
+
+    def __init__(self) -> None:
+        self._jumping = JumpingSelector()
+        super().__init__(self._jumping)
+
+    def time(self) -> float:
+        return self._jumping.now
 
 
 def totals(*breakers: CircuitBreaker) -> Sequence[tuple[int, int, int]]:

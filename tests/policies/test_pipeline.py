@@ -81,7 +81,7 @@ async def test_the_first_policy_is_the_outermost() -> None:
 
 async def test_the_usual_order_works_as_a_whole() -> None:
     circuit, dependency = breaker(failure_threshold=2), Dependency(DownError())
-    ask = Pipeline(Fallback(), Retry(3, 0.1), circuit, Timeout(5), Bulkhead(10))(dependency.ask)
+    ask = Pipeline(Fallback(), Retry(3, 0.1), Bulkhead(10, 5), circuit, Timeout(5))(dependency.ask)
     assert await ask() == "fallback"
     assert (dependency.calls, circuit.state) == (2, CircuitState.OPEN)
     assert await ask() == "fallback"
@@ -111,7 +111,7 @@ async def test_arguments_reach_the_function() -> None:
     async def add(one: int, *, two: int) -> int:
         return one + two
 
-    pipeline = Pipeline(Retry(2), Hedge(5), CircuitBreaker("add"), Timeout(1), Bulkhead(1))
+    pipeline = Pipeline(Retry(2), Hedge(5), Bulkhead(1), CircuitBreaker("add"), Timeout(1))
     assert await pipeline.call(add, 1, two=2) == await pipeline(add)(1, two=2) == 3
 
 
@@ -167,9 +167,9 @@ def test_it_describes_its_order() -> None:
     growing = CircuitBreaker("search", reset_timeout_seconds=ExponentialBackoff())
     pipeline = Pipeline(
         Pipeline(Retry(3, 0.5, budget=None, name="again"), circuit, name="inner"),
+        Bulkhead(10, name="pool"),
         growing,
         Timeout(2, name="slow"),
-        Bulkhead(10, name="pool"),
         Traced("own", []),
         name="orders",
     )
@@ -177,19 +177,23 @@ def test_it_describes_its_order() -> None:
         "Pipeline 'orders', outermost first:\n"
         "1. Retry 'again': 3 attempts; waits 0.5 s, together at most 10 s; no budget\n"
         "2. CircuitBreaker 'payments': opens on 5 consecutive failures, for 60 s\n"
-        "3. CircuitBreaker 'search': opens on 5 consecutive failures, for 1 s, x 2 per attempt up to 300 s\n"
-        "4. Timeout 'slow': 2 s\n"
-        "5. Bulkhead 'pool': 10 at once\n"
+        "3. Bulkhead 'pool': 10 at once\n"
+        "4. CircuitBreaker 'search': opens on 5 consecutive failures, for 1 s, x 2 per attempt up to 300 s\n"
+        "5. Timeout 'slow': 2 s\n"
         "6. Traced own"
     )
-    assert repr(pipeline) == "<Pipeline 'orders': retry > breaker > breaker > timeout > bulkhead > Traced>"
-    assert pipeline.policies[1:3] == (circuit, growing)
+    assert repr(pipeline) == "<Pipeline 'orders': retry > breaker > bulkhead > breaker > timeout > Traced>"
+    assert (pipeline.policies[1], pipeline.policies[3]) == (circuit, growing)
 
 
 def test_the_usual_orders_warn_of_nothing() -> None:
     circuit = breaker(clock=lambda: 0.0)
-    assert made_with_warnings(Fallback(), Retry(), circuit, Timeout(1), Bulkhead(1)) == []
+    queue, waiting_limit = Bulkhead(1, 5), RateLimit(1, 1, max_wait_seconds=5)
+    assert made_with_warnings(Fallback(), Retry(), queue, circuit, Timeout(1)) == []
+    assert made_with_warnings(Fallback(), Retry(), waiting_limit, queue, circuit, Timeout(1)) == []
     assert made_with_warnings(Timeout(10), Retry(), circuit, Timeout(1)) == []
+    assert made_with_warnings(Timeout(10), queue, circuit, Timeout(1)) == []
+    assert made_with_warnings(circuit, Timeout(1), Bulkhead(1), RateLimit(1, 1)) == []
     assert made_with_warnings(Retry(), RateLimit(1, 1), Hedge(1), circuit) == []
 
 
@@ -236,7 +240,24 @@ def test_a_decorated_stream_is_unwrapped_to_its_function() -> None:
         (lambda _: (Hedge(1), Retry()), "retry inside hedge: each hedge makes all attempts"),
         (
             lambda circuit: (circuit, circuit),
-            "CircuitBreaker 'payments': opens on 1 consecutive failure, for 60 s twice",
+            "CircuitBreaker 'payments': opens on 1 consecutive failure, for 60 s twice: each failure counts twice",
+        ),
+        (lambda _: (Bulkhead(1, name="b"),) * 2, "Bulkhead 'b': 1 at once twice: a call needs two of its places at"),
+        (
+            lambda _: (Timeout(1), Bulkhead(1, 1)),
+            "bulkhead with a queue inside timeout: the wait counts towards the deadline",
+        ),
+        (
+            lambda _: (Timeout(1), RateLimit(1, 1, max_wait_seconds=1)),
+            "rate_limit that waits inside timeout: the wait counts towards the deadline",
+        ),
+        (
+            lambda circuit: (circuit, Bulkhead(1, 1)),
+            "bulkhead with a queue inside breaker: a call that waits has passed the breaker already",
+        ),
+        (
+            lambda circuit: (circuit, RateLimit(1, 1, max_wait_seconds=1)),
+            "rate_limit that waits inside breaker: a call that waits has passed the breaker already",
         ),
     ],
 )

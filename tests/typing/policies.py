@@ -34,7 +34,7 @@ class Own:
         return await fn(*args, **kwargs)
 
 
-pipeline = Pipeline(Own(), retry, CircuitBreaker("orders"), timeout, Pipeline(bulkhead, rate_limit), name="orders")
+pipeline = Pipeline(Own(), retry, Pipeline(bulkhead, rate_limit), CircuitBreaker("orders"), timeout, name="orders")
 
 
 @pipeline
@@ -80,6 +80,7 @@ async def called() -> None:
 async def read() -> None:
     assert_type(bulkhead.borrowed, int)
     assert_type(bulkhead.waiting, int)
+    assert_type(bulkhead.may_wait or rate_limit.may_wait, bool)
     try:
         await charge(7)
     except BulkheadFullError as error:

@@ -63,6 +63,11 @@ class Bulkhead(AdmittingPolicy):
         self._rooms = PerLoop(partial(anyio.CapacityLimiter, self._max_concurrent))
 
     @property
+    def may_wait(self) -> bool:
+        """Whether a call may wait for a place, which needs `max_queue`."""
+        return self._max_queue > 0
+
+    @property
     def borrowed(self) -> int:
         """How many calls are running."""
         room = self._rooms.latest

@@ -1,8 +1,11 @@
-"""Orders of policies that have a known drawback, each with the reason."""
+"""Orders of policies that have a known drawback, each with the reason.
+
+The usual order is `fallback > retry > bulkhead, rate limit > breaker > timeout`.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,23 +33,53 @@ AGAINST = {
     ("timeout", "fallback"): (
         "the deadline cancels the fallback too, so it cannot answer; put the fallback outside the timeout"
     ),
-    ("hedge", "retry"): ("each hedge makes all attempts, so one call becomes many; put the hedge inside the retry"),
+    ("hedge", "retry"): (
+        "each hedge makes all attempts of the retry, and its budget pays for one; put the hedge inside the retry"
+    ),
 }
 """By the kinds of the outer and the inner policy: the reason."""
 
+WAITING = {"bulkhead": "bulkhead with a queue", "rate_limit": "rate_limit that waits"}
+"""By the kind of a policy: what to call it if calls may wait in it."""
+
+WAITS_IN_BREAKER = (
+    "a call that waits has passed the breaker already, and reaches the dependency although the breaker has opened in "
+    "the meantime; put it outside the breaker"
+)
+WAITS_IN_TIMEOUT = (
+    "the wait counts towards the deadline, so calls that wait fail although the dependency is healthy; put a timeout "
+    "inside it, instead or as well"
+)
 TIMEOUT_OUTSIDE = (
     "the breaker sees a cancellation, not a failure, and has to infer from it that the dependency was too slow; put a "
     "timeout inside the breaker, instead or as well"
 )
-TWICE = "a call needs two of its permits at once, and the inner policy finds none if the outer one took the last"
+TWICE = {
+    "breaker": "each failure counts twice",
+    "bulkhead": "a call needs two of its places at once, and the inner one finds none if the outer one took the last",
+}
+"""By the kind of a policy: why it should be in a pipeline once only."""
 
 
-def objections(kinds: Sequence[str]) -> Iterator[str]:
+class Layer(NamedTuple):
+    """A policy as the order sees it.
+
+    Attributes:
+        kind: The kind of the policy.
+        may_wait: Whether a call may wait in it to be admitted.
+    """
+
+    kind: str
+    may_wait: bool = False
+
+
+def objections(layers: Sequence[Layer]) -> Iterator[str]:
     """Iterate over the objections to an order of policies.
 
     Args:
-        kinds: The kinds of the policies, outermost first.
+        layers: The policies, outermost first.
     """
+    kinds = [layer.kind for layer in layers]
     for (outer, inner), reason in AGAINST.items():
         if outer in kinds and inner in kinds[kinds.index(outer) + 1 :]:
             yield f"{inner} inside {outer}: {reason}"
@@ -54,3 +87,13 @@ def objections(kinds: Sequence[str]) -> Iterator[str]:
         inside = kinds[kinds.index("breaker") + 1 :]
         if "timeout" in kinds and "timeout" not in inside:
             yield f"timeout outside breaker: {TIMEOUT_OUTSIDE}"
+    for number, layer in enumerate(layers):
+        if layer.may_wait and layer.kind in WAITING:
+            yield from _waits_inside(WAITING[layer.kind], kinds[:number], kinds[number + 1 :])
+
+
+def _waits_inside(waiting: str, outside: Sequence[str], inside: Sequence[str]) -> Iterator[str]:
+    if "breaker" in outside:
+        yield f"{waiting} inside breaker: {WAITS_IN_BREAKER}"
+    if "timeout" in outside and "timeout" not in inside:
+        yield f"{waiting} inside timeout: {WAITS_IN_TIMEOUT}"

@@ -6,7 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from recloser._breaker.breaker import CircuitBreaker
-from recloser._policies.order import TWICE, objections
+from recloser._policies.order import TWICE, Layer, objections
 from recloser._policies.policy import StreamPolicy
 from recloser.errors import ConfigurationWarning
 
@@ -44,9 +44,10 @@ class PolicyCall:
 class Pipeline(StreamPolicy):
     """Puts several policies around a call; the first one is the outermost.
 
-    The usual order is `Pipeline(fallback, retry, breaker, timeout, bulkhead)`. An order with a known drawback is
-    allowed; a warning says why it has one, once, where the pipeline is created. A pipeline inside a pipeline is
-    replaced by its policies.
+    The usual order is `Pipeline(fallback, retry, bulkhead, breaker, timeout)`, with a rate limit next to the bulkhead:
+    calls wait before the breaker decides about them, and the deadline limits only what the dependency takes. An order
+    with a known drawback is allowed; a warning says why it has one, once, where the pipeline is created. A pipeline
+    inside a pipeline is replaced by its policies. `str(pipeline)` lists the policies with their settings.
 
     The pipeline decorates an async generator function if each of its policies does.
 
@@ -142,7 +143,8 @@ def _text(policy: Guarding) -> str:
 
 
 def _objections(policies: tuple[Guarding, ...]) -> list[str]:
-    found = list(objections([_kind(policy) for policy in policies]))
+    layers = [Layer(_kind(policy), bool(getattr(policy, "may_wait", False))) for policy in policies]
+    found = list(objections(layers))
     twice = (policy for policy in policies if sum(policy is other for other in policies) > 1)
-    found.extend(f"{_text(policy)} twice: {TWICE}" for policy in twice if _kind(policy) in {"breaker", "bulkhead"})
+    found.extend(f"{_text(policy)} twice: {TWICE[_kind(policy)]}" for policy in twice if _kind(policy) in TWICE)
     return found

@@ -4,7 +4,8 @@ A policy implements one method, `_around(fn)`, which returns a coroutine functio
 decorator returns that function, named after `fn`; `call` calls it right away. Policies compose because `call` takes any
 function, including the `call` of another policy: `outer.call(inner.call, fn, *args)`.
 
-A `Pipeline` recognises policies by their `kind`, a string such as "retry". An object without one only needs a `call`.
+A `Pipeline` recognises policies by their `kind`, a string such as "retry", and asks those that admit calls whether a
+call may wait in them (`may_wait`). An object without a kind only needs a `call`.
 """
 
 from __future__ import annotations
@@ -174,6 +175,11 @@ class AdmittingPolicy(StreamPolicy):
     """A policy that admits a call, or an iteration as a whole, and is released when that ends."""
 
     __slots__ = ()
+
+    @property
+    @abstractmethod
+    def may_wait(self) -> bool:
+        """Whether a call may wait to be admitted."""
 
     @abstractmethod
     async def _admit(self) -> Callable[[], object]:

@@ -67,6 +67,11 @@ class RateLimit(AdmittingPolicy):
         self._lines = PerLoop(_Line)
 
     @property
+    def may_wait(self) -> bool:
+        """Whether a call may wait for a token, which needs `max_wait_seconds`."""
+        return self._max_wait_seconds > 0
+
+    @property
     def waiting(self) -> int:
         """How many calls are waiting for a token."""
         return self._line.length
