@@ -254,6 +254,94 @@ async def test_without_a_budget_every_call_may_hedge() -> None:
         assert len(attempts.started_at) == 2
 
 
+ON = pytest.mark.parametrize(
+    "on", [ConnectionError, (LookupError, ConnectionError), lambda error: isinstance(error, ConnectionError)], ids=type
+)
+
+
+@ON
+async def test_a_permanent_error_is_sent_once_and_comes_through_at_once(on: object) -> None:
+    error = ValueError("no such order")
+    dependency = Dependency(error)
+    with pytest.raises(ValueError, match="no such order") as caught:
+        await Hedge(30, 2, None, on=on).call(dependency.ask)
+    assert caught.value is error
+    assert (caught.value.__context__, dependency.calls) == (None, 1)
+
+
+@ON
+async def test_what_is_named_starts_the_next_attempt(on: object) -> None:
+    dependency = Dependency(ConnectionError(), ConnectionError(), "answer")
+    assert await Hedge(30, 2, None, on=on).call(dependency.ask) == "answer"
+
+
+async def test_a_permanent_error_of_one_attempt_cancels_the_others() -> None:
+    error = ValueError("no such order")
+    attempts, started = Attempts((60, "first"), (1, error)), anyio.current_time()
+    with pytest.raises(ValueError, match="no such order") as caught:
+        await Hedge(2, 5, None, on=ConnectionError).call(attempts.ask)
+    assert caught.value is error
+    assert (attempts.cancelled, attempts.running, attempts.offsets) == (1, 0, [0, 2])
+    assert anyio.current_time() - started == pytest.approx(3)
+
+
+async def test_a_permanent_error_after_one_that_is_named_is_the_one_that_comes_through() -> None:
+    attempts = Attempts((1, ConnectionError()), (1, ValueError("no such order")))
+    with pytest.raises(ValueError, match="no such order"):
+        await Hedge(30, 5, None, on=ConnectionError).call(attempts.ask)
+    assert len(attempts.started_at) == 2
+
+
+async def test_one_leaf_of_a_group_that_is_named_is_enough() -> None:
+    group = ExceptionGroup("both", [ValueError(), ExceptionGroup("inner", [ConnectionError()])])
+    assert await Hedge(30, 1, None, on=ConnectionError).call(Dependency(group, "answer").ask) == "answer"
+
+
+async def test_a_rejection_lets_the_running_attempts_answer_whatever_is_named() -> None:
+    attempts = Attempts((5, "first"), (0, RejectedError("inner")), (0, "third"))
+    assert await Hedge(2, 5, None, on=()).call(attempts.ask) == "first"
+    assert len(attempts.started_at) == 2
+
+
+async def test_an_attempt_that_is_cancelled_by_itself_starts_no_other() -> None:
+    calls = 0
+
+    async def ask() -> None:
+        nonlocal calls
+        calls += 1
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await Hedge(30, 2, None).call(ask)
+    assert calls == 1
+
+
+async def test_a_loser_on_its_way_out_is_not_judged(caplog: pytest.LogCaptureFixture) -> None:
+    def predicate(error: BaseException) -> bool:
+        raise ZeroDivisionError(error)
+
+    assert await Hedge(2, on=predicate).call(failing_cleanup(DownError())) == "second"
+    assert caplog.text == ""
+
+
+async def test_a_predicate_that_raises_leaves_the_attempts_own_error(caplog: pytest.LogCaptureFixture) -> None:
+    def predicate(_: BaseException) -> bool:
+        raise ZeroDivisionError
+
+    own = DownError()
+    dependency = Dependency(own)
+    with pytest.raises(DownError) as caught:
+        await Hedge(1, 3, None, on=predicate, name="twice").call(dependency.ask)
+    assert (caught.value, dependency.calls) == (own, 1)
+    assert "The predicate of 'twice' raised; there is no other attempt" in caplog.text
+
+
+@pytest.mark.parametrize("on", [7, asyncio.CancelledError, (ValueError, KeyboardInterrupt)], ids=repr)
+def test_what_cannot_be_worth_another_attempt_is_refused(on: object) -> None:
+    with pytest.raises(TypeError, match="on must "):
+        Hedge(1, on=on)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [

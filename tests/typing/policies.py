@@ -24,7 +24,8 @@ bulkhead = Bulkhead(10, 5, 1.5)
 rate_limit = RateLimit(10, 1, max_wait_seconds=3, clock=lambda: 0.0)
 budget = RetryBudget(0.1, minimum_per_second=1, burst=10)
 retry = Retry(3, ExponentialBackoff(), (OSError, LookupError), budget)
-hedge = Hedge(0.2, 1, 0.05)
+hedge = Hedge(0.2, 1, 0.05, on=(OSError, LookupError))
+Hedge(0.2, on=lambda error: "again" in str(error))
 
 Retry(on=lambda error: "again" in str(error), budget=None, backoff=1)
 

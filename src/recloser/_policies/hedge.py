@@ -8,7 +8,9 @@ Rules:
 1. Each attempt is a task of its own in one task group, and `call` returns only when all of them have ended.
 2. The task of an attempt never fails: it records how the attempt ended. `_Race.result` decides what the caller gets
    when all attempts have ended, so the error of a loser cannot replace the result of the winner.
-3. Losers are cancelled by their scope, without a deadline, so a breaker inside the hedge ignores them.
+3. A success decides the race, and so does an exception after which no other attempt is worthwhile. A rejection does
+   not: attempts that were admitted may still answer.
+4. Losers are cancelled by their scope, without a deadline, so a breaker inside the hedge ignores them.
 """
 
 from __future__ import annotations
@@ -20,17 +22,18 @@ import anyio
 
 from recloser._breaker.cancellation import is_cancellation
 from recloser._core import checks
-from recloser._core.outcomes import leaves
+from recloser._core.outcomes import Outcome, leaves
 from recloser._core.wording import plural
 from recloser._policies.budget import budget_of
+from recloser._policies.condition import AttemptCondition
 from recloser._policies.policy import Policy, is_awaitable, rejections
-from recloser.errors import MisuseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from anyio.abc import TaskGroup
 
+    from recloser._core.outcomes import ExceptionSpec
     from recloser._policies.budget import RetryBudget
     from recloser._policies.policy import Wrapped
 
@@ -38,11 +41,12 @@ if TYPE_CHECKING:
 class Hedge(Policy):
     """Starts another attempt when the earlier ones have not answered in time; the first success wins.
 
-    Use it for idempotent functions only: the dependency may see one call several times. An attempt that fails starts
-    the next one immediately, as in gRPC's hedging. An attempt that is rejected (by an open breaker, a full bulkhead, a
-    rate limit) ends the hedging: no more are started. The losers are cancelled, which a breaker inside the hedge
-    ignores. If all attempts fail, the exception of the first one is raised, the same object. A KeyboardInterrupt, and
-    any other exception that is no `Exception`, ends all attempts.
+    Use it for idempotent functions only: the dependency may see one call several times. As in gRPC's hedging, an
+    exception that `on` selects starts the next attempt immediately. Any other exception ends the call: the other
+    attempts are cancelled, and the caller gets it, the same object. An attempt that is rejected (by an open breaker, a
+    full bulkhead, a rate limit) ends the hedging: no more are started, but those that run may still answer. The losers
+    are cancelled, which a breaker inside the hedge ignores. If all attempts fail, the exception of the first one is
+    raised, the same object. A KeyboardInterrupt, and any other exception that is no `Exception`, ends all attempts.
 
     Cancelling the call cancels all attempts, and the call ends when they have ended. Each attempt runs in a task of its
     own, so the caller does not see context variables that the function sets.
@@ -53,6 +57,10 @@ class Hedge(Policy):
         max_hedges: How many attempts are made besides the first one, >= 1.
         budget: A `RetryBudget`, or its ratio; None means no limit. By default one hedge per ten calls in the long run,
             because more load slows down a dependency that is already slow.
+        on: After which exceptions of an attempt another one is worthwhile, as in `Retry`: an exception type, a tuple of
+            types, or a predicate on the exception, for example `breaker.is_failure`. For an exception group, one
+            matching leaf is enough. It does not apply to rejections. If a predicate raises, that is logged, and the
+            call ends with the exception of the attempt.
         name: Name in descriptions; `hedge-<n>` if not given.
 
     Raises:
@@ -60,7 +68,7 @@ class Hedge(Policy):
         ValueError: An argument is out of its range.
     """
 
-    __slots__ = ("_budget", "_delay_seconds", "_max_hedges")
+    __slots__ = ("_budget", "_condition", "_delay_seconds", "_max_hedges")
 
     kind = "hedge"
     _no_generators = "two streams cannot be merged; hedge the function that fetches the first item"
@@ -71,18 +79,20 @@ class Hedge(Policy):
         max_hedges: int = 1,
         budget: RetryBudget | float | None = 0.1,
         *,
+        on: ExceptionSpec = Exception,
         name: str | None = None,
     ) -> None:
         super().__init__(name)
         self._delay_seconds = checks.seconds("delay_seconds", delay_seconds, zero=True)
         self._max_hedges = checks.count("max_hedges", max_hedges)
         self._budget = budget_of(budget)
+        self._condition = AttemptCondition(on, self._name)
 
     def _around(self, fn: Callable[..., Any]) -> Wrapped:
         async def protected(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the signature is the function's
             if self._budget is not None:
                 self._budget.deposit()
-            race = _Race(fn, args, kwargs)
+            race = _Race(fn, args, kwargs, self._condition)
             async with anyio.create_task_group() as attempts:
                 race.start(attempts)
                 for _ in range(self._max_hedges):
@@ -110,6 +120,8 @@ class _Race:
 
     __slots__ = (
         "_args",
+        "_condition",
+        "_decisive",
         "_ended",
         "_errors",
         "_fn",
@@ -122,17 +134,21 @@ class _Race:
         "is_closed",
     )
 
-    def __init__(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def __init__(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], condition: AttemptCondition
+    ) -> None:
         self._fn = fn
         self._args = args
         self._kwargs = kwargs
+        self._condition = condition
         self._started = self._running = 0
         self._errors: dict[int, BaseException] = {}
+        self._decisive: BaseException | None = None
         self._value: Any = None
         self._is_won = self._is_over = False
         self._ended = anyio.Event()
         self.is_closed = False
-        """Whether no further attempts are started: one has won, was rejected, or raised a fatal error."""
+        """Whether no further attempts are started: one has decided the race, or was rejected."""
 
     def start(self, attempts: TaskGroup) -> None:
         """Start an attempt."""
@@ -147,14 +163,15 @@ class _Race:
             await self._ended.wait()
 
     async def wait_for_end(self) -> None:
-        """Wait until an attempt has won or all have ended."""
+        """Wait until an attempt has decided the race or all have ended."""
         while self._running and not self._is_over:
             await self.wait(None)
 
     def result(self) -> Any:  # noqa: ANN401 - the function's result
         """Return the result of the winner, or raise an exception of an attempt."""
         error = self._error()
-        self._errors.clear()  # their tracebacks refer to frames that refer to this object
+        self._decisive = None  # tracebacks refer to frames that refer to this object
+        self._errors.clear()
         if error is None:
             return self._value
         try:
@@ -167,7 +184,9 @@ class _Race:
         fatal = [error for error in self._errors.values() if _is_fatal(error)]
         if fatal:
             return fatal[0]
-        return None if self._is_won else self._errors[min(self._errors)]
+        if self._is_won:
+            return None
+        return self._errors[min(self._errors)] if self._decisive is None else self._decisive
 
     async def _run(self, number: int) -> None:
         try:
@@ -176,14 +195,23 @@ class _Race:
                 result = await result
         except BaseException as exc:  # noqa: BLE001 - also a cancellation: the task ends here anyway
             self._errors[number] = exc
-            self._is_over |= _is_fatal(exc)
-            self.is_closed |= self._is_over or isinstance(exc, MisuseError) or bool(rejections(exc))
+            if not self._is_over:
+                self._judge(exc)
         else:
             if not self._is_won:
                 self._value = result
             self._is_won = self._is_over = self.is_closed = True
         self._running -= 1
         self._ended.set()
+
+    def _judge(self, exc: BaseException) -> None:
+        """Decide whether the exception of an attempt decides the race, or at least closes it."""
+        outcome = self._condition.classify(exc) if isinstance(exc, Exception) else Outcome.SUCCESS
+        if outcome is Outcome.SUCCESS:
+            self._decisive = exc
+            self._is_over = self.is_closed = True
+        else:
+            self.is_closed |= outcome is Outcome.IGNORED or bool(rejections(exc))
 
 
 def _is_fatal(exc: BaseException) -> bool:

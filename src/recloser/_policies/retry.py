@@ -19,16 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from recloser._breaker.cancellation import is_cancellation
 from recloser._breaker.dispatch import describe, log
 from recloser._core import checks
 from recloser._core.backoff import ConstantBackoff, ExponentialBackoff
-from recloser._core.outcomes import Classifier, Outcome
-from recloser._core.settings import check_exceptions
+from recloser._core.outcomes import Outcome
 from recloser._core.wording import plural
 from recloser._policies.budget import budget_of
+from recloser._policies.condition import AttemptCondition
 from recloser._policies.policy import Policy, is_awaitable, rejections
-from recloser.errors import MisuseError, RejectedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,8 +59,9 @@ class Retry(Policy):
         attempts: How often the function is called at most, >= 1.
         backoff: Seconds to wait between two attempts (finite, >= 0), or an `ExponentialBackoff`. By default 0.1 s,
             doubled up to 10 s, plus or minus half of it at random.
-        on: What is retried: an exception type, a tuple of types, or a predicate on the exception. An exception group is
-            retried if any of its leaves is. It does not apply to rejections, which follow the rule above.
+        on: What is retried: an exception type, a tuple of types, or a predicate on the exception, for example
+            `breaker.is_failure`. An exception group is retried if any of its leaves is. It does not apply to
+            rejections, which follow the rule above. If a predicate raises, that is logged, and the call is not retried.
         budget: A `RetryBudget`, or its ratio; None means no limit. By default one further attempt per ten calls in the
             long run, and otherwise the defaults of `RetryBudget`, so that an outage does not multiply the load.
         max_wait_seconds: How long one call may wait between its attempts in total (finite, >= 0).
@@ -75,7 +74,7 @@ class Retry(Policy):
         ImportError: tenacity is not installed.
     """
 
-    __slots__ = ("_attempts", "_backoff", "_budget", "_classifier", "_max_wait_seconds", "_random", "_retrying")
+    __slots__ = ("_attempts", "_backoff", "_budget", "_condition", "_max_wait_seconds", "_random", "_retrying")
 
     kind = "retry"
     _no_generators = "delivered items cannot be taken back; retry the function that opens the stream"
@@ -94,10 +93,7 @@ class Retry(Policy):
         super().__init__(name)
         self._attempts = checks.count("attempts", attempts)
         self._backoff = _backoff(backoff)
-        _check_retryable(on)
-        self._classifier = Classifier(
-            on, (), always_ignored=(RejectedError, MisuseError), is_cancellation=is_cancellation
-        )
+        self._condition = AttemptCondition(on, self._name)
         self._budget = budget_of(budget)
         self._max_wait_seconds = checks.seconds("max_wait_seconds", max_wait_seconds, zero=True)
         if not isinstance(random, Random):
@@ -137,11 +133,7 @@ class Retry(Policy):
         """
         if attempt >= self._attempts:
             return None
-        try:
-            outcome = self._classifier.classify(exc)
-        except Exception as fault:  # noqa: BLE001 - logged; the caller gets the error of the call
-            log(logging.ERROR, "The predicate of %r raised; the call is not retried", self._name, exc_info=fault)
-            return None
+        outcome = self._condition.classify(exc)
         after = _retry_after(exc)
         if outcome is Outcome.SUCCESS or after is None or (outcome is Outcome.IGNORED and not rejections(exc)):
             return None
@@ -236,13 +228,6 @@ def _backoff(value: object) -> Backoff:
     if isinstance(value, ConstantBackoff | ExponentialBackoff):
         return value
     return ConstantBackoff(checks.seconds("backoff", value, zero=True))
-
-
-def _check_retryable(on: ExceptionSpec) -> None:
-    check_exceptions("on", on)
-    for kind in on if isinstance(on, tuple) else (on,):
-        if isinstance(kind, type) and not issubclass(kind, Exception):
-            raise TypeError(f"on must name subclasses of Exception: {kind.__name__} ends a program or a task")
 
 
 def _tenacity() -> ModuleType:
