@@ -6,7 +6,7 @@ from asyncio import get_running_loop
 from contextlib import suppress
 from functools import partial
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import anyio
 
@@ -19,6 +19,30 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from recloser._policies.policy import Wrapped
+
+
+class BulkheadHealth(TypedDict):
+    """What `Bulkhead.health()` returns.
+
+    Attributes:
+        kind: "bulkhead".
+        name: The name of the policy.
+        max_concurrent: How many calls may run at once.
+        max_queue: How many calls may wait for a place.
+        running: How many calls are running.
+        waiting: How many calls are waiting for a place.
+        admitted_total: Calls that got a place, at once or after a wait.
+        rejected_total: Calls that found the queue full, or waited too long.
+    """
+
+    kind: str
+    name: str
+    max_concurrent: int
+    max_queue: int
+    running: int
+    waiting: int
+    admitted_total: int
+    rejected_total: int
 
 
 class Bulkhead(AdmittingPolicy):
@@ -40,7 +64,7 @@ class Bulkhead(AdmittingPolicy):
         ValueError: An argument is out of its range, or `queue_timeout_seconds` is given without a queue.
     """
 
-    __slots__ = ("_max_concurrent", "_max_queue", "_queue_timeout_seconds", "_rooms")
+    __slots__ = ("_admitted", "_max_concurrent", "_max_queue", "_queue_timeout_seconds", "_rejected", "_rooms")
 
     kind = "bulkhead"
 
@@ -60,6 +84,7 @@ class Bulkhead(AdmittingPolicy):
             self._queue_timeout_seconds = checks.seconds("queue_timeout_seconds", queue_timeout_seconds)
             if not self._max_queue:
                 raise ValueError("queue_timeout_seconds has no effect without a queue: give max_queue >= 1 too")
+        self._admitted = self._rejected = 0
         self._rooms = PerLoop(partial(anyio.CapacityLimiter, self._max_concurrent))
 
     @property
@@ -79,6 +104,23 @@ class Bulkhead(AdmittingPolicy):
         room = self._rooms.latest
         return 0 if room is None else room.statistics().tasks_waiting
 
+    def health(self) -> BulkheadHealth:
+        """Return the limits and the counts as a JSON-ready dictionary; safe from any thread.
+
+        An iteration of a decorated async generator function counts as a call. A call that is cancelled while it waits
+        is neither admitted nor rejected.
+        """
+        return {
+            "kind": self.kind,
+            "name": self._name,
+            "max_concurrent": self._max_concurrent,
+            "max_queue": self._max_queue,
+            "running": self.borrowed,
+            "waiting": self.waiting,
+            "admitted_total": self._admitted,
+            "rejected_total": self._rejected,
+        }
+
     def _around(self, fn: Callable[..., Any]) -> Wrapped:
         rooms = self._rooms
 
@@ -91,6 +133,7 @@ class Bulkhead(AdmittingPolicy):
                 room = None
             if room is None:
                 room = await self._queue(place)
+            self._admitted += 1
             try:
                 result = fn(*args, **kwargs) if kwargs else fn(*args)
                 if type(result) is CoroutineType or is_awaitable(result):
@@ -107,6 +150,7 @@ class Bulkhead(AdmittingPolicy):
     async def _admit(self) -> Callable[[], object]:
         place = object()
         room = await self._queue(place)
+        self._admitted += 1
         return partial(_leave, room, place)
 
     async def _queue(self, place: object) -> anyio.CapacityLimiter:
@@ -120,6 +164,7 @@ class Bulkhead(AdmittingPolicy):
         if _take(room, place):
             return room
         if room.statistics().tasks_waiting >= self._max_queue:
+            self._rejected += 1
             raise BulkheadFullError(self._name, None, self._max_concurrent, self._max_queue)
         with anyio.move_on_after(timeout):
             while True:
@@ -128,6 +173,7 @@ class Bulkhead(AdmittingPolicy):
                     return room
                 # anyio before 4.15 may give a new call the place that a waiting one has been promised.
                 room.release_on_behalf_of(place)
+        self._rejected += 1
         raise BulkheadFullError(self._name, None, self._max_concurrent, self._max_queue, timeout)
 
     def _settings(self) -> str:

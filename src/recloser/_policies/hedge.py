@@ -16,7 +16,7 @@ Rules:
 from __future__ import annotations
 
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import anyio
 
@@ -36,6 +36,26 @@ if TYPE_CHECKING:
     from recloser._core.outcomes import ExceptionSpec
     from recloser._policies.budget import RetryBudget
     from recloser._policies.policy import Wrapped
+
+
+class HedgeHealth(TypedDict):
+    """What `Hedge.health()` returns.
+
+    Attributes:
+        kind: "hedge".
+        name: The name of the policy.
+        calls_total: Calls that started.
+        hedges_total: Attempts that started beside the first one of a call.
+        won_by_hedge_total: Calls that were answered by an attempt that was not the first.
+        failed_total: Calls that ended with an exception.
+    """
+
+    kind: str
+    name: str
+    calls_total: int
+    hedges_total: int
+    won_by_hedge_total: int
+    failed_total: int
 
 
 class Hedge(Policy):
@@ -68,7 +88,16 @@ class Hedge(Policy):
         ValueError: An argument is out of its range.
     """
 
-    __slots__ = ("_budget", "_condition", "_delay_seconds", "_max_hedges")
+    __slots__ = (
+        "_budget",
+        "_calls",
+        "_condition",
+        "_delay_seconds",
+        "_failed",
+        "_hedges",
+        "_max_hedges",
+        "_won_by_hedge",
+    )
 
     kind = "hedge"
     _no_generators = "two streams cannot be merged; hedge the function that fetches the first item"
@@ -87,9 +116,25 @@ class Hedge(Policy):
         self._max_hedges = checks.count("max_hedges", max_hedges)
         self._budget = budget_of(budget)
         self._condition = AttemptCondition(on, self._name)
+        self._calls = self._hedges = self._won_by_hedge = self._failed = 0
+
+    def health(self) -> HedgeHealth:
+        """Return the counts of all calls as a JSON-ready dictionary; safe from any thread.
+
+        A call that ends with an exception that is no `Exception`, for example a cancellation, has not failed.
+        """
+        return {
+            "kind": self.kind,
+            "name": self._name,
+            "calls_total": self._calls,
+            "hedges_total": self._hedges,
+            "won_by_hedge_total": self._won_by_hedge,
+            "failed_total": self._failed,
+        }
 
     def _around(self, fn: Callable[..., Any]) -> Wrapped:
         async def protected(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the signature is the function's
+            self._calls += 1
             if self._budget is not None:
                 self._budget.deposit()
             race = _Race(fn, args, kwargs, self._condition)
@@ -99,10 +144,17 @@ class Hedge(Policy):
                     await race.wait(self._delay_seconds)
                     if race.is_closed or not self._may_hedge():
                         break
+                    self._hedges += 1
                     race.start(attempts)
                 await race.wait_for_end()
                 attempts.cancel_scope.cancel()
-            return race.result()
+            try:
+                result = race.result()
+            except Exception:
+                self._failed += 1
+                raise
+            self._won_by_hedge += race.winner > 0
+            return result
 
         return protected
 
@@ -132,6 +184,7 @@ class _Race:
         "_started",
         "_value",
         "is_closed",
+        "winner",
     )
 
     def __init__(
@@ -146,6 +199,8 @@ class _Race:
         self._decisive: BaseException | None = None
         self._value: Any = None
         self._is_won = self._is_over = False
+        self.winner: int = 0
+        """The number of the attempt that has won, from 0."""
         self._ended = anyio.Event()
         self.is_closed = False
         """Whether no further attempts are started: one has decided the race, or was rejected."""
@@ -196,15 +251,16 @@ class _Race:
         except BaseException as exc:  # noqa: BLE001 - also a cancellation: the task ends here anyway
             self._errors[number] = exc
             if not self._is_over:
-                self._judge(exc)
+                self._decide(exc)
         else:
             if not self._is_won:
                 self._value = result
+                self.winner = number
             self._is_won = self._is_over = self.is_closed = True
         self._running -= 1
         self._ended.set()
 
-    def _judge(self, exc: BaseException) -> None:
+    def _decide(self, exc: BaseException) -> None:
         """Decide whether the exception of an attempt decides the race, or at least closes it."""
         outcome = self._condition.classify(exc) if isinstance(exc, Exception) else Outcome.SUCCESS
         if outcome is Outcome.SUCCESS:

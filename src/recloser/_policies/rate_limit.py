@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import anyio
 
@@ -19,6 +19,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from recloser._policies.policy import Wrapped
+
+
+class RateLimitHealth(TypedDict):
+    """What `RateLimit.health()` returns.
+
+    Attributes:
+        kind: "rate_limit".
+        name: The name of the policy.
+        admitted_total: Calls that got a token, at once or after a wait.
+        delayed_total: Those of them that had to wait for it.
+        rejected_total: Calls that would have had to wait too long.
+    """
+
+    kind: str
+    name: str
+    admitted_total: int
+    delayed_total: int
+    rejected_total: int
 
 
 class RateLimit(AdmittingPolicy):
@@ -45,7 +63,17 @@ class RateLimit(AdmittingPolicy):
         ValueError: An argument is out of its range.
     """
 
-    __slots__ = ("_bucket", "_calls", "_line", "_lines", "_max_wait_seconds", "_per_seconds")
+    __slots__ = (
+        "_admitted",
+        "_bucket",
+        "_calls",
+        "_delayed",
+        "_line",
+        "_lines",
+        "_max_wait_seconds",
+        "_per_seconds",
+        "_rejected",
+    )
 
     kind = "rate_limit"
 
@@ -65,6 +93,7 @@ class RateLimit(AdmittingPolicy):
         self._bucket = TokenBucket(self._calls, self._calls / self._per_seconds, clock)
         self._line = _Line()
         self._lines = PerLoop(_Line)
+        self._admitted = self._delayed = self._rejected = 0
 
     @property
     def may_wait(self) -> bool:
@@ -76,12 +105,27 @@ class RateLimit(AdmittingPolicy):
         """How many calls are waiting for a token."""
         return self._line.length
 
+    def health(self) -> RateLimitHealth:
+        """Return the counts as a JSON-ready dictionary; safe from any thread.
+
+        An iteration of a decorated async generator function counts as a call. A call that is cancelled while it waits
+        is neither admitted nor rejected.
+        """
+        return {
+            "kind": self.kind,
+            "name": self._name,
+            "admitted_total": self._admitted,
+            "delayed_total": self._delayed,
+            "rejected_total": self._rejected,
+        }
+
     def _around(self, fn: Callable[..., Any]) -> Wrapped:
         take = self._bucket.take
 
         async def protected(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the signature is the function's
             if self._line.length or not take():
                 await self._wait()
+            self._admitted += 1
             result = fn(*args, **kwargs) if kwargs else fn(*args)
             if type(result) is CoroutineType or is_awaitable(result):
                 return await result
@@ -91,6 +135,7 @@ class RateLimit(AdmittingPolicy):
 
     async def _admit(self) -> Callable[[], object]:
         await self._wait()
+        self._admitted += 1
         return _end
 
     async def _wait(self) -> None:
@@ -104,12 +149,14 @@ class RateLimit(AdmittingPolicy):
             return
         seconds = self._bucket.wait_seconds(line.length + 1)
         if seconds > self._max_wait_seconds:
+            self._rejected += 1
             raise RateLimitedError(self._name, seconds)
         line.length += 1
         try:
             async with line.lock:
                 while not self._bucket.take():  # noqa: ASYNC110 - there is no event to wait for
                     await anyio.sleep(self._bucket.wait_seconds())
+                self._delayed += 1
         finally:
             line.length -= 1
 

@@ -15,7 +15,7 @@ import importlib
 import logging
 from random import Random, SystemRandom
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import anyio
 
@@ -42,6 +42,30 @@ if TYPE_CHECKING:
 DEFAULT_BACKOFF = ExponentialBackoff(initial_seconds=0.1, multiplier=2, maximum_seconds=10, jitter=0.5)
 
 _RANDOM = SystemRandom()
+
+
+class RetryHealth(TypedDict):
+    """What `Retry.health()` returns.
+
+    Attributes:
+        kind: "retry".
+        name: The name of the policy.
+        succeeded_first_total: Calls whose first attempt succeeded.
+        succeeded_retried_total: Calls whose later attempt succeeded.
+        failed_total: Calls that ended with an exception that is not retried, at any attempt.
+        exhausted_total: Calls that failed because they had used up their attempts, or the time for their waits.
+        retries_total: Attempts after the first one of a call.
+        budget_refused_total: Calls that failed because the budget was used up.
+    """
+
+    kind: str
+    name: str
+    succeeded_first_total: int
+    succeeded_retried_total: int
+    failed_total: int
+    exhausted_total: int
+    retries_total: int
+    budget_refused_total: int
 
 
 class Retry(Policy):
@@ -74,7 +98,16 @@ class Retry(Policy):
         ImportError: tenacity is not installed.
     """
 
-    __slots__ = ("_attempts", "_backoff", "_budget", "_condition", "_max_wait_seconds", "_random", "_retrying")
+    __slots__ = (
+        "_attempts",
+        "_backoff",
+        "_budget",
+        "_condition",
+        "_counts",
+        "_max_wait_seconds",
+        "_random",
+        "_retrying",
+    )
 
     kind = "retry"
     _no_generators = "delivered items cannot be taken back; retry the function that opens the stream"
@@ -99,10 +132,29 @@ class Retry(Policy):
         if not isinstance(random, Random):
             raise TypeError(f"random must be a random.Random, not {random!r}")
         self._random = random
+        self._counts = _Counts()
         self._retrying = _tenacity().AsyncRetrying
 
+    def health(self) -> RetryHealth:
+        """Return the counts of all calls as a JSON-ready dictionary; safe from any thread.
+
+        Each call counts once, at its end. A call that ends with an exception that is no `Exception`, for example a
+        cancellation, only counts its retries.
+        """
+        counts = self._counts
+        return {
+            "kind": self.kind,
+            "name": self._name,
+            "succeeded_first_total": counts.succeeded_first,
+            "succeeded_retried_total": counts.succeeded_retried,
+            "failed_total": counts.failed,
+            "exhausted_total": counts.exhausted,
+            "retries_total": counts.retries,
+            "budget_refused_total": counts.budget_refused,
+        }
+
     def _around(self, fn: Callable[..., Any]) -> Wrapped:
-        budget = self._budget
+        budget, counts = self._budget, self._counts
 
         async def protected(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the signature is the function's
             if budget is not None:
@@ -110,13 +162,14 @@ class Retry(Policy):
             try:
                 result = fn(*args, **kwargs)
                 if type(result) is CoroutineType or is_awaitable(result):
-                    return await result
+                    result = await result
+                counts.succeeded_first += 1
                 return result  # noqa: TRY300 - an `else` would be one more jump on this path
             except Exception as exc:
                 delay = self._delay_after(exc, 1, 0.0)
                 if delay is None:
                     raise
-                attempts = _Attempts(self._delay_after, exc, delay)
+                attempts = _Attempts(self._delay_after, counts, exc, delay)
             retrying = self._retrying(sleep=anyio.sleep, retry=attempts.goes_on, wait=attempts.wait)
             await retrying(attempts.make, fn, args, kwargs)
             return attempts.result()
@@ -124,23 +177,28 @@ class Retry(Policy):
         return protected
 
     def _delay_after(self, exc: Exception, attempt: int, waited: float) -> float | None:
-        """Return the seconds to wait before the next attempt; None if there is none.
+        """Return the seconds to wait before the next attempt; None, and count why, if there is none.
 
         Args:
             exc: The exception of the latest attempt.
             attempt: The number of that attempt, from 1.
             waited: The seconds that this call has already waited.
         """
-        if attempt >= self._attempts:
-            return None
+        counts = self._counts
         outcome = self._condition.classify(exc)
         after = _retry_after(exc)
         if outcome is Outcome.SUCCESS or after is None or (outcome is Outcome.IGNORED and not rejections(exc)):
+            counts.failed += 1
+            return None
+        if attempt >= self._attempts:
+            counts.exhausted += 1
             return None
         delay = after + self._backoff.open_seconds(attempt, self._random)
         if waited + delay > self._max_wait_seconds:
+            counts.exhausted += 1
             return None
         if outcome is Outcome.FAILURE and self._budget is not None and not self._budget.withdraw():
+            counts.budget_refused += 1
             log(logging.DEBUG, "%r does not retry: its budget is used up", self._name)
             return None
         log(
@@ -160,6 +218,16 @@ class Retry(Policy):
         return f"{attempts}; waits {self._backoff}, together at most {self._max_wait_seconds:g} s; {budget}"
 
 
+class _Counts:
+    """How the calls of a policy ended."""
+
+    __slots__ = ("budget_refused", "exhausted", "failed", "retries", "succeeded_first", "succeeded_retried")
+
+    def __init__(self) -> None:
+        self.succeeded_first = self.succeeded_retried = self.failed = 0
+        self.exhausted = self.retries = self.budget_refused = 0
+
+
 class _Attempts:
     """The attempts of one call, which tenacity makes.
 
@@ -167,12 +235,17 @@ class _Attempts:
     tenacity.
     """
 
-    __slots__ = ("_delay", "_delay_after", "_error", "_number", "_value", "_waited")
+    __slots__ = ("_counts", "_delay", "_delay_after", "_error", "_number", "_value", "_waited")
 
     def __init__(
-        self, delay_after: Callable[[Exception, int, float], float | None], first: Exception, delay: float
+        self,
+        delay_after: Callable[[Exception, int, float], float | None],
+        counts: _Counts,
+        first: Exception,
+        delay: float,
     ) -> None:
         self._delay_after = delay_after
+        self._counts = counts
         self._error: Exception | None = first
         self._value: Any = None
         self._number = 0
@@ -186,11 +259,13 @@ class _Attempts:
             return
         self._waited += self._delay or 0.0
         self._delay = self._error = None
+        self._counts.retries += 1
         try:
             result = fn(*args, **kwargs)
             if type(result) is CoroutineType or is_awaitable(result):
                 result = await result
             self._value = result
+            self._counts.succeeded_retried += 1
         except Exception as exc:  # noqa: BLE001 - result() raises it
             self._error = exc
             self._delay = self._delay_after(exc, self._number, self._waited)
