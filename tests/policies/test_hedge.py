@@ -100,7 +100,14 @@ async def test_a_rejected_attempt_starts_no_further_ones() -> None:
     assert circuit.health()["rejected_total"] == 1
 
 
-@pytest.mark.parametrize("error", [ExceptionGroup("all", [RejectedError("inner")]), MisuseError("wrong")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ExceptionGroup("all", [RejectedError("inner")]),
+        ExceptionGroup("both", [RejectedError("inner"), DownError()]),
+        MisuseError("wrong"),
+    ],
+)
 async def test_a_group_of_rejections_and_misuse_start_no_further_attempts(error: Exception) -> None:
     dependency = Dependency(error)
     with pytest.raises(type(error)):
