@@ -3,20 +3,16 @@
 import gc
 import itertools
 import logging
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from types import FrameType
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 
 import pytest
 
-import recloser
 from recloser import CircuitBreaker, CircuitBreakerOpenError, CircuitState
 from recloser._breaker.probe_context import _entered
-from recloser._breaker.steps import STEP
 from recloser.testing import ManualClock
 from tests.breaker.kit import DependencyError, answer, fail, make, make_probing, make_ready
+from tests.tear import torn_at
 
 pytestmark = [
     pytest.mark.anyio,
@@ -27,43 +23,7 @@ pytestmark = [
     ),
 ]
 
-LIBRARY = str(Path(recloser.__file__).parent)
-TESTING = str(Path(LIBRARY, "testing"))
 LONG = 100_000.0
-
-
-class Tear:
-    """Raises KeyboardInterrupt before the nth line of the library that is run."""
-
-    def __init__(self, line: int) -> None:
-        self.left = line
-        self.where: str | None = None
-
-    def on_call(self, frame: FrameType, event: str, _: object) -> object:
-        name = frame.f_code.co_filename
-        assert event == "call"
-        return self.on_line if name.startswith(LIBRARY) and not name.startswith(TESTING) else None
-
-    def on_line(self, frame: FrameType, event: str, _: object) -> object:
-        if event == "line" and self.where is None:
-            self.left -= 1
-            if self.left == 0:
-                self.where = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
-                raise KeyboardInterrupt
-        return self.on_line
-
-
-@contextmanager
-def torn_at(line: int) -> Iterator[Tear]:
-    tear, before = Tear(line), sys.gettrace()
-    sys.settrace(tear.on_call)
-    try:
-        with suppress(KeyboardInterrupt, DependencyError):
-            yield tear
-    finally:
-        sys.settrace(before)
-        while STEP._is_owned():  # noqa: SLF001 - a trace function can raise between a block and its exit, a signal can't
-            STEP.release()
 
 
 async def by_call(breaker: CircuitBreaker) -> None:
@@ -155,7 +115,7 @@ async def test_a_breaker_whose_step_was_torn_apart_recovers(
     for line in itertools.count(1):
         _entered.set(())
         breaker = await start(clock)
-        with torn_at(line) as tear:
+        with suppress(DependencyError), torn_at(line) as tear:
             await use(breaker)
         if tear.where is None:
             break
@@ -175,7 +135,7 @@ async def test_a_closed_breaker_whose_step_was_torn_apart_still_opens(
     open_for_ever = []
     for line in itertools.count(1):
         breaker = CircuitBreaker(failure_threshold=1, clock=clock)
-        with torn_at(line) as tear:
+        with suppress(DependencyError), torn_at(line) as tear:
             await use(breaker)
         if tear.where is None:
             break

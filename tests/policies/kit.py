@@ -5,6 +5,7 @@ import selectors
 from collections.abc import Sequence
 
 import anyio
+import trio.testing
 
 from recloser import CircuitBreaker
 
@@ -78,6 +79,13 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._jumping.now
+
+
+def in_usual_order(backend: str) -> tuple[str, dict[str, object]]:
+    """Returns what anyio's `anyio_backend` fixture needs: virtual time, with callbacks in the backend's own order."""
+    if backend == "trio":
+        return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
+    return "asyncio", {"loop_factory": VirtualTimeLoop}
 
 
 def totals(*breakers: CircuitBreaker) -> Sequence[tuple[int, int, int]]:

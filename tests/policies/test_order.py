@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import anyio
 import pytest
-import trio.testing
 
 from recloser import (
     Bulkhead,
@@ -25,7 +24,7 @@ from recloser import (
     Timeout,
 )
 from recloser.errors import BulkheadFullError, ConfigurationWarning, RateLimitedError
-from tests.policies.kit import Dependency, DownError, VirtualTimeLoop
+from tests.policies.kit import Dependency, DownError, in_usual_order
 
 pytestmark = pytest.mark.anyio
 
@@ -36,10 +35,8 @@ DEADLINE_SECONDS = 0.21
 
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object]]:
-    """Virtual time on both backends, with asyncio's own order of callbacks: the figures are exact."""
-    if request.param == "trio":
-        return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
-    return "asyncio", {"loop_factory": VirtualTimeLoop}
+    """The order of callbacks is not drawn at random, so the figures are exact."""
+    return in_usual_order(request.param)
 
 
 class Instead:
