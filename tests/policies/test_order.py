@@ -177,6 +177,14 @@ async def test_calls_that_time_out_in_a_queue_open_the_breaker_of_a_healthy_depe
     assert (breaker_of(warned).state, breaker_of(advised).state) == (CircuitState.OPEN, CircuitState.CLOSED)
 
 
+async def test_calls_in_a_queue_inside_the_breaker_all_reach_a_dependency_that_refuses_them_at_once() -> None:
+    warned, advised = ordered("breaker > timeout > bulkhead")[0], ordered("bulkhead > breaker > timeout")[0]
+    of_warned = await Crowd().come(warned, 60, Dependency(DownError()))
+    of_advised = await Crowd().come(advised, 60, Dependency(DownError()))
+    assert (of_warned.reached, of_warned.reached_after_opening) == (60, 54)
+    assert (of_advised.reached, of_advised.reached_after_opening) == (6, 0)
+
+
 async def call_by_call(pipeline: Pipeline, dependency: Dependency, calls: int = 60) -> list[object]:
     """Makes calls one after the other and returns what each one returned or raised."""
     ends: list[object] = []
