@@ -246,13 +246,13 @@ async def test_a_reason_to_disable_or_reset_that_is_no_string_is_refused(clock: 
 async def test_the_cause_of_manual_control_names_its_reason_if_there_is_one(clock: ManualClock) -> None:
     breaker = make(clock)
     breaker.disable("a load\n test")
-    assert breaker.health()["last_transition_cause"] == "disabled by hand: a load test"
+    assert breaker.health()["cause"]["text"] == "disabled by hand: a load test"
     assert "disabled by hand: a load test; " in breaker.explain()
     assert breaker.snapshot().cause.reason == "a load test"
     breaker.reset("the test is over")
-    assert breaker.health()["last_transition_cause"] == "reset by hand: the test is over"
+    assert breaker.health()["cause"]["text"] == "reset by hand: the test is over"
     breaker.disable()
-    assert breaker.health()["last_transition_cause"] == "disabled by hand"
+    assert breaker.health()["cause"]["text"] == "disabled by hand"
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf")])

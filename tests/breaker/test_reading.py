@@ -21,6 +21,7 @@ from recloser import (
     SlowCallRate,
     TimeWindow,
 )
+from recloser.registry import BreakerHealth, CauseHealth
 from recloser.testing import ManualClock
 from tests.breaker.kit import answer, fail_once, make, make_open, make_probing, make_ready
 
@@ -45,10 +46,13 @@ KEYS = {
     "retry_after",
     "opened_at",
     "time_in_state_seconds",
-    "last_transition_cause",
+    "cause",
     "probes_in_flight",
     "shadow",
 }
+"""What every release of this version has; later ones may have more."""
+
+CAUSE_KEYS = {"trigger", "text", "rule", "observed", "threshold", "last_error", "reason", "author", "for_seconds"}
 
 
 async def in_every_state(clock: ManualClock) -> list[CircuitBreaker]:
@@ -80,18 +84,21 @@ async def test_health_of_a_new_breaker(clock: ManualClock) -> None:
         "retry_after": 0.0,
         "opened_at": None,
         "time_in_state_seconds": 0.0,
-        "last_transition_cause": None,
+        "cause": None,
         "probes_in_flight": 0,
-        "shadow": False,
+        "shadow": None,
     }
 
 
 async def test_health_shows_shadow_mode(clock: ManualClock) -> None:
     breaker = await make_open(clock, shadow=True)
     health = breaker.health()
-    assert (health["state"], health["retry_after"], health["shadow"]) == ("open", 60.0, True)
+    assert (health["state"], health["retry_after"], health["shadow"]) == ("open", 60.0, {"would_reject": 0})
+    for _ in range(3):
+        await breaker.call(answer)
+    assert breaker.health()["shadow"] == {"would_reject": 3}
     breaker.reconfigure(shadow=False)
-    assert breaker.health()["shadow"] is False
+    assert breaker.health()["shadow"] is None
 
 
 async def test_health_of_a_breaker_that_has_opened(clock: ManualClock) -> None:
@@ -107,7 +114,17 @@ async def test_health_of_a_breaker_that_has_opened(clock: ManualClock) -> None:
         "retry_after": 40.0,
         "opened_at": "2030-01-02T03:04:05+00:00",
         "time_in_state_seconds": 20.0,
-        "last_transition_cause": "1 consecutive failure (threshold 1); last error DependencyError: down",
+        "cause": {
+            "trigger": "tripped",
+            "text": "1 consecutive failure (threshold 1)",
+            "rule": "1 consecutive failure",
+            "observed": 1,
+            "threshold": 1,
+            "last_error": "DependencyError: down",
+            "reason": None,
+            "author": None,
+            "for_seconds": None,
+        },
     }
     assert {key: health[key] for key in expected} == expected
 
@@ -115,14 +132,17 @@ async def test_health_of_a_breaker_that_has_opened(clock: ManualClock) -> None:
 async def test_health_has_all_keys_and_is_ready_for_json_in_every_state(clock: ManualClock) -> None:
     for breaker in await in_every_state(clock):
         health = breaker.health()
-        assert set(health) == KEYS
+        assert set(health) == KEYS == BreakerHealth.__annotations__.keys()
+        if health["cause"] is not None:
+            assert set(health["cause"]) == CAUSE_KEYS == CauseHealth.__annotations__.keys()
         assert json.loads(json.dumps(health, allow_nan=False)) == health
 
 
 async def test_the_values_of_health_are_plain_and_no_enumerations(clock: ManualClock) -> None:
     for breaker in await in_every_state(clock):
-        plain = {type(value) for value in breaker.health().values()}
-        assert plain <= {str, int, float, bool, type(None)}
+        health = breaker.health()
+        values = [*health.values(), *(health["cause"] or {}).values()]
+        assert {type(value) for value in values if value is not health["cause"]} <= {str, int, float, bool, type(None)}
 
 
 async def test_the_health_of_several_breakers_fits_the_requested_shape(clock: ManualClock) -> None:

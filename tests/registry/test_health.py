@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from recloser import BreakerRegistry, CountWindow, FailureRate, SlowCallRate
+from recloser.registry import RegistryHealth
 from recloser.testing import ManualClock
 from tests.registry.kit import fail, succeed
 
@@ -18,7 +19,8 @@ def test_health_has_the_documented_shape(clock: ManualClock) -> None:
     registry = BreakerRegistry(clock=clock)
     fail(registry, "payments", times=2)
     health = as_json(registry)
-    assert set(health) == {"timestamp", "breakers"}
+    assert set(health) == {"version", "timestamp", "breakers"} == RegistryHealth.__annotations__.keys()
+    assert health["version"] == 1
     assert {key: health["breakers"]["payments"][key] for key in ("state", "failure_count", "threshold")} == {
         "state": "closed",
         "failure_count": 2,

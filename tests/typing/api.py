@@ -27,7 +27,7 @@ from recloser import (
 )
 from recloser.errors import FallbackExhaustedError
 from recloser.events import CallRejected, Snapshot
-from recloser.registry import Finding
+from recloser.registry import BreakerHealth, CauseHealth, Finding, RegistryHealth, ShadowHealth
 from recloser.testing import Fail, FaultPlan, ManualClock, RecordingListener, Succeed, open_breaker
 from recloser.testing.explorer import Schedule
 from recloser.testing.pytest_plugin import Explores, MakesFaultPlans, Records
@@ -164,6 +164,20 @@ def read() -> None:
     assert_type(breaker.retry_after, float | None)
     assert_type(breaker.explain(), str)
     assert_type(breaker.snapshot(), Snapshot)
+
+
+def read_health() -> None:
+    health = assert_type(registry.health(), RegistryHealth)
+    assert_type(health["version"], int)
+    assert_type(health["timestamp"], str)
+    payments = assert_type(health["breakers"]["payments"], BreakerHealth)
+    assert_type(breaker.health(), BreakerHealth)
+    assert_type(payments["state"], str)
+    assert_type(payments["failure_count"], int)
+    assert_type(payments["threshold"], float)
+    assert_type(payments["cause"], CauseHealth | None)
+    assert_type(payments["shadow"], ShadowHealth | None)
+    payments["failures"]  # type: ignore[typeddict-item]  # pyright: ignore - there is no such key
 
 
 async def registered() -> None:

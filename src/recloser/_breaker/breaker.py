@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
     from recloser._breaker.dispatch import Kinds
+    from recloser._breaker.health import BreakerHealth
     from recloser._core.backoff import Backoff
     from recloser._core.events import Snapshot
     from recloser._core.outcomes import ExceptionSpec
@@ -466,8 +467,10 @@ class CircuitBreaker:
         """Return the state and all counts as a value."""
         return snapshot_of(self.engine)
 
-    def health(self) -> dict[str, Any]:
-        """Return the state and all counts as a JSON-ready dictionary.
+    def health(self) -> BreakerHealth:
+        """Return the state and all counts as a JSON-ready dictionary, a `recloser.registry.BreakerHealth`.
+
+        Later releases may add keys, and change none.
 
         An open breaker means degraded, not dead. Don't use it as a readiness or liveness check: restarting this process
         does not repair its dependency.

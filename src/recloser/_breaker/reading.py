@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from recloser._breaker.engine import Engine
-    from recloser._core.events import Snapshot
+    from recloser._breaker.health import BreakerHealth, CauseHealth, ShadowHealth
+    from recloser._core.events import Cause, Snapshot
 
 
 def snapshot_of(engine: Engine) -> Snapshot:
@@ -27,7 +28,7 @@ def snapshot_of(engine: Engine) -> Snapshot:
     )
 
 
-def health_of(engine: Engine) -> dict[str, Any]:
+def health_of(engine: Engine) -> BreakerHealth:
     """Return the state and all counts as a JSON-ready dictionary."""
     snapshot = snapshot_of(engine)
     opened_at = engine.opened_at
@@ -50,7 +51,25 @@ def health_of(engine: Engine) -> dict[str, Any]:
         "retry_after": snapshot.retry_after,
         "opened_at": None if opened_at is None else datetime.fromtimestamp(opened_at, UTC).isoformat(),
         "time_in_state_seconds": snapshot.time_in_state_seconds,
-        "last_transition_cause": None if snapshot.cause is None else str(snapshot.cause),
+        "cause": None if snapshot.cause is None else _cause_health(snapshot.cause),
         "probes_in_flight": snapshot.probes_in_flight,
-        "shadow": engine.machine.settings.shadow,
+        "shadow": _shadow_health(snapshot) if engine.machine.settings.shadow else None,
     }
+
+
+def _cause_health(cause: Cause) -> CauseHealth:
+    return {
+        "trigger": cause.trigger.value,
+        "text": cause.text,
+        "rule": cause.rule,
+        "observed": cause.observed,
+        "threshold": cause.threshold,
+        "last_error": cause.last_error,
+        "reason": cause.reason,
+        "author": cause.author,
+        "for_seconds": cause.for_seconds,
+    }
+
+
+def _shadow_health(snapshot: Snapshot) -> ShadowHealth:
+    return {"would_reject": snapshot.rejected_total}

@@ -8,13 +8,14 @@ import warnings
 from datetime import UTC, datetime
 from functools import partial
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 from weakref import WeakSet
 
 from recloser._breaker.breaker import CircuitBreaker
 from recloser._breaker.clock import checked_clock
 from recloser._breaker.dispatch import EventStream, kinds_of, listen
 from recloser._breaker.engine import SYSTEM_RANDOM, Engine
+from recloser._breaker.health import VERSION
 from recloser._breaker.steps import STEP
 from recloser._core import checks
 from recloser._core.events import Event
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from typing import Self, Unpack
 
     from recloser._breaker.dispatch import Kinds
+    from recloser._breaker.health import BreakerHealth, RegistryHealth
     from recloser._core.settings import Settings
     from recloser._registry.config import Configuration
     from recloser._registry.definitions import Options
@@ -315,14 +317,17 @@ class BreakerRegistry:
 
     # Reading
 
-    def health(self) -> dict[str, Any]:
+    def health(self) -> RegistryHealth:
         """Return the time and the health of each breaker by name, as a JSON-ready dictionary.
+
+        It is a `recloser.registry.RegistryHealth`, of version 1: later releases may add keys to this version, and
+        change none.
 
         An open breaker means degraded, not dead. Don't use it as a readiness or liveness check: restarting this process
         does not repair its dependencies.
         """
         breakers = {breaker.name: _without_infinities(breaker.health()) for breaker in self}
-        return {"timestamp": datetime.now(UTC).isoformat(), "breakers": breakers}
+        return {"version": VERSION, "timestamp": datetime.now(UTC).isoformat(), "breakers": breakers}
 
     def lint(self) -> list[Finding]:
         """Return settings that are valid but known to cause outages.
@@ -437,8 +442,9 @@ def _unreported(found: Iterable[Finding], known: Iterable[Finding]) -> list[Find
     return [finding for finding in found if (finding.setting, finding.value) not in reported]
 
 
-def _without_infinities(health: dict[str, Any]) -> dict[str, Any]:
+def _without_infinities(health: BreakerHealth) -> BreakerHealth:
     """Return health with None in place of infinities and NaN, which JSON can't represent."""
-    return {
+    finite = {
         key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in health.items()
     }
+    return cast("BreakerHealth", finite)

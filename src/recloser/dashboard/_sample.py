@@ -12,13 +12,13 @@ from typing import Any, TypeAlias
 
 from recloser import CircuitBreaker, CircuitState
 from recloser.events import Snapshot
+from recloser.registry import CauseHealth
 
 BreakerEntry: TypeAlias = dict[str, Any]
 
 _TIME_IN_STATE = "time_in_state_seconds"
 _RUNNING = {_TIME_IN_STATE: 1, "retry_after": -1}
 _TOLERANCE_SECONDS = 0.05
-_CAUSE_AS_TEXT = "last_transition_cause"
 _FIGURES = ("attempt", "cause", "last_error", "probes_passed", "success_threshold")
 _LASTING = (CircuitState.CLOSED, CircuitState.DISABLED)
 """The states in which the figures of a generation stay as they are."""
@@ -57,6 +57,19 @@ def read(breaker: CircuitBreaker, known: BreakerEntry | None = None) -> BreakerE
         breaker: The breaker.
         known: An earlier entry of it; what can't have changed since is taken from there.
     """
+    return _read(breaker, known)[0]
+
+
+def read_with_text(breaker: CircuitBreaker) -> BreakerEntry:
+    """Return what `read()` returns, and the sentences that the breaker has for people."""
+    entry, cause = _read(breaker, None)
+    if cause is not None:
+        entry["cause"] = {**cause, **entry["cause"]}
+    return entry | {"explanation": breaker.explain()}
+
+
+def _read(breaker: CircuitBreaker, known: BreakerEntry | None) -> tuple[BreakerEntry, CauseHealth | None]:
+    """Return an entry, and the cause as health has it."""
     health = breaker.health()
     if known is not None and health["state"] in _LASTING and health["generation"] == known["generation"]:
         figures = {key: known[key] for key in _FIGURES}
@@ -65,11 +78,11 @@ def read(breaker: CircuitBreaker, known: BreakerEntry | None = None) -> BreakerE
         while snapshot.generation != health["generation"]:  # another thread has changed the state in between
             snapshot, health = breaker.snapshot(), breaker.health()
         figures = _figures_of(snapshot)
-    del health[_CAUSE_AS_TEXT]
+    entry: BreakerEntry = {**health, **figures}
     for key in _RUNNING:
-        if health[key] is not None and not math.isfinite(health[key]):  # a clock may have run beyond all numbers
-            health[key] = None
-    return health | figures
+        if entry[key] is not None and not math.isfinite(entry[key]):  # a clock may have run beyond all numbers
+            entry[key] = None
+    return entry, health["cause"]
 
 
 def _figures_of(snapshot: Snapshot) -> dict[str, Any]:
@@ -81,11 +94,6 @@ def _figures_of(snapshot: Snapshot) -> dict[str, Any]:
         "probes_passed": snapshot.probes_passed if is_half_open else None,
         "success_threshold": snapshot.success_threshold if is_half_open else None,
     }
-
-
-def read_with_text(breaker: CircuitBreaker) -> BreakerEntry:
-    """Return what `read()` returns, and the sentences that the breaker has for people."""
-    return read(breaker) | {_CAUSE_AS_TEXT: breaker.health()[_CAUSE_AS_TEXT], "explanation": breaker.explain()}
 
 
 def dated(entry: BreakerEntry) -> BreakerEntry:

@@ -39,7 +39,7 @@ def entry(state: str = "closed", **members: object) -> dict[str, Any]:
         "cause": cause(),
         "last_error": None,
         "rule": "5 consecutive failures",
-        "shadow": False,
+        "shadow": None,
         "attempt": 1,
         "failure_count": 5,
         "failure_rate": None,

@@ -122,7 +122,7 @@ def test_minutes_that_are_out_of_sight_do_not_stand_in_the_way(server: Server, p
     dialog.get_by_label("Reason").fill("over")
     dialog.get_by_role("button", name="Apply").click()
     expect(state_of(page, NAME)).to_have_text("closed")
-    assert server.status_of(NAME)["last_transition_cause"] == "reset by Ada: over"
+    assert server.status_of(NAME)["cause"]["text"] == "reset by Ada: over"
 
 
 def test_what_was_chosen_for_one_breaker_is_not_chosen_for_the_next(server: Server, page: Page) -> None:

@@ -81,6 +81,12 @@ def _flag(value: object) -> bool:
     return value
 
 
+def _object_or_none(value: object) -> dict[str, Any] | None:
+    if not isinstance(value, dict | None):
+        raise TypeError(f"{value!r:.50} is neither an object nor null")
+    return cast("dict[str, Any] | None", value)
+
+
 def _number_or_none(value: object) -> float | None:
     return None if value is None else _number(value)
 
@@ -226,7 +232,7 @@ _READ: dict[str, Callable[[object], Any]] = {
     "cause": _cause_or_none,
     "last_error": _text_or_none,
     "rule": _text,
-    "shadow": _flag,
+    "shadow": _object_or_none,
     "attempt": _number,
     "failure_count": _number,
     "failure_rate": _number_or_none,

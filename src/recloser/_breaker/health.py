@@ -1,0 +1,112 @@
+"""The shape of `health()`: plain values that are ready for JSON.
+
+From the first release on, keys may be added within a version, and none is changed or removed.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypedDict
+
+VERSION: Final = 1
+
+
+class CauseHealth(TypedDict):
+    """Why the last transition of a breaker happened.
+
+    Attributes:
+        trigger: The value of the `recloser.events.Trigger`.
+        text: The cause as a part of a sentence, for people: its wording may change at any time.
+        rule: The trip rule as text; None if no rule was involved.
+        observed: The value that the rule has measured, or the number of successful probes.
+        threshold: The value that it has reached.
+        last_error: Type and message of the failure that opened the breaker; None if none did.
+        reason: The reason that was given for an action by hand.
+        author: Who acted by hand, if that was given.
+        for_seconds: How long the breaker stays forced open or disabled; None if that has no limit, or it is neither.
+    """
+
+    trigger: str
+    text: str
+    rule: str | None
+    observed: float | None
+    threshold: float | None
+    last_error: str | None
+    reason: str | None
+    author: str | None
+    for_seconds: float | None
+
+
+class ShadowHealth(TypedDict):
+    """What a breaker in shadow mode would have done.
+
+    Attributes:
+        would_reject: How many calls it would have rejected. If `reconfigure()` has switched shadow mode on, it includes
+            the calls that were rejected before.
+    """
+
+    would_reject: int
+
+
+class BreakerHealth(TypedDict):
+    """The state and all counts of a breaker. Totals count from its creation; times are in seconds, shares 0 to 1.
+
+    Attributes:
+        state: The value of the `CircuitState`.
+        failure_count: The failures that the trip rule counts, of several rules the first one.
+        threshold: The first number of the trip rule: a number of failures, or a share.
+        rule: The trip rule as text, for people.
+        generation: The number of the current state, from 1 on.
+        success_total: Calls that succeeded.
+        failure_total: Calls that failed.
+        ignored_total: Calls that say nothing about the dependency, except cancelled ones.
+        cancelled_total: Calls that were cancelled, unless the cancellation counted as a failure.
+        rejected_total: Calls that were rejected, or would have been in shadow mode.
+        late_total: Calls that ended after their generation.
+        leaked_total: Calls whose permit was dropped without being settled.
+        probe_total: Calls that were admitted as probes.
+        failure_rate: The share of failed calls; None if it is undefined or not measured.
+        slow_call_rate: The share of slow calls; None if it is undefined or not measured.
+        retry_after: Seconds until a call may be admitted; None if unknown.
+        opened_at: When the breaker opened, in ISO 8601; None while it is closed or disabled.
+        time_in_state_seconds: Seconds since the last transition, or since the creation of the breaker; in the health of
+            a registry None if a clock has run beyond all numbers.
+        cause: Why the last transition happened; None if there was none.
+        probes_in_flight: Probes that are running.
+        shadow: None unless the breaker is in shadow mode.
+    """
+
+    state: str
+    failure_count: int
+    threshold: float
+    rule: str
+    generation: int
+    success_total: int
+    failure_total: int
+    ignored_total: int
+    cancelled_total: int
+    rejected_total: int
+    late_total: int
+    leaked_total: int
+    probe_total: int
+    failure_rate: float | None
+    slow_call_rate: float | None
+    retry_after: float | None
+    opened_at: str | None
+    time_in_state_seconds: float | None
+    cause: CauseHealth | None
+    probes_in_flight: int
+    shadow: ShadowHealth | None
+
+
+class RegistryHealth(TypedDict):
+    """The health of all breakers of a registry.
+
+    Attributes:
+        version: The version of the shape, 1.
+        timestamp: When it was read, in ISO 8601 and UTC.
+        breakers: The health of each breaker by name.
+    """
+
+    version: int
+    timestamp: str
+    breakers: dict[str, BreakerHealth]
