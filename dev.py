@@ -35,7 +35,7 @@ DEMOS = {"--dashboard": ["uvicorn>=0.35"], "--mcp": ["mcp>=2.3"], "--fleet": ["r
 SIDE_BY_SIDE = ["-n", "logical", "--maxprocesses", "8", "--dist", "worksteal"]
 # What takes seconds runs before each commit, types and imports before each push: see .pre-commit-config.yaml.
 STYLE = ["ruff check", "ruff format --check", "codespell", "towncrier build --draft --version next"]
-GENERATED = [f"python docs/{script}.py --check" for script in ("diagram", "api", "links")]
+GENERATED = [f"python docs/{script}.py --check" for script in ("diagram", "api", "links", "monitoring")]
 SITE = "sphinx-build --quiet --fail-on-warning --keep-going docs build/site"
 PAGE = "python tests/dashboard/page/check_types.py"
 TYPES = ["lint-imports", "mypy", "pyright", "pyright --verifytypes recloser --ignoreexternal", PAGE]

@@ -27,6 +27,7 @@ MODULES = [
     "recloser.fleet.store",
     "recloser.fleet.store.memory",
     "recloser.dashboard",
+    "recloser.telemetry",
     *(f"recloser.telemetry.{path.stem}" for path in sorted((PACKAGE / "telemetry").glob("[a-z]*.py"))),
     *(f"recloser.integrations.{path.stem}" for path in sorted((PACKAGE / "integrations").glob("[a-z]*.py"))),
     "recloser.testing",

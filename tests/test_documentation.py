@@ -63,7 +63,7 @@ def test_what_a_page_links_to_exists(page: Path) -> None:
     assert not missing
 
 
-@pytest.mark.parametrize("script", ["docs/api.py", "docs/diagram.py", "docs/links.py"])
+@pytest.mark.parametrize("script", ["docs/api.py", "docs/diagram.py", "docs/links.py", "docs/monitoring.py"])
 def test_what_is_generated_from_the_code_is_up_to_date(script: str) -> None:
     check = subprocess.run([sys.executable, script, "--check"], cwd=ROOT, check=False, capture_output=True)
     assert check.returncode == 0, check.stdout.decode()

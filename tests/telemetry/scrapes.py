@@ -60,6 +60,11 @@ def scrape(collector: BreakerCollector) -> Scrape:
     """Scrapes without a server."""
     registry = CollectorRegistry()
     registry.register(collector)
+    return scrape_registry(registry)
+
+
+def scrape_registry(registry: CollectorRegistry) -> Scrape:
+    """Scrapes without a server, whatever is registered."""
     return Scrape(list(parse_text(generate_latest(registry).decode())))
 
 

@@ -1,7 +1,9 @@
 """`instrument()`: what breakers do, as OpenTelemetry sees it, with the SDK's own readers and exporters."""
 
 import gc
+import time
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 from opentelemetry import metrics, trace
@@ -13,7 +15,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import recloser
 from recloser import BreakerRegistry, CircuitBreakerOpenError
-from recloser.telemetry._instruments import MOST_ERROR_TYPES
+from recloser.telemetry._definitions import MetricDefinition
+from recloser.telemetry._instruments import MOST_ERROR_TYPES, SharedReading
 from recloser.telemetry.opentelemetry import instrument
 from recloser.testing import ManualClock
 from tests.telemetry.kit import answer, break_down, fail, live, make, succeed, take
@@ -83,21 +86,6 @@ async def test_what_breakers_count_is_read_when_a_reader_collects(sdk: Sdk, cloc
         assert sdk.values("circuit_breaker.probes", NAME) == {("payments",): 2}
 
 
-async def test_metrics_have_units(sdk: Sdk, clock: ManualClock) -> None:
-    registry = make(clock)
-    with instrument(registry, meter_provider=sdk.provider, durations=True):
-        await live(registry, "payments", clock)
-        assert {name: metric.unit for name, metric in sdk.metrics().items()} == {
-            "circuit_breaker.calls": "{call}",
-            "circuit_breaker.rejections": "{call}",
-            "circuit_breaker.probes": "{call}",
-            "circuit_breaker.state": "1",
-            "circuit_breaker.time_in_state": "s",
-            "circuit_breaker.transitions": "{transition}",
-            "circuit_breaker.call.duration": "s",
-        }
-
-
 async def test_the_state_is_1_for_the_one_that_the_breaker_is_in(sdk: Sdk, clock: ManualClock) -> None:
     registry = make(clock)
     with instrument(registry, meter_provider=sdk.provider):
@@ -105,7 +93,9 @@ async def test_the_state_is_1_for_the_one_that_the_breaker_is_in(sdk: Sdk, clock
         clock.advance(5)
         states = sdk.values("circuit_breaker.state", "circuit_breaker.state")
         assert states == {("closed",): 0, ("open",): 1, ("half_open",): 0, ("forced_open",): 0, ("disabled",): 0}
-        assert sdk.values("circuit_breaker.time_in_state", NAME) == {("payments",): 5}
+        assert sdk.values("circuit_breaker.retry_after", NAME) == {("payments",): 55}
+        changed = sdk.values("circuit_breaker.last_transition_timestamp", NAME)
+        assert changed == {("payments",): pytest.approx(time.time() - 5, abs=2)}
 
 
 async def test_transitions_are_counted_by_states_and_cause(sdk: Sdk, clock: ManualClock) -> None:
@@ -142,7 +132,7 @@ async def test_names_beyond_the_bound_share_one(sdk: Sdk, clock: ManualClock) ->
         calls = sdk.values("circuit_breaker.calls", NAME, "circuit_breaker.outcome")
         assert (calls["a", "success"], calls["__other__", "success"]) == (1, 2)
         assert sdk.values("circuit_breaker.transitions", NAME) == {("__other__",): 1}
-        assert set(sdk.values("circuit_breaker.time_in_state", NAME)) == {("a",)}
+        assert set(sdk.values("circuit_breaker.counted_failures", NAME)) == {("a",)}
         assert set(sdk.points("circuit_breaker.call.duration", NAME)) == {("a",), ("__other__",)}
 
 
@@ -205,6 +195,40 @@ async def test_after_closing_nothing_is_told(sdk: Sdk, clock: ManualClock, trace
     assert span.events == ()
     assert not sdk.metrics()
     assert not registry.fan_in.dispatcher.entries
+
+
+async def test_a_registry_reports_to_one_meter_provider_once(sdk: Sdk, clock: ManualClock) -> None:
+    registry, other = make(clock), Sdk()
+    with instrument(registry, meter_provider=sdk.provider) as first:
+        subscribed = len(registry.fan_in.dispatcher.entries)
+        with pytest.raises(ValueError, match=r"^registry reports to this meter provider already: .*close\(\)"):
+            instrument(registry, meter_provider=sdk.provider)
+        assert len(registry.fan_in.dispatcher.entries) == subscribed
+        with instrument(registry, meter_provider=other.provider, span_events=False), instrument(registry):
+            pass
+        first.close()
+        instrument(registry, meter_provider=sdk.provider).close()
+    other.provider.shutdown()
+
+
+async def test_the_instruments_of_one_collection_share_a_reading(sdk: Sdk) -> None:
+    reads, now = [], 0.0
+
+    def read() -> int:
+        reads.append(now)
+        return len(reads)
+
+    def define(name: str, kind: Literal["counter", "gauge"]) -> MetricDefinition[int]:
+        return MetricDefinition("test", f"test_{name}", kind, "{read}", "Reads.", (), lambda number: [((), number)])
+
+    shared = SharedReading(read, lambda: now)
+    for name, kind in (("first", "counter"), ("second", "gauge")):
+        shared.create(sdk.provider.get_meter("recloser", recloser.__version__), define(name, kind))
+    for expected in (1, 2):
+        collected = sdk.metrics()
+        assert {collected[name].data.data_points[0].value for name in ("test.first", "test.second")} == {expected}
+    now = 1.5
+    assert shared.reading_for("another instrument") == 3, "the latest one is too old"
 
 
 async def test_without_an_sdk_everything_is_silent(clock: ManualClock) -> None:

@@ -6,14 +6,24 @@ import random
 import subprocess
 import sys
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from threading import Event as Signal
 from threading import Thread
 
 import anyio
 import pytest
+import time_machine
 from prometheus_client import CollectorRegistry
 
-from recloser import BreakerRegistry, CircuitBreaker, CircuitBreakerOpenError, CountWindow, FailureRate, SlowCallRate
+from recloser import (
+    BreakerRegistry,
+    CircuitBreaker,
+    CircuitBreakerOpenError,
+    CountWindow,
+    FailureCount,
+    FailureRate,
+    SlowCallRate,
+)
 from recloser.telemetry._tallies import DurationTally
 from recloser.telemetry.prometheus import BreakerCollector
 from recloser.testing import ManualClock
@@ -22,6 +32,7 @@ from tests.telemetry.scrapes import Scrape, scrape, scrape_over_http, served
 
 pytestmark = pytest.mark.anyio
 
+NOON = datetime(2030, 1, 2, 12, tzinfo=UTC)
 WINDOW = CountWindow(10)
 RATES = FailureRate(0.9, window=WINDOW, minimum_calls=2) | SlowCallRate(
     0.9, slow_call_seconds=1, window=WINDOW, minimum_calls=2
@@ -87,9 +98,28 @@ async def test_times_are_told_in_seconds(clock: ManualClock) -> None:
     collector = BreakerCollector(registry)
     fail(registry, "payments", 2)
     clock.advance(12.5)
-    told = scrape(collector)
-    assert told.value("circuit_breaker_time_in_state_seconds", name="payments") == 12.5
+    with time_machine.travel(NOON, tick=False):
+        told = scrape(collector)
+    changed = told.value("circuit_breaker_last_transition_timestamp_seconds", name="payments")
+    assert changed == NOON.timestamp() - 12.5
     assert told.value("circuit_breaker_retry_after_seconds", name="payments") == 47.5
+
+
+async def test_the_time_of_a_transition_stays_when_the_clocks_drift_apart(clock: ManualClock) -> None:
+    registry = make(clock)
+    collector = BreakerCollector(registry)
+    registry.breaker("idle")
+    await registry.breaker("payments").force_open("maintenance")
+    seen = []
+    for seconds in (0, 50, 100):
+        with time_machine.travel(NOON + timedelta(seconds=seconds), tick=False):
+            seen.append(scrape(collector).values("circuit_breaker_last_transition_timestamp_seconds"))
+        clock.advance(10)
+    assert seen == [{("payments",): NOON.timestamp()}] * 3
+    await registry.breaker("payments").reset()
+    with time_machine.travel(NOON + timedelta(seconds=200), tick=False):
+        seen = scrape(collector).values("circuit_breaker_last_transition_timestamp_seconds")
+    assert seen == {("payments",): NOON.timestamp() + 200}
 
 
 async def test_a_time_that_is_not_known_is_absent(clock: ManualClock) -> None:
@@ -105,19 +135,29 @@ async def test_the_trip_rules_figures_are_told(clock: ManualClock) -> None:
     fail(registry, "payments", 3)
     told = scrape(collector)
     assert told.value("circuit_breaker_counted_failures", name="payments") == 3
-    assert told.value("circuit_breaker_threshold", name="payments") == 5
-    assert told.values("circuit_breaker_failure_rate") == {}
+    assert told.value("circuit_breaker_failure_threshold", name="payments") == 5
+    assert told.values("circuit_breaker_failure_ratio") == {}
 
 
 async def test_rates_are_told_from_0_to_1_once_they_are_defined(clock: ManualClock) -> None:
     registry = BreakerRegistry(clock=clock, trip_when=RATES)
     collector = BreakerCollector(registry)
     fail(registry, "payments")
-    assert scrape(collector).values("circuit_breaker_failure_rate") == {}
+    assert scrape(collector).values("circuit_breaker_failure_ratio") == {}
     succeed(registry, "payments")
     told = scrape(collector)
-    assert told.value("circuit_breaker_failure_rate", name="payments") == 0.5
-    assert told.value("circuit_breaker_slow_call_rate", name="payments") == 0
+    assert told.value("circuit_breaker_failure_ratio", name="payments") == 0.5
+    assert told.value("circuit_breaker_slow_call_ratio", name="payments") == 0
+    assert told.values("circuit_breaker_failure_threshold") == {}
+
+
+async def test_a_share_of_all_calls_is_no_number_of_failures(clock: ManualClock) -> None:
+    registry = BreakerRegistry(clock=clock)
+    collector = BreakerCollector(registry)
+    registry.breaker("share", trip_when=FailureRate(1, minimum_calls=1))
+    registry.breaker("share first", trip_when=FailureRate(1, minimum_calls=1) | FailureCount(7))
+    registry.breaker("count first", trip_when=FailureCount(7) | FailureRate(1, minimum_calls=1))
+    assert scrape(collector).values("circuit_breaker_failure_threshold") == {("count first",): 7}
 
 
 async def test_all_others_add_up_without_what_cannot_be_added(clock: ManualClock) -> None:
@@ -136,13 +176,12 @@ async def test_all_others_add_up_without_what_cannot_be_added(clock: ManualClock
     assert ("tripped", "__other__", "open", "closed") in told.values("circuit_breaker_transitions_total")
     assert told.value("circuit_breaker_call_duration_seconds_count", name="__other__", outcome="success") == 2
     only_of_one = {
-        "circuit_breaker_time_in_state_seconds",
         "circuit_breaker_retry_after_seconds",
         "circuit_breaker_counted_failures",
-        "circuit_breaker_threshold",
-        "circuit_breaker_failure_rate",
-        "circuit_breaker_slow_call_rate",
+        "circuit_breaker_failure_ratio",
+        "circuit_breaker_slow_call_ratio",
     }
+    assert told.values("circuit_breaker_last_transition_timestamp_seconds") == {}  # only one of the others has opened
     assert {metric for metric in only_of_one if told.value(metric, name="__other__") is not None} == set()
     assert {metric for metric in only_of_one if told.value(metric, name="first") is None} == set()
 

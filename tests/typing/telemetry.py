@@ -5,21 +5,24 @@
 import logging
 from typing import assert_type
 
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, CollectorRegistry
 
 from recloser import BreakerRegistry
 from recloser.events import Snapshot
 from recloser.registry import Ledger, Totals
+from recloser.telemetry import Instrumentation, opentelemetry, prometheus
 from recloser.telemetry.logging import LogListener, is_no_transition
-from recloser.telemetry.opentelemetry import Instrumentation, instrument
 from recloser.telemetry.prometheus import BreakerCollector
 
 registry = BreakerRegistry()
 
 REGISTRY.register(BreakerCollector(registry, naming="resilience4j", max_breakers=10, durations=(0.1, 1)))
 
-with instrument(registry, durations=True, rejection_span_events=True) as instrumentation:
+with opentelemetry.instrument(registry, durations=True, rejection_span_events=True) as instrumentation:
     assert_type(instrumentation, Instrumentation)
+with prometheus.instrument(registry, collector_registry=CollectorRegistry(), durations=(0.1, 1)) as instrumentation:
+    assert_type(instrumentation, Instrumentation)
+prometheus.instrument(registry, naming="resilience4j", max_breakers=10).close()
 
 listener = LogListener(logging.getLogger("app"), rejections_every_seconds=None)
 registry.subscribe(listener, kinds=listener.kinds)

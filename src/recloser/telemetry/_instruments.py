@@ -1,107 +1,85 @@
-"""The instruments of OpenTelemetry for a registry's breakers."""
+"""The instruments of OpenTelemetry."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from threading import Lock
+from typing import TYPE_CHECKING, Generic
 
 from opentelemetry.metrics import Observation
 
 from recloser.events import CallFailed
-from recloser.registry import Ledger
-from recloser.telemetry._names import STATES, outcome_of, outcomes
+from recloser.telemetry._definitions import S
+from recloser.telemetry._names import outcome_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from opentelemetry.metrics import CallbackOptions, Meter
 
-    from recloser import StateChanged
     from recloser.events import CallIgnored, CallSucceeded
-
-    Read = Callable[[Callable[[Ledger], Iterator[Observation]]], Callable[[CallbackOptions], Iterable[Observation]]]
+    from recloser.registry import Ledger
+    from recloser.telemetry._definitions import MetricDefinition
 
 MOST_ERROR_TYPES = 100
 OTHER_ERROR_TYPE = "_OTHER"
 """The value of `error.type` in the semantic conventions for an error whose type is not reported."""
 
+LONGEST_SHARED_SECONDS = 1.0
 
-def create_observables(meter: Meter, read: Read) -> None:
-    """Create the instruments that are read when a metric reader collects.
+
+class SharedReading(Generic[S]):
+    """One reading for all instruments that a reader collects together, which then agree with each other.
+
+    The API does not say which callbacks belong together. So a reading serves each instrument once, and is not used when
+    it is older than a second.
 
     Args:
-        meter: Creates the instruments.
-        read: Turns a function that iterates over the observations of a ledger into a callback of an instrument.
+        read: Reads the source.
+        clock: Returns monotonic seconds.
     """
-    meter.create_observable_counter(
-        "circuit_breaker.calls", [read(_calls)], "{call}", "Calls that were admitted, by how they ended."
-    )
-    meter.create_observable_counter(
-        "circuit_breaker.rejections",
-        [read(_rejections)],
-        "{call}",
-        "Calls that were rejected, or would have been in shadow mode.",
-    )
-    meter.create_observable_counter("circuit_breaker.probes", [read(_probes)], "{call}", "Probes that were admitted.")
-    meter.create_observable_gauge(
-        "circuit_breaker.state",
-        [read(_states)],
-        "1",
-        f"1 for the state that the breaker is in, else 0; for {Ledger.OTHER}, how many breakers are in it.",
-    )
-    meter.create_observable_gauge(
-        "circuit_breaker.time_in_state",
-        [read(_times)],
-        "s",
-        "Time since the last state change, or since the breaker was created.",
-    )
 
+    def __init__(self, read: Callable[[], S], clock: Callable[[], float] = time.monotonic) -> None:
+        self._read = read
+        self._clock = clock
+        self._lock = Lock()
+        self._latest: tuple[S, float] | None = None
+        self._served: set[str] = set()
+        self._is_closed = False
 
-def _calls(ledger: Ledger) -> Iterator[Observation]:
-    for entry in ledger.read():
-        for outcome, number in outcomes(entry.totals).items():
-            yield Observation(number, {"circuit_breaker.name": entry.name, "circuit_breaker.outcome": outcome})
+    def close(self) -> None:
+        """End all observations."""
+        self._is_closed = True
 
+    def create(self, meter: Meter, definition: MetricDefinition[S]) -> None:
+        """Create an instrument that observes this reading."""
+        create = {
+            "counter": meter.create_observable_counter,
+            "sum": meter.create_observable_up_down_counter,
+            "gauge": meter.create_observable_gauge,
+        }[definition.kind]
+        attributes = definition.attributes
 
-def _rejections(ledger: Ledger) -> Iterator[Observation]:
-    for entry in ledger.read():
-        yield Observation(entry.totals.rejected, {"circuit_breaker.name": entry.name})
+        def observe(_options: CallbackOptions) -> Iterable[Observation]:
+            if self._is_closed:
+                return []
+            source = self.reading_for(definition.dotted_name)
+            return [
+                Observation(value, dict(zip(attributes, labels, strict=True)))
+                for labels, value in definition.read(source)
+            ]
 
+        create(definition.dotted_name, [observe], definition.unit, definition.help)
 
-def _probes(ledger: Ledger) -> Iterator[Observation]:
-    for entry in ledger.read():
-        yield Observation(entry.totals.probe, {"circuit_breaker.name": entry.name})
-
-
-def _states(ledger: Ledger) -> Iterator[Observation]:
-    for entry in ledger.read():
-        present = [snapshot.state.value for snapshot in entry.snapshots]
-        for state in STATES if present else ():
-            attributes = {"circuit_breaker.name": entry.name, "circuit_breaker.state": state}
-            yield Observation(present.count(state), attributes)
-
-
-def _times(ledger: Ledger) -> Iterator[Observation]:
-    for entry in ledger.read():
-        for snapshot in entry.snapshots if entry.name != Ledger.OTHER else ():
-            yield Observation(snapshot.time_in_state_seconds, {"circuit_breaker.name": entry.name})
-
-
-def transition_counter(meter: Meter, ledger: Ledger) -> Callable[[StateChanged], None]:
-    """Return a listener that counts transitions."""
-    counter = meter.create_counter("circuit_breaker.transitions", "{transition}", "State changes, by their cause.")
-
-    def count(event: StateChanged) -> None:
-        counter.add(
-            1,
-            {
-                "circuit_breaker.name": ledger.name_of(event.breaker),
-                "circuit_breaker.old_state": event.old.value,
-                "circuit_breaker.new_state": event.new.value,
-                "circuit_breaker.cause": event.cause.trigger.value,
-            },
-        )
-
-    return count
+    def reading_for(self, instrument: str) -> S:
+        """Return the reading that an instrument observes."""
+        with self._lock:
+            now = self._clock()
+            if self._latest is None or instrument in self._served or now - self._latest[1] > LONGEST_SHARED_SECONDS:
+                self._latest = self._read(), now
+                self._served.clear()
+            self._served.add(instrument)
+            return self._latest[0]
 
 
 def duration_histogram(

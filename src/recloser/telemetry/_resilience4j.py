@@ -12,49 +12,52 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from recloser.registry import Ledger
-from recloser.telemetry._families import states_of
+from recloser.telemetry._breaker_metrics import states_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from recloser.telemetry._families import Reading
+    from recloser.events import Snapshot
+    from recloser.telemetry._readings import Reading
+    from recloser.telemetry._tallies import DurationTally, Histogram
 
 PREFIX = "resilience4j_circuitbreaker_"
 KINDS = {"success": "successful", "failure": "failed", "ignored": "ignored"}
 
 
-def families(reading: Reading) -> Iterator[Metric]:
-    """Iterate over the metrics."""
+def breaker_families(reading: Reading, durations: DurationTally | None) -> Iterator[Metric]:
+    """Iterate over the metrics of breakers.
+
+    Args:
+        reading: What the breakers have done.
+        durations: How long calls took; None if that is not measured.
+    """
+    histograms = None if durations is None else durations.read()
     yield _states(reading)
-    yield _calls(reading)
-    if reading.durations is not None:
-        longest = GaugeMetricFamily(
-            f"{PREFIX}calls_seconds_max", "The longest call of the last one to two minutes.", labels=["name", "kind"]
-        )
-        for (name, outcome), histogram in reading.durations.items():
-            longest.add_metric([name, KINDS[outcome]], histogram.longest_seconds)
-        yield longest
+    yield _calls(reading, histograms)
+    if histograms is not None:
+        yield _longest(histograms)
     rejected = CounterMetricFamily(f"{PREFIX}not_permitted_calls", "Calls that were rejected.", labels=["name", "kind"])
     for entry in reading.entries:
         rejected.add_metric([entry.name, "not_permitted"], entry.totals.rejected)
     yield rejected
-    yield reading.gauge(
-        f"{PREFIX}failure_rate",
+    yield _percentages(
+        reading,
+        "failure_rate",
         "Failed calls in the window in percent, -1 if undefined.",
-        lambda snapshot: _percent(snapshot.failure_rate),
+        lambda snapshot: snapshot.failure_rate,
     )
-    yield reading.gauge(
-        f"{PREFIX}slow_call_rate",
+    yield _percentages(
+        reading,
+        "slow_call_rate",
         "Slow calls in the window in percent, -1 if undefined.",
-        lambda snapshot: _percent(snapshot.slow_call_rate),
+        lambda snapshot: snapshot.slow_call_rate,
     )
     buffered = GaugeMetricFamily(
         f"{PREFIX}buffered_calls", "Failures that the trip rule counts now.", labels=["name", "kind"]
     )
-    for entry in reading.entries:
-        for snapshot in entry.snapshots if entry.name != Ledger.OTHER else ():
-            buffered.add_metric([entry.name, "failed"], snapshot.failure_count)
+    for name, snapshot in reading.own():
+        buffered.add_metric([name, "failed"], snapshot.failure_count)
     yield buffered
 
 
@@ -68,7 +71,7 @@ def _states(reading: Reading) -> Metric:
     return family
 
 
-def _calls(reading: Reading) -> Metric:
+def _calls(reading: Reading, histograms: dict[tuple[str, str], Histogram] | None) -> Metric:
     """Return a summary; without durations it has no sum."""
     name = f"{PREFIX}calls_seconds"
     family = Metric(name, "Calls that were admitted, by how they ended.", "summary")
@@ -82,11 +85,24 @@ def _calls(reading: Reading) -> Metric:
         for outcome, number in numbers.items():
             labels = {"name": entry.name, "kind": KINDS[outcome]}
             family.add_sample(f"{name}_count", labels, number)
-            if reading.durations is not None:
-                histogram = reading.durations.get((entry.name, outcome))
+            if histograms is not None:
+                histogram = histograms.get((entry.name, outcome))
                 family.add_sample(f"{name}_sum", labels, 0.0 if histogram is None else histogram.total_seconds)
     return family
 
 
-def _percent(rate: float | None) -> float:
-    return -1.0 if rate is None else rate * 100
+def _longest(histograms: dict[tuple[str, str], Histogram]) -> Metric:
+    family = GaugeMetricFamily(
+        f"{PREFIX}calls_seconds_max", "The longest call of the last one to two minutes.", labels=["name", "kind"]
+    )
+    for (name, outcome), histogram in histograms.items():
+        family.add_metric([name, KINDS[outcome]], histogram.longest_seconds)
+    return family
+
+
+def _percentages(reading: Reading, name: str, help_text: str, rate: Callable[[Snapshot], float | None]) -> Metric:
+    family = GaugeMetricFamily(f"{PREFIX}{name}", help_text, labels=["name"])
+    for breaker, snapshot in reading.own():
+        share = rate(snapshot)
+        family.add_metric([breaker], -1.0 if share is None else share * 100)
+    return family

@@ -15,21 +15,26 @@ except ModuleNotFoundError as _error:
         "recloser.telemetry.opentelemetry needs the API: pip install 'recloser[opentelemetry]'"
     ) from _error
 
-from recloser import BreakerRegistry, StateChanged, __version__
+from recloser import StateChanged, __version__
 from recloser.events import CallFailed, CallIgnored, CallRejected, CallSucceeded
 from recloser.lowlevel import checks
-from recloser.registry import Ledger
-from recloser.telemetry import _instruments
+from recloser.telemetry._breaker_metrics import BREAKER_METRICS
+from recloser.telemetry._instrumentation import Instrumentation, Targets
+from recloser.telemetry._instruments import SharedReading, duration_histogram
 from recloser.telemetry._names import boundaries_of, checked_registry
+from recloser.telemetry._readings import Readings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from types import TracebackType
-    from typing import Self
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observation
+    from opentelemetry.metrics import Meter, MeterProvider
 
-__all__ = ["Instrumentation", "instrument"]
+    from recloser import BreakerRegistry
+    from recloser.telemetry._definitions import MetricDefinition, S
+
+__all__ = ["instrument"]
+
+_TARGETS = Targets("meter provider")
 
 
 def instrument(
@@ -57,77 +62,51 @@ def instrument(
         rejection_span_events: Whether a rejection does too. A rejection then costs about twice as much.
 
     Returns:
-        An object that stops the reporting by `close()`, or at the end of a `with` block.
+        An object that stops the reporting by `close()`, or at the end of a `with` block. The API cannot remove
+        instruments: they stay, without observations.
 
     Raises:
         TypeError: An argument is of the wrong type.
-        ValueError: An argument is out of its range.
+        ValueError: An argument is out of its range, or the registry reports to this meter provider already.
         ImportError: The API is not installed; raised when the module is imported.
     """
     checked_registry(registry)
-    if meter_provider is not None and not isinstance(meter_provider, metrics.MeterProvider):
-        raise TypeError(f"meter_provider must be a MeterProvider, not {meter_provider!r}")
+    meter = _meter_of(meter_provider)
     checks.flag("span_events", span_events)
     checks.flag("rejection_span_events", rejection_span_events)
     boundaries = boundaries_of(durations)
-    ledger = Ledger(registry, max_breakers=max_breakers)
-    meter = metrics.get_meter("recloser", __version__, meter_provider)
-    with ExitStack() as subscriptions:
-        _subscribe_metrics(subscriptions, registry, meter, ledger, boundaries)
+    with ExitStack() as cleanup:
+        readings = Readings(registry, max_breakers)
+        cleanup.callback(readings.close)
+        cleanup.callback(_TARGETS.add(registry, meter_provider))
+        cleanup.callback(_observe(meter, BREAKER_METRICS, readings.read))
+        if boundaries is not None:
+            cleanup.callback(_measure_durations(registry, duration_histogram(meter, readings.ledger, boundaries)))
         if span_events:
-            subscriptions.callback(registry.subscribe(_add_transition, kinds=StateChanged))
+            cleanup.callback(registry.subscribe(_add_transition, kinds=StateChanged))
         if rejection_span_events:
-            subscriptions.callback(registry.subscribe(_add_rejection, kinds=CallRejected))
-        return Instrumentation(meter, ledger, subscriptions.pop_all())
+            cleanup.callback(registry.subscribe(_add_rejection, kinds=CallRejected))
+        return Instrumentation(cleanup.pop_all())
 
 
-class Instrumentation:
-    """The reporting that `instrument()` has set up; a context manager that stops it."""
-
-    def __init__(self, meter: Meter, ledger: Ledger, subscriptions: ExitStack) -> None:
-        self._ledger = ledger
-        self._subscriptions = subscriptions
-        self._is_closed = False
-        _instruments.create_observables(meter, self._callback)
-
-    def close(self) -> None:
-        """Stop reporting. The API cannot remove instruments: they stay, without observations."""
-        self._is_closed = True
-        self._subscriptions.close()
-
-    def __enter__(self) -> Self:
-        """Return the instrumentation itself."""
-        return self
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Stop reporting."""
-        self.close()
-
-    def _callback(
-        self, observations: Callable[[Ledger], Iterator[Observation]]
-    ) -> Callable[[CallbackOptions], Iterable[Observation]]:
-        def read(_options: CallbackOptions) -> Iterable[Observation]:
-            return [] if self._is_closed else list(observations(self._ledger))
-
-        return read
+def _meter_of(meter_provider: object) -> Meter:
+    if meter_provider is not None and not isinstance(meter_provider, metrics.MeterProvider):
+        raise TypeError(f"meter_provider must be a MeterProvider, not {meter_provider!r}")
+    return metrics.get_meter("recloser", __version__, meter_provider)
 
 
-def _subscribe_metrics(
-    subscriptions: ExitStack,
-    registry: BreakerRegistry,
-    meter: Meter,
-    ledger: Ledger,
-    boundaries: tuple[float, ...] | None,
-) -> None:
-    """Subscribe the instruments that are updated by events."""
-    transitions = _instruments.transition_counter(meter, ledger)
-    subscriptions.callback(registry.subscribe(transitions, kinds=StateChanged))
-    if boundaries is not None:
-        timed = (CallSucceeded, CallFailed, CallIgnored)
-        histogram = _instruments.duration_histogram(meter, ledger, boundaries)
-        subscriptions.callback(registry.subscribe(histogram, kinds=timed))
+def _observe(meter: Meter, definitions: Iterable[MetricDefinition[S]], read: Callable[[], S]) -> Callable[[], None]:
+    """Create instruments that observe what is read, and return a function that ends their observations."""
+    shared = SharedReading(read)
+    for definition in definitions:
+        shared.create(meter, definition)
+    return shared.close
+
+
+def _measure_durations(
+    registry: BreakerRegistry, record: Callable[[CallSucceeded | CallFailed | CallIgnored], None]
+) -> Callable[[], None]:
+    return registry.subscribe(record, kinds=(CallSucceeded, CallFailed, CallIgnored))
 
 
 def _add_transition(event: StateChanged) -> None:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Literal
 
 try:
-    from prometheus_client.registry import Collector
+    from prometheus_client.registry import REGISTRY, Collector, CollectorRegistry
 except ModuleNotFoundError as _error:
     raise ImportError(
         "recloser.telemetry.prometheus needs prometheus_client: pip install 'recloser[prometheus]'"
     ) from _error
 
-from recloser import StateChanged
 from recloser.events import CallFailed, CallIgnored, CallSucceeded
-from recloser.registry import Ledger
 from recloser.telemetry import _families, _resilience4j
-from recloser.telemetry._families import Reading
+from recloser.telemetry._instrumentation import Instrumentation, Targets
 from recloser.telemetry._names import boundaries_of, checked_registry
-from recloser.telemetry._tallies import DurationTally, TransitionTally
+from recloser.telemetry._readings import Readings
+from recloser.telemetry._tallies import DurationTally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -26,13 +26,54 @@ if TYPE_CHECKING:
 
     from recloser import BreakerRegistry
 
-__all__ = ["BreakerCollector"]
+__all__ = ["BreakerCollector", "instrument"]
 
-NAMINGS = {"recloser": _families.families, "resilience4j": _resilience4j.families}
+NAMINGS = {"recloser": _families.breaker_families, "resilience4j": _resilience4j.breaker_families}
+
+_TARGETS = Targets("collector registry")
+
+
+def instrument(
+    registry: BreakerRegistry,
+    *,
+    collector_registry: CollectorRegistry = REGISTRY,
+    naming: Literal["recloser", "resilience4j"] = "recloser",
+    max_breakers: int = 1000,
+    durations: bool | Sequence[float] = False,
+) -> Instrumentation:
+    """Export the breakers of a registry to Prometheus.
+
+    It registers a `BreakerCollector`. Call it right after you have created the registry: of earlier calls, the metrics
+    only have the totals of breakers that still exist.
+
+    Args:
+        registry: The registry of the breakers.
+        collector_registry: Where the metrics go; by default `prometheus_client.REGISTRY`.
+        naming: As for `BreakerCollector`. To have both, call this twice.
+        max_breakers: As for `BreakerCollector`.
+        durations: As for `BreakerCollector`.
+
+    Returns:
+        An object that unregisters the collector by `close()`, or at the end of a `with` block.
+
+    Raises:
+        TypeError: An argument is of the wrong type.
+        ValueError: An argument is out of its range, or the registry is exported to this collector registry already.
+        ImportError: prometheus_client is not installed; raised when the module is imported.
+    """
+    if not isinstance(collector_registry, CollectorRegistry):
+        raise TypeError(f"collector_registry must be a prometheus_client.CollectorRegistry, not {collector_registry!r}")
+    with ExitStack() as cleanup:
+        collector = BreakerCollector(registry, naming=naming, max_breakers=max_breakers, durations=durations)
+        cleanup.callback(collector.close)
+        cleanup.callback(_TARGETS.add(registry, collector_registry, naming))
+        collector_registry.register(collector)
+        cleanup.callback(_unregister, collector_registry, collector)
+        return Instrumentation(cleanup.pop_all())
 
 
 class BreakerCollector(Collector):
-    """Exports the breakers of a registry to Prometheus: `prometheus_client.REGISTRY.register(collector)`.
+    """Exports the breakers of a registry to Prometheus, for those who register collectors themselves.
 
     The totals that breakers keep anyway are read at each scrape, so calls cost nothing; only `durations` are measured
     for each call. Any thread may scrape. No counter decreases when breakers are evicted and created again. Create the
@@ -65,13 +106,13 @@ class BreakerCollector(Collector):
             raise ValueError(f"naming must be 'recloser' or 'resilience4j', not {naming!r}")
         bounds = boundaries_of(durations)
         self._families = NAMINGS[naming]
-        self._ledger = Ledger(registry, max_breakers=max_breakers)
-        self._transitions = TransitionTally(self._ledger.name_of)
-        self._durations = None if bounds is None else DurationTally(bounds, self._ledger.name_of)
-        self._unsubscribe: list[Callable[[], None]] = [registry.subscribe(self._transitions, kinds=StateChanged)]
-        if self._durations is not None:
+        self._readings = Readings(registry, max_breakers)
+        self._durations: DurationTally | None = None
+        self._unsubscribe: Callable[[], None] | None = None
+        if bounds is not None:
+            self._durations = DurationTally(bounds, self._readings.ledger.name_of)
             timed = (CallSucceeded, CallFailed, CallIgnored)
-            self._unsubscribe.append(registry.subscribe(self._durations, kinds=timed))
+            self._unsubscribe = registry.subscribe(self._durations, kinds=timed)
 
     def describe(self) -> Iterable[Metric]:
         """Return nothing: the metrics are not known before there are breakers."""
@@ -79,19 +120,15 @@ class BreakerCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Return the current values of all metrics; called by `prometheus_client`."""
-        durations = self._durations
-        return list(
-            self._families(
-                Reading(
-                    self._ledger.read(),
-                    self._transitions.read(),
-                    None if durations is None else durations.read(),
-                    () if durations is None else durations.bounds,
-                )
-            )
-        )
+        return list(self._families(self._readings.read(), self._durations))
 
     def close(self) -> None:
         """Unsubscribe from the registry: transitions and durations are no longer counted; the rest is still read."""
-        for unsubscribe in self._unsubscribe:
-            unsubscribe()
+        self._readings.close()
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+
+
+def _unregister(collector_registry: CollectorRegistry, collector: BreakerCollector) -> None:
+    with suppress(KeyError):  # somebody else has unregistered it
+        collector_registry.unregister(collector)
