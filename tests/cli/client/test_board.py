@@ -168,7 +168,7 @@ def test_a_text_is_looked_for_in_names_and_causes(board: Board) -> None:
         snapshot({"a": entry(retry_after=True)}),
         snapshot({"a": entry(time_in_state_seconds=math.nan)}),
         snapshot({"a": entry(failure_total=math.inf)}),
-        snapshot({"a": entry(shadow={"would_reject": 1})}),
+        snapshot({"a": entry(shadow=True)}),
         snapshot({}, dashboard=[1]),
         snapshot({}, dashboard={"version": 2, "quiet_seconds": "x"}),
         snapshot({}, dashboard={"version": 2, "run": 5}),
