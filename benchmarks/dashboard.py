@@ -24,7 +24,7 @@ from multiprocessing.connection import Connection
 import uvicorn
 
 from recloser import BreakerRegistry, CircuitBreaker, CircuitBreakerOpenError
-from recloser.dashboard import app
+from recloser.dashboard import Dashboard
 
 BREAKERS = 1_000
 OPEN = 10
@@ -129,7 +129,9 @@ async def run(breakers: list[CircuitBreaker]) -> float:
 @asynccontextmanager
 async def serving(registry: BreakerRegistry) -> AsyncGenerator[int]:
     """Serve a dashboard in this event loop; yield the port."""
-    config = uvicorn.Config(app(registry), lifespan="off", ws="none", log_level="critical", timeout_graceful_shutdown=0)
+    config = uvicorn.Config(
+        Dashboard(registry), lifespan="off", ws="none", log_level="critical", timeout_graceful_shutdown=0
+    )
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         task = asyncio.create_task(server.serve(sockets=[listener]))

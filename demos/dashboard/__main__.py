@@ -26,7 +26,7 @@ def main(*, port: int, fast: bool, control: bool, seed: int) -> None:
     """Look at the live dashboard of a service whose dependencies fail and recover, until Ctrl-C.
 
     The service and the HTTP servers that it calls run on loopback in this process. In your own application you mount
-    `recloser.dashboard.app(registry)`.
+    `recloser.dashboard.Dashboard(registry)`.
     """
     with concluded():
         perform(port=port, fast=fast, control=control, seed=seed)

@@ -20,7 +20,7 @@ from recloser import BreakerRegistry, StateChanged
 from recloser.cli.client.formatting import printable
 from recloser.cli.demo.upstream import HOST, PortError
 from recloser.cli.endings import unwrapped
-from recloser.dashboard import app
+from recloser.dashboard import Dashboard
 
 __all__ = ["perform"]
 
@@ -48,7 +48,7 @@ def perform(*, port: int, fast: bool, control: bool, seed: int) -> None:
     token = secrets.token_urlsafe(18) if control else None
     interval = _FAST_INTERVAL_SECONDS if fast else _INTERVAL_SECONDS
     config = uvicorn.Config(
-        app(registry, control_token=token, interval_seconds=interval),
+        Dashboard(registry, control_token=token, interval_seconds=interval),
         lifespan="off",
         ws="none",
         log_level="critical",

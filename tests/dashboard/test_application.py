@@ -10,7 +10,7 @@ import pytest
 
 import recloser.dashboard
 from recloser import BreakerRegistry
-from recloser.dashboard import app
+from recloser.dashboard import Dashboard
 from tests.dashboard.kit import AUTHORISED, TOKEN, Connection, ask
 
 pytestmark = pytest.mark.anyio
@@ -36,7 +36,7 @@ STATIC = Path(recloser.dashboard.__file__).parent / "static"
     ],
 )
 async def test_every_answer_has_the_policy(registry: BreakerRegistry, method: str, path: str, status: int) -> None:
-    answer = await ask(app(registry, control_token=TOKEN), path, method=method)
+    answer = await ask(Dashboard(registry, control_token=TOKEN), path, method=method)
     assert answer.status == status
     assert answer.headers["content-security-policy"] == POLICY
     assert answer.headers["x-content-type-options"] == "nosniff"
@@ -44,7 +44,7 @@ async def test_every_answer_has_the_policy(registry: BreakerRegistry, method: st
 
 
 async def test_the_page_asks_for_nothing_by_an_absolute_url(registry: BreakerRegistry) -> None:
-    page = bytes((await ask(app(registry), "/")).body)
+    page = bytes((await ask(Dashboard(registry), "/")).body)
     assert page == (STATIC / "index.html").read_bytes()
     assert b'src="/' not in page
     assert b'href="/' not in page
@@ -52,7 +52,7 @@ async def test_the_page_asks_for_nothing_by_an_absolute_url(registry: BreakerReg
 
 
 async def test_the_page_finds_every_file_that_it_asks_for(registry: BreakerRegistry) -> None:
-    dashboard = app(registry)
+    dashboard = Dashboard(registry)
     page = bytes((await ask(dashboard, "/")).body).decode()
     asked_for = set(re.findall(r'(?:href|src)="([^"#]+)"', page))
     assert {"static/main.js", "static/vendor/uplot/uPlot.iife.min.js", "static/vendor/uplot/uPlot.min.css"} <= asked_for
@@ -61,7 +61,7 @@ async def test_the_page_finds_every_file_that_it_asks_for(registry: BreakerRegis
 
 @pytest.mark.parametrize("path", ["/nothing", "/static/../__init__.py", "/static/", "/static/index.html", "/control"])
 async def test_what_is_no_page_is_a_404_that_says_where_there_is_one(registry: BreakerRegistry, path: str) -> None:
-    answer = await ask(app(registry), path, method="POST" if path == "/control" else "GET", headers=AUTHORISED)
+    answer = await ask(Dashboard(registry), path, method="POST" if path == "/control" else "GET", headers=AUTHORISED)
     assert answer.status == 404
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json() == {
@@ -73,22 +73,22 @@ async def test_what_is_no_page_is_a_404_that_says_where_there_is_one(registry: B
 
 
 async def test_another_method_is_a_405_that_names_those_there_are(registry: BreakerRegistry) -> None:
-    answer = await ask(app(registry), "/status.json", method="DELETE")
+    answer = await ask(Dashboard(registry), "/status.json", method="DELETE")
     assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
 
 
 @pytest.mark.parametrize("path", ["/", "/static/main.js", "/status.json", "/events", "/nothing"])
 async def test_a_head_request_gets_no_body(registry: BreakerRegistry, path: str) -> None:
-    answer = await ask(app(registry), path, method="HEAD")
+    answer = await ask(Dashboard(registry), path, method="HEAD")
     assert answer.body == b""
     assert answer.headers["content-type"]
 
 
 @pytest.mark.parametrize("tag", ["{}", "W/{}", '"other", {}', "*"])
 async def test_a_file_that_a_browser_has_is_not_sent_again(registry: BreakerRegistry, tag: str) -> None:
-    first = await ask(app(registry), "/static/main.js")
+    first = await ask(Dashboard(registry), "/static/main.js")
     known = tag.format(first.headers["etag"])
-    second = await ask(app(registry), "/static/main.js", headers={"if-none-match": known})
+    second = await ask(Dashboard(registry), "/static/main.js", headers={"if-none-match": known})
     assert (second.status, second.body) == (304, b"")
     assert second.headers["etag"] == first.headers["etag"]
     assert "content-length" not in second.headers
@@ -96,7 +96,7 @@ async def test_a_file_that_a_browser_has_is_not_sent_again(registry: BreakerRegi
 
 
 async def test_a_file_that_has_changed_is_sent(registry: BreakerRegistry) -> None:
-    answer = await ask(app(registry), "/static/main.js", headers={"if-none-match": '"old"'})
+    answer = await ask(Dashboard(registry), "/static/main.js", headers={"if-none-match": '"old"'})
     assert (answer.status, bytes(answer.body)) == (200, (STATIC / "main.js").read_bytes())
 
 
@@ -112,7 +112,7 @@ async def test_a_file_that_has_changed_is_sent(registry: BreakerRegistry) -> Non
 async def test_without_a_slash_at_the_end_it_redirects_to_where_relative_urls_work(
     registry: BreakerRegistry, scope: dict[str, Any], location: str
 ) -> None:
-    answer = await ask(app(registry), **scope)
+    answer = await ask(Dashboard(registry), **scope)
     assert (answer.status, answer.headers["location"]) == (308, location)
 
 
@@ -127,11 +127,11 @@ async def test_without_a_slash_at_the_end_it_redirects_to_where_relative_urls_wo
     ],
 )
 async def test_it_finds_its_paths_wherever_it_is_mounted(registry: BreakerRegistry, scope: dict[str, Any]) -> None:
-    assert (await ask(app(registry), **scope)).status == 200
+    assert (await ask(Dashboard(registry), **scope)).status == 200
 
 
 async def test_a_prefix_that_only_looks_like_its_own_is_none(registry: BreakerRegistry) -> None:
-    assert (await ask(app(registry), "/breakers-old/status.json", root_path="/breakers")).status == 404
+    assert (await ask(Dashboard(registry), "/breakers-old/status.json", root_path="/breakers")).status == 404
 
 
 async def test_websockets_are_refused(registry: BreakerRegistry) -> None:
@@ -140,7 +140,7 @@ async def test_websockets_are_refused(registry: BreakerRegistry) -> None:
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    await app(registry)({"type": "websocket", "path": "/events"}, None, send)
+    await Dashboard(registry)({"type": "websocket", "path": "/events"}, None, send)
     assert [message["type"] for message in sent] == ["websocket.close"]
 
 
@@ -154,12 +154,12 @@ async def test_the_lifespan_has_nothing_to_wait_for(registry: BreakerRegistry) -
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    await app(registry)({"type": "lifespan"}, receive, send)
+    await Dashboard(registry)({"type": "lifespan"}, receive, send)
     assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
 async def test_a_scope_of_an_unknown_kind_is_left_alone(registry: BreakerRegistry) -> None:
-    await app(registry)({"type": "quic"}, None, None)
+    await Dashboard(registry)({"type": "quic"}, None, None)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_a_bad_argument_is_named(
     registry: BreakerRegistry, arguments: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        app(**{"registry": registry, **arguments})
+        Dashboard(**{"registry": registry, **arguments})
 
 
 @pytest.mark.parametrize(
@@ -196,13 +196,13 @@ def test_a_token_that_is_unfit_is_refused_and_not_shown(
 ) -> None:
     wanted = "control_token must be at least 16 visible ASCII characters"
     with pytest.raises(error, match=wanted) as caught:
-        app(registry, control_token=token)
+        Dashboard(registry, control_token=token)
     assert str(token) not in str(caught.value)
 
 
 @pytest.mark.parametrize("token", [None, TOKEN])
 async def test_the_page_knows_whether_there_is_control(registry: BreakerRegistry, token: str | None) -> None:
-    answer = await ask(app(registry, control_token=token, interval_seconds=2), "/status.json")
+    answer = await ask(Dashboard(registry, control_token=token, interval_seconds=2), "/status.json")
     about = answer.json()["dashboard"]
     assert (about["version"], about["control"], about["interval_seconds"]) == (2, token is not None, 2.0)
     assert about["run"]
@@ -211,7 +211,7 @@ async def test_the_page_knows_whether_there_is_control(registry: BreakerRegistry
 async def test_a_client_that_is_gone_gets_no_answer_and_raises_nothing(
     registry: BreakerRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:
-    connection = Connection(app(registry), "/status.json")
+    connection = Connection(Dashboard(registry), "/status.json")
     connection.error_of_send = OSError("gone")
     with caplog.at_level(logging.DEBUG):
         await connection.run()
@@ -223,7 +223,7 @@ async def test_names_of_any_text_survive(registry: BreakerRegistry) -> None:
     names = ["</script><script>alert(1)</script>", "\ud800 half", "a\nb\x00\x1b[31m\u2028", "", "é✓", 'quote"\\']
     for name in names:
         registry.breaker(name)
-    answer = await ask(app(registry), "/status.json")
+    answer = await ask(Dashboard(registry), "/status.json")
     text = bytes(answer.body).decode("ascii")
     assert "</" not in text
     assert "\n" not in text

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from recloser import BreakerRegistry
-from recloser.dashboard import app
+from recloser.dashboard import Dashboard
 from tests.dashboard.kit import AUTHORISED, TOKEN, Connection, ask, trip
 
 pytestmark = pytest.mark.anyio
@@ -23,7 +23,7 @@ async def order(
 
 async def send(registry: BreakerRegistry, *body: bytes, headers: dict[str, str] | None = None) -> Connection:
     sent = {**AUTHORISED, "host": "shop.example", **(headers or {})}
-    application = app(registry, control_token=TOKEN)
+    application = Dashboard(registry, control_token=TOKEN)
     return await ask(application, "/control", method="POST", headers=sent, body=body, client=("10.0.0.7", 1))
 
 
@@ -211,7 +211,7 @@ async def test_a_body_that_is_too_long_is_refused_before_it_has_ended(registry: 
 
 async def test_who_leaves_before_the_body_has_ended_has_ordered_nothing(registry: BreakerRegistry) -> None:
     breaker = registry.breaker("orders")
-    application = app(registry, control_token=TOKEN)
+    application = Dashboard(registry, control_token=TOKEN)
     connection = Connection(application, "/control", method="POST", headers=AUTHORISED, body=())
     connection.leave()
     await connection.run()
@@ -222,7 +222,7 @@ async def test_who_leaves_before_the_body_has_ended_has_ordered_nothing(registry
 async def test_a_server_that_does_not_know_its_client_says_so(
     registry: BreakerRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:
-    application = app(registry, control_token=TOKEN)
+    application = Dashboard(registry, control_token=TOKEN)
     await ask(application, "/control", method="POST", headers={})
     assert "Control refused to an unknown address" in caplog.text
 
@@ -230,12 +230,12 @@ async def test_a_server_that_does_not_know_its_client_says_so(
 async def test_without_a_token_there_is_no_control(registry: BreakerRegistry) -> None:
     breaker = registry.breaker("orders")
     body = json.dumps(ORDER).encode()
-    answer = await ask(app(registry), "/control", method="POST", headers=AUTHORISED, body=(body,))
+    answer = await ask(Dashboard(registry), "/control", method="POST", headers=AUTHORISED, body=(body,))
     assert answer.status == 404
     assert breaker.get_state() == "closed"
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "OPTIONS"])
 async def test_control_answers_to_post_alone(registry: BreakerRegistry, method: str) -> None:
-    answer = await ask(app(registry, control_token=TOKEN), "/control", method=method, headers=AUTHORISED)
+    answer = await ask(Dashboard(registry, control_token=TOKEN), "/control", method=method, headers=AUTHORISED)
     assert (answer.status, answer.headers["allow"]) == (405, "POST")

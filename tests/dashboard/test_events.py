@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from recloser import BreakerRegistry, CircuitBreaker
-from recloser.dashboard import app
+from recloser.dashboard import Dashboard
 from recloser.testing import ManualClock
 from tests.dashboard.kit import SentEvent, ask, connected, registry_of, trip, work
 
@@ -18,7 +18,7 @@ def number(event: SentEvent) -> int:
 
 
 async def test_it_begins_with_the_whole_state(registry: BreakerRegistry) -> None:
-    application = app(registry)
+    application = Dashboard(registry)
     await trip(registry.breaker("orders"))
     status = (await ask(application, "/status.json")).json()
     async with connected(application) as client:
@@ -42,7 +42,7 @@ async def test_it_begins_with_the_whole_state(registry: BreakerRegistry) -> None
 async def test_an_update_has_only_what_has_changed(registry: BreakerRegistry) -> None:
     orders = registry.breaker("orders")
     registry.breaker("idle")
-    async with connected(app(registry)) as client:
+    async with connected(Dashboard(registry)) as client:
         snapshot = await client.wait_for_event()
         await orders.call(work)
         update = await client.wait_for_event()
@@ -55,7 +55,7 @@ async def test_an_update_has_only_what_has_changed(registry: BreakerRegistry) ->
 
 async def test_a_transition_is_sent_with_the_fields_of_its_cause(registry: BreakerRegistry) -> None:
     orders = registry.breaker("orders")
-    async with connected(app(registry)) as client:
+    async with connected(Dashboard(registry)) as client:
         await client.wait_for_event()
         await trip(orders, "</b>")
         update = await client.wait_for_event()
@@ -95,7 +95,7 @@ async def test_a_countdown_that_jumps_is_sent() -> None:
     clock = ManualClock()
     registry = BreakerRegistry()
     await trip(registry.add(CircuitBreaker("orders", clock=clock, failure_threshold=1)))
-    async with connected(app(registry)) as client:
+    async with connected(Dashboard(registry)) as client:
         await client.wait_for_event()
         clock.advance(30)
         update = await client.wait_for_event()
@@ -106,7 +106,7 @@ async def test_a_countdown_that_jumps_is_sent() -> None:
 
 async def test_a_snapshot_has_the_times_of_its_own_moment(registry: BreakerRegistry) -> None:
     await trip(registry.breaker("orders"))
-    application = app(registry, interval_seconds=10)
+    application = Dashboard(registry, interval_seconds=10)
     async with connected(application) as first:
         await first.wait_for_event()
         await anyio.sleep(4)
@@ -121,7 +121,7 @@ async def test_a_snapshot_has_the_times_of_its_own_moment(registry: BreakerRegis
 async def test_a_time_without_an_end_is_sent_as_null(registry: BreakerRegistry) -> None:
     orders = registry.breaker("orders")
     await trip(orders)
-    async with connected(app(registry)) as client:
+    async with connected(Dashboard(registry)) as client:
         await client.wait_for_event()
         orders.force_open("maintenance")
         update = await client.wait_for_event()
@@ -130,7 +130,7 @@ async def test_a_time_without_an_end_is_sent_as_null(registry: BreakerRegistry) 
 
 async def test_breakers_come_and_go() -> None:
     registry = registry_of(3, max_breakers=3)
-    async with connected(app(registry)) as client:
+    async with connected(Dashboard(registry)) as client:
         await client.wait_for_event()
         registry.breaker("newcomer")
         update = await client.wait_for_event()
@@ -146,7 +146,7 @@ async def test_breakers_come_and_go() -> None:
 async def test_a_breaker_that_is_evicted_and_made_again_is_sent_as_it_is_now(registry: BreakerRegistry) -> None:
     registry = registry_of(1, max_breakers=1)
     await registry.breaker("host-0").call(work)
-    async with connected(app(registry)) as client:
+    async with connected(Dashboard(registry)) as client:
         await client.wait_for_event()
         registry.breaker("other")
         registry.breaker("host-0")
@@ -157,7 +157,7 @@ async def test_a_breaker_that_is_evicted_and_made_again_is_sent_as_it_is_now(reg
 
 async def test_there_is_one_update_per_interval_however_much_happens(registry: BreakerRegistry) -> None:
     orders = registry.breaker("orders")
-    async with connected(app(registry, interval_seconds=2)) as client:
+    async with connected(Dashboard(registry, interval_seconds=2)) as client:
         await client.wait_for_event()
         at = []
         for _ in range(4):
@@ -170,7 +170,7 @@ async def test_there_is_one_update_per_interval_however_much_happens(registry: B
 
 async def test_all_clients_are_sent_the_same_bytes(registry: BreakerRegistry) -> None:
     orders = registry.breaker("orders")
-    application = app(registry)
+    application = Dashboard(registry)
     async with connected(application) as one, connected(application) as other:
         await one.wait_for_event()
         await other.wait_for_event()
@@ -181,7 +181,7 @@ async def test_all_clients_are_sent_the_same_bytes(registry: BreakerRegistry) ->
 async def test_while_nothing_happens_a_sign_of_life_keeps_the_connection(registry: BreakerRegistry) -> None:
     registry.breaker("idle")
     await trip(registry.breaker("orders"))  # whose countdown the client runs by itself
-    async with connected(app(registry)) as client:
+    async with connected(Dashboard(registry)) as client:
         await client.wait_for_event()
         at = []
         for _ in range(3):
@@ -192,7 +192,7 @@ async def test_while_nothing_happens_a_sign_of_life_keeps_the_connection(registr
 
 async def test_transitions_that_are_too_many_leave_a_gap_in_their_numbers() -> None:
     registry = registry_of(1)
-    async with connected(app(registry)) as client:
+    async with connected(Dashboard(registry)) as client:
         await client.wait_for_event()
         for _ in range(150):
             await trip(registry.breaker("host-0"))
@@ -213,7 +213,7 @@ async def test_a_breaker_that_can_not_be_read_is_left_out_and_logged_once(
         return read(breaker)
 
     registry = registry_of(2)
-    application = app(registry)
+    application = Dashboard(registry)
     async with connected(application) as client:
         assert set((await client.wait_for_event()).data["breakers"]) == {"host-0", "host-1"}
         monkeypatch.setattr(CircuitBreaker, "health", health)
@@ -230,7 +230,7 @@ async def test_a_breaker_that_can_not_be_read_is_left_out_and_logged_once(
 
 
 async def test_a_client_that_leaves_ends_its_stream(registry: BreakerRegistry) -> None:
-    async with connected(app(registry)) as client:
+    async with connected(Dashboard(registry)) as client:
         await client.wait_for_event()
         client.leave()
         await client.wait_for_end()
@@ -239,7 +239,7 @@ async def test_a_client_that_leaves_ends_its_stream(registry: BreakerRegistry) -
 
 async def test_a_server_that_raises_once_the_client_is_gone_ends_the_stream(registry: BreakerRegistry) -> None:
     orders = registry.breaker("orders")
-    async with connected(app(registry)) as client:
+    async with connected(Dashboard(registry)) as client:
         await client.wait_for_event()
         client.error_of_send = BrokenPipeError()
         await orders.call(work)
@@ -248,7 +248,7 @@ async def test_a_server_that_raises_once_the_client_is_gone_ends_the_stream(regi
 
 
 async def test_more_streams_than_allowed_are_asked_to_come_later(registry: BreakerRegistry) -> None:
-    application = app(registry, max_streams=1)
+    application = Dashboard(registry, max_streams=1)
     async with connected(application) as client:
         await client.wait_for_event()
         refused = await ask(application, "/events")

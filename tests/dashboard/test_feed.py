@@ -8,7 +8,7 @@ import anyio.lowlevel
 import pytest
 
 from recloser import BreakerRegistry
-from recloser.dashboard import app
+from recloser.dashboard import Dashboard
 from recloser.dashboard._feed import UpdateFeed
 from recloser.dashboard._timeline import TransitionListener
 from tests.dashboard.kit import connected, registry_of, work
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_client_that_leaves_while_breakers_are_read_leaves_nothing_half_read() -> None:
-    application = app(registry_of(1_000))
+    application = Dashboard(registry_of(1_000))
     async with connected(application):
         await anyio.lowlevel.checkpoint()
     async with connected(application) as client:
@@ -62,7 +62,7 @@ def test_a_dashboard_that_nobody_has_any_more_listens_to_nothing() -> None:
 
     gc.collect()
     registry, before = BreakerRegistry(), listeners()
-    dashboards = [app(registry) for _ in range(5)]
+    dashboards = [Dashboard(registry) for _ in range(5)]
     assert listeners() == before + 5
     dashboards.clear()
     gc.collect()

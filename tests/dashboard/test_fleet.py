@@ -4,7 +4,7 @@ import anyio
 import pytest
 import trio.testing
 
-from recloser.dashboard import app
+from recloser.dashboard import Dashboard
 from tests.dashboard.kit import ask, connected
 from tests.fleet.breakers.kit import NAME, make_probing, new_server, process, running, settle
 from tests.fleet.breakers.virtual_time import VirtualLoop
@@ -24,7 +24,7 @@ async def test_all_processes_say_who_runs_the_probe() -> None:
     server = new_server()
     one, other = process(server, 1), process(server, 2)
     async with running(one, other):
-        async with connected(app(other.registry)) as client:
+        async with connected(Dashboard(other.registry)) as client:
             snapshot = await client.wait_for_event()
             assert snapshot.data["fleet"] == {
                 "connected": True,
@@ -33,7 +33,7 @@ async def test_all_processes_say_who_runs_the_probe() -> None:
                 "probes": {},
             }
         permit = await make_probing([one, other])
-        status = (await ask(app(other.registry), "/status.json")).json()
+        status = (await ask(Dashboard(other.registry), "/status.json")).json()
         assert status["fleet"]["probes"] == {NAME: one.fleet.status()["worker"]}
         permit.succeed()
 
@@ -41,7 +41,7 @@ async def test_all_processes_say_who_runs_the_probe() -> None:
 async def test_an_unreachable_fleet_is_an_update_though_no_breaker_changes() -> None:
     server = new_server()
     one = process(server)
-    async with running(one), connected(app(one.registry)) as client:
+    async with running(one), connected(Dashboard(one.registry)) as client:
         assert (await client.wait_for_event()).data["fleet"]["connected"]
         await settle(2)
         server.stop()

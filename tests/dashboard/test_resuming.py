@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from recloser import BreakerRegistry
-from recloser.dashboard import app
+from recloser.dashboard import Dashboard
 from tests.dashboard.kit import Connection, SentEvent, ask, connected, registry_of, trip, work
 
 pytestmark = pytest.mark.anyio
@@ -29,7 +29,7 @@ async def resumed(application: object, known: str, **options: object) -> SentEve
 
 async def test_a_client_that_comes_back_is_sent_each_update_that_it_missed(registry: BreakerRegistry) -> None:
     orders = registry.breaker("orders")
-    application = app(registry)
+    application = Dashboard(registry)
     async with connected(application) as client:
         known = await client.wait_for_event()
         async with connected(application) as other:
@@ -45,7 +45,7 @@ async def test_a_client_that_comes_back_is_sent_each_update_that_it_missed(regis
 
 async def test_the_only_client_misses_nothing_when_it_comes_back_soon(registry: BreakerRegistry) -> None:
     orders = registry.breaker("orders")
-    application = app(registry)
+    application = Dashboard(registry)
     async with connected(application) as client:
         known = (await client.wait_for_event()).id
     await trip(orders)
@@ -58,7 +58,7 @@ async def test_the_only_client_misses_nothing_when_it_comes_back_soon(registry: 
 
 async def test_after_a_long_absence_the_whole_state_is_sent_again(registry: BreakerRegistry) -> None:
     orders = registry.breaker("orders")
-    application = app(registry)
+    application = Dashboard(registry)
     async with connected(application) as client:
         known = (await client.wait_for_event()).id
     await orders.call(work)
@@ -69,7 +69,7 @@ async def test_after_a_long_absence_the_whole_state_is_sent_again(registry: Brea
 
 
 async def test_the_last_id_may_stand_in_the_query(registry: BreakerRegistry) -> None:
-    application = app(registry)
+    application = Dashboard(registry)
     async with connected(application) as client:
         known = (await client.wait_for_event()).id
         await trip(registry.breaker("orders"))
@@ -80,14 +80,14 @@ async def test_the_last_id_may_stand_in_the_query(registry: BreakerRegistry) -> 
 
 @pytest.mark.parametrize("known", ["{run}-999", "{run}-", "{run}-x", "{run}--1", "{run}-²", "other-1", "", "-", "1"])
 async def test_an_id_of_something_else_begins_anew(registry: BreakerRegistry, known: str) -> None:
-    application = app(registry)
+    application = Dashboard(registry)
     run = (await ask(application, "/status.json")).json()["dashboard"]["run"]
     event = await resumed(application, known.format(run=run))
     assert (event.kind, event.data["dropped"]) == ("snapshot", 0)
 
 
 async def test_a_client_that_has_the_latest_update_is_sent_only_what_follows(registry: BreakerRegistry) -> None:
-    application = app(registry)
+    application = Dashboard(registry)
     async with connected(application) as client:
         known = (await client.wait_for_event()).id
         await trip(registry.breaker("orders"))
@@ -100,7 +100,7 @@ async def test_a_client_that_reads_late_is_sent_each_update_as_long_as_the_ring_
     registry: BreakerRegistry,
 ) -> None:
     orders = registry.breaker("orders")
-    application = app(registry)
+    application = Dashboard(registry)
     slow = Connection(application, "/events")
     async with anyio.create_task_group() as group, connected(application) as quick:
         group.start_soon(slow.run)
@@ -122,7 +122,7 @@ async def test_a_client_that_reads_late_is_sent_each_update_as_long_as_the_ring_
 @pytest.mark.usefixtures("patient")
 async def test_memory_is_bounded_however_long_a_client_takes_nothing() -> None:
     registry = registry_of(100, failure_threshold=1_000_000)
-    application = app(registry, interval_seconds=0.1)
+    application = Dashboard(registry, interval_seconds=0.1)
     stuck = Connection(application, "/events")
     async with anyio.create_task_group() as group, connected(application) as quick:
         group.start_soon(stuck.run)
@@ -145,7 +145,7 @@ async def test_memory_is_bounded_however_long_a_client_takes_nothing() -> None:
 
 
 async def test_a_client_that_takes_nothing_for_a_minute_gives_its_place_to_others(registry: BreakerRegistry) -> None:
-    application = app(registry, max_streams=1)
+    application = Dashboard(registry, max_streams=1)
     stuck = Connection(application, "/events")
     stuck.takes = False
     async with anyio.create_task_group() as group:
@@ -159,7 +159,7 @@ async def test_a_client_that_takes_nothing_for_a_minute_gives_its_place_to_other
 
 async def test_a_client_that_takes_nothing_holds_up_no_protected_call(registry: BreakerRegistry) -> None:
     orders = registry.breaker("orders")
-    application = app(registry)
+    application = Dashboard(registry)
     stuck = Connection(application, "/events")
     stuck.takes = False
     async with anyio.create_task_group() as group:

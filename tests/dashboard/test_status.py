@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from recloser import BreakerRegistry, CircuitBreaker
-from recloser.dashboard import app
+from recloser.dashboard import Dashboard
 from recloser.testing import ManualClock
 from tests.dashboard.kit import Connection, ask, registry_of, trip, work
 
@@ -21,7 +21,7 @@ ADDED = ["attempt", "explanation", "last_error", "probes_passed", "since", "succ
 async def test_it_is_the_registry_s_health_with_causes_and_explanations(registry: BreakerRegistry) -> None:
     await registry.breaker("orders").call(work)
     await trip(registry.breaker("payments"))
-    document = (await ask(app(registry), "/status.json")).json()
+    document = (await ask(Dashboard(registry), "/status.json")).json()
     added = {name: [entry.pop(key) for key in ADDED] for name, entry in document["breakers"].items()}
     causes = {name: entry.pop("cause") for name, entry in document["breakers"].items()}
     health = registry.health()["breakers"]
@@ -44,13 +44,13 @@ async def test_it_is_the_registry_s_health_with_causes_and_explanations(registry
 
 
 async def test_it_is_not_to_be_kept(registry: BreakerRegistry) -> None:
-    headers = (await ask(app(registry), "/status.json")).headers
+    headers = (await ask(Dashboard(registry), "/status.json")).headers
     assert (headers["content-type"], headers["cache-control"]) == ("application/json", "no-store")
 
 
 @pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 250])
 async def test_it_lists_any_number_of_breakers(count: int) -> None:
-    document = (await ask(app(registry_of(count)), "/status.json")).json()
+    document = (await ask(Dashboard(registry_of(count)), "/status.json")).json()
     assert sorted(document["breakers"]) == sorted(f"host-{number}" for number in range(count))
 
 
@@ -65,14 +65,14 @@ async def test_a_thousand_breakers_let_other_tasks_run_in_between() -> None:
 
     async with anyio.create_task_group() as group:
         group.start_soon(other)
-        await ask(app(registry_of(1_000)), "/status.json")
+        await ask(Dashboard(registry_of(1_000)), "/status.json")
         group.cancel_scope.cancel()
     assert turns >= 5
 
 
 async def test_a_breaker_that_is_evicted_while_the_client_waits_is_passed_over() -> None:
     registry = registry_of(150, max_breakers=150)
-    connection = Connection(app(registry), "/status.json")
+    connection = Connection(Dashboard(registry), "/status.json")
     connection.takes = False
     async with anyio.create_task_group() as group:
         group.start_soon(connection.run)
@@ -86,7 +86,7 @@ async def test_a_breaker_that_is_evicted_while_the_client_waits_is_passed_over()
 
 async def test_names_of_breakers_that_go_while_the_list_is_sent_are_passed_over() -> None:
     registry = registry_of(250, max_breakers=250)
-    connection = Connection(app(registry), "/status.json")
+    connection = Connection(Dashboard(registry), "/status.json")
     async with anyio.create_task_group() as group:
         group.start_soon(connection.run)
         while not connection.body:
@@ -109,5 +109,5 @@ async def test_numbers_that_json_lacks_are_null() -> None:
     clock.advance(1.7e308)
     clock.advance(1.7e308)
     assert breaker.health()["time_in_state_seconds"] == math.inf
-    entry = (await ask(app(registry), "/status.json")).json()["breakers"]["orders"]
+    entry = (await ask(Dashboard(registry), "/status.json")).json()["breakers"]["orders"]
     assert entry["time_in_state_seconds"] is None

@@ -9,14 +9,14 @@ from contextlib import contextmanager
 import uvicorn
 
 from recloser import BreakerRegistry
-from recloser.dashboard import app
+from recloser.dashboard import Dashboard
 
 
 @contextmanager
 def served(registry: BreakerRegistry, port: int = 0) -> Generator[str]:
     """Serves a registry's dashboard during a block; gives its URL."""
     config = uvicorn.Config(
-        app(registry, interval_seconds=0.05),
+        Dashboard(registry, interval_seconds=0.05),
         lifespan="off",
         ws="none",
         log_level="critical",

@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from recloser import BreakerRegistry, CircuitBreaker, CircuitBreakerOpenError, FailureRate
-from recloser.dashboard import app as dashboard
+from recloser.dashboard import Dashboard
 from tests.dashboard.browser.kit import ARGUMENTS, PHONE, TOKEN, find_browser
 
 IMAGES = Path(__file__).parents[3] / "docs" / "images"
@@ -125,7 +125,7 @@ async def take_pictures(port: int) -> None:
 async def main() -> None:
     """Has a shop open until the pictures are taken."""
     shop = Shop()
-    routes = [Mount("/breakers", app=dashboard(shop.registry, control_token=TOKEN))]
+    routes = [Mount("/breakers", app=Dashboard(shop.registry, control_token=TOKEN))]
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(Starlette(routes=routes), lifespan="off", log_level="error")
         async with anyio.create_task_group() as group:

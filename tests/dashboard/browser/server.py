@@ -65,7 +65,7 @@ class Stage:
         self.fleet = self._fleet_of(chosen["quorum"])
         defaults = {"failure_threshold": 1, "reset_timeout_seconds": 60, **chosen["defaults"]}
         self.registry = BreakerRegistry(clock=self._now, fleet=self.fleet, **defaults)
-        self.dashboard = dashboard.app(
+        self.dashboard = dashboard.Dashboard(
             self.registry,
             control_token=chosen["control_token"],
             interval_seconds=chosen["interval_seconds"],

@@ -1,20 +1,69 @@
-"""The ASGI application: finds the endpoint of a path, wherever the application is mounted."""
+"""The ASGI application: makes its endpoints, and finds the one of a path, wherever the application is mounted."""
 
 from http import HTTPStatus
 from urllib.parse import quote
 
+from recloser import BreakerRegistry
+from recloser.dashboard._control import ControlEndpoint, checked_token
+from recloser.dashboard._feed import READ_PER_ROUND, UpdateFeed
 from recloser.dashboard._http import HttpEndpoint, Receive, Response, Scope, Send, problem
+from recloser.dashboard._static import PAGE, static_files
+from recloser.dashboard._status import StatusEndpoint
+from recloser.dashboard._stream import QUIET_SECONDS, EventsEndpoint
+from recloser.lowlevel import checks
+
+VERSION = 2
 
 
-class Application:
-    """An ASGI application.
+class Dashboard:
+    """An ASGI application that shows a registry's breakers.
+
+    Mounted at any path, it serves a page at `/`, the state as JSON at `/status.json`, and changes at `/events`. It has
+    no login: mount it where only people who may see names, errors and reasons can reach it. Clients together cost some
+    milliseconds per interval, however many there are; a slow client misses updates and receives the whole state again.
 
     Args:
-        endpoints: By path, relative to the mount path, without a slash at either end.
+        registry: The registry with the breakers.
+        control_token: Allows its holder to force breakers open, to disable and to reset them; at least 16 visible
+            ASCII characters. None: nobody can, and there is no endpoint for it.
+        interval_seconds: The shortest time between two updates (finite, > 0).
+        max_streams: How many clients may listen to `/events` at once, >= 1; further ones get a 503.
+
+    Raises:
+        TypeError: An argument is of the wrong type.
+        ValueError: An argument is out of its range.
     """
 
-    def __init__(self, endpoints: dict[str, HttpEndpoint]) -> None:
-        self._endpoints = endpoints
+    def __init__(
+        self,
+        registry: BreakerRegistry,
+        *,
+        control_token: str | None = None,
+        interval_seconds: float = 1.0,
+        max_streams: int = 64,
+    ) -> None:
+        if not isinstance(registry, BreakerRegistry):
+            raise TypeError(f"registry must be a BreakerRegistry, not {registry!r}")
+        checks.count("max_streams", max_streams)
+        control = None if control_token is None else ControlEndpoint(registry, checked_token(control_token))
+        feed = UpdateFeed(registry, checks.seconds("interval_seconds", interval_seconds))
+        about = {
+            "version": VERSION,
+            "control": control is not None,
+            "interval_seconds": feed.interval_seconds,
+            "quiet_seconds": QUIET_SECONDS,
+            "breakers_per_update": READ_PER_ROUND,
+            "run": feed.run,
+        }
+        files = static_files()
+        self._endpoints: dict[str, HttpEndpoint] = {
+            **{f"static/{path}": file for path, file in files.items() if path != PAGE},
+            "": files[PAGE],
+            "status.json": StatusEndpoint(registry, about),
+            "events": EventsEndpoint(feed, about, max_streams),
+        }
+        if control is not None:
+            self._endpoints["control"] = control
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection: respond to requests, refuse WebSockets, and confirm the events of the lifespan."""
