@@ -337,7 +337,7 @@ def rejection_of(exc: BaseException) -> RejectedError | None:
 
 def _last_attempt(exc: BaseException) -> BaseException | None:
     """Return the exception of the last attempt that tenacity's `RetryError` holds."""
-    attempt = getattr(exc, "last_attempt", None)
+    attempt: Any = getattr(exc, "last_attempt", None)
     if type(exc).__name__ != "RetryError" or not getattr(attempt, "failed", False):
         return None
     error: BaseException | None = attempt.exception()

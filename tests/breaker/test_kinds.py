@@ -211,12 +211,28 @@ async def test_a_stream_of_some_kinds_yields_nothing_else(clock: ManualClock) ->
     assert kinds == ["StateChanged", "CallRejected", *["StateChanged"] * 4]
 
 
-async def test_a_stream_of_one_kind_still_reports_its_losses(clock: ManualClock) -> None:
+async def test_a_stream_of_one_kind_yields_nothing_else_and_counts_its_losses(clock: ManualClock) -> None:
     breaker = make(clock)
     async with breaker.events(max_buffer=1, kinds=StateChanged) as stream:
+        assert stream.dropped == 0
         breaker.reset()
         breaker.reset()
-        assert isinstance(await anext(stream), EventsDropped)
+        assert stream.dropped == 1
+        assert isinstance(await anext(stream), StateChanged)
+        assert repr(stream) == "<EventStream of StateChanged: 0 unread, 1 lost>"
+
+
+async def test_a_stream_that_is_asked_for_losses_reports_them(clock: ManualClock) -> None:
+    breaker = make(clock)
+    async with breaker.events(max_buffer=1, kinds=(StateChanged, EventsDropped)) as stream:
+        for _ in range(3):
+            breaker.reset()
+        assert (await anext(stream)).count == stream.dropped == 2
+        assert isinstance(await anext(stream), StateChanged)
+
+
+def test_the_repr_of_a_stream_of_all_events_says_so(clock: ManualClock) -> None:
+    assert repr(make(clock).events()) == "<EventStream of all events: 0 unread, 0 lost>"
 
 
 @pytest.mark.parametrize(

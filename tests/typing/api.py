@@ -153,7 +153,10 @@ async def observed() -> None:
     breaker.subscribe(on_change)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - it takes no others
     async with breaker.events(max_buffer=16, kinds=StateChanged) as stream:
         async for event in stream:
-            assert_type(event, Event)
+            assert_type(event, StateChanged)
+    async with breaker.events() as every, registry.events(kinds=StateChanged) as changes:
+        assert_type(await anext(every), Event)
+        assert_type(await anext(changes), StateChanged)
 
 
 def read() -> None:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import functools
 import inspect
-import itertools
-import time
 from datetime import UTC, datetime
 from random import Random
 from types import AsyncGeneratorType, CoroutineType
-from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Never, NoReturn, ParamSpec, TypeVar, overload
 from weakref import ref
 
 from recloser._breaker import control
+from recloser._breaker.cancellation import is_cancellation
 from recloser._breaker.classify import raised
 from recloser._breaker.clock import checked_clock
 from recloser._breaker.decorate import protect
-from recloser._breaker.dispatch import EventStream, kinds_of, listen
+from recloser._breaker.dispatch import EventStream, listen
 from recloser._breaker.engine import SYSTEM_RANDOM, Engine
 from recloser._breaker.fleet_port import admit_by_lease, try_admit_by_lease
 from recloser._breaker.permits import (
@@ -29,11 +28,13 @@ from recloser._breaker.permits import (
     try_acquire_permit_nowait,
 )
 from recloser._breaker.reading import health_of, snapshot_of
+from recloser._breaker.refusals import Unblockable, checked_name
 from recloser._breaker.worker_thread import call_in_thread
 from recloser._core import checks
 from recloser._core.events import Event
 from recloser._core.explain import explain
-from recloser._core.settings import DEFAULTS
+from recloser._core.machine import FAILURE
+from recloser._core.settings import DEFAULTS, OPTIONS
 from recloser._core.states import CircuitState, Trigger
 from recloser._core.tickets import NEEDS_LEASE
 from recloser._core.windows import ALWAYS, NEVER
@@ -41,12 +42,14 @@ from recloser.errors import MisuseError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+    from typing import Unpack
 
     from recloser._breaker.dispatch import Kinds
     from recloser._breaker.health import BreakerHealth
     from recloser._core.backoff import Backoff
     from recloser._core.events import Snapshot
     from recloser._core.outcomes import ExceptionSpec
+    from recloser._core.settings import Options
     from recloser._core.trip import TripRule
 
 E = TypeVar("E", bound=Event)
@@ -54,15 +57,16 @@ P = ParamSpec("P")
 T = TypeVar("T")
 F = TypeVar("F", bound="Callable[..., Coroutine[Any, Any, Any] | AsyncIterator[Any]]")
 
-_numbers = itertools.count(1)
 
-
-class CircuitBreaker:
+class CircuitBreaker(Unblockable):
     """Protects the calls to one dependency: after repeated failures, calls fail fast until a probe succeeds.
 
     Create a breaker anywhere, also at import time. It works on asyncio and trio, in one event loop at a time, and keeps
-    its state from one loop to the next. Reading it is safe from any thread. A call that a probe makes through the same
-    breaker is part of that probe and is not counted separately. Breakers can't be copied or pickled.
+    its state from one loop to the next. Reading and controlling it is safe from any thread. A call that a probe makes
+    through the same breaker is part of that probe and is not counted separately. Breakers can't be copied or pickled.
+
+    A breaker that is created with this class is in no registry, so it is in no health report, no metric and no
+    dashboard. `BreakerRegistry.breaker(name)` creates one that is; `BreakerRegistry.add(breaker)` adds it later.
 
     Args:
         name: The name in errors, logs, events and health; by default `breaker-<n>`, unique in the process.
@@ -88,8 +92,8 @@ class CircuitBreaker:
             see why they cancel. Deadlines of `anyio.fail_after()` and `anyio.move_on_after()` around a call always
             count as failures.
         shadow: Decide and report as usual, but reject no call.
-        clock: Returns monotonic seconds; `time.monotonic` by default.
-        random: The source of randomness for the jitter of a backoff.
+        clock: Returns monotonic seconds; None means `time.monotonic`.
+        random: The source of randomness for the jitter of a backoff; None means that of the operating system.
 
     Raises:
         TypeError: An argument has the wrong type.
@@ -116,31 +120,16 @@ class CircuitBreaker:
         probe_timeout_seconds: float | None = None,
         overdue_after_seconds: float | None = None,
         shadow: bool = False,
-        clock: Callable[[], float] = time.monotonic,
-        random: Random = SYSTEM_RANDOM,
+        clock: Callable[[], float] | None = None,
+        random: Random | None = None,
     ) -> None:
-        if name is None:
-            name = f"breaker-{next(_numbers)}"
-        if not isinstance(name, str):
-            raise TypeError(f"name must be a string, not {name!r}")
+        given = locals()  # the settings have the names of the arguments
+        name = checked_name(name)
         checked = checked_clock(clock)
+        random = SYSTEM_RANDOM if random is None else random
         if not isinstance(random, Random):
             raise TypeError(f"random must be a random.Random, not {random!r}")
-        settings = DEFAULTS.changed(
-            {
-                "failure_threshold": failure_threshold,
-                "reset_timeout_seconds": reset_timeout_seconds,
-                "expected_exception": expected_exception,
-                "ignored_exception": ignored_exception,
-                "failed_result": failed_result,
-                "trip_when": trip_when,
-                "success_threshold": success_threshold,
-                "max_probes": max_probes,
-                "probe_timeout_seconds": probe_timeout_seconds,
-                "overdue_after_seconds": overdue_after_seconds,
-                "shadow": shadow,
-            }
-        )
+        settings = DEFAULTS.changed({option: given[option] for option in OPTIONS})
         self.engine = Engine(name, settings, checked, random)
         # A subclass may have state of its own, which a new breaker around the engine would not have.
         self.engine.face = ref(self) if type(self) is CircuitBreaker else lambda: self
@@ -205,7 +194,11 @@ class CircuitBreaker:
             engine.call_returned(epoch, result, started)
         return result
 
-    def __call__(self, fn: F, /) -> F:
+    @overload
+    def __call__(self, fn: F, /) -> F: ...
+    @overload
+    def __call__(self, fn: Callable[..., object], a_def_function_needs_call_or_call_in_thread: Never, /) -> Never: ...
+    def __call__(self, /, *functions: Any) -> Any:
         """Decorate a coroutine function or an async generator function; the wrapper's `.breaker` is this breaker.
 
         An async generator is one call, from its first step to its end. An error on the way counts as it does for any
@@ -217,10 +210,11 @@ class CircuitBreaker:
         Raises:
             TypeError: `fn` is neither; the message says what to use instead.
         """
-        wrapper: Any = protect(self.engine, fn)
+        if len(functions) != 1:
+            raise MisuseError("decorate a function with `@breaker`, or call one with `await breaker.call(fn, ...)`")
+        wrapper: Any = protect(self.engine, *functions)
         wrapper.breaker = self
-        protected: F = wrapper
-        return protected
+        return wrapper
 
     async def call_in_thread(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking function in a worker thread under protection and return its result.
@@ -287,8 +281,6 @@ class CircuitBreaker:
             Whether a call has a chance now. It can still be rejected: if a probe has timed out, the next call notices
             that, and a new reset timeout may begin.
         """
-        if timeout_seconds is not None:
-            timeout_seconds = checks.seconds("timeout_seconds", timeout_seconds, zero=True)
         return await control.wait_until_ready(self.engine, timeout_seconds)
 
     # Control
@@ -339,7 +331,7 @@ class CircuitBreaker:
         """
         control.change_by_hand(self.engine, Trigger.RESET, reason, author)
 
-    def reconfigure(self, **settings: Any) -> None:  # noqa: ANN401 - as many types as settings
+    def reconfigure(self, **settings: Unpack[Options]) -> None:
         """Change settings, named as in the constructor; state, generation, running reset timeout and window stay.
 
         A running half-open episode keeps its settings. A window keeps its latest calls; a rule of another kind starts
@@ -349,7 +341,7 @@ class CircuitBreaker:
             TypeError: A setting is unknown or has the wrong type.
             ValueError: A setting is out of range.
         """
-        control.reconfigure(self.engine, settings)
+        control.reconfigure(self.engine, dict(settings))
 
     # Listening
 
@@ -376,17 +368,21 @@ class CircuitBreaker:
         """
         return listen(self.engine.listeners(), listener, kinds, self.engine.refresh)
 
-    def events(self, *, max_buffer: int = 256, kinds: Kinds = Event) -> EventStream:
+    @overload
+    def events(self, *, max_buffer: int = 256) -> EventStream[Event]: ...
+    @overload
+    def events(self, *, max_buffer: int = 256, kinds: type[E]) -> EventStream[E]: ...
+    @overload
+    def events(self, *, max_buffer: int = 256, kinds: tuple[type[E], ...]) -> EventStream[E]: ...
+    def events(self, *, max_buffer: int = 256, kinds: Kinds = Event) -> EventStream[Any]:
         """Return a stream of events: `async with breaker.events() as stream: async for event in stream`.
 
         Args:
-            max_buffer: How many unread events are kept (>= 1). A slow reader loses the oldest and gets an
-                `EventsDropped`.
-            kinds: Which events, as for `subscribe()`.
+            max_buffer: How many unread events are kept (>= 1). A slow reader loses the oldest; the stream counts them.
+            kinds: Which events, as for `subscribe()`. If they include `EventsDropped`, as all events do, a slow reader
+                gets one in place of the events that it lost.
         """
-        engine = self.engine
-        buffer = checks.count("max_buffer", max_buffer)
-        return EventStream(engine.listeners(), buffer, kinds_of(kinds), engine.refresh)
+        return EventStream(self.engine.listeners(), max_buffer, kinds, self.engine.refresh)
 
     # Reading
 
@@ -424,9 +420,10 @@ class CircuitBreaker:
         return self.engine.machine.epoch.generation
 
     @property
-    def failure_threshold(self) -> float:
-        """The threshold of the trip rule, which is its first number."""
-        return self.engine.machine.settings.trip_when.threshold
+    def failure_threshold(self) -> int | None:
+        """How many failures open the breaker, by the first of its rules; None if that is about a share of the calls."""
+        threshold = self.engine.machine.settings.trip_when.threshold
+        return threshold if isinstance(threshold, int) else None
 
     @property
     def reset_timeout_seconds(self) -> float | Backoff:
@@ -477,6 +474,19 @@ class CircuitBreaker:
         """
         return health_of(self.engine)
 
+    def is_failure(self, exc: BaseException) -> bool:
+        """Return whether the breaker counts an exception of a call as a failure.
+
+        Pass it on as `on=breaker.is_failure` to `Retry`, `Hedge` and `Fallback`, so that all have one definition of a
+        failure. A rejection and a cancellation are none. What a predicate of the settings raises reaches the caller.
+
+        Raises:
+            TypeError: It is not an exception.
+        """
+        if not isinstance(exc, BaseException):
+            raise TypeError(f"exc must be an exception, not {exc!r}")
+        return not is_cancellation(exc) and self.engine.classifier.classify(exc) is FAILURE
+
     def explain(self) -> str:
         """Return a sentence with the state, how long it has lasted, its cause in numbers, and what happens next."""
         return explain(self.engine.name, self.snapshot())
@@ -484,15 +494,6 @@ class CircuitBreaker:
     def __repr__(self) -> str:
         """Return the breaker's name and state."""
         return f"<CircuitBreaker {self.engine.name!r} {self.engine.machine.state}>"
-
-    # Misuse
-
-    async def __aenter__(self) -> NoReturn:
-        """Refuse: each block needs its own guard, which holds that block's permit."""
-        raise MisuseError(f"a block is protected by `async with breaker.guard()`, not by {self!r} itself")
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        """Never called, but `async with` requires it."""
 
     def __reduce__(self) -> NoReturn:
         """Refuse to be copied or pickled: each copy would see only some of the calls."""

@@ -65,12 +65,14 @@ MONOTONIC = CheckedClock(time.monotonic)
 """The default clock."""
 
 
-def checked_clock(clock: Callable[[], float]) -> CheckedClock:
-    """Return a user's clock made safe; breakers on `time.monotonic` share one.
+def checked_clock(clock: Callable[[], float] | None) -> CheckedClock:
+    """Return a user's clock made safe; None means `time.monotonic`, and breakers on that share one.
 
     Raises:
         TypeError: The clock is not callable.
     """
+    if clock is None or clock is time.monotonic:
+        return MONOTONIC
     if not callable(clock):
         raise TypeError(f"clock must be a function that returns monotonic seconds, not {clock!r}")
-    return MONOTONIC if clock is time.monotonic else CheckedClock(clock)
+    return CheckedClock(clock)

@@ -5,7 +5,7 @@ Manual control works in any thread, with and without an event loop.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.lowlevel
@@ -19,8 +19,6 @@ from recloser._core.machine import CLOSED, DISABLED, HALF_OPEN
 from recloser._core.windows import NEVER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from recloser._breaker.engine import Engine
     from recloser._core.events import Event
     from recloser._core.settings import Settings
@@ -47,7 +45,7 @@ def change_by_hand(
     deliver(engine, events)
 
 
-def reconfigure(engine: Engine, settings: Mapping[str, object]) -> None:
+def reconfigure(engine: Engine, settings: dict[str, Any]) -> None:
     """Change some settings.
 
     Raises:
@@ -74,6 +72,8 @@ def adopt(engine: Engine, settings: Settings) -> None:
 
 async def wait_until_ready(engine: Engine, timeout_seconds: float | None) -> bool:
     """Wait until a call has a chance, up to a timeout; return whether it has one. Always a checkpoint."""
+    if timeout_seconds is not None:
+        timeout_seconds = checks.seconds("timeout_seconds", timeout_seconds, zero=True)
     await anyio.lowlevel.checkpoint()
     with anyio.move_on_after(timeout_seconds):
         while await _next_change(engine):

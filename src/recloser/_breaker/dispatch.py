@@ -14,13 +14,14 @@ import logging
 from collections import deque
 from contextlib import suppress
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
 import anyio.lowlevel
 
 from recloser._breaker.cancellation import deadline_of, is_cancellation
 from recloser._breaker.functions import is_kind
 from recloser._breaker.loop_bound import LoopEvent
+from recloser._core import checks
 from recloser._core.events import (
     CallFailed,
     CallIgnored,
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     Kinds = type[Event] | tuple[type[Event], ...]
+
+E_co = TypeVar("E_co", bound=Event, covariant=True)
 
 logger = logging.getLogger("recloser")
 
@@ -226,28 +229,32 @@ def listen(
     return unsubscribe
 
 
-class EventStream:
+class EventStream(Generic[E_co]):
     """Events as an asynchronous iterator; open it with `async with breaker.events() as stream`.
 
-    The buffer is bounded: a slow reader loses the oldest events, and gets an `EventsDropped` with their number in their
-    place. The calls that cause events never wait for a reader. Each step of the iteration is a checkpoint; cancelling
-    it loses no event. The end of the block ends the iteration and drops unread events.
+    The buffer is bounded: a slow reader loses the oldest events. It gets an `EventsDropped` with their number in their
+    place, if the kinds include that. The calls that cause events never wait for a reader. Each step of the iteration is
+    a checkpoint; cancelling it loses no event. The end of the block ends the iteration and drops unread events.
 
     Args:
         dispatcher: Where the events come from.
         max_buffer: How many unread events are kept (>= 1).
-        kinds: Which events.
+        kinds: Which events: a type or a tuple of types.
         changed: Called after the stream starts and after it stops listening.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: `max_buffer` is out of range, or no breaker reports events of these kinds.
     """
 
-    def __init__(
-        self, dispatcher: Dispatcher, max_buffer: int, kinds: frozenset[type[Event]], changed: Callable[[], None]
-    ) -> None:
+    def __init__(self, dispatcher: Dispatcher, max_buffer: int, kinds: Kinds, changed: Callable[[], None]) -> None:
         self._dispatcher = dispatcher
-        self._kinds = kinds
+        self._kinds = kinds_of(kinds)
+        self._reports_losses = issubclass(EventsDropped, kinds)
         self._changed = changed
-        self._buffer: deque[Event] = deque(maxlen=max_buffer)
+        self._buffer: deque[Event] = deque(maxlen=checks.count("max_buffer", max_buffer))
         self._lost = 0
+        self._dropped = 0
         self._offered: LoopEvent | None = None
         self._entry: Subscription | None = None
         self._entered = False
@@ -282,7 +289,17 @@ class EventStream:
         """Return the stream itself."""
         return self
 
-    async def __anext__(self) -> Event:
+    @property
+    def dropped(self) -> int:
+        """How many events the stream has lost because its reader was slow; safe from any thread."""
+        return self._dropped
+
+    def __repr__(self) -> str:
+        """Name the kinds of events, and how many are unread and lost."""
+        kinds = "all events" if self._kinds == ALL_KINDS else ", ".join(sorted(kind.__name__ for kind in self._kinds))
+        return f"<EventStream of {kinds}: {len(self._buffer)} unread, {self._dropped} lost>"
+
+    async def __anext__(self) -> E_co:
         """Return the next event, or an `EventsDropped` if events before it were lost.
 
         Raises:
@@ -299,12 +316,16 @@ class EventStream:
                 await offered.wait()
         if self._lost:
             following, lost, self._lost = self._buffer[0], self._lost, 0
-            return EventsDropped(breaker=following.breaker, at=following.at, monotonic=following.monotonic, count=lost)
-        return self._buffer.popleft()
+            losses = EventsDropped(
+                breaker=following.breaker, at=following.at, monotonic=following.monotonic, count=lost
+            )
+            return cast("E_co", losses)
+        return cast("E_co", self._buffer.popleft())
 
     def _offer(self, event: Event) -> None:
         if len(self._buffer) == self._buffer.maxlen:
-            self._lost += 1
+            self._dropped += 1
+            self._lost += self._reports_losses
         self._buffer.append(event)
         self._wake()
 

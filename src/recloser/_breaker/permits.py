@@ -142,6 +142,11 @@ class Permit:
         self.started += now - paused_at
         return now
 
+    def __repr__(self) -> str:
+        """Name the breaker, and say whether the permit is a probe and whether it is settled."""
+        kind = "probe" if isinstance(self.ticket, Probe) else "call"
+        return f"<Permit of circuit breaker {self.engine.name!r} for a {kind}: {'held' if self.held else 'settled'}>"
+
     def _let_go(self) -> bool:
         held, self.held = self.held, False
         return held
@@ -253,6 +258,11 @@ class Guard(Permit):
         """Whether the block is a probe, once it is entered."""
         self._check_entered()
         return super().is_probe
+
+    def __repr__(self) -> str:
+        """Name the breaker, and say whether the block is running."""
+        state = "in use" if self.held else "free"
+        return f"<Guard of circuit breaker {self.engine.name!r}: {state}>"
 
     def _check_entered(self) -> None:
         if not hasattr(self, "ticket"):

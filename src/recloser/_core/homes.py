@@ -29,14 +29,14 @@ def publish(namespace: dict[str, Any], *, home: str | None = None) -> None:
         namespace: The `globals()` of the module.
         home: The name of another module that exports them, if not that of this one.
     """
-    home = namespace["__name__"] if home is None else home
+    place: str = namespace["__name__"] if home is None else home
     for name in namespace["__all__"]:
         value = namespace.get(name)
-        if isinstance(value, type | FunctionType) and _is_inside(value.__module__, home):
-            SOURCES[f"{home}.{name}"] = SOURCES.pop(f"{value.__module__}.{name}", value.__module__)
+        if isinstance(value, type | FunctionType) and _is_inside(value.__module__, place):
+            SOURCES[f"{place}.{name}"] = SOURCES.pop(f"{value.__module__}.{name}", value.__module__)
             if isinstance(value, type):
                 _evaluate_annotations(value)
-            value.__module__ = home
+            value.__module__ = place
 
 
 def _evaluate_annotations(cls: type) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from recloser._core import checks
 from recloser._core.backoff import Backoff, ConstantBackoff, ExponentialBackoff
@@ -18,6 +18,22 @@ if TYPE_CHECKING:
 DEFAULT_RULE = ConsecutiveFailures(5)
 DEFAULT_BACKOFF = ConstantBackoff(60)
 SHORTEST_DEFAULT_PROBE_TIMEOUT_SECONDS = 60.0
+
+
+class Options(TypedDict, total=False):
+    """The settings of `CircuitBreaker`, as the arguments of its constructor and of `reconfigure()`."""
+
+    failure_threshold: int | None
+    reset_timeout_seconds: float | Backoff
+    expected_exception: ExceptionSpec
+    ignored_exception: ExceptionSpec
+    failed_result: Callable[[Any], object] | None
+    trip_when: TripRule | None
+    success_threshold: int
+    max_probes: int
+    probe_timeout_seconds: float | None
+    overdue_after_seconds: float | None
+    shadow: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +54,8 @@ class Settings:
     def __post_init__(self) -> None:
         """Check all values."""
         if not isinstance(self.trip_when, ConsecutiveFailures | FailureRate | FailureCount | SlowCallRate | AnyOf):
-            raise TypeError(f"trip_when must be a trip rule such as FailureRate(0.5), not {self.trip_when!r}")
+            hint = "; join several with |" if isinstance(self.trip_when, list | tuple | set) else ""
+            raise TypeError(f"trip_when must be a trip rule such as FailureRate(0.5), not {self.trip_when!r}{hint}")
         check_exceptions("expected_exception", self.expected_exception)
         check_exceptions("ignored_exception", self.ignored_exception)
         if self.failed_result is not None and not callable(self.failed_result):

@@ -8,7 +8,7 @@ the fields that belong to the breaker itself, which new defaults do not change.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from recloser._core.backoff import ConstantBackoff
 from recloser._core.settings import Settings
@@ -17,8 +17,6 @@ from recloser._core.trip import ConsecutiveFailures
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from recloser._core.backoff import Backoff
-    from recloser._core.outcomes import ExceptionSpec
     from recloser._core.trip import TripRule
 
 SHARED_DEFINITIONS = 256
@@ -27,22 +25,6 @@ SHARED_DEFINITIONS = 256
 FIELDS = tuple(field.name for field in fields(Settings))
 _FIELD_OF = {"failure_threshold": "trip_when", "reset_timeout_seconds": "backoff"}
 _OPTION_OF = {"backoff": "reset_timeout_seconds"}
-
-
-class Options(TypedDict, total=False):
-    """The settings of `CircuitBreaker`, as defaults or overrides."""
-
-    failure_threshold: int | None
-    reset_timeout_seconds: float | Backoff
-    expected_exception: ExceptionSpec
-    ignored_exception: ExceptionSpec
-    failed_result: Callable[[Any], object] | None
-    trip_when: TripRule | None
-    success_threshold: int
-    max_probes: int
-    probe_timeout_seconds: float | None
-    overdue_after_seconds: float | None
-    shadow: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from recloser._breaker.breaker import CircuitBreaker
+    from recloser._core.settings import Options
     from recloser._registry.config import Configuration
-    from recloser._registry.definitions import Definitions, Options
+    from recloser._registry.definitions import Definitions
 
 
 class Defined:

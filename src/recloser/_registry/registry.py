@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-import time
 import warnings
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from functools import partial
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast, overload
 from weakref import WeakSet
 
 from recloser._breaker.breaker import CircuitBreaker
 from recloser._breaker.clock import checked_clock
-from recloser._breaker.dispatch import EventStream, kinds_of, listen
+from recloser._breaker.dispatch import EventStream, listen
 from recloser._breaker.engine import SYSTEM_RANDOM, Engine
 from recloser._breaker.health import VERSION
 from recloser._breaker.steps import STEP
@@ -37,15 +37,15 @@ if TYPE_CHECKING:
 
     from recloser._breaker.dispatch import Kinds
     from recloser._breaker.health import BreakerHealth, RegistryHealth
-    from recloser._core.settings import Settings
+    from recloser._core.settings import Options, Settings
     from recloser._registry.config import Configuration
-    from recloser._registry.definitions import Options
 
 MOST_NAMED = 10
 """How many names an error lists."""
 
 E = TypeVar("E", bound=Event)
-F = TypeVar("F", bound="Callable[..., Coroutine[Any, Any, Any] | AsyncIterator[Any]]")
+P = ParamSpec("P")
+R = TypeVar("R", bound="Coroutine[Any, Any, Any] | AsyncIterator[Any]")
 
 
 class Follower(Protocol):
@@ -88,7 +88,7 @@ class BreakerRegistry:
     Args:
         max_breakers: How many breakers the registry keeps (>= 1); an evicted breaker that is still in use does not
             count. If all are forced open, disabled or running a probe, the registry keeps more and logs that once.
-        clock: Returns monotonic seconds, for the breakers that the registry creates.
+        clock: Returns monotonic seconds, for the breakers that the registry creates; None means `time.monotonic`.
         fleet: A `recloser.fleet.RedisFleet`, through which the registry's breakers share their state with breakers of
             the same name in other processes. `max_probes` is then 1, and a name has at most 200 bytes in UTF-8.
         **defaults: Settings as for `CircuitBreaker`, for the breakers that the registry creates.
@@ -102,7 +102,7 @@ class BreakerRegistry:
         self,
         *,
         max_breakers: int = 10_000,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] | None = None,
         fleet: SharingFleet | None = None,
         **defaults: Unpack[Options],
     ) -> None:
@@ -124,7 +124,7 @@ class BreakerRegistry:
         cls,
         source: Mapping[str, Any] | str | os.PathLike[str],
         *,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] | None = None,
         fleet: SharingFleet | None = None,
     ) -> Self:
         """Create a registry from a mapping or a TOML file.
@@ -136,7 +136,7 @@ class BreakerRegistry:
 
         Args:
             source: A mapping, or the path of a TOML file.
-            clock: Returns monotonic seconds.
+            clock: Returns monotonic seconds; None means `time.monotonic`.
             fleet: The fleet that the breakers join, as for the class.
 
         Raises:
@@ -209,7 +209,9 @@ class BreakerRegistry:
         """Return the breaker with a name, or None. This creates no breaker, and does not count as a use of one."""
         return self.queue.find(name)
 
-    def per_key(self, name: str, /, *, key: Callable[..., str], **overrides: Unpack[Options]) -> Callable[[F], F]:
+    def per_key(
+        self, name: str, /, *, key: Callable[P, str], **overrides: Unpack[Options]
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """Decorate a coroutine function or an async generator function with one breaker per key.
 
         The breakers are named `name[key]`. If a key is longer than 100 characters or not printable, its name contains
@@ -218,7 +220,7 @@ class BreakerRegistry:
 
         Args:
             name: The name of the group; without brackets.
-            key: A synchronous function that takes the arguments of the call and returns the key, a string. For a
+            key: A synchronous function with the parameters of the decorated one, which returns the key, a string. For a
                 method, the first argument is `self`. What it raises reaches the caller, with a note. The registry keeps
                 `max_breakers` breakers, so fewer keys than that should be in use at a time.
             **overrides: Settings that replace the defaults. They must not contradict a breaker of the group that
@@ -281,6 +283,21 @@ class BreakerRegistry:
         with STEP:
             self.defined.change_group(group, settings)
 
+    def reset(self, reason: str | None = None, *, author: str = "") -> None:
+        """Close all breakers and clear what their rules have counted, those forced open or disabled too.
+
+        Works in any thread, also without an event loop. In a fleet, each breaker follows the fleet again afterwards.
+
+        Args:
+            reason: Why; shown in logs and health.
+            author: Who does it; shown in logs and health.
+
+        Raises:
+            TypeError: An argument has the wrong type.
+        """
+        for breaker in self:
+            breaker.reset(reason, author=author)
+
     # Listening
 
     @overload
@@ -304,16 +321,21 @@ class BreakerRegistry:
         """
         return listen(self.fan_in.dispatcher, listener, kinds, self.fan_in.refresh)
 
-    def events(self, *, max_buffer: int = 256, kinds: Kinds = Event) -> EventStream:
+    @overload
+    def events(self, *, max_buffer: int = 256) -> EventStream[Event]: ...
+    @overload
+    def events(self, *, max_buffer: int = 256, kinds: type[E]) -> EventStream[E]: ...
+    @overload
+    def events(self, *, max_buffer: int = 256, kinds: tuple[type[E], ...]) -> EventStream[E]: ...
+    def events(self, *, max_buffer: int = 256, kinds: Kinds = Event) -> EventStream[Any]:
         """Return a stream of the events of all breakers, present and future.
 
         Args:
-            max_buffer: How many unread events are kept (>= 1). A slow reader loses the oldest and gets an
-                `EventsDropped`, with the name of the breaker whose event comes next.
-            kinds: Which events, as for `subscribe()`.
+            max_buffer: How many unread events are kept (>= 1), as for `CircuitBreaker.events()`. An `EventsDropped` has
+                the name of the breaker whose event comes next.
+            kinds: Which events, as for `CircuitBreaker.events()`.
         """
-        fan_in = self.fan_in
-        return EventStream(fan_in.dispatcher, checks.count("max_buffer", max_buffer), kinds_of(kinds), fan_in.refresh)
+        return EventStream(self.fan_in.dispatcher, max_buffer, kinds, self.fan_in.refresh)
 
     # Reading
 
@@ -360,9 +382,26 @@ class BreakerRegistry:
         """Iterate over the present breakers, in no particular order."""
         return iter(self.queue)
 
-    def __contains__(self, name: object) -> bool:
-        """Return whether there is a breaker with this name."""
-        return isinstance(name, str) and self.get(name) is not None
+    def __getitem__(self, name: str) -> CircuitBreaker:
+        """Return the breaker with a name; unlike `breaker()`, this creates none.
+
+        Raises:
+            KeyError: There is no such breaker; the message names those with a similar name.
+        """
+        breaker = self.get(name) if isinstance(name, str) else None
+        if breaker is None:
+            raise KeyError(f"there is no circuit breaker {name!r}; {self._similar(name)}")
+        return breaker
+
+    def __contains__(self, item: object) -> bool:
+        """Return whether there is a breaker with this name, or whether this breaker is one of the registry's."""
+        if isinstance(item, CircuitBreaker):
+            return self.get(item.name) is item
+        return isinstance(item, str) and self.get(item) is not None
+
+    def __bool__(self) -> bool:
+        """Return True, also without breakers: a registry is no container to test for emptiness."""
+        return True
 
     def __repr__(self) -> str:
         """Return the number of breakers, as text."""
@@ -415,6 +454,14 @@ class BreakerRegistry:
         self.fan_in.attach(breaker)
         for follower in self.followers:
             follower.enter(breaker)
+
+    def _similar(self, name: object) -> str:
+        """Return what else there is, as a part of a sentence."""
+        names = [breaker.name for breaker in self]
+        close = get_close_matches(str(name), names, n=3)
+        if close:
+            return f"did you mean {' or '.join(map(repr, close))}?"
+        return f"there are {_some(names)}; breaker() creates one" if names else "there are none; breaker() creates one"
 
     def _existing(self) -> str:
         """Return what can be reconfigured, as a part of a sentence."""
