@@ -2,12 +2,14 @@
 
 `python docs/api.py` writes; `python docs/api.py --check` fails if the file differs from the code. The source is parsed,
 not imported: the text is the same on every Python and with any set of extras. An object is described in the first of
-`MODULES` that exports it; the others refer to that place.
+`MODULES` that exports it; the others refer to that place. What its docstring calls internal is left out. Both commands
+print how many names and members there are.
 """
 
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -110,7 +112,8 @@ def describe_members(target: griffe.Class) -> Iterator[str]:
     for name, member in sorted(target.all_members.items()):
         found = final(member)
         is_special = name.endswith("__") and isinstance(found, griffe.Function) and name not in UNLISTED
-        if is_special or not name.startswith("_"):
+        is_internal = found.docstring is not None and found.docstring.value.startswith("Internal:")
+        if (is_special or not name.startswith("_")) and not is_internal:
             yield from describe(name, found)
 
 
@@ -146,6 +149,13 @@ def describe_attribute(name: str, target: griffe.Attribute) -> str:
 def main() -> int:
     """Write the file, or with `--check` compare it."""
     made = page()
+    lines = [line for line in made.splitlines() if line and not line.startswith("#")]
+    names = {
+        re.split(r"[^\w.]", line.removeprefix("class "), maxsplit=1)[0]
+        for line in lines
+        if line[0] != " " and " = recloser." not in line
+    }
+    print(f"The public API: {len(names)} names, {sum(line[0] == ' ' for line in lines)} members.")
     if "--check" not in sys.argv[1:]:
         PAGE.write_text(made, encoding="utf-8")
         return 0

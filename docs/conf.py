@@ -52,8 +52,14 @@ def setup(app: Sphinx) -> None:
         for part in ("annotations", "attr_docs", "overloads", "tagorder"):
             vars(home)[part] |= vars(found)[part]
     app.connect("viewcode-follow-imported", source_of)
+    app.connect("autodoc-skip-member", is_left_out)
 
 
 def source_of(_app: Sphinx, module: str, name: str) -> str | None:
     """Returns the module that defines a published class, function or method."""
     return SOURCES.get(f"{module}.{name.partition('.')[0]}")
+
+
+def is_left_out(_app: Sphinx, _what: str, _name: str, member: object, skip: bool, _options: object) -> bool | None:  # noqa: FBT001
+    """Leaves out what its docstring calls internal."""
+    return True if (getattr(member, "__doc__", None) or "").startswith("Internal:") else skip or None

@@ -79,18 +79,18 @@ async def test_fail_counts_whatever_expected_exception_says(clock: ManualClock) 
 
 async def test_a_failure_can_set_how_long_the_breaker_stays_open(clock: ManualClock) -> None:
     breaker = make(clock)
-    (await breaker.acquire()).fail(DependencyError("down"), open_seconds=7)
+    (await breaker.acquire()).fail(DependencyError("down"), reset_timeout_seconds=7)
     assert breaker.retry_after == 7
     assert breaker.health()["cause"]["last_error"] == "DependencyError: down"
     clock.advance(7)
     probe = await breaker.acquire()
-    probe.fail(open_seconds=200)
+    probe.fail(reset_timeout_seconds=200)
     assert breaker.retry_after == 200
 
 
 async def test_the_next_opening_lasts_as_configured(clock: ManualClock) -> None:
     breaker = make(clock, reset_timeout_seconds=ExponentialBackoff(initial_seconds=10, jitter=0))
-    (await breaker.acquire()).fail(open_seconds=7)
+    (await breaker.acquire()).fail(reset_timeout_seconds=7)
     clock.advance(7)
     (await breaker.acquire()).fail()
     assert breaker.retry_after == 20
@@ -98,7 +98,7 @@ async def test_the_next_opening_lasts_as_configured(clock: ManualClock) -> None:
 
 async def test_the_reset_timeout_of_a_failure_that_opens_nothing_is_ignored(clock: ManualClock) -> None:
     breaker = make(clock, failure_threshold=2)
-    (await breaker.acquire()).fail(open_seconds=7)
+    (await breaker.acquire()).fail(reset_timeout_seconds=7)
     assert breaker.state is CircuitState.CLOSED
     (await breaker.acquire()).fail()
     assert breaker.retry_after == RESET_SECONDS
@@ -108,7 +108,7 @@ async def test_the_reset_timeout_of_a_late_failure_is_ignored(clock: ManualClock
     breaker = make(clock)
     late = await breaker.acquire()
     (await breaker.acquire()).fail()
-    late.fail(open_seconds=7)
+    late.fail(reset_timeout_seconds=7)
     assert breaker.retry_after == RESET_SECONDS
 
 
@@ -120,7 +120,7 @@ async def test_the_reset_timeout_holds_when_the_error_s_text_is_interrupted(cloc
     breaker = make(clock)
     permit = await breaker.acquire()
     with pytest.raises(KeyboardInterrupt):
-        permit.fail(InterruptingError(), open_seconds=7)
+        permit.fail(InterruptingError(), reset_timeout_seconds=7)
     assert breaker.retry_after == 7
 
 
@@ -132,8 +132,8 @@ async def test_a_bad_reset_timeout_is_refused_and_leaves_the_permit_unsettled(
 ) -> None:
     breaker = make(clock)
     permit = await breaker.acquire()
-    with pytest.raises(error, match="open_seconds must be a finite number of seconds > 0"):
-        permit.fail(open_seconds=seconds)
+    with pytest.raises(error, match="reset_timeout_seconds must be a finite number of seconds > 0"):
+        permit.fail(reset_timeout_seconds=seconds)
     permit.succeed()
     assert totals(breaker) == {"success": 1}
 

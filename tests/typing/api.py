@@ -117,7 +117,7 @@ async def permits() -> None:
         pass
     permit.succeed()
     permit.fail()
-    permit.fail(OSError(), open_seconds=30)
+    permit.fail(OSError(), reset_timeout_seconds=30)
     permit.progress()
     assert_type(permit.resume(permit.pause()), float | None)
     permit.ignore()

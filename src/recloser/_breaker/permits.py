@@ -69,22 +69,23 @@ class Permit:
         else:
             engine.settle(ticket, Outcome.SUCCESS, self.started)
 
-    def fail(self, exc: BaseException | None = None, *, open_seconds: float | None = None) -> None:
+    def fail(self, exc: BaseException | None = None, *, reset_timeout_seconds: float | None = None) -> None:
         """Count the call as a failure, whatever `expected_exception` says.
 
         Args:
             exc: What went wrong; only its type and message are kept.
-            open_seconds: If this failure opens the breaker, how long it stays open (finite, > 0), instead of
-                `reset_timeout_seconds`; for dependencies that say when to retry.
+            reset_timeout_seconds: If this failure opens the breaker, how long it stays open (finite, > 0), instead of
+                the breaker's own `reset_timeout_seconds`; for dependencies that say when to retry.
 
         Raises:
-            TypeError: `open_seconds` is not a number; the permit stays unsettled.
-            ValueError: `open_seconds` is out of range; the permit stays unsettled.
+            TypeError: `reset_timeout_seconds` is not a number; the permit stays unsettled.
+            ValueError: `reset_timeout_seconds` is out of range; the permit stays unsettled.
         """
-        if open_seconds is not None:
-            open_seconds = checks.seconds("open_seconds", open_seconds)
+        seconds = reset_timeout_seconds
+        if seconds is not None:
+            seconds = checks.seconds("reset_timeout_seconds", seconds)
         if self._let_go():
-            self.engine.settle(self.ticket, Outcome.FAILURE, self.started, exc, open_seconds=open_seconds)
+            self.engine.settle(self.ticket, Outcome.FAILURE, self.started, exc, open_seconds=seconds)
 
     def ignore(self) -> None:
         """Give the permit back; the call counts as ignored, neither as a success nor as a failure."""

@@ -26,7 +26,7 @@ class ConstantBackoff:
         object.__setattr__(self, "seconds", checks.seconds("seconds", self.seconds, zero=True))
 
     def open_seconds(self, attempt: int, random: Random) -> float:  # noqa: ARG002 - one protocol for all backoffs
-        """Return the reset timeout in seconds for an attempt, counted from 1."""
+        """Internal: return the reset timeout in seconds for an attempt, counted from 1."""
         return self.seconds
 
     def __str__(self) -> str:
@@ -66,7 +66,7 @@ class ExponentialBackoff:
         object.__setattr__(self, "jitter", checks.fraction("jitter", self.jitter))
 
     def open_seconds(self, attempt: int, random: Random) -> float:
-        """Return the reset timeout in seconds for an attempt, counted from 1."""
+        """Internal: return the reset timeout in seconds for an attempt, counted from 1."""
         try:
             seconds = self.initial_seconds * self.multiplier ** (attempt - 1)
         except OverflowError:

@@ -63,7 +63,7 @@ class ConsecutiveFailures(_Combinable):
         return self.failures
 
     def meter(self, counts: Counts) -> RuleMeter:
-        """Return a new meter that continues from the given totals."""
+        """Internal: return a new meter that continues from the given totals."""
         if self.within_seconds is None:
             return RunMeter(self.failures, counts)
         return RecentRunMeter(self.failures, self.within_seconds, counts)
@@ -99,7 +99,7 @@ class FailureRate(_Combinable):
         return self.rate
 
     def meter(self, counts: Counts) -> RuleMeter:
-        """Return a new meter that counts on from the given totals."""
+        """Internal: return a new meter that continues from the given totals."""
         return FailureRateMeter(self.rate, self.minimum_calls, self.window, counts)
 
     def __str__(self) -> str:
@@ -130,7 +130,7 @@ class FailureCount(_Combinable):
         return self.failures
 
     def meter(self, counts: Counts) -> RuleMeter:
-        """Return a new meter that continues from the given totals."""
+        """Internal: return a new meter that continues from the given totals."""
         return FailureCountMeter(self.failures, self.window, counts)
 
     def __str__(self) -> str:
@@ -167,7 +167,7 @@ class SlowCallRate(_Combinable):
         return self.rate
 
     def meter(self, counts: Counts) -> RuleMeter:
-        """Return a new meter that continues from the given totals."""
+        """Internal: return a new meter that continues from the given totals."""
         return SlowCallRateMeter(self.rate, self.minimum_calls, self.slow_call_seconds, self.window, counts)
 
     def __str__(self) -> str:
@@ -188,7 +188,7 @@ class AnyOf(_Combinable):
         return self.rules[0].threshold
 
     def meter(self, counts: Counts) -> RuleMeter:
-        """Return a new meter that continues from the given totals."""
+        """Internal: return a new meter that continues from the given totals."""
         return AnyMeter(tuple(rule.meter(counts) for rule in self.rules))
 
     def __str__(self) -> str:

@@ -76,7 +76,7 @@ class CountWindow:
         object.__setattr__(self, "size", checks.count("size", self.size, most=MOST_REMEMBERED))
 
     def ring(self, others: int) -> CountRing:
-        """Return a new, empty ring of this size."""
+        """Internal: return a new, empty ring of this size."""
         return CountRing(self.size, others)
 
     def __str__(self) -> str:
@@ -106,7 +106,7 @@ class TimeWindow:
             )
 
     def ring(self, others: int) -> TimeRing:
-        """Return a new, empty ring of this length."""
+        """Internal: return a new, empty ring of this length."""
         return TimeRing(self.seconds, self.buckets, others)
 
     def __str__(self) -> str:

@@ -108,6 +108,7 @@ class BreakerRegistry:
     ) -> None:
         self._clock = checked_clock(clock)
         self.queue: EvictionQueue = EvictionQueue(checks.count("max_breakers", max_breakers))
+        """Internal: the present breakers, in the order in which they are evicted."""
         self._recent = self.queue.recent
         if fleet is not None and not (
             callable(getattr(fleet, "join", None)) and callable(getattr(fleet, "check", None))
@@ -116,8 +117,11 @@ class BreakerRegistry:
         self._fleet = fleet
         self._joining = RLock()  # held while a breaker joins, so that only one of each name does
         self.defined: Defined = Defined(Definitions(defaults, None if fleet is None else fleet.check), self.queue)
+        """Internal: how the breakers were defined."""
         self.fan_in: FanIn = FanIn(self.queue)
+        """Internal: the listeners and streams of all breakers."""
         self.followers: WeakSet[Follower] = WeakSet()
+        """Internal: notified of every new breaker."""
 
     @classmethod
     def from_config(

@@ -168,7 +168,7 @@ class GuardedTransport(Generic[Transport]):
         """Settle a permit by the head of a response, or leave that to the body."""
         status = response.status_code
         if status in self._failure_statuses:
-            permit.fail(status_error(status), open_seconds=retry_after(response.headers, self._longest_wait))
+            permit.fail(status_error(status), reset_timeout_seconds=retry_after(response.headers, self._longest_wait))
         elif response.is_closed or status == SWITCHING_PROTOCOLS:  # already read, or no longer HTTP
             permit.succeed()
         else:
