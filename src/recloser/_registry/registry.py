@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import warnings
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from functools import partial
 from threading import RLock
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast, overload
@@ -25,6 +24,7 @@ from recloser._registry.eviction import EvictionQueue
 from recloser._registry.fan_in import FanIn
 from recloser._registry.keyed import ANY_KEY, KeyedBreakers, group_of
 from recloser._registry.lint import Finding, lint
+from recloser._registry.names import similar, some
 from recloser._registry.origin import finding_message
 from recloser._registry.reconfigure import Defined, definition_of
 from recloser._registry.tables import join
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
     from recloser._breaker.health import BreakerHealth, RegistryHealth
     from recloser._core.settings import Options, Settings
     from recloser._registry.config import Configuration
-
-MOST_NAMED = 10
-"""How many names an error lists."""
 
 E = TypeVar("E", bound=Event)
 P = ParamSpec("P")
@@ -394,7 +391,7 @@ class BreakerRegistry:
         """
         breaker = self.get(name) if isinstance(name, str) else None
         if breaker is None:
-            raise KeyError(f"there is no circuit breaker {name!r}; {self._similar(name)}")
+            raise KeyError(f"there is no circuit breaker {name!r}; {similar(name, [each.name for each in self])}")
         return breaker
 
     def __contains__(self, item: object) -> bool:
@@ -459,27 +456,10 @@ class BreakerRegistry:
         for follower in self.followers:
             follower.enter(breaker)
 
-    def _similar(self, name: object) -> str:
-        """Return what else there is, as a part of a sentence."""
-        names = [breaker.name for breaker in self]
-        close = get_close_matches(str(name), names, n=3)
-        if close:
-            return f"did you mean {' or '.join(map(repr, close))}?"
-        return f"there are {_some(names)}; breaker() creates one" if names else "there are none; breaker() creates one"
-
     def _existing(self) -> str:
         """Return what can be reconfigured, as a part of a sentence."""
         names = {*self.defined.configured, *(breaker.name for breaker in self)}
-        return (
-            f"a circuit breaker of this registry ({_some(names)}) or of a per-key group ({_some(self.defined.groups)})"
-        )
-
-
-def _some(names: Iterable[str]) -> str:
-    """Return some of the names, and the number of the others, as text."""
-    known = sorted(names)
-    more = len(known) - MOST_NAMED
-    return ", ".join(known[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "") or "there are none"
+        return f"a circuit breaker of this registry ({some(names)}) or of a per-key group ({some(self.defined.groups)})"
 
 
 def _refuse(contradiction: str | None) -> None:
