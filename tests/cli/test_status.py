@@ -154,7 +154,7 @@ def test_what_a_status_page_of_something_else_says_is_an_error(registry: Breaker
 
 
 def test_a_version_that_is_not_known_is_an_error(registry: BreakerRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recloser.dashboard.VERSION", 3)
+    monkeypatch.setattr("recloser.dashboard._dashboard.VERSION", 3)
     with served(registry) as url:
         result = status(url)
     assert (result.exit_code, result.stdout) == (3, "")

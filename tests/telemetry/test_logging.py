@@ -66,6 +66,7 @@ async def test_the_librarys_own_lines_for_transitions_have_fields(
         "threshold": 2,
         "last_error": "a result that counts as a failure",
         "reason": None,
+        "author": None,
         "failure_count": 2,
         "time_in_old_state_seconds": 0.0,
         "retry_after_seconds": 3600.0,

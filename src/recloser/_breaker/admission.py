@@ -6,12 +6,12 @@ permits of the probes are an `anyio.Semaphore`, one for each half-open episode.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from anyio.lowlevel import current_token
 
 from recloser._breaker.loop_bound import LoopLock, SemaphoreGate
-from recloser._breaker.notify import deliver, enqueue, is_wanted, probe_admitted
+from recloser._breaker.notify import Reported, deliver, enqueue, is_wanted, probe_admitted
 from recloser._breaker.steps import STEP
 from recloser._core.events import ProbeAdmitted
 from recloser._core.machine import HALF_OPEN
@@ -21,14 +21,46 @@ from recloser._core.tickets import UNCOUNTED, Admission, Probe, Ticket
 if TYPE_CHECKING:
     from anyio.lowlevel import EventLoopToken
 
-    from recloser._breaker.engine import Engine
-    from recloser._core.events import Event
+    from recloser._core.events import Event, StateChanged, Transition
+    from recloser._core.machine import BreakerMachine
+    from recloser._core.tickets import Expiry
     from recloser.errors import CircuitBreakerOpenError
 
     Admitted = tuple[Ticket | None, list[Event]]
 
 
-def request_probe(engine: Engine, now: float) -> Ticket | CircuitBreakerOpenError:
+class AdmittingEngine(Reported, Protocol):
+    """What this module reads and calls of a breaker's engine."""
+
+    machine: BreakerMachine
+    lock: LoopLock | None
+
+    def refresh(self) -> None:
+        """Update which shortcuts are available."""
+        ...
+
+    def is_inside_probe(self, now: float) -> bool:
+        """Return whether the running code is part of a running probe of this breaker."""
+        ...
+
+    def reject(self, now: float) -> Ticket | CircuitBreakerOpenError:
+        """Count and report a rejection."""
+        ...
+
+    def settle(self, ticket: Ticket, outcome: Outcome, started: float | None) -> None:
+        """Settle a call."""
+        ...
+
+    def note(self, transition: Transition) -> StateChanged:
+        """Report a transition; return its event."""
+        ...
+
+    def note_expiry(self, expiry: Expiry, now: float) -> list[Event]:
+        """Report a timed-out probe; return the events to deliver."""
+        ...
+
+
+def request_probe(engine: AdmittingEngine, now: float) -> Ticket | CircuitBreakerOpenError:
     """Admit the call as a probe if it is time for one, else reject it; no fleet leads."""
     machine = engine.machine
     if machine.state is HALF_OPEN:
@@ -49,7 +81,7 @@ def request_probe(engine: Engine, now: float) -> Ticket | CircuitBreakerOpenErro
     return admitted(engine, answer, now)
 
 
-def take(engine: Engine, now: float) -> Admitted:
+def take(engine: AdmittingEngine, now: float) -> Admitted:
     """Have the machine admit or reject the call; the breaker becomes half-open, or closes after a timed disable."""
     with STEP:
         admission = engine.machine.admit(now, SemaphoreGate)
@@ -57,7 +89,7 @@ def take(engine: Engine, now: float) -> Admitted:
         return record(engine, admission, now)
 
 
-def record(engine: Engine, admission: Admission, now: float) -> Admitted:
+def record(engine: AdmittingEngine, admission: Admission, now: float) -> Admitted:
     """Queue the events of an admission, holding `STEP`; return its ticket and the events."""
     ticket = admission.ticket
     try:
@@ -73,7 +105,7 @@ def record(engine: Engine, admission: Admission, now: float) -> Admitted:
     return ticket, events
 
 
-def admitted(engine: Engine, answer: Admitted, now: float) -> Ticket | CircuitBreakerOpenError:
+def admitted(engine: AdmittingEngine, answer: Admitted, now: float) -> Ticket | CircuitBreakerOpenError:
     """Deliver the events of an admission; return its ticket, or reject the call if it has none."""
     ticket, events = answer
     try:
@@ -84,12 +116,12 @@ def admitted(engine: Engine, answer: Admitted, now: float) -> Ticket | CircuitBr
     return engine.reject(now) if ticket is None else ticket
 
 
-def _give_back(engine: Engine, ticket: Ticket | None) -> None:
+def _give_back(engine: AdmittingEngine, ticket: Ticket | None) -> None:
     if ticket is not None:
         engine.settle(ticket, Outcome.IGNORED, None)
 
 
-def loop_lock(engine: Engine) -> LoopLock:
+def loop_lock(engine: AdmittingEngine) -> LoopLock:
     """Return the engine's lock, made on first use: most breakers never need it."""
     with STEP:
         if engine.lock is None:
@@ -97,14 +129,14 @@ def loop_lock(engine: Engine) -> LoopLock:
         return engine.lock
 
 
-def leave_dead_loop(engine: Engine) -> None:
+def leave_dead_loop(engine: AdmittingEngine) -> None:
     """Give up the probes of another event loop: a breaker is used in one loop at a time."""
     if is_in_other_loop(engine, current_token()):
         with STEP:
             engine.machine.abandon_probes(SemaphoreGate(engine.machine.settings.max_probes))
 
 
-def is_in_other_loop(engine: Engine, token: EventLoopToken) -> bool:
+def is_in_other_loop(engine: AdmittingEngine, token: EventLoopToken) -> bool:
     """Return whether the probes of the half-open episode belong to another event loop than that of a token."""
     episode = engine.machine.episode
     return episode is not None and isinstance(episode.gate, SemaphoreGate) and episode.gate.token != token

@@ -290,7 +290,7 @@ class Engine:
             self.failed_at = wall_clock()
             trigger = self.machine.count_failure(0.0, 0.0)
             if trigger is not None:
-                self.trip(self.live, 0.0, FAILURE, exc)
+                self.trip(self.machine.epoch, 0.0, FAILURE, exc)
             return
         if isinstance(exc, GeneratorExit):  # the call was closed, or garbage collected
             if is_in_own_loop(ticket):

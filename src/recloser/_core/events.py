@@ -185,6 +185,7 @@ class StateChanged(Event):
             "threshold": self.cause.threshold,
             "last_error": self.cause.last_error,
             "reason": self.cause.reason,
+            "author": self.cause.author,
             "failure_count": self.snapshot.failure_count,
             "time_in_old_state_seconds": self.snapshot.time_in_state_seconds,
             "retry_after_seconds": self.retry_after,
