@@ -17,13 +17,13 @@ from recloser import (
     Bulkhead,
     CircuitBreaker,
     Constant,
+    Fallback,
     Hedge,
     Pipeline,
     RateLimit,
     RejectedError,
     Retry,
     Timeout,
-    fallback,
 )
 
 PLACES = 10
@@ -170,7 +170,7 @@ POLICIES: Mapping[str, Callable[[], Awaitable[Run]]] = {
     "rate limit": _loop(RateLimit(NEVER, 1.0)),
     "retry": _loop(Retry(ATTEMPTS)),
     "hedge": _loop(Hedge(LONG_SECONDS)),
-    "fallback": _loop(fallback(Constant(0))),
+    "fallback": _loop(Fallback(Constant(0))),
     "pipeline of four": _loop(pipeline),
 }
 

@@ -39,7 +39,6 @@ ROOT = [
     "StateChanged",
     "TimeWindow",
     "Timeout",
-    "fallback",
     "rejection_of",
 ]
 

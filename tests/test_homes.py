@@ -100,7 +100,7 @@ def test_a_traceback_shows_the_public_name() -> None:
         MisuseError("misuse"),
         ScheduleError(1, 2, "detail"),
         recloser.Constant,
-        recloser.fallback,
+        recloser.rejection_of,
         Finding,
         FleetPolicy,
         Message,
@@ -143,7 +143,7 @@ def test_the_annotations_of_a_value_can_be_evaluated_in_its_home(value: type) ->
 
 def test_the_source_of_published_functions_and_of_methods_is_found() -> None:
     assert "def call(" in inspect.getsource(recloser.CircuitBreaker.call)
-    assert "def fallback(" in inspect.getsource(recloser.fallback)
+    assert "def rejection_of(" in inspect.getsource(recloser.rejection_of)
 
 
 def test_only_what_is_private_or_below_the_home_is_published_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The fallback chains: where data normally comes from, and what replaces it during an outage."""
+"""The fallbacks: where data normally comes from, and what replaces it during an outage."""
 
 from typing import Any
 from urllib.parse import quote
@@ -20,8 +20,8 @@ ONE_HOUR = 3600.0
 class Sources:
     """The sources that the tools use, each behind its breaker.
 
-    A chain moves on when a breaker rejects the call. `data` has a second source, so it also moves on when the first one
-    fails.
+    A fallback moves on when a breaker rejects the call. `data` has a second source, so it also moves on when the first
+    one fails.
 
     Args:
         breakers: The breakers.
@@ -32,10 +32,10 @@ class Sources:
     def __init__(self, breakers: Breakers, client: httpx.AsyncClient, database: Database) -> None:
         self._client = client
         self.call_api = breakers.external_api(self._call_api)
-        self.rows = Fallback(database.read, _cache(), name="rows")
-        self.user = Fallback(breakers.users(self._user), _cache(), _unavailable, name="user")
+        self.rows = Fallback(_cache(), name="rows")(database.read)
+        self.user = Fallback(_cache(), _unavailable, name="user")(breakers.users(self._user))
         primary, secondary = breakers.primary(self._primary), breakers.secondary(self._secondary)
-        self.data = Fallback(primary, secondary, _cache(), on=is_service_down, name="data")
+        self.data = Fallback(secondary, _cache(), on=is_service_down, name="data")(primary)
 
     async def _get(self, path: str, params: Data | None = None) -> Any:  # noqa: ANN401 - whatever JSON holds
         response = await self._client.get(path, params=params)

@@ -21,7 +21,7 @@ from recloser.errors import (
 from recloser.events import Event, StateChanged
 
 if _typing.TYPE_CHECKING:
-    from recloser._fallback import Answer, Constant, Fallback, LastKnownGood, fallback
+    from recloser._fallback import Answer, Constant, Fallback, LastKnownGood
     from recloser._policies import Bulkhead, Hedge, Pipeline, RateLimit, Retry, RetryBudget, Timeout
     from recloser._registry import BreakerRegistry
 
@@ -57,12 +57,11 @@ __all__ = [
     "StateChanged",
     "TimeWindow",
     "Timeout",
-    "fallback",
     "rejection_of",
 ]
 
 _PACKAGES = {
-    "recloser._fallback": ("Answer", "Constant", "Fallback", "LastKnownGood", "fallback"),
+    "recloser._fallback": ("Answer", "Constant", "Fallback", "LastKnownGood"),
     "recloser._policies": ("Bulkhead", "Hedge", "Pipeline", "RateLimit", "Retry", "RetryBudget", "Timeout"),
     "recloser._registry": ("BreakerRegistry",),
 }

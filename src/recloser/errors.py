@@ -87,7 +87,7 @@ class RejectedError(RecloserError):
 
 
 class MisuseError(TypeError):
-    """A breaker or a chain got an argument that it can't use; never counts as a failure of the dependency."""
+    """A breaker, policy or fallback got an argument that it can't use; never counts as a failure of the dependency."""
 
 
 class CircuitBreakerOpenError(RejectedError):
@@ -233,7 +233,7 @@ class CallTimeoutError(RecloserError, TimeoutError):
 
 
 class NoAnswer(RecloserError):  # noqa: N818 - not a failure: a cache that misses has done its job
-    """A link of a fallback chain has no answer, such as a cache that misses; the chain moves on to the next link.
+    """A link of a fallback has no answer, such as a cache that misses; the fallback moves on to the next link.
 
     Raise it in the link: `raise NoAnswer("user 7 is not in the cache")`. A breaker around the link never counts it as a
     failure, because the dependency has answered.
@@ -241,16 +241,16 @@ class NoAnswer(RecloserError):  # noqa: N818 - not a failure: a cache that misse
 
 
 class FallbackExhaustedError(RecloserError, ExceptionGroup[Exception]):
-    """No link of a fallback chain had an answer.
+    """Neither a function nor any link of its fallback had an answer.
 
-    It is an `ExceptionGroup` of the links' exceptions, in the order of the links. You can use it with `except*` and
+    It is an `ExceptionGroup` of their exceptions, in the order of the calls. You can use it with `except*` and
     `split()`, and breakers classify it by its leaves.
 
     Args:
-        message: The links' errors in one line.
-        exceptions: The exceptions of the links, in order; at least one.
-        name: The name of the chain.
-        sources: For each exception, the name of the link that raised it.
+        message: The errors in one line.
+        exceptions: The exceptions of the function and the links, in order; at least one.
+        name: The name of the fallback.
+        sources: For each exception, the name of the function or link that raised it.
     """
 
     name: str
@@ -271,7 +271,7 @@ class FallbackExhaustedError(RecloserError, ExceptionGroup[Exception]):
 
     @property
     def errors(self) -> tuple[tuple[str, Exception], ...]:
-        """The names of the links and their exceptions, in order."""
+        """The names of the function and the links, each with its exception, in order."""
         return tuple(zip(self.sources, self.exceptions, strict=True))
 
     # Every part of an ExceptionGroup is an Exception, so the overload for other exceptions does not apply.

@@ -1,10 +1,11 @@
 """Links that do as they are told, and breakers that are open."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
-from recloser import CircuitBreaker, RejectedError
+from recloser import CircuitBreaker, Fallback, RejectedError
 
 
 class DownError(Exception):
@@ -24,6 +25,11 @@ class Source:
         if isinstance(self.end, BaseException):
             raise self.end
         return self.end
+
+
+def protect(primary: Callable[..., Awaitable[object]], *links: object, **options: object) -> Any:  # noqa: ANN401 - a coroutine function with more attributes
+    """Protects a function by a fallback to some links."""
+    return Fallback(*links, **options)(primary)
 
 
 def rejecting(name: str = "primary") -> Source:

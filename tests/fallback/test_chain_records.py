@@ -5,18 +5,19 @@ import gc
 import logging
 import weakref
 
+import anyio
 import pytest
 
-from recloser import Constant, Fallback, NoAnswer, RejectedError
+from recloser import Bulkhead, Constant, Fallback, NoAnswer, RejectedError
 from recloser.errors import FallbackExhaustedError
-from tests.fallback.kit import DownError, Source, lines, rejecting
+from tests.fallback.kit import DownError, Source, lines, protect, rejecting
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_answers_and_errors_are_counted_per_source() -> None:
     primary, cache = rejecting("primary"), Source("cache", NoAnswer())
-    chain = Fallback(primary, cache)
+    chain = protect(primary, cache)
     with pytest.raises(FallbackExhaustedError):
         await chain()
     cache.end = "cached"
@@ -28,6 +29,8 @@ async def test_answers_and_errors_are_counted_per_source() -> None:
     await chain()
     await chain.detailed()
     assert chain.health() == {
+        "kind": "fallback",
+        "name": "primary",
         "links": {
             "primary": {"answers_total": 2, "errors_total": 3},
             "cache": {"answers_total": 1, "errors_total": 1},
@@ -38,7 +41,7 @@ async def test_answers_and_errors_are_counted_per_source() -> None:
 
 async def test_each_step_down_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     down = Source("primary", DownError("down"))
-    await Fallback(down, Source("cache", NoAnswer("missed")), Constant(0), on=DownError, name="get_user")()
+    await protect(down, Source("cache", NoAnswer("missed")), Constant(0), on=DownError, name="get_user")()
     assert lines(caplog) == [
         ("WARNING", "Fallback 'get_user' moved on from 'primary' to 'cache': DownError: down"),
         ("WARNING", "Fallback 'get_user' moved on from 'cache' to 'constant': NoAnswer: missed"),
@@ -47,14 +50,17 @@ async def test_each_step_down_is_one_line_in_the_log(caplog: pytest.LogCaptureFi
 
 async def test_an_exhausted_chain_is_logged_as_an_error(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(FallbackExhaustedError):
-        await Fallback(Source("cache", NoAnswer("missed")))()
-    assert lines(caplog) == [("ERROR", "Fallback 'cache' has no link left after 'cache': NoAnswer: missed")]
+        await protect(Source("primary", NoAnswer("down")), Source("cache", NoAnswer("missed")))()
+    assert lines(caplog) == [
+        ("WARNING", "Fallback 'primary' moved on from 'primary' to 'cache': NoAnswer: down"),
+        ("ERROR", "Fallback 'primary' has no link left after 'cache': NoAnswer: missed"),
+    ]
 
 
 async def test_an_answer_and_an_exception_that_ends_a_chain_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
-    await Fallback(Source("primary"))()
+    await protect(Source("primary"), Constant(0))()
     with pytest.raises(DownError):
-        await Fallback(Source("primary", DownError()), Constant(0))()
+        await protect(Source("primary", DownError()), Constant(0))()
     assert lines(caplog) == []
 
 
@@ -66,7 +72,7 @@ async def test_a_log_handler_that_raises_does_not_reach_the_caller() -> None:
     rude, logger = Rude(), logging.getLogger("recloser")
     logger.addHandler(rude)
     try:
-        assert await Fallback(rejecting(), Constant(0))() == 0
+        assert await protect(rejecting(), Constant(0))() == 0
     finally:
         logger.removeHandler(rude)
 
@@ -89,35 +95,48 @@ async def test_a_call_that_steps_down_leaves_no_garbage_in_cycles(ends: str) -> 
             return "answer"
         raise (NoAnswer if ends == "is exhausted" else DownError)(str(witness))
 
-    chain = Fallback(reject, reject, Fallback(reject, end))
+    inner = protect(reject, end)
+    chain = protect(reject, reject, inner)
+    called = functools.partial(Fallback(reject, inner).call, reject)
     gc.collect()
     gc.disable()
     try:
-        for ask in (chain, chain.detailed):
+        for ask in (chain, chain.detailed, called, Bulkhead(1)(chain).detailed):
             try:
                 await ask()
             except (FallbackExhaustedError, DownError) as error:
                 del error
-        assert [ref() for ref in gone] == [None] * 8
+        assert [ref() for ref in gone] == [None] * 16
     finally:
         gc.enable()
 
 
 async def test_links_of_one_name_are_told_apart() -> None:
-    chain = Fallback(rejecting("fetch"), rejecting("fetch-2"), rejecting("fetch"), Source("fetch"))
+    chain = protect(rejecting("fetch"), rejecting("fetch-2"), rejecting("fetch"), Source("fetch"))
     assert chain.sources == ("fetch", "fetch-2", "fetch-3", "fetch-4")
     assert (await chain.detailed()).source == "fetch-4"
 
 
-def test_a_chain_is_named_after_its_first_link() -> None:
-    assert Fallback(functools.partial(rejecting, 1), Constant(0)).name == "rejecting"
-    assert Fallback(Source("primary"), name="get_user").name == "get_user"
-    assert repr(Fallback(Source("primary"), Constant(0), name="get")) == "<Fallback 'get': primary, constant>"
+def test_a_partial_is_named_after_its_function() -> None:
+    assert protect(functools.partial(anyio.sleep, 1), Constant(0)).sources == ("sleep", "constant")
 
 
 def test_a_callable_without_a_name_has_that_of_its_type() -> None:
     class Client:
-        def __call__(self) -> int:
+        async def __call__(self) -> int:
             return 1
 
-    assert Fallback(Client()).sources == ("Client",)
+    assert protect(Client(), Client()).sources == ("Client", "Client-2")
+
+
+@pytest.mark.parametrize(("name", "logged"), [(None, "primary"), ("get_user", "get_user")])
+@pytest.mark.parametrize("decorated", [True, False], ids=["decorated", "called"])
+async def test_in_logs_and_errors_a_fallback_has_its_name_or_that_of_the_function(
+    caplog: pytest.LogCaptureFixture, name: str | None, logged: str, *, decorated: bool
+) -> None:
+    fallback, primary = Fallback(Source("cache", NoAnswer()), name=name), rejecting()
+    ask = fallback(primary) if decorated else functools.partial(fallback.call, primary)
+    with pytest.raises(FallbackExhaustedError, match=f"^Fallback '{logged}' has no answer: 'primary': ") as caught:
+        await ask()
+    assert (caught.value.name, caught.value.sources) == (logged, ("primary", "cache"))
+    assert [line.split("'")[1] for _, line in lines(caplog)] == [logged] * 2

@@ -10,11 +10,11 @@ from collections.abc import Callable
 import anyio
 import pytest
 
-from recloser import Constant, Fallback, LastKnownGood, NoAnswer, fallback
+from recloser import Constant, Fallback, LastKnownGood, NoAnswer
 from recloser.errors import FallbackExhaustedError
 from recloser.testing import ManualClock
 from tests.effort import FULL
-from tests.fallback.kit import DownError, Source, rejecting
+from tests.fallback.kit import DownError, Source, protect, rejecting
 
 pytestmark = pytest.mark.anyio
 
@@ -40,7 +40,7 @@ def logged(log: pytest.LogCaptureFixture) -> list[str]:
 
 async def test_an_answer_is_served_again_when_the_links_before_the_memory_fail(clock: ManualClock) -> None:
     primary = Source("primary", "fresh")
-    chain = Fallback(primary, LastKnownGood(60, 10, clock=clock))
+    chain = protect(primary, LastKnownGood(60, 10, clock=clock))
     await chain(7)
     down(primary)
     assert await chain(7) == "fresh"
@@ -48,7 +48,7 @@ async def test_an_answer_is_served_again_when_the_links_before_the_memory_fail(c
 
 async def test_the_newest_answer_is_served(clock: ManualClock) -> None:
     primary = Source("primary", "old")
-    chain = Fallback(primary, LastKnownGood(60, 10, clock=clock))
+    chain = protect(primary, LastKnownGood(60, 10, clock=clock))
     await chain(7)
     clock.advance(10)
     primary.end = "new"
@@ -67,13 +67,13 @@ async def test_none_is_remembered_too(clock: ManualClock) -> None:
             return answers.pop()
         raise NoAnswer
 
-    chain = Fallback(once, LastKnownGood(60, 10, clock=clock))
+    chain = protect(once, LastKnownGood(60, 10, clock=clock))
     assert [await chain(), (await chain.detailed()).source] == [None, "last_known_good"]
 
 
 async def test_answers_of_every_link_before_the_memory_are_remembered_and_none_behind_it(clock: ManualClock) -> None:
     secondary, last = Source("secondary", "second"), Source("last")
-    chain = Fallback(rejecting(), secondary, LastKnownGood(60, 10, clock=clock), last)
+    chain = protect(rejecting(), secondary, LastKnownGood(60, 10, clock=clock), last)
     await chain(1)
     down(secondary)
     assert await chain(1) == "second"
@@ -85,8 +85,8 @@ async def test_answers_of_every_link_before_the_memory_are_remembered_and_none_b
 
 async def test_a_remembered_answer_is_not_remembered_anew(clock: ManualClock) -> None:
     primary = Source("primary", "fresh")
-    inner = Fallback(primary, LastKnownGood(60, 10, clock=clock), name="inner")
-    chain = Fallback(inner, LastKnownGood(90, 10, clock=clock, name="outer"))
+    inner = protect(primary, LastKnownGood(60, 10, clock=clock), name="inner")
+    chain = protect(inner, LastKnownGood(90, 10, clock=clock, name="outer"))
     await chain(7)
     down(primary)
     clock.advance(50)
@@ -102,18 +102,18 @@ async def test_a_remembered_answer_is_not_remembered_anew(clock: ManualClock) ->
 
 async def test_a_constant_of_a_chain_within_is_not_remembered(clock: ManualClock) -> None:
     memory = LastKnownGood(60, 10, clock=clock)
-    await Fallback(Fallback(rejecting(), Constant("guest")), memory)(7)
+    await protect(protect(rejecting(), Constant("guest")), memory)(7)
     assert len(memory) == 0
 
 
-async def test_a_decorated_function_as_a_link_does_not_pass_stale_answers_off_as_fresh(clock: ManualClock) -> None:
+async def test_a_protected_function_as_a_link_does_not_pass_stale_answers_off_as_fresh(clock: ManualClock) -> None:
     primary, memory = Source("primary", "fresh"), LastKnownGood(60, 10, clock=clock)
 
-    @fallback(LastKnownGood(60, 10, clock=clock))
+    @Fallback(LastKnownGood(60, 10, clock=clock))
     async def get(number: int) -> object:
         return await primary(number)
 
-    chain = Fallback(get, memory)
+    chain = protect(get, memory)
     await get(7)
     down(primary)
     answer = await chain.detailed(7)
@@ -125,7 +125,7 @@ async def test_a_decorated_function_as_a_link_does_not_pass_stale_answers_off_as
 
 async def test_an_answer_expires_at_its_ttl_exactly(clock: ManualClock) -> None:
     primary = Source("primary", "fresh")
-    chain = Fallback(primary, LastKnownGood(0.3, 10, clock=clock), Constant("default"))
+    chain = protect(primary, LastKnownGood(0.3, 10, clock=clock), Constant("default"))
     await chain()
     down(primary)
     start = clock()
@@ -142,7 +142,7 @@ async def test_the_age_counts_from_the_start_of_the_call(clock: ManualClock) -> 
         clock.advance(40)
         return "read long ago"
 
-    chain = Fallback(slow, LastKnownGood(60, 10, clock=clock), Constant("default"))
+    chain = protect(slow, LastKnownGood(60, 10, clock=clock), Constant("default"))
     await chain()
     assert (await chain.detailed()).age_seconds == 40
     clock.advance(20)
@@ -158,13 +158,13 @@ async def test_an_answer_that_took_longer_than_its_ttl_is_never_served(clock: Ma
         clock.advance(60)
         return "read long ago"
 
-    chain = Fallback(slow, LastKnownGood(60, 10, clock=clock), Constant("default"))
+    chain = protect(slow, LastKnownGood(60, 10, clock=clock), Constant("default"))
     assert [await chain(), await chain()] == ["read long ago", "default"]
 
 
 async def test_a_clock_that_is_set_back_stands_still(clock: ManualClock) -> None:
     primary = Source("primary", "fresh")
-    chain = Fallback(primary, LastKnownGood(60, 10, clock=clock), Constant("default"))
+    chain = protect(primary, LastKnownGood(60, 10, clock=clock), Constant("default"))
     clock.advance(100)
     await chain()
     down(primary)
@@ -190,7 +190,7 @@ async def test_of_two_calls_the_answer_of_the_one_that_started_last_is_kept(
         await ends[mine].wait()
         return mine
 
-    chain = Fallback(slow, LastKnownGood(60, 10, clock=clock))
+    chain = protect(slow, LastKnownGood(60, 10, clock=clock))
     async with anyio.create_task_group() as tasks:
         for _ in range(2):
             tasks.start_soon(chain)
@@ -220,7 +220,7 @@ async def test_of_two_calls_the_answer_of_the_one_that_started_last_is_kept(
 )
 async def test_calls_that_differ_share_no_answer(clock: ManualClock, one: tuple, other: tuple) -> None:
     primary = Echo("primary")
-    chain = Fallback(primary, LastKnownGood(60, 10, clock=clock), Constant("default"))
+    chain = protect(primary, LastKnownGood(60, 10, clock=clock), Constant("default"))
     await chain(*one[0], **one[1])
     down(primary)
     assert await chain(*other[0], **other[1]) == "default"
@@ -229,7 +229,7 @@ async def test_calls_that_differ_share_no_answer(clock: ManualClock, one: tuple,
 
 async def test_the_order_of_keyword_arguments_makes_no_difference(clock: ManualClock) -> None:
     primary = Source("primary", "fresh")
-    chain = Fallback(primary, LastKnownGood(60, 10, clock=clock))
+    chain = protect(primary, LastKnownGood(60, 10, clock=clock))
     await chain(a=1, b=2)
     down(primary)
     assert await chain(b=2, a=1) == "fresh"
@@ -237,7 +237,7 @@ async def test_the_order_of_keyword_arguments_makes_no_difference(clock: ManualC
 
 async def test_a_key_function_says_which_calls_have_the_same_answer(clock: ManualClock) -> None:
     primary = Source("primary", "fresh")
-    chain = Fallback(primary, LastKnownGood(60, 10, key=lambda user, **_: user["id"], clock=clock), Constant("default"))
+    chain = protect(primary, LastKnownGood(60, 10, key=lambda user, **_: user["id"], clock=clock), Constant("default"))
     await chain({"id": 7, "seen": []}, trace="a")
     down(primary)
     assert await chain({"id": 7, "seen": [1]}, trace="b") == "fresh"
@@ -248,7 +248,7 @@ async def test_arguments_that_can_be_no_key_are_refused_before_any_link_runs_by_
     clock: ManualClock,
 ) -> None:
     primary = Source("primary")
-    chain = Fallback(primary, LastKnownGood(60, 10, clock=clock), Constant("default"))
+    chain = protect(primary, LastKnownGood(60, 10, clock=clock), Constant("default"))
     with pytest.raises(
         TypeError, match=r"TypeError: unhashable type: 'dict'\); give LastKnownGood key=..., a function"
     ):
@@ -273,7 +273,7 @@ async def test_a_key_function_that_fails_is_logged_and_the_caller_is_not_affecte
     clock: ManualClock, caplog: pytest.LogCaptureFixture, key: Callable[..., object]
 ) -> None:
     primary = Source("primary")
-    chain = Fallback(primary, LastKnownGood(60, 10, key=key, clock=clock), Constant("default"))
+    chain = protect(primary, LastKnownGood(60, 10, key=key, clock=clock), Constant("default"))
     assert await chain(7) == "primary answers"
     assert logged(caplog) == ["Key or clock of 'last_known_good' raised; the call is not remembered"]
     down(primary)
@@ -287,7 +287,7 @@ async def test_an_interrupt_in_a_key_function_goes_through_before_any_link_runs(
 
     primary = Source("primary")
     with pytest.raises(KeyboardInterrupt):
-        await Fallback(primary, LastKnownGood(60, 10, key=interrupted, clock=clock))(7)
+        await protect(primary, LastKnownGood(60, 10, key=interrupted, clock=clock))(7)
     assert primary.calls == []
 
 
@@ -295,7 +295,7 @@ async def test_a_key_that_can_not_be_compared_is_logged_and_the_caller_is_not_af
     clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     primary = Source("primary")
-    chain = Fallback(primary, LastKnownGood(60, 10, clock=clock), Constant("default"))
+    chain = protect(primary, LastKnownGood(60, 10, clock=clock), Constant("default"))
     assert [await chain(Hostile()), await chain(Hostile())] == ["primary answers"] * 2
     assert logged(caplog) == ["'last_known_good' could not remember an answer"]
     down(primary)
@@ -309,7 +309,7 @@ async def test_a_clock_that_fails_has_nothing_remembered_and_nothing_served(
 ) -> None:
     broken = False
     primary, memory = Source("primary", "fresh"), LastKnownGood(60, 10, clock=lambda: reading if broken else clock())
-    chain = Fallback(primary, memory, Constant("default"))
+    chain = protect(primary, memory, Constant("default"))
     await chain(7)
     broken = True
     assert await chain(8) == "fresh"
@@ -333,12 +333,12 @@ async def test_a_clock_that_fails_while_a_link_runs_keeps_the_answer_from_nobody
             raise DownError
         return clock()
 
-    assert await Fallback(primary, LastKnownGood(60, 10, clock=read))(7) == "fresh"
+    assert await protect(primary, LastKnownGood(60, 10, clock=read))(7) == "fresh"
 
 
 async def test_a_memory_in_several_chains_keeps_their_answers_apart(clock: ManualClock) -> None:
     users, orders, memory = Source("users", "a user"), Source("orders", "an order"), LastKnownGood(60, 10, clock=clock)
-    get_user, get_order = Fallback(users, memory), Fallback(orders, memory, Constant("default"))
+    get_user, get_order = protect(users, memory), protect(orders, memory, Constant("default"))
     await get_user(7)
     down(users)
     down(orders)
@@ -350,7 +350,7 @@ async def test_a_memory_in_several_chains_keeps_their_answers_apart(clock: Manua
 
 async def test_the_least_recently_used_answer_goes_first(clock: ManualClock) -> None:
     primary = Echo("primary")
-    chain = Fallback(primary, LastKnownGood(60, 2, clock=clock), Constant("default"))
+    chain = protect(primary, LastKnownGood(60, 2, clock=clock), Constant("default"))
     await chain(1)
     await chain(2)
     down(primary)
@@ -363,7 +363,7 @@ async def test_the_least_recently_used_answer_goes_first(clock: ManualClock) -> 
 
 async def test_expired_answers_make_room_before_good_ones(clock: ManualClock) -> None:
     primary, memory = Echo("primary"), LastKnownGood(60, 2, clock=clock)
-    chain = Fallback(primary, memory, Constant("default"))
+    chain = protect(primary, memory, Constant("default"))
     await chain(1)
     clock.advance(59)
     await chain(2)
@@ -394,7 +394,7 @@ def test_memory_is_bounded_under_a_million_keys(clock: ManualClock) -> None:
 
     async def main() -> None:
         memory = LastKnownGood(60, 1_000, clock=clock)
-        chain = Fallback(primary, memory)
+        chain = protect(primary, memory)
         for number in range(2_000):
             await chain(number)
         gc.collect()
@@ -410,7 +410,7 @@ def test_memory_is_bounded_under_a_million_keys(clock: ManualClock) -> None:
 
 async def test_what_is_cleared_is_served_no_more(clock: ManualClock) -> None:
     primary, memory = Source("primary", "fresh"), LastKnownGood(60, 10, clock=clock)
-    chain = Fallback(primary, memory, Constant("default"))
+    chain = protect(primary, memory, Constant("default"))
     await chain()
     memory.clear()
     down(primary)
@@ -428,7 +428,7 @@ async def test_an_answer_that_is_too_old_when_it_arrives_throws_out_no_other(clo
             await may_end.wait()
         return await source(name)
 
-    chain = Fallback(fetch, memory)
+    chain = protect(fetch, memory)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(chain, "slow")
         await anyio.wait_all_tasks_blocked()
@@ -441,18 +441,25 @@ async def test_an_answer_that_is_too_old_when_it_arrives_throws_out_no_other(clo
 
 @pytest.mark.parametrize("depth", [1, 2])
 async def test_unhashable_arguments_of_a_memory_in_a_chain_within_are_refused_before_any_link_runs(depth: int) -> None:
-    inner = Fallback(Source("replica"), LastKnownGood(60, 10))
+    inner = protect(Source("replica"), LastKnownGood(60, 10))
     for _ in range(depth - 1):
-        inner = Fallback(Source("between"), inner)
+        inner = protect(Source("between"), inner)
     primary = Source("primary")
     with pytest.raises(TypeError, match="key="):
-        await Fallback(primary, inner)({})
+        await protect(primary, inner)({})
     assert primary.calls == []
+
+
+async def test_the_key_of_a_call_is_made_once_for_a_chain_within_too() -> None:
+    keys: list[object] = []
+    inner = protect(Source("replica"), LastKnownGood(60, 10, key=keys.append))
+    await protect(rejecting("primary"), inner)(7)
+    assert keys == [7]
 
 
 async def test_a_memory_in_a_chain_within_remembers_what_that_chain_says() -> None:
     primary, replica = rejecting("primary"), Source("replica")
-    chain = Fallback(primary, Fallback(replica, LastKnownGood(60, 10)))
+    chain = protect(primary, protect(replica, LastKnownGood(60, 10)))
     assert await chain(7) == "replica answers"
     replica.end = NoAnswer("down")
     answer = await chain.detailed(7)

@@ -1,11 +1,27 @@
-"""`fallback()`: as a decorator, and as a policy that is handed its primary with each call."""
+"""`Fallback` as a decorator, and as a policy that gets its primary with each call."""
 
+import functools
 import inspect
+from collections.abc import Callable
+from typing import Any
 
+import anyio
 import pytest
 
-from recloser import Constant, Fallback, LastKnownGood, NoAnswer, RejectedError, fallback
-from recloser.errors import FallbackExhaustedError
+from recloser import (
+    Answer,
+    Bulkhead,
+    Constant,
+    Fallback,
+    Hedge,
+    LastKnownGood,
+    NoAnswer,
+    RateLimit,
+    RejectedError,
+    Retry,
+    Timeout,
+)
+from recloser.errors import BulkheadFullError, FallbackExhaustedError
 from recloser.testing import ManualClock
 from tests.fallback.kit import DownError, Source, opened, rejecting
 
@@ -15,7 +31,7 @@ pytestmark = pytest.mark.anyio
 async def test_a_decorated_function_falls_back() -> None:
     users, cached = await opened("users"), Source("cached", "cached")
 
-    @fallback(cached, Constant("default"))
+    @Fallback(cached, Constant("default"))
     @users
     async def get_user(user_id: int, *, fields: str = "") -> object:
         """Gets a user."""
@@ -28,16 +44,19 @@ async def test_a_decorated_function_falls_back() -> None:
     assert inspect.iscoroutinefunction(get_user)
 
 
-async def test_the_wrapper_shows_its_chain_and_detailed_answers() -> None:
-    @fallback(Constant("default"))
+async def test_a_decorated_function_tells_its_sources_and_where_an_answer_came_from() -> None:
+    fallback = Fallback(Constant("default"))
+
+    @fallback
     async def get_user(user_id: int) -> object:
         raise RejectedError(f"user {user_id}")
 
     answer = await get_user.detailed(7)
     assert (answer.value, answer.source, answer.degraded) == ("default", "constant", True)
-    assert isinstance(get_user.chain, Fallback)
-    assert get_user.chain.name == "get_user"
-    assert get_user.chain.health()["links"]["constant"]["answers_total"] == 1
+    assert get_user.sources == ("get_user", "constant")
+    assert get_user.health()["links"]["constant"]["answers_total"] == 1
+    assert get_user.policy is fallback
+    assert repr(get_user.detailed).startswith("<detailed() of <function ")
 
 
 async def test_a_decorated_method_hands_self_to_the_links() -> None:
@@ -47,7 +66,7 @@ async def test_a_decorated_method_hands_self_to_the_links() -> None:
         def guess(self, key: str) -> str:
             return f"{self.name} guesses {key}"
 
-        @fallback(guess)
+        @Fallback(guess)
         async def fetch(self, key: str) -> str:
             raise RejectedError(key)
 
@@ -56,36 +75,80 @@ async def test_a_decorated_method_hands_self_to_the_links() -> None:
     assert (await Client.fetch.detailed(client, "x")).source == "guess"
 
 
-async def test_on_and_name_belong_to_the_decorated_chain_too() -> None:
-    decorated = fallback(Constant(0), on=DownError, name="users")(Source("primary", DownError()))
-    assert await decorated() == 0
-    assert decorated.chain.name == "users"
+async def test_class_methods_and_static_methods_are_decorated_below() -> None:
+    def guess(*args: object) -> object:
+        return args
+
+    class Client:
+        @classmethod
+        @Fallback(guess)
+        async def fetch(cls, key: str) -> object:
+            raise RejectedError(key)
+
+        @staticmethod
+        @Fallback(guess)
+        async def head(key: str) -> object:
+            raise RejectedError(key)
+
+    assert await Client.fetch("x") == await Client().fetch("x") == (Client, "x")
+    assert (await Client.fetch.detailed(Client, "x")).source == "guess"
+    assert await Client.head("x") == await Client().head("x") == ("x",)
+    assert (await Client.head.detailed("x")).source == "guess"
 
 
-async def test_one_policy_behind_two_functions_counts_and_remembers_for_each(clock: ManualClock) -> None:
-    policy = fallback(LastKnownGood(60, 10, clock=clock), Constant("default"))
+async def test_on_belongs_to_both_forms() -> None:
+    fallback = Fallback(Constant(0), on=DownError)
+    assert await fallback(Source("primary", DownError()))() == 0
+    assert await fallback.call(Source("primary", DownError())) == 0
+    for ask in (fallback(Source("primary", LookupError())), functools.partial(fallback.call, {}.__getitem__, 7)):
+        with pytest.raises(LookupError):
+            await ask()
+
+
+async def test_one_fallback_of_two_functions_counts_and_remembers_for_each(clock: ManualClock) -> None:
+    fallback = Fallback(LastKnownGood(60, 10, clock=clock), Constant("default"))
     users, orders = Source("users", "a user"), Source("orders", "an order")
-    get_user, get_order = policy(users), policy(orders)
+    get_user, get_order = fallback(users), fallback(orders)
     await get_user(7)
     users.end = orders.end = NoAnswer()
     assert [await get_user(7), await get_order(7)] == ["a user", "default"]
-    assert get_user.chain.health()["links"]["last_known_good"] == {"answers_total": 1, "errors_total": 0}
+    assert get_user.health()["links"]["last_known_good"] == {"answers_total": 1, "errors_total": 0}
+    assert fallback.health()["links"]["last_known_good"] == {"answers_total": 0, "errors_total": 0}
 
 
-async def test_a_policy_calls_a_primary_and_falls_back_from_it() -> None:
-    policy, cached = fallback(Source("cached", "cached")), Source("primary")
-    assert await policy.call(cached, 7, key="x") == "primary answers"
-    assert await policy.call(lambda: 8) == 8
-    assert await policy.call(rejecting(), 7) == "cached"
+async def test_call_calls_a_primary_and_falls_back_from_it() -> None:
+    fallback, primary = Fallback(cached := Source("cached", "cached")), Source("primary")
+    assert await fallback.call(primary, 7, key="x") == "primary answers"
+    assert await fallback.call(lambda: 8) == 8
+    assert cached.calls == []
+    assert await fallback.call(rejecting(), 7, key="x") == "cached"
     assert cached.calls == [((7,), {"key": "x"})]
-    assert policy.health()["links"] == {
-        "primary": {"answers_total": 2, "errors_total": 1},
-        "cached": {"answers_total": 1, "errors_total": 0},
+    assert fallback.health() == {
+        "kind": "fallback",
+        "name": fallback.name,
+        "links": {
+            "primary": {"answers_total": 2, "errors_total": 1},
+            "cached": {"answers_total": 1, "errors_total": 0},
+        },
+        "exhausted_total": 0,
     }
 
 
-async def test_a_policy_remembers_what_each_primary_has_answered(clock: ManualClock) -> None:
-    policy = fallback(LastKnownGood(60, 10, clock=clock), Constant("default"))
+async def test_call_counts_what_nobody_answers() -> None:
+    fallback = Fallback(Source("cached", NoAnswer()))
+    with pytest.raises(FallbackExhaustedError):
+        await fallback.call(rejecting("cached"))
+    assert fallback.health()["exhausted_total"] == 1
+
+
+async def test_call_tells_a_primary_from_a_link_of_the_same_name() -> None:
+    with pytest.raises(FallbackExhaustedError) as caught:
+        await Fallback(Source("cached", NoAnswer())).call(rejecting("cached"))
+    assert caught.value.sources == ("cached", "cached-2")
+
+
+async def test_call_remembers_what_each_primary_has_answered(clock: ManualClock) -> None:
+    fallback = Fallback(LastKnownGood(60, 10, clock=clock), Constant("default"))
 
     class Client:
         up = True
@@ -102,73 +165,116 @@ async def test_a_policy_remembers_what_each_primary_has_answered(clock: ManualCl
             raise NoAnswer
 
     client = Client()
-    await policy.call(client.user, 7)
+    await fallback.call(client.user, 7)
     client.up = False
-    assert [await policy.call(client.user, 7), await policy.call(client.order, 7)] == ["user 7", "default"]
+    assert [await fallback.call(client.user, 7), await fallback.call(client.order, 7)] == ["user 7", "default"]
 
 
-async def test_a_policy_takes_a_chain_as_its_primary() -> None:
-    chain = Fallback(rejecting("replica"), Source("archive"), name="inner")
-    assert await fallback(Constant(0)).call(chain) == "archive answers"
+@pytest.mark.parametrize("decorated", [True, False], ids=["decorated", "called"])
+async def test_a_protected_function_can_be_a_primary_itself(*, decorated: bool) -> None:
+    inner = Fallback(Source("archive"), name="inner")(rejecting("replica"))
+    outer = Fallback(Constant(0))
+    if decorated:
+        assert (await outer(inner).detailed()).source == "inner/archive"
+    else:
+        assert await outer.call(inner) == "archive answers"
 
 
-async def test_a_policy_does_not_pass_stale_answers_of_a_chain_off_as_fresh(clock: ManualClock) -> None:
+async def test_call_does_not_pass_stale_answers_of_a_chain_off_as_fresh(clock: ManualClock) -> None:
     primary, memory = Source("primary"), LastKnownGood(60, 10, clock=clock)
-    chain = Fallback(primary, LastKnownGood(60, 10, clock=clock))
-    await chain(7)
+    get = Fallback(LastKnownGood(60, 10, clock=clock))(primary)
+    await get(7)
     primary.end = NoAnswer()
-    assert await fallback(memory).call(chain, 7) == "primary answers"
+    assert await Fallback(memory).call(get, 7) == "primary answers"
     assert len(memory) == 0
 
 
-async def test_what_stands_around_a_decorated_function_is_not_passed_by() -> None:
-    @fallback(Constant("default"))
+# Around a protected function
+
+
+def policies() -> list[Callable[..., Any]]:
+    return [Timeout(60), Bulkhead(1), RateLimit(10, 1), Retry(2), Hedge(60)]
+
+
+@pytest.mark.parametrize("policy", policies(), ids=lambda policy: getattr(policy, "kind", type(policy).__name__))
+async def test_what_is_put_around_a_protected_function_tells_the_source_too(policy: Callable[..., Any]) -> None:
+    primary = Source("primary")
+    get = policy(Fallback(Constant("default"))(primary))
+    assert await get.detailed(7) == Answer("primary answers", "primary")
+    primary.end = error = NoAnswer()
+    assert await get.detailed(7) == Answer("default", "constant", (("primary", error),))
+    assert get.sources == ("primary", "constant")
+    assert primary.calls == [((7,), {})] * 2
+
+
+async def test_detailed_passes_no_policy_by() -> None:
+    async def hang() -> None:
+        await anyio.sleep_forever()
+
+    get = Bulkhead(1)(Retry(2)(Fallback(Constant(0))(hang)))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(get)
+        await anyio.wait_all_tasks_blocked()
+        with pytest.raises(BulkheadFullError), anyio.fail_after(1):
+            await get.detailed()
+        tasks.cancel_scope.cancel()
+
+
+async def test_of_the_attempts_of_a_hedge_the_one_that_wins_tells_the_source() -> None:
+    slow = [True, False]
+
+    async def fetch() -> str:
+        if slow.pop(0):
+            await anyio.sleep_forever()
+        raise NoAnswer
+
+    answer = await Hedge(0)(Fallback(Source("cached"))(fetch)).detailed()
+    assert (answer.value, answer.source) == ("cached answers", "cached")
+
+
+async def test_what_stands_around_a_protected_function_is_not_passed_by_in_a_chain() -> None:
+    @Fallback(Constant("default"))
     async def get_user(user_id: int) -> object:
         pytest.fail(f"an open breaker let a call for {user_id} through")
 
     guarded = (await opened("users"))(get_user)
-    assert guarded.chain is get_user.chain
-    assert await Fallback(guarded, Constant("of the outer chain"))(7) == "of the outer chain"
+    outer = Fallback(guarded, Constant("of the outer one"))(rejecting())
+    assert await outer(7) == "of the outer one"
+    assert outer.sources == ("primary", "get_user", "constant")
 
 
-async def test_a_policy_whose_links_all_fail_says_so() -> None:
-    with pytest.raises(FallbackExhaustedError) as caught:
-        await fallback(Source("cached", NoAnswer()), name="users").call(rejecting())
-    assert (caught.value.name, caught.value.sources) == ("users", ("primary", "cached"))
+async def test_a_decorator_of_ones_own_around_a_protected_function_is_not_passed_by_in_a_chain() -> None:
+    inner = Fallback(Constant("default"))(rejecting("inner"))
+
+    @functools.wraps(inner)
+    async def shout(*args: object) -> str:
+        return str(await inner(*args)).upper()
+
+    assert await Fallback(shout)(rejecting())() == "DEFAULT"
 
 
-def test_a_policy_says_what_it_is() -> None:
-    policy = fallback(Source("cached"), Constant(0))
-    assert policy.kind == "fallback"
-    assert repr(policy) == "<fallback 'fallback': to cached, constant>"
+def test_a_policy_around_a_decorator_of_ones_own_does_not_pass_it_by() -> None:
+    inner = Fallback(Constant("default"))(rejecting("inner"))
+
+    @functools.wraps(inner)
+    async def shout(*args: object) -> str:
+        return str(await inner(*args)).upper()
+
+    assert not hasattr(Timeout(60)(shout), "detailed")
+    assert not hasattr(Timeout(60)(functools.partial(inner, 7)), "detailed")
 
 
-def test_a_policy_without_links_is_refused() -> None:
-    with pytest.raises(ValueError, match="needs at least one link to fall back to"):
-        fallback()
+# Descriptions
 
 
-def test_a_policy_with_links_behind_a_constant_is_refused() -> None:
-    with pytest.raises(ValueError, match="put it last"):
-        fallback(Constant(0), Source("cached"))
+def test_a_fallback_says_what_it_is() -> None:
+    fallback = Fallback(Source("cached"), Constant(0), name="users")
+    assert (fallback.kind, fallback.name) == ("fallback", "users")
+    assert str(fallback) == "Fallback 'users': to cached, constant"
+    assert repr(fallback) == "<Fallback 'users': to cached, constant>"
 
 
-@pytest.mark.parametrize("fn", [lambda: 1, 7, int])
-def test_what_is_no_coroutine_function_is_not_decorated(fn: object) -> None:
-    with pytest.raises(TypeError, match=r"decorates coroutine functions, .*; Fallback\(fn, ...\) takes plain ones too"):
-        fallback(Constant(0))(fn)
-
-
-def test_a_policy_is_no_link() -> None:
-    with pytest.raises(TypeError, match=r"is no link: it has no primary; pass Fallback\(primary, ...\)"):
-        Fallback(Source("primary"), fallback(Constant(0)))
-
-
-async def test_what_can_not_be_called_is_refused_by_a_call() -> None:
-    with pytest.raises(TypeError, match=r"call\(\) takes a function and its arguments"):
-        await fallback(Constant(0)).call(7)
-
-
-async def test_a_coroutine_is_refused_by_a_call_and_closed() -> None:
-    with pytest.raises(TypeError, match=r"call\(\) takes a function and its arguments"):
-        await fallback(Constant(0)).call(Source("primary")())
+def test_a_fallback_without_a_name_gets_one_of_its_own() -> None:
+    first, second = Fallback(Constant(0)), Fallback(Constant(0))
+    assert first.name.startswith("fallback-")
+    assert first.name != second.name

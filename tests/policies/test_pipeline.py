@@ -24,7 +24,6 @@ from recloser import (
     RejectedError,
     Retry,
     Timeout,
-    fallback,
 )
 from recloser import Fallback as RealFallback
 from recloser.errors import BulkheadFullError, ConfigurationWarning, FallbackExhaustedError
@@ -127,7 +126,7 @@ async def test_the_links_of_a_fallback_and_their_memory_get_the_callers_own_argu
         return f"{field} of {uid}"
 
     circuit, memory = breaker(), LastKnownGood(60, 10, key=lambda uid, *, field: (uid, field))
-    pipeline = Pipeline(fallback(link, memory), Retry(), circuit, Timeout(1))
+    pipeline = Pipeline(RealFallback(link, memory), Retry(), circuit, Timeout(1))
     ask = pipeline(fetch) if decorated else partial(pipeline.call, fetch)
     assert await ask(7, field="name") == "name of 7"
     circuit.force_open("drill")
@@ -139,7 +138,7 @@ async def test_the_links_of_a_fallback_and_their_memory_get_the_callers_own_argu
 
 async def test_what_a_fallback_remembers_of_one_function_is_not_served_for_another() -> None:
     circuit = breaker()
-    pipeline = Pipeline(fallback(LastKnownGood(60, 10)), circuit)
+    pipeline = Pipeline(RealFallback(LastKnownGood(60, 10)), circuit)
     assert await pipeline.call(answer) == "answer"
     circuit.force_open("drill")
     with pytest.raises(FallbackExhaustedError):
@@ -205,12 +204,11 @@ def test_a_pipeline_without_a_name_warns_once_however_often_it_is_made() -> None
     assert len(caught) == 1
 
 
-def test_a_chain_in_place_of_a_policy_is_refused_with_what_to_write_instead() -> None:
+def test_a_protected_function_in_place_of_a_policy_is_refused_with_what_to_pass_instead() -> None:
     with pytest.raises(
-        TypeError,
-        match=r"must be an object with a method call.*; fallback\(\.\.\.\) turns the links of a chain into a policy",
+        TypeError, match=r"must be an object with a method call.*; pass the Fallback, without its primary"
     ):
-        Pipeline(RealFallback(answer, Constant("none")))
+        Pipeline(RealFallback(Constant("none"))(answer))
 
 
 def test_a_decorated_stream_is_unwrapped_to_its_function() -> None:

@@ -22,7 +22,7 @@ class Crowd:
     def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
         self.memory = LastKnownGood(TTL_SECONDS, 10, clock=schedule.now)
-        self.chain = Fallback(self.dependency, self.memory, Constant("default"))
+        self.fetch = Fallback(self.memory, Constant("default"))(self.dependency)
         self.model: dict[str, tuple[str, float]] = {}
         self.started: dict[asyncio.Task[None] | None, float] = {}
         self.served: Counter[str] = Counter()
@@ -40,7 +40,7 @@ class Crowd:
         for _ in range(4):
             key = self.schedule.rng.choice(KEYS)
             self.started[asyncio.current_task()] = self.schedule.now()
-            answer = await self.chain.detailed(key)
+            answer = await self.fetch.detailed(key)
             self.served[answer.source] += 1
             if answer.source != "dependency":
                 value, started = self.model.get(key, ("", -TTL_SECONDS))
@@ -56,8 +56,8 @@ async def scenario(schedule: Schedule) -> Counter[str]:
     schedule.cancel_later(callers[0])
     await schedule.join()
     assert len(crowd.memory) <= len(KEYS)
-    answers = {source: counts["answers_total"] for source, counts in crowd.chain.health()["links"].items()}
-    assert answers == {source: crowd.served[source] for source in crowd.chain.sources}
+    answers = {source: counts["answers_total"] for source, counts in crowd.fetch.health()["links"].items()}
+    assert answers == {source: crowd.served[source] for source in crowd.fetch.sources}
     return crowd.served
 
 

@@ -8,24 +8,18 @@ from random import Random
 from typing import assert_type
 
 from recloser import (
-    Answer,
     BreakerRegistry,
     CircuitBreaker,
     CircuitBreakerOpenError,
     CircuitState,
     ConsecutiveFailures,
-    Constant,
     CountWindow,
     Event,
     ExponentialBackoff,
     FailureRate,
-    Fallback,
-    LastKnownGood,
     Permit,
     StateChanged,
-    fallback,
 )
-from recloser.errors import FallbackExhaustedError
 from recloser.events import CallRejected, Snapshot
 from recloser.registry import BreakerHealth, CauseHealth, Finding, RegistryHealth, ShadowHealth
 from recloser.testing import Fail, FaultPlan, ManualClock, RecordingListener, Succeed, open_breaker
@@ -212,62 +206,6 @@ async def rejected() -> None:
         assert_type(error.retry_after, float | None)
         assert_type(error.failure_count, int)
         assert_type(error.last_error, str | None)
-
-
-async def cached(amount: int, *, currency: str = "EUR") -> str:
-    return f"{amount} {currency}, long ago"
-
-
-chain = Fallback(charge, cached, LastKnownGood(60, 100), Constant("free"), on=(OSError, TimeoutError), name="charge")
-optional = Fallback(charge, Constant(None))
-plain = Fallback(total, on=lambda error: "down" in str(error))
-nested = Fallback(charge, chain, Constant("free"), on=OSError)
-
-
-@fallback(cached, LastKnownGood(60, 100, key=str), Constant("free"))
-@breaker
-async def guarded(amount: int) -> str:
-    return str(amount)
-
-
-@fallback(Constant(None))
-async def optional_too(amount: int) -> str:
-    """Falls back to an answer of another type."""
-    return str(amount)
-
-
-@fallback(LastKnownGood(60, 100))
-async def remembered(amount: int) -> str:
-    """Falls back to what it said itself."""
-    return str(amount)
-
-
-class Shop:
-    @fallback(Constant(b""))
-    async def fetch(self, key: str) -> bytes:
-        return key.encode()
-
-
-async def fallen_back() -> None:
-    assert_type(await chain(7, currency="SEK"), str)
-    assert_type(await plain([7]), int)
-    assert_type(await nested(7), str)
-    answer = await chain.detailed(7)
-    assert_type(answer, Answer[str])
-    assert_type(answer.degraded, bool)
-    assert_type(answer.errors, tuple[tuple[str, Exception], ...])
-    assert_type(await guarded(7), str)
-    assert_type(await guarded.detailed(7), Answer[str])
-    assert_type(await Shop().fetch("key"), bytes)
-    assert_type(await Shop.fetch.detailed(Shop(), "key"), Answer[bytes])
-    assert_type(await fallback(cached).call(refund, 7), float | str)
-    assert_type(await optional(7), str | None)
-    assert_type(await optional_too(7), str | None)
-    assert_type(await remembered(7), str)
-    try:
-        await chain(7)
-    except FallbackExhaustedError as error:
-        assert_type(error.sources, tuple[str, ...])
 
 
 async def tested(manual_clock: ManualClock, fault_plan: MakesFaultPlans, recorded: Records, explore: Explores) -> None:

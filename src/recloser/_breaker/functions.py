@@ -7,7 +7,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 
 def is_kind(kind: Callable[[Any], bool], fn: Any) -> bool:  # noqa: ANN401 - asked of anything
@@ -27,6 +27,19 @@ def name_after(wrapper: Any, fn: Any) -> None:  # noqa: ANN401 - any function
             wrapper, type(named), ("__module__", "__name__", "__qualname__", "__doc__"), updated=()
         )
     wrapper.__wrapped__ = fn
+
+
+def carry_detailed(wrapper: object, fn: object, call: Callable[..., Awaitable[Any]]) -> None:
+    """Give a wrapper the `.detailed()` of the function inside, under the same protection, if the function has one.
+
+    Args:
+        wrapper: The wrapper, named after the function.
+        fn: The function inside.
+        call: Calls a function under the protection of the wrapper.
+    """
+    detailed: Any = getattr(wrapper, "detailed", None)
+    if hasattr(type(detailed), "carry"):  # asked of the type, because a mock has every attribute
+        detailed.carry(wrapper, fn, call)
 
 
 def misfit(fn: object) -> TypeError:

@@ -14,100 +14,149 @@ import inspect
 import logging
 from collections import Counter
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from recloser._breaker.dispatch import describe, log
 from recloser._breaker.functions import is_kind
-from recloser._fallback.links import Found, Link, MemoryLink
+from recloser._fallback.answers import Found
+from recloser._fallback.links import MemoryLink
 from recloser.errors import FallbackExhaustedError, NoAnswer, RejectedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Mapping
 
+    from recloser._fallback.answers import Link
     from recloser._fallback.memory import Memo
 
-    Condition = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], object]
+    On = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], object]
+    Condition = tuple[tuple[type[Exception], ...], Callable[[Exception], object] | None]
     Errors = tuple[tuple[str, Exception], ...]
 
 ALWAYS = (RejectedError, NoAnswer, FallbackExhaustedError)
 
 
-class Chain:
-    """The links in their order, and the counts of each; a chain can be a link of another chain.
-
-    Args:
-        links: The links.
-        on: After which exceptions the chain moves on, in addition to `ALWAYS`.
-        name: The chain's name; by default that of the first link.
+class LinkHealth(TypedDict):
+    """The counts of a function or a link.
 
     Attributes:
-        sources: The names of the links, in order; links with the same name are numbered.
-        remembers: Whether there is a memory in this chain or in a chain inside it.
-        wrapper: The decorated function that this chain belongs to, if any.
+        answers_total: How many calls it answered.
+        errors_total: How many calls it ended with an `Exception`.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_memories",
-        "_predicate",
-        "_types",
-        "answer_counts",
-        "error_counts",
-        "exhausted_count",
-        "links",
-        "name",
-        "remembers",
-        "sources",
-        "wrapper",
-    )
+    answers_total: int
+    errors_total: int
 
-    def __init__(self, links: Sequence[Link], on: Condition, name: str | None) -> None:
-        if name is not None and not isinstance(name, str):
-            raise TypeError(f"name must be a string, not {name!r}")
-        self._types, self._predicate = _condition(on)
-        self.links: tuple[Link, ...] = tuple(links)
-        self._memories = tuple(link for link in links if isinstance(link, MemoryLink))
-        self.remembers: bool = bool(self._memories) or any(isinstance(link, Chain) and link.remembers for link in links)
-        self.name: str = links[0].name if name is None else name
+
+class FallbackHealth(TypedDict):
+    """The counts of a fallback.
+
+    Attributes:
+        kind: `fallback`.
+        name: The name in logs and errors.
+        links: The counts of the function and of each link, by source, in order.
+        exhausted_total: How many calls neither the function nor a link answered.
+    """
+
+    kind: str
+    name: str
+    links: dict[str, LinkHealth]
+    exhausted_total: int
+
+
+class LinkCounts:
+    """What is counted for a chain: answers and errors per link, and the calls that no link had an answer for."""
+
+    __slots__ = ("answers", "errors", "exhausted")
+
+    def __init__(self, links: int) -> None:
+        self.answers: list[int] = [0] * links
+        self.errors: list[int] = [0] * links
+        self.exhausted: int = 0
+
+
+class Chain:
+    """The primary and the links behind it, in order; a chain can be a link of another chain.
+
+    Args:
+        links: The primary and the links.
+        condition: After which exceptions the chain moves on.
+        name: The name in logs and errors.
+
+    Attributes:
+        subject: What answers are remembered for, if the memories serve several primaries.
+        counts: What is counted.
+        memories: The memories among the links.
+        sources: The names of the links, in order; links with the same name are numbered.
+    """
+
+    __slots__ = ("condition", "counts", "links", "memories", "name", "sources", "subject")
+
+    is_chain = True
+
+    def __init__(self, links: tuple[Link, ...], condition: Condition, name: str) -> None:
+        self.links: tuple[Link, ...] = links
+        self.condition: Condition = condition
+        self.name: str = name
+        self.subject: Hashable = None
+        self.counts: LinkCounts = LinkCounts(len(links))
         self.sources: tuple[str, ...] = _numbered([link.name for link in links])
-        self.answer_counts: list[int] = [0] * len(links)
-        self.error_counts: list[int] = [0] * len(links)
-        self.exhausted_count: int = 0
-        self.wrapper: object = None
+        self.memories: tuple[MemoryLink, ...] = tuple(link for link in links if isinstance(link, MemoryLink))
 
-    def health(self) -> dict[str, Any]:
+    @property
+    def remembers(self) -> bool:
+        """Whether there is a memory in this chain or in a chain inside it."""
+        return bool(self.memories) or any(isinstance(link, Chain) and link.remembers for link in self.links)
+
+    def around(self, primary: Link, name: str, subject: Hashable) -> Chain:
+        """Return a chain of another primary and the same links, which shares the counts and the memories.
+
+        Args:
+            primary: The primary.
+            name: The name in logs and errors.
+            subject: What answers are remembered for: equal for the same primary.
+        """
+        chain = object.__new__(Chain)
+        chain.links = (primary, *self.links[1:])
+        chain.condition = self.condition
+        chain.name = name
+        chain.subject = subject
+        chain.counts = self.counts
+        sources = (primary.name, *self.sources[1:])
+        chain.sources = sources if primary.name not in self.sources[1:] else _numbered(list(sources))
+        chain.memories = self.memories
+        return chain
+
+    def health(self) -> FallbackHealth:
         """Return the counts of each link as a JSON-ready dictionary; safe from any thread.
 
         Cancelled calls are not counted.
         """
-        counts = zip(self.sources, self.answer_counts, self.error_counts, strict=True)
+        counts = zip(self.sources, self.counts.answers, self.counts.errors, strict=True)
         return {
+            "kind": "fallback",
+            "name": self.name,
             "links": {source: {"answers_total": a, "errors_total": e} for source, a, e in counts},
-            "exhausted_total": self.exhausted_count,
+            "exhausted_total": self.counts.exhausted,
         }
 
     async def ask(self, args: tuple[Any, ...], kwargs: dict[str, Any], memos: Mapping[MemoryLink, Memo], /) -> Found:
         """Answer as a link of another chain."""
-        return await self.run(self.links, None, args, kwargs, memos=memos)
+        return await self.run(args, kwargs, memos=memos)
 
-    def memos(
-        self, links: tuple[Link, ...], subject: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Mapping[MemoryLink, Memo]:
+    def memos(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Mapping[MemoryLink, Memo]:
         """Return the memos of a call, including those for chains inside this one.
 
         Raises:
             MisuseError: A memory can't tell calls by these arguments apart.
         """
-        memos = {link: link.memo(subject, args, kwargs) for link in self._memories}
-        for link in links:
+        memos = {link: link.memo(self.subject, args, kwargs) for link in self.memories}
+        for link in self.links:
             if isinstance(link, Chain):
-                memos.update(link.memos(link.links, None, args, kwargs))
+                memos.update(link.memos(args, kwargs))
         return memos
 
     async def run(
         self,
-        links: tuple[Link, ...],
-        subject: Hashable,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         errors: Errors = (),
@@ -117,8 +166,6 @@ class Chain:
         """Ask one link after the other.
 
         Args:
-            links: The chain's own links; in a policy, with another primary in front.
-            subject: What answers are remembered for: the primary of a policy.
             args: The call's arguments.
             kwargs: The call's arguments.
             errors: The errors of the first links if they have been asked already; the run starts after them.
@@ -128,12 +175,11 @@ class Chain:
             FallbackExhaustedError: No link had an answer.
             BaseException: An exception of a link that the chain does not move on after.
         """
-        if memos is None:
-            memos = self.memos(links, subject, args, kwargs)
+        memos = memos or self.memos(args, kwargs)
         found: Found | None
         try:
-            for position in range(len(errors), len(links)):
-                link = links[position]
+            for position in range(len(errors), len(self.links)):
+                link = self.links[position]
                 try:
                     found = await link.ask(args, kwargs, memos)
                 except Exception as exc:
@@ -141,23 +187,21 @@ class Chain:
                         raise
                     errors = (*errors, (self.sources[position], exc))
                 else:
-                    return self._found(position, found, errors, memos, is_chain=isinstance(link, Chain))
-            self.exhausted_count += 1
+                    return self._found(position, found, errors, memos)
+            self.counts.exhausted += 1
             raise _exhausted(self.name, errors)
         finally:
             errors, found = (), None
 
-    def _found(
-        self, position: int, found: Found, errors: Errors, memos: Mapping[MemoryLink, Memo], *, is_chain: bool
-    ) -> Found:
+    def _found(self, position: int, found: Found, errors: Errors, memos: Mapping[MemoryLink, Memo]) -> Found:
         """Count an answer, store it in the memories after its link, and add where it came from."""
-        self.answer_counts[position] += 1
+        self.counts.answers[position] += 1
         if found.is_fresh:
-            for link in self._memories:
+            for link in self.memories:
                 if link.position > position:
                     link.memory.remember(memos[link], found.value)
         source = self.sources[position]
-        if is_chain:
+        if self.links[position].is_chain:
             inner = ((f"{source}/{below}", exc) for below, exc in found.errors)
             source, errors = f"{source}/{found.source}", (*errors, *inner)
         elif not errors and source == found.source:
@@ -166,7 +210,7 @@ class Chain:
 
     def moves_on(self, position: int, exc: Exception, errors: Errors) -> bool:
         """Count a link's exception and return whether to ask the next link; if not, add the earlier errors as notes."""
-        self.error_counts[position] += 1
+        self.counts.errors[position] += 1
         source = self.sources[position]
         if not self._matches_safely(source, exc):
             _annotate(exc, self.name, errors)
@@ -188,14 +232,15 @@ class Chain:
 
     def _matches(self, exc: Exception) -> bool:
         """Return whether the chain moves on after an exception; for a group, all leaves have to match."""
-        if isinstance(exc, self._types):
+        types, predicate = self.condition
+        if isinstance(exc, types):
             return True
         if isinstance(exc, ExceptionGroup):
             return all(self._matches(leaf) for leaf in exc.exceptions)
-        return self._predicate is not None and bool(self._predicate(exc))
+        return predicate is not None and bool(predicate(exc))
 
 
-def _condition(on: object) -> tuple[tuple[type[Exception], ...], Callable[[Exception], object] | None]:
+def condition_of(on: object) -> Condition:
     """Return the types and the predicate that `on` stands for.
 
     Raises:
@@ -214,6 +259,8 @@ def _condition(on: object) -> tuple[tuple[type[Exception], ...], Callable[[Excep
 
 def _numbered(names: list[str]) -> tuple[str, ...]:
     """Return the names, with a number after each one that would otherwise be repeated."""
+    if len(set(names)) == len(names):
+        return tuple(names)
     seen: Counter[str] = Counter()
     unique: list[str] = []
     for name in names:

@@ -1,331 +1,282 @@
-"""The public part of fallback chains: `Fallback`, its answers, and the decorator."""
+"""The public part of fallback chains: `Fallback`, and what it makes of the functions that it protects."""
 
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    ClassVar,
-    Concatenate,
-    Generic,
-    Never,
-    ParamSpec,
-    Protocol,
-    TypeVar,
-    cast,
-    overload,
-)
+import itertools
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Never, ParamSpec, Protocol, TypeVar, overload
 
 from recloser._breaker.functions import is_kind, name_after
-from recloser._fallback.chain import Chain
-from recloser._fallback.links import Constant, ConstantLink, FunctionLink, Link, link_at
-from recloser.errors import MisuseError, RejectedError
+from recloser._fallback.answers import Answering, Detailed, FunctionLink, Unannotated, chain_of, name_of, needs_await
+from recloser._fallback.chain import Chain, condition_of
+from recloser._fallback.links import Constant, ConstantLink, links_of
+from recloser.errors import MisuseError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
-    from typing import Self
+    from collections.abc import Awaitable, Callable, Coroutine, Hashable
 
-    from recloser._fallback.chain import Condition
-    from recloser._fallback.links import Found
+    from recloser._fallback.answers import Link
+    from recloser._fallback.chain import Errors, FallbackHealth, On
     from recloser._fallback.memory import LastKnownGood
-
-    AnyLink = Callable[..., Awaitable["T"]] | Callable[..., "T"] | Constant["T"] | LastKnownGood
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
 T = TypeVar("T")
 D = TypeVar("D")
-E = TypeVar("E")
 T_co = TypeVar("T_co", covariant=True)
+Cls = TypeVar("Cls", bound=type[object])
+
+_numbers = itertools.count(1)
 
 
-@dataclass(frozen=True)  # without slots, as Constant
-class Answer(Generic[T_co]):
-    """The answer of a chain, and where it came from.
-
-    Attributes:
-        value: The answer itself.
-        source: The name of the link that gave it; `"inner/link"` if it came from a chain inside the chain.
-        errors: The names of the links that failed before, each with its error, in order.
-        age_seconds: The greatest possible age of a remembered answer; None for an answer from this call.
-    """
-
-    value: T_co
-    source: str
-    errors: tuple[tuple[str, Exception], ...] = ()
-    age_seconds: float | None = None
-
-    @property
-    def degraded(self) -> bool:
-        """Whether an earlier link failed."""
-        return bool(self.errors)
-
-
-class Fallback(Generic[P, T]):
-    """A chain of links that are tried in order, with the same arguments, until one has an answer.
-
-    The chain moves on to the next link if a link rejects the call, raises `NoAnswer`, or raises an exception that `on`
-    selects. Any other exception ends the chain and reaches the caller as the same object, with the earlier errors as
-    notes. Cancellations, and everything else that is not an `Exception`, pass through immediately, and no later link is
-    started.
-
-    You can create a chain at import time and use it in any number of tasks. Each move to the next link is logged and
-    counted; see `health()`.
-
-    Args:
-        *links: Async or plain functions and other callables, functions behind a breaker, other chains, a `Constant` as
-            the last link, and `LastKnownGood` anywhere but first. None is an answer like any other.
-        on: After which exceptions of a link the chain moves on, in addition to `RejectedError`, `NoAnswer` and the
-            `FallbackExhaustedError` of an inner chain: a subclass of `Exception`, a tuple of them, or a predicate on
-            the exception. For an exception group, all leaves have to match. If a predicate raises, its error is logged,
-            and the link's exception goes to the caller.
-        name: The name in logs and errors; by default that of the first link.
-
-    Raises:
-        TypeError: A link can't be called, or an argument is of the wrong type.
-        ValueError: There is no link, or one that could never be asked or never answer.
-    """
-
-    __slots__ = ("__weakref__", "_run", "chain")
-
-    @overload
-    def __init__(
-        self,
-        primary: Callable[P, Awaitable[T]],
-        /,
-        *links: AnyLink[T],
-        on: Condition = RejectedError,
-        name: str | None = None,
-    ) -> None: ...
-    @overload
-    def __init__(
-        self: Fallback[Q, E | D],
-        primary: Callable[Q, Awaitable[E]],
-        /,
-        *links: AnyLink[D],
-        on: Condition = RejectedError,
-        name: str | None = None,
-    ) -> None: ...
-    @overload
-    def __init__(
-        self,
-        primary: Callable[P, T],
-        /,
-        *links: AnyLink[T],
-        on: Condition = RejectedError,
-        name: str | None = None,
-    ) -> None: ...
-    @overload
-    def __init__(
-        self: Fallback[Q, E | D],
-        primary: Callable[Q, E],
-        /,
-        *links: AnyLink[D],
-        on: Condition = RejectedError,
-        name: str | None = None,
-    ) -> None: ...
-    def __init__(self, *links: Any, on: Condition = RejectedError, name: str | None = None) -> None:
-        if not links:
-            raise ValueError("a chain needs at least one link")
-        self.chain: Chain = Chain(_links(links), on, name)
-        self._run: Callable[P, Coroutine[Any, Any, T]] = _as_function(self.chain)
-
-    @property
-    def name(self) -> str:
-        """The chain's name."""
-        return self.chain.name
+class FallenBack(Answering[P, T_co], Protocol[P, T_co]):
+    """A coroutine function that `Fallback` has decorated."""
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The names of the links, in order; links with the same name are numbered."""
-        return self.chain.sources
-
-    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return the answer of the first link that has one.
-
-        Raises:
-            FallbackExhaustedError: No link has an answer; the error contains what each of them raised.
-            TypeError: A `LastKnownGood` can't tell calls by these arguments apart; no link was called.
-            BaseException: An exception of a link that the chain does not move on after, the same object.
-        """
-        return await self._run(*args, **kwargs)
-
-    async def detailed(self, *args: P.args, **kwargs: P.kwargs) -> Answer[T]:
-        """Return the answer of the first link that has one, with its source, its age, and the errors before it.
-
-        Raises:
-            FallbackExhaustedError: No link has an answer; the error contains what each of them raised.
-            TypeError: A `LastKnownGood` can't tell calls by these arguments apart; no link was called.
-            BaseException: An exception of a link that the chain does not move on after, the same object.
-        """
-        return _answer(await self.chain.run(self.chain.links, None, args, kwargs))
-
-    def health(self) -> dict[str, Any]:
-        """Return the counts of each link as a JSON-ready dictionary; safe from any thread.
-
-        Cancelled calls are not counted.
-        """
-        return self.chain.health()
-
-    def __repr__(self) -> str:
-        """Name the chain and its links."""
-        return f"<Fallback {self.name!r}: {', '.join(self.sources)}>"
-
-
-class Chained(Protocol[P, T]):
-    """A coroutine function that was decorated with `fallback()`."""
-
-    chain: Fallback[P, T]
-    """The chain whose first link is the function."""
-
-    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return the answer of the first link that has one."""
+        """The names of the function and of the links, in order; the same names are numbered."""
         ...
 
-    async def detailed(self, *args: P.args, **kwargs: P.kwargs) -> Answer[T]:
-        """Return the answer of the first link that has one, with its source, its age, and the errors before it."""
+    def health(self) -> FallbackHealth:
+        """Return the counts of the function and of each link as a JSON-ready dictionary; safe from any thread."""
         ...
 
-    @overload
-    def __get__(self, instance: None, owner: type | None = None) -> Self: ...
-    @overload
-    def __get__(
-        self: Chained[Concatenate[Any, Q], T], instance: object, owner: type | None = None
-    ) -> Callable[Q, Coroutine[Any, Any, T]]: ...
 
+class Fallback(Generic[D]):
+    """What answers in place of a function when that has no answer: links that are tried in order.
 
-class FallbackPolicy(Generic[D]):
-    """Links to fall back to, without a primary: decorate the primary, or pass it to `call()`.
+    The function that a fallback protects is its *primary*. Decorate it, `@Fallback(cached, Constant(None))`, or pass it
+    to `call()`, as a pipeline does. The primary is called first. If it has no answer, the links are called one after
+    the other with the same arguments, until one has an answer.
 
-    `fallback()` creates it. One policy can serve many primaries, and never serves a remembered answer of one primary
-    for another.
+    The fallback moves on to the next link if the primary or a link rejects the call, raises `NoAnswer`, or raises an
+    exception that `on` adds. Any other exception reaches the caller as the same object, with the earlier errors as
+    notes, and no later link is called. So do cancellations, and everything else that is not an `Exception`, without
+    notes.
+
+    You can create a fallback at import time, use it in any number of tasks, and let it protect any number of functions:
+    it never serves a remembered answer of one for another. Each move to the next link is logged and counted.
+
+    Args:
+        *links: Async or plain functions and other callables, also functions that are protected by a breaker, a policy
+            or another fallback; `LastKnownGood`; and, as the last link, a `Constant`. None is an answer like any other.
+        on: After which exceptions the fallback moves on, in addition to `RejectedError`, `NoAnswer` and the
+            `FallbackExhaustedError` of a fallback inside: a subclass of `Exception`, a tuple of them, or a predicate on
+            the exception, such as `breaker.is_failure`. By default, there are no others. For an exception group, all
+            leaves have to match. If a predicate raises, its error is logged, and the exception it was asked about goes
+            to the caller.
+        name: The name in logs and errors, where the default is that of the primary; in descriptions, where it is
+            `fallback-<n>`.
 
     Attributes:
         kind: The kind of policy; a pipeline uses it to check the order.
-    """
-
-    __slots__ = ("_chain", "_given", "_name", "_on")
-
-    kind: ClassVar[str] = "fallback"
-
-    def __init__(self, links: tuple[AnyLink[D], ...], on: Condition, name: str | None) -> None:
-        if not links:
-            raise ValueError("fallback() needs at least one link to fall back to")
-        primary = ConstantLink("primary", None)  # stands in for the primary, which is passed with each call
-        self._chain = Chain((primary, *_links(links, first=1)), on, "fallback" if name is None else name)
-        self._given = links
-        self._on: Condition = on
-        self._name = name
-
-    def __call__(self, fn: Callable[P, Awaitable[T]], /) -> Chained[P, T | D]:
-        """Decorate a coroutine function, the primary; the wrapper keeps its signature.
-
-        The wrapper's `.chain` is a `Fallback` with its own counts, and its `.detailed()` is that of the chain. If you
-        decorate a method, all links get `self` as the first argument, and so does `.detailed()`:
-        `Client.fetch.detailed(client, key)`.
-
-        Raises:
-            TypeError: `fn` is not a coroutine function.
-        """
-        if not is_kind(inspect.iscoroutinefunction, fn):
-            raise TypeError(
-                f"fallback() decorates coroutine functions, not {fn!r}; Fallback(fn, ...) takes plain ones too, and a "
-                "stream has no fallback: what it has delivered can't be taken back"
-            )
-        chain: Fallback[P, T | D] = Fallback(fn, *self._given, on=self._on, name=self._name)
-        wrapper = cast("Chained[P, T | D]", _as_function(chain.chain))
-        name_after(wrapper, fn)
-        wrapper.chain = chain
-        wrapper.detailed = chain.detailed  # type: ignore[method-assign] # a method to type checkers
-        chain.chain.wrapper = wrapper
-        return wrapper
-
-    @overload
-    async def call(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T | D: ...
-    @overload
-    async def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T | D: ...
-    async def call(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        """Call a primary and, if it has no answer, the links, with the same arguments.
-
-        A `LastKnownGood` only serves answers of an equal function. Two bound methods of the same object are equal; a
-        lambda that is created for each call is never equal to another.
-
-        Args:
-            fn: A function that returns an awaitable or a plain value, or another chain.
-            *args: Passed on.
-            **kwargs: Passed on.
-
-        Raises:
-            FallbackExhaustedError: Neither the primary nor a link had an answer; the error contains what each raised.
-            TypeError: `fn` can't be called, or a `LastKnownGood` can't tell calls by these arguments apart.
-            BaseException: An exception of `fn` or a link that the chain does not move on after, the same object.
-        """
-        if not callable(fn):
-            if inspect.iscoroutine(fn):
-                fn.close()
-            raise MisuseError(f"call() takes a function and its arguments, `await policy.call(fn, *args)`, not {fn!r}")
-        chain = self._chain
-        primary: Link = fn.chain if isinstance(fn, Fallback) else FunctionLink("primary", fn)
-        return (await chain.run((primary, *chain.links[1:]), fn, args, kwargs)).value
-
-    def health(self) -> dict[str, Any]:
-        """Return the counts of the primaries and the links of `call()` as a JSON-ready dictionary.
-
-        A decorated function has its own counts, in `.chain.health()`.
-        """
-        return self._chain.health()
-
-    def __str__(self) -> str:
-        """Name the policy and its links."""
-        return f"fallback {self._chain.name!r}: to {', '.join(self._chain.sources[1:])}"
-
-    def __repr__(self) -> str:
-        """Name the policy and its links."""
-        return f"<{self}>"
-
-
-@overload
-def fallback(
-    *links: LastKnownGood, on: Condition = RejectedError, name: str | None = None
-) -> FallbackPolicy[Never]: ...
-@overload
-def fallback(
-    *links: Callable[..., Awaitable[D]] | Constant[D] | LastKnownGood,
-    on: Condition = RejectedError,
-    name: str | None = None,
-) -> FallbackPolicy[D]: ...
-@overload
-def fallback(*links: AnyLink[D], on: Condition = RejectedError, name: str | None = None) -> FallbackPolicy[D]: ...
-def fallback(*links: Any, on: Condition = RejectedError, name: str | None = None) -> FallbackPolicy[Any]:
-    """Return links to fall back to: use them as a decorator, `@fallback(cached, Constant(None))`, or as a policy.
-
-    Args:
-        *links: As in `Fallback`, without the first link.
-        on: As in `Fallback`.
-        name: The name in logs and errors; by default that of the decorated function, or `fallback`.
 
     Raises:
         TypeError: A link can't be called, or an argument is of the wrong type.
         ValueError: There is no link, or one that could never be asked.
     """
-    return FallbackPolicy(links, on, name)
+
+    __slots__ = ("__weakref__", "_chain", "_given", "_name", "_named", "_remembers")
+
+    kind = "fallback"
+
+    @overload
+    def __init__(self: Fallback[Never], *links: LastKnownGood, on: On = (), name: str | None = None) -> None: ...
+    @overload
+    def __init__(
+        self,
+        *links: Callable[..., Awaitable[D]] | Constant[D] | LastKnownGood,
+        on: On = (),
+        name: str | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        *links: Callable[..., Awaitable[D]] | Callable[..., D] | Constant[D] | LastKnownGood,
+        on: On = (),
+        name: str | None = None,
+    ) -> None: ...
+    def __init__(self, *links: Any, on: On = (), name: str | None = None) -> None:
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"name must be a string, not {name!r}")
+        self._given = links
+        self._named = name
+        self._name: str = f"{self.kind}-{next(_numbers)}" if name is None else name
+        primary = ConstantLink("primary", None)  # stands in for the primary, which is passed with each call
+        self._chain = Chain((primary, *links_of(links)), condition_of(on), self._name)
+        self._remembers = self._chain.remembers
+
+    @property
+    def name(self) -> str:
+        """Name in descriptions; if it was given, in logs and errors too."""
+        return self._name
+
+    @overload
+    def __call__(self, fn: Callable[Concatenate[Unannotated, ...], Awaitable[T]], /) -> FallenBack[..., T | D]: ...
+    @overload
+    def __call__(  # pyright: ignore[reportOverlappingOverload] - classmethod needs a function, whose `cls` it can bind
+        self, fn: Callable[Concatenate[Cls, Q], Awaitable[T]], /
+    ) -> Callable[Concatenate[Cls, Q], Coroutine[Any, Any, T | D]]: ...
+    @overload
+    def __call__(self, fn: Callable[P, Awaitable[T]], /) -> FallenBack[P, T | D]: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Decorate a coroutine function, the primary; the wrapper keeps its signature.
+
+        The wrapper has `.detailed()`, which takes the same arguments and returns an `Answer` with the source of the
+        answer, its age and the errors before it; `.sources`, the names of the primary and the links; `.health()`, their
+        counts; and `.policy`, this fallback. It has counts and remembered answers of its own.
+
+        If you decorate a method, all links get `self` as the first argument, and so does `.detailed()`:
+        `Client.fetch.detailed(client, key)`. With `@classmethod` or `@staticmethod`, put the fallback below.
+
+        Raises:
+            TypeError: The argument is no coroutine function; the message says what to use instead.
+        """
+        if len(args) != 1 or kwargs or not (callable(args[0]) or isinstance(args[0], classmethod)):
+            raise self._misused(args, kwargs)
+        fn = _decorable(args[0])
+        primary = _link(fn)
+        chain = Chain((primary, *links_of(self._given)), self._chain.condition, self._named or primary.name)
+        wrapper: Any = as_function(chain)
+        name_after(wrapper, fn)
+        wrapper.policy = self
+        wrapper.detailed = Detailed(chain, wrapper)
+        wrapper.health = chain.health
+        wrapper.sources = chain.sources
+        return wrapper
+
+    @overload
+    def call(
+        self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, T | D]: ...
+    @overload
+    def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T | D]: ...
+    def call(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
+        """Call a function, the primary, and, if it has no answer, the links with the same arguments.
+
+        A `LastKnownGood` serves only answers of an equal function. Two bound methods of the same object are equal; a
+        lambda that is created for each call is never equal to another.
+
+        Args:
+            fn: A function that returns an awaitable or any other value.
+            *args: Arguments of the function and of the links.
+            **kwargs: Keyword arguments of the function and of the links.
+
+        Raises:
+            FallbackExhaustedError: Neither the primary nor a link had an answer; the error contains what each raised.
+            TypeError: `fn` can't be called, or a `LastKnownGood` can't tell calls by these arguments apart.
+            BaseException: An exception of the primary or a link that the fallback does not move on after, the same
+                object.
+        """
+        if not callable(fn):
+            _close(fn)
+            raise MisuseError(
+                f"call() takes a function and its arguments, `await fallback.call(fn, *args)`, not {fn!r}"
+            )
+        if self._remembers or chain_of(fn) is not None:
+            return self._run(fn, args, kwargs)
+        return self._call_first(fn, args, kwargs)
+
+    async def _run(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - any function's
+        return (await self.around(_link(fn), fn).run(args, kwargs)).value
+
+    async def _call_first(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - any function's
+        """Do the same where nothing is remembered: without a chain, unless the function has no answer."""
+        errors: Errors = ()
+        try:
+            value = fn(*args, **kwargs)
+            if type(value) is CoroutineType or needs_await(fn, value):
+                value = await value
+        except Exception as exc:
+            chain = self.around(_link(fn), fn)
+            if not chain.moves_on(0, exc, ()):
+                raise
+            errors = ((chain.sources[0], exc),)
+        else:
+            self._chain.counts.answers[0] += 1
+            return value
+        try:
+            return (await chain.run(args, kwargs, errors)).value
+        finally:
+            errors = ()
+
+    def around(self, primary: Link, subject: Hashable) -> Chain:
+        """Return a chain of a primary and the links; it shares counts and memories with all others made here.
+
+        Args:
+            primary: The primary.
+            subject: What answers are remembered for; equal for the same primary.
+        """
+        return self._chain.around(primary, self._named or primary.name, subject)
+
+    def health(self) -> FallbackHealth:
+        """Return the counts of `call()` and of pipelines as a JSON-ready dictionary; safe from any thread.
+
+        All primaries are counted together, as `primary`. A function that this fallback decorates has its own counts, in
+        its `.health()`. Cancelled calls are not counted.
+        """
+        return self._chain.health()
+
+    def _misused(self, args: tuple[object, ...], kwargs: dict[str, object]) -> MisuseError:
+        given = ", ".join([*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())])
+        for argument in (*args, *kwargs.values()):
+            _close(argument)
+        first, *others = self._link_names()
+        return MisuseError(
+            f"a Fallback takes one argument, the function that it protects, not ({given}); if that is {first}, call "
+            f"Fallback({', '.join(others) or '...'})({first}), or put @Fallback(...) above it, with what to fall back "
+            "to in the parentheses"
+        )
+
+    def _link_names(self) -> list[str]:
+        return [link.name for link in self._chain.links[1:]]
+
+    def __str__(self) -> str:
+        """Name the fallback and its links."""
+        return f"Fallback {self._name!r}: to {', '.join(self._link_names())}"
+
+    def __repr__(self) -> str:
+        """Name the fallback and its links."""
+        return f"<{self}>"
 
 
-def _as_function(chain: Chain) -> Callable[..., Coroutine[Any, Any, Any]]:
+def _link(fn: Callable[..., Any]) -> Link:
+    return chain_of(fn) or FunctionLink(name_of(fn), fn)
+
+
+def _decorable(fn: object) -> Any:  # noqa: ANN401 - a coroutine function
+    """Return what can be decorated.
+
+    Raises:
+        TypeError: It is no coroutine function.
+    """
+    if is_kind(inspect.isasyncgenfunction, fn):
+        raise TypeError(
+            "Fallback does not decorate async generator functions: items that have been delivered can't be taken back; "
+            f"protect a coroutine function that opens the stream or collects its items, not {fn!r}"
+        )
+    if not is_kind(inspect.iscoroutinefunction, fn):
+        hint = "await policy.call(fn, ...) takes any function that returns an awaitable or a value"
+        if isinstance(fn, classmethod | staticmethod):
+            hint = f"put it below @{type(fn).__name__}"
+        raise TypeError(f"Fallback decorates coroutine functions, not {fn!r}; {hint}")
+    return fn
+
+
+def as_function(chain: Chain) -> Callable[..., Coroutine[Any, Any, Any]]:
     """Return a coroutine function that runs a chain.
 
-    The call of the first link is written out, so that a call that doesn't fall back costs hardly more than the function
+    The call of the primary is written out, so that a call that doesn't fall back costs hardly more than the function
     itself.
     """
-    links, answer_counts, source = chain.links, chain.answer_counts, chain.sources[0]
+    answer_counts, source = chain.counts.answers, chain.sources[0]
 
-    async def run(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the signature is the first link's
-        return (await chain.run(links, None, args, kwargs)).value
+    async def run(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the signature is the primary's
+        return (await chain.run(args, kwargs)).value
 
-    async def call_first(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the signature is the first link's
-        errors: tuple[tuple[str, Exception], ...] = ()
+    async def call_first(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the signature is the primary's
+        errors: Errors = ()
         try:
             value = await (fn(*args, **kwargs) if kwargs else fn(*args))
         except Exception as exc:
@@ -336,35 +287,17 @@ def _as_function(chain: Chain) -> Callable[..., Coroutine[Any, Any, Any]]:
             answer_counts[0] += 1
             return value
         try:
-            return (await chain.run(links, None, args, kwargs, errors)).value
+            return (await chain.run(args, kwargs, errors)).value
         finally:
             errors = ()
 
-    first = links[0]
+    first = chain.links[0]
     if chain.remembers or not isinstance(first, FunctionLink) or not is_kind(inspect.iscoroutinefunction, first.fn):
         return run
     fn = first.fn
     return call_first
 
 
-def _answer(found: Found) -> Answer[Any]:
-    return Answer(found.value, found.source, found.errors, found.age_seconds)
-
-
-def _links(given: tuple[object, ...], *, first: int = 0) -> tuple[Link, ...]:
-    """Return the links for some arguments, of which the first has the given position in its chain."""
-    links = tuple(_link(position, link) for position, link in enumerate(given, first))
-    if any(isinstance(link, ConstantLink) for link in links[:-1]):
-        raise ValueError("a Constant always has an answer, so links behind it are never asked: put it last")
-    return links
-
-
-def _link(position: int, given: object) -> Link:
-    if isinstance(given, Fallback):
-        return given.chain
-    decorated_by = getattr(given, "chain", None)
-    if isinstance(decorated_by, Fallback) and decorated_by.chain.wrapper is given:
-        return decorated_by.chain
-    if isinstance(given, FallbackPolicy):
-        raise TypeError(f"{given!r} is no link: it has no primary; pass Fallback(primary, ...)")
-    return link_at(position, given)
+def _close(given: object) -> None:
+    if inspect.iscoroutine(given):
+        given.close()

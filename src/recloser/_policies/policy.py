@@ -17,7 +17,7 @@ from types import AsyncGeneratorType
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, TypeVar, overload
 
 from recloser._breaker.decorate import Stream, pump
-from recloser._breaker.functions import is_kind, name_after
+from recloser._breaker.functions import carry_detailed, is_kind, name_after
 from recloser._core.outcomes import leaves
 from recloser.errors import MisuseError, RejectedError
 
@@ -115,7 +115,9 @@ class Policy(ABC):
                 f"{type(self).__name__} decorates coroutine functions, not {fn!r}; "
                 "await policy.call(fn, ...) takes any function that returns an awaitable or a value"
             )
-        return self._dress(self._around(fn), fn)
+        wrapper = self._dress(self._around(fn), fn)
+        carry_detailed(wrapper, fn, self.call)
+        return wrapper
 
     def _dress(self, wrapper: Any, fn: Any) -> Any:  # noqa: ANN401 - any function
         name_after(wrapper, fn)

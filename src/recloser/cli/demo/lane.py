@@ -20,7 +20,7 @@ _UNKNOWN: Order = {"status": "unknown"}
 
 
 class AnswerSource(StrEnum):
-    """What a caller got; answers are named after their source in the fallback chain."""
+    """What a caller got; answers are named after their source in the fallback."""
 
     SERVICE = "orders_service"
     MEMORY = "last_known_good"
@@ -114,11 +114,11 @@ class ProtectedLane(Lane):
     def __init__(self, name: str, *, clock: Callable[[], float], breaker: CircuitBreaker, plan: Plan) -> None:
         super().__init__(name, clock=clock)
         self._breaker = breaker
-        self._chain = Fallback(
-            breaker(orders_service),
+        fallback = Fallback(
             LastKnownGood(plan.memory_ttl_seconds, plan.orders, key=_number, clock=clock),
             Constant(_UNKNOWN),
         )
+        self._fetch = fallback(breaker(orders_service))
 
     @property
     def headers(self) -> dict[str, str]:
@@ -126,12 +126,12 @@ class ProtectedLane(Lane):
         return {GENERATION_HEADER: str(self._breaker.generation)}
 
     async def _ask(self, fetch: Fetch, number: int) -> tuple[AnswerSource, float | None]:
-        answer = await self._chain.detailed(fetch, number)
+        answer = await self._fetch.detailed(fetch, number)
         return AnswerSource(answer.source), answer.age_seconds
 
 
 async def orders_service(fetch: Fetch, number: int) -> Order:
-    """Return an order from the upstream; this is the first link of the chain and gives it its name."""
+    """Return an order from the upstream; the name of this function is the source of its answers."""
     return await fetch(number)
 
 
