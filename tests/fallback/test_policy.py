@@ -10,7 +10,9 @@ import pytest
 
 from recloser import (
     Answer,
+    BreakerRegistry,
     Bulkhead,
+    CircuitBreaker,
     Constant,
     Fallback,
     Hedge,
@@ -193,7 +195,16 @@ async def test_call_does_not_pass_stale_answers_of_a_chain_off_as_fresh(clock: M
 
 
 def policies() -> list[Callable[..., Any]]:
-    return [Timeout(60), Bulkhead(1), RateLimit(10, 1), Retry(2), Hedge(60)]
+    registry = BreakerRegistry()
+    return [
+        Timeout(60),
+        Bulkhead(1),
+        RateLimit(10, 1),
+        Retry(2),
+        Hedge(60),
+        CircuitBreaker(),
+        registry.per_key("users", key=str),
+    ]
 
 
 @pytest.mark.parametrize("policy", policies(), ids=lambda policy: getattr(policy, "kind", type(policy).__name__))
@@ -218,6 +229,24 @@ async def test_detailed_passes_no_policy_by() -> None:
         with pytest.raises(BulkheadFullError), anyio.fail_after(1):
             await get.detailed()
         tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("form", ["breaker", "per key"])
+async def test_detailed_passes_no_breaker_by(form: str) -> None:
+    registry = BreakerRegistry(failure_threshold=1)
+    breaker = registry.breaker("users") if form == "breaker" else registry.per_key("users", key=str)
+    get = breaker(Fallback(Constant("default"))(Source("primary", DownError())))
+    with pytest.raises(DownError):
+        await get.detailed(7)
+    with pytest.raises(RejectedError):
+        await get.detailed(7)
+
+
+async def test_a_breaker_around_a_protected_function_judges_its_values() -> None:
+    judged = []
+    breaker = CircuitBreaker(failed_result=judged.append)
+    await breaker(Fallback(Constant("default"))(rejecting())).detailed()
+    assert judged == ["default"]
 
 
 async def test_of_the_attempts_of_a_hedge_the_one_that_wins_tells_the_source() -> None:
@@ -261,7 +290,7 @@ def test_a_policy_around_a_decorator_of_ones_own_does_not_pass_it_by() -> None:
         return str(await inner(*args)).upper()
 
     assert not hasattr(Timeout(60)(shout), "detailed")
-    assert not hasattr(Timeout(60)(functools.partial(inner, 7)), "detailed")
+    assert not hasattr(CircuitBreaker()(functools.partial(inner, 7)), "detailed")
 
 
 # Descriptions

@@ -212,7 +212,7 @@ class CircuitBreaker(Unblockable):
         """
         if len(functions) != 1:
             raise MisuseError("decorate a function with `@breaker`, or call one with `await breaker.call(fn, ...)`")
-        wrapper: Any = protect(self.engine, *functions)
+        wrapper: Any = protect(self.engine, self.call, *functions)
         wrapper.breaker = self
         return wrapper
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from recloser._breaker.cancellation import is_cancellation
 from recloser._breaker.classify import is_overdue, raised
 from recloser._breaker.fleet_port import admit_by_lease
-from recloser._breaker.functions import is_kind, misfit, name_after
+from recloser._breaker.functions import carry_detailed, is_kind, misfit, name_after
 from recloser._breaker.permits import acquire_permit
 from recloser._breaker.probe_context import probe_step
 from recloser._core.outcomes import Outcome
@@ -28,8 +28,13 @@ FAILURE = Outcome.FAILURE
 _NO_CONTEXT = nullcontext()
 
 
-def protect(engine: Engine, fn: Any) -> Any:  # noqa: ANN401 - typed where it is called
+def protect(engine: Engine, call: Callable[..., Awaitable[Any]], fn: Any) -> Any:  # noqa: ANN401 - typed where it is called
     """Return a wrapper that protects each call of a function.
+
+    Args:
+        engine: The breaker's engine.
+        call: The breaker's `call`, for what else the function can do.
+        fn: The function.
 
     Raises:
         TypeError: The function is neither a coroutine function nor an async generator function.
@@ -41,6 +46,7 @@ def protect(engine: Engine, fn: Any) -> Any:  # noqa: ANN401 - typed where it is
     else:
         raise misfit(fn)
     name_after(wrapper, fn)
+    carry_detailed(wrapper, fn, call)
     return wrapper
 
 

@@ -7,7 +7,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from recloser._breaker.decorate import protect_generator
-from recloser._breaker.functions import is_kind, misfit, name_after
+from recloser._breaker.functions import carry_detailed, is_kind, misfit, name_after
 from recloser.errors import MisuseError
 
 if TYPE_CHECKING:
@@ -90,13 +90,17 @@ class KeyedBreakers:
         else:
             raise misfit(fn)
         name_after(wrapper, fn)
+        carry_detailed(wrapper, fn, self._call)
         return wrapper
 
     def _protect_coroutine(self, fn: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def protected(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the signature is the function's
-            return await self._choose(args, kwargs).call(fn, *args, **kwargs)
+            return await self._call(fn, *args, **kwargs)
 
         return protected
+
+    def _call(self, fn: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Awaitable[Any]:  # noqa: ANN401 - as above
+        return self._choose(args, kwargs).call(fn, *args, **kwargs)
 
     def _choose(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> CircuitBreaker:
         try:
