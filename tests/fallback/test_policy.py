@@ -107,6 +107,14 @@ async def test_on_belongs_to_both_forms() -> None:
             await ask()
 
 
+async def test_on_can_be_what_a_breaker_counts_as_a_failure() -> None:
+    breaker = CircuitBreaker(expected_exception=DownError)
+    fallback = Fallback(Constant("default"), on=breaker.is_failure)
+    assert await fallback(breaker(Source("users", DownError())))() == "default"
+    with pytest.raises(LookupError):
+        await fallback(breaker(Source("users", LookupError("no such user"))))()
+
+
 async def test_one_fallback_of_two_functions_counts_and_remembers_for_each(clock: ManualClock) -> None:
     fallback = Fallback(LastKnownGood(60, 10, clock=clock), Constant("default"))
     users, orders = Source("users", "a user"), Source("orders", "an order")

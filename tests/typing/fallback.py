@@ -49,6 +49,7 @@ Fallback(cached, on=OSError, name="users")
 Fallback(cached, on=(OSError, TimeoutError))
 Fallback(cached, on=lambda error: "down" in str(error))
 Fallback(cached, on=is_down)
+Fallback(cached, on=breaker.is_failure)
 by_hand = Fallback(replica, cached, LastKnownGood(60, 100), Constant("guest"))(fetch)
 nested = Fallback(by_hand, Constant("guest"))(breaker(fetch))
 

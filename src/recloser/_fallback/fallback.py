@@ -202,7 +202,7 @@ class Fallback(Generic[D]):
             errors = ()
 
     def around(self, primary: Link, subject: Hashable) -> Chain:
-        """Return a chain of a primary and the links; it shares counts and memories with all others made here.
+        """Internal: return a chain of a primary and the links; all that are made here share counts and memories.
 
         Args:
             primary: The primary.
