@@ -14,13 +14,19 @@ from pathlib import Path
 from typing import Any
 
 TELEMETRY = Path(__file__).resolve().parent / "telemetry"
-LABELS = ("name", "state", "outcome", "old_state", "new_state", "cause")
-SUBJECT = "circuit_breaker"
-LABEL = re.compile(rf"(?<![\w$])({'|'.join(LABELS)})(?!\w)")
+LABELS = {
+    "circuit_breaker": ("name", "state", "outcome", "old_state", "new_state", "cause"),
+    "retry": ("name", "outcome"),
+    "bulkhead": ("name",),
+    "rate_limit": ("name",),
+    "hedge": ("name",),
+    "fallback": ("name", "source"),
+}
+"""The labels by the subject of the metrics, which is the first part of their names."""
 QUOTED = re.compile(r'("(?:[^"\\]|\\.)*")')
 TEMPLATE = re.compile(r"(\{\{\s*(?:\$labels\.)?)(\w+)")
 """A label in a text for people: `{{name}}` in Grafana, `{{ $labels.name }}` in an alert."""
-QUERIES = {"expr", "definition", "query"}
+METRIC = re.compile(rf"\b({'|'.join(LABELS)})_\w+")
 
 
 def main() -> int:
@@ -45,48 +51,63 @@ def dashboard(text: str) -> str:
     return json.dumps(data, indent=2) + "\n"
 
 
-def renamed(value: Any, key: str = "") -> Any:  # noqa: ANN401 - any value of JSON
+def renamed(value: Any) -> Any:  # noqa: ANN401 - any value of JSON
     """Return a part of the dashboard with the other labels."""
-    if isinstance(value, dict):
-        return {name: renamed(part, name) for name, part in value.items()}
     if isinstance(value, list):
-        return [renamed(part, key) for part in value]
-    if not isinstance(value, str):
+        return [renamed(part) for part in value]
+    if not isinstance(value, dict):
         return value
-    if key in QUERIES and SUBJECT in value:
-        return query(value)
-    if key == "byField":
-        return f"{SUBJECT}_{value}"
-    return template(value) if key == "legendFormat" else value
+    subject = subject_of(f"{value.get('expr') or value.get('definition') or value.get('query')}")
+    parts = {key: renamed(part) for key, part in value.items()}
+    if subject:
+        parts |= {key: query(value[key], subject) for key in ("expr", "definition", "query") if is_text(value, key)}
+        parts |= {key: template(value[key], subject) for key in ("legendFormat",) if key in value}
+    elif "byField" in value:
+        parts["byField"] = f"circuit_breaker_{value['byField']}"
+    return parts
+
+
+def is_text(value: dict[str, Any], key: str) -> bool:
+    """Return whether a key has a text."""
+    return isinstance(value.get(key), str)
+
+
+def subject_of(expression: str) -> str:
+    """Return what the metrics of an expression are about; nothing if it names none."""
+    found = METRIC.search(QUOTED.sub("", expression))
+    return found[1] if found else ""
 
 
 def alerts(text: str) -> str:
-    """Return the rules with the other labels; comments and layout stay."""
+    """Return the rules, which are all about breakers, with the other labels; comments and layout stay."""
     lines, depth = [], -1
     for line in text.splitlines():
         indent = len(line) - len(line.lstrip())
         if line.lstrip().startswith("expr:"):
             depth = indent
             head, colon, rest = line.partition(":")
-            lines.append(head + colon + query(rest))
+            lines.append(head + colon + query(rest, "circuit_breaker"))
         elif depth >= 0 and indent > depth:
-            lines.append(query(line))
+            lines.append(query(line, "circuit_breaker"))
         else:
             depth = -1
-            lines.append(template(line))
+            lines.append(template(line, "circuit_breaker"))
     return "\n".join(lines).replace("[alerts.yaml]", "[alerts-opentelemetry.yaml]") + "\n"
 
 
-def query(text: str) -> str:
+def query(text: str, subject: str) -> str:
     """Return a query with the other labels."""
+    label = re.compile(rf"(?<![\w$])({'|'.join(LABELS[subject])})(?!\w)")
     parts = QUOTED.split(text)
-    parts[::2] = [LABEL.sub(rf"{SUBJECT}_\1", part) for part in parts[::2]]
+    parts[::2] = [label.sub(rf"{subject}_\1", part) for part in parts[::2]]
     return "".join(parts)
 
 
-def template(text: str) -> str:
+def template(text: str, subject: str) -> str:
     """Return a text for people with the other labels in its templates."""
-    return TEMPLATE.sub(lambda match: match[1] + (f"{SUBJECT}_{match[2]}" if match[2] in LABELS else match[2]), text)
+    return TEMPLATE.sub(
+        lambda match: match[1] + (f"{subject}_{match[2]}" if match[2] in LABELS[subject] else match[2]), text
+    )
 
 
 if __name__ == "__main__":

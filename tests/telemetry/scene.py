@@ -1,4 +1,4 @@
-"""Breakers that do everything that there are metrics for, and how each exporter tells it."""
+"""Breakers that do everything that there are metrics for, policies, and how each exporter tells of them."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,20 @@ from opentelemetry.sdk.metrics.export import Metric as SdkMetric
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
-from recloser import BreakerRegistry, CircuitBreaker, CountWindow, FailureRate, SlowCallRate
+from recloser import (
+    BreakerRegistry,
+    Bulkhead,
+    CircuitBreaker,
+    Constant,
+    CountWindow,
+    FailureRate,
+    Fallback,
+    Hedge,
+    Pipeline,
+    RateLimit,
+    Retry,
+    SlowCallRate,
+)
 from recloser.telemetry.opentelemetry import instrument
 from recloser.telemetry.prometheus import BreakerCollector
 from recloser.testing import ManualClock
@@ -41,11 +54,24 @@ def play(registry: BreakerRegistry, clock: ManualClock) -> None:
         take(registry, name).ignore()
 
 
+def policies() -> list[object]:
+    """Returns one policy of each kind that has metrics."""
+    return [
+        Pipeline(
+            Fallback(Constant(None), name="prices"),
+            Retry(2, name="prices"),
+            Bulkhead(2, name="prices"),
+            RateLimit(9, per_seconds=1, name="prices"),
+        ),
+        Hedge(1, name="prices"),
+    ]
+
+
 def prometheus_scrape(*, openmetrics: bool = False) -> Scrape:
     """Returns what Prometheus is told."""
     clock = ManualClock(1_000.0)
     registry = make_scene(clock)
-    collector = BreakerCollector(registry, max_breakers=MOST_BREAKERS, durations=True)
+    collector = BreakerCollector(registry, policies=policies(), max_breakers=MOST_BREAKERS, durations=True)
     play(registry, clock)
     with served(collector) as address:
         return scrape_over_http(address, openmetrics=openmetrics)
@@ -57,7 +83,8 @@ def instrumented(*readers: object) -> Iterator[None]:
     clock = ManualClock(1_000.0)
     registry = make_scene(clock)
     provider = MeterProvider(readers, shutdown_on_exit=False)
-    with instrument(registry, meter_provider=provider, max_breakers=MOST_BREAKERS, durations=True):
+    settings = {"meter_provider": provider, "max_breakers": MOST_BREAKERS, "durations": True}
+    with instrument(registry, policies=policies(), **settings):
         play(registry, clock)
         yield
     provider.shutdown()

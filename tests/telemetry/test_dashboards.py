@@ -29,7 +29,7 @@ RULES = {
 FROM_PROMETHEUS = {"instance", "job"}
 """Labels that Prometheus adds to every series."""
 
-METRIC = re.compile(r"\bcircuit_breaker_\w+")
+METRIC = re.compile(r"\b(?:circuit_breaker|retry|bulkhead|rate_limit|hedge|fallback)_\w+")
 SELECTOR = re.compile(r"(\w+)\{([^}]*)\}")
 MATCHER = re.compile(r'(\w+)\s*(?:=~|!~|!=|=)\s*"([^"]*)"')
 GROUPING = re.compile(r"\b(?:by|without|on|ignoring)\s*\(([^)]*)\)")

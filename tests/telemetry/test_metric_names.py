@@ -68,6 +68,24 @@ circuit_breaker failure_threshold         gauge     {failure}    failure_thresho
 circuit_breaker failure_ratio             gauge     1            failure_ratio                     name
 circuit_breaker slow_call_ratio           gauge     1            slow_call_ratio                   name
 circuit_breaker call.duration             histogram s            call_duration_seconds             name outcome
+retry           calls                     counter   {call}       calls_total                       name outcome
+retry           retries                   counter   {retry}      retries_total                     name
+bulkhead        calls_running             sum       {call}       calls_running                     name
+bulkhead        calls_waiting             sum       {call}       calls_waiting                     name
+bulkhead        max_concurrent            sum       {call}       max_concurrent                    name
+bulkhead        max_queue                 sum       {call}       max_queue                         name
+bulkhead        admissions                counter   {admission}  admissions_total                  name
+bulkhead        rejections                counter   {rejection}  rejections_total                  name
+rate_limit      admissions                counter   {admission}  admissions_total                  name
+rate_limit      delays                    counter   {delay}      delays_total                      name
+rate_limit      rejections                counter   {rejection}  rejections_total                  name
+hedge           calls                     counter   {call}       calls_total                       name
+hedge           hedges                    counter   {hedge}      hedges_total                      name
+hedge           wins                      counter   {win}        wins_total                        name
+hedge           failures                  counter   {failure}    failures_total                    name
+fallback        answers                   counter   {answer}     answers_total                     name source
+fallback        errors                    counter   {error}      errors_total                      name source
+fallback        exhaustions               counter   {exhaustion} exhaustions_total                 name
 """.strip().splitlines()
 ]
 # Words that belong to another unit, or that a type or a suffix says already.
@@ -143,7 +161,7 @@ def test_names_and_units_follow_the_conventions_of_prometheus(told: Scrape) -> N
         else:
             assert family.type in {"gauge", "histogram"}
             assert words[-1] not in {"total", "count", "sum", "bucket", "info"}
-        assert not WRONG_WORDS.intersection(words)
+        assert not WRONG_WORDS.intersection(words[1:])
         assert [unit for unit in ("seconds", "ratio") if unit in words] == [family.unit] * bool(family.unit)
         assert not family.unit or words[-1] == family.unit
         labels = {label for sample in family.samples for label in sample.labels}
@@ -157,13 +175,15 @@ def test_names_and_units_follow_the_conventions_of_opentelemetry(collected: Mapp
         assert metric.unit in {"s", "1"} or re.fullmatch(r"\{[a-z]+\}", metric.unit)
         assert (metric.unit == "1") is name.endswith("_ratio")
         if kind_of(metric.data) == "counter":
-            assert metric.unit == f"{{{name.rpartition('.')[2].removesuffix('s')}}}", "it counts what it is named after"
+            plural = re.sub("ry$", "rie", metric.unit.strip("{}")) + "s"
+            assert name.endswith(f".{plural}"), "it counts what it is named after"
 
 
 def rows_of(page: str) -> set[str]:
     """Returns the metrics in the tables of a page."""
     text = (HOW_TO / page).read_text(encoding="utf-8")
-    return set(re.findall(r"^\| `(\w+[._]\S+)` \|", text, flags=re.MULTILINE))
+    firsts = re.findall(r"^\| (`[^|]+`) \|", text, flags=re.MULTILINE)
+    return {name for first in firsts for name in re.findall(r"`(\w+[._]\w\S*)`", first)}
 
 
 def test_the_pages_list_all_metrics() -> None:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, ref
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from contextlib import ExitStack
     from types import TracebackType
     from typing import Self
 
     from recloser import BreakerRegistry
+    from recloser.telemetry._policy_metrics import ReportingPolicy
 
 
 class Instrumentation:
@@ -36,7 +37,7 @@ class Instrumentation:
 
 
 class Targets:
-    """Where registries report, so that none reports to one place twice, which would count everything twice.
+    """Where registries and policies report, so that none reports to one place twice, which would count it twice.
 
     Args:
         what: What they report to, for the error.
@@ -44,25 +45,39 @@ class Targets:
 
     def __init__(self, what: str) -> None:
         self._what = what
-        self._of: WeakKeyDictionary[BreakerRegistry, list[tuple[object, str]]] = WeakKeyDictionary()
+        self._of: WeakKeyDictionary[object, list[tuple[object, str]]] = WeakKeyDictionary()
 
-    def add(self, registry: BreakerRegistry, place: object, detail: str = "") -> Callable[[], None]:
-        """Note that a registry reports to a place, and return a function that strikes the note out.
+    def claim(
+        self,
+        cleanup: ExitStack,
+        registry: BreakerRegistry,
+        policies: Iterable[ReportingPolicy],
+        place: object,
+        naming: str = "",
+    ) -> None:
+        """Note that a registry and policies report to a place, until the cleanup.
 
         Args:
-            registry: The registry.
-            place: The object that it reports to; None for the default one.
-            detail: What may differ between two reports to one place.
+            cleanup: Ends it.
+            registry: The registry, which may report to one place by several namings.
+            policies: The policies.
+            place: What they report to; None for the default one.
+            naming: The names that the registry reports by.
 
         Raises:
-            ValueError: The registry reports there already.
+            ValueError: One of them reports there already.
         """
-        taken = self._of.setdefault(registry, [])
-        target = (None if place is None else ref(place), detail)
+        where = None if place is None else ref(place)
+        cleanup.callback(self._add("registry", registry, (where, naming)))
+        for each in policies:
+            cleanup.callback(self._add(f"the {each.kind} policy {each.name!r}", each.policy, (where, "")))
+
+    def _add(self, name: str, reporter: object, target: tuple[object, str]) -> Callable[[], None]:
+        taken = self._of.setdefault(reporter, [])
         if target in taken:
             raise ValueError(
-                f"registry reports to this {self._what} already: call instrument() once, or close() the "
-                "Instrumentation that it returned before you call it again"
+                f"{name} reports to this {self._what} already: pass it to one call of instrument() only, or close() "
+                "the Instrumentation that the first call returned"
             )
         taken.append(target)
         return lambda: taken.remove(target)

@@ -22,6 +22,7 @@ from recloser.telemetry._breaker_metrics import BREAKER_METRICS
 from recloser.telemetry._instrumentation import Instrumentation, Targets
 from recloser.telemetry._instruments import SharedReading, duration_histogram
 from recloser.telemetry._names import boundaries_of, checked_registry
+from recloser.telemetry._policy_metrics import Policies
 from recloser.telemetry._readings import Readings
 
 if TYPE_CHECKING:
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
 
     from opentelemetry.metrics import Meter, MeterProvider
 
-    from recloser import BreakerRegistry
+    from recloser import BreakerRegistry, Pipeline
     from recloser.telemetry._definitions import MetricDefinition, S
+    from recloser.telemetry._policy_metrics import CountedPolicy
 
 __all__ = ["instrument"]
 
@@ -40,19 +42,22 @@ _TARGETS = Targets("meter provider")
 def instrument(
     registry: BreakerRegistry,
     *,
+    policies: Iterable[CountedPolicy | Pipeline] = (),
     meter_provider: MeterProvider | None = None,
     max_breakers: int = 1000,
     durations: bool | Sequence[float] = False,
     span_events: bool = True,
     rejection_span_events: bool = False,
 ) -> Instrumentation:
-    """Report to OpenTelemetry what the breakers of a registry do.
+    """Report to OpenTelemetry what the breakers of a registry, and policies, do.
 
     The totals that breakers keep anyway are read when a metric reader collects, so calls cost nothing. No counter
     decreases when breakers are evicted and created again.
 
     Args:
         registry: The registry of the breakers.
+        policies: Each `Retry`, `Bulkhead`, `RateLimit`, `Hedge` and `Fallback`, functions that a `Fallback` decorates,
+            and pipelines, which stand for their policies. Those of one kind need different names.
         meter_provider: Where the metrics go; by default the global provider.
         max_breakers: How many breakers have metrics of their own, >= 1: the first ones, permanently. All others are
             added up under the name `__other__`.
@@ -62,12 +67,11 @@ def instrument(
         rejection_span_events: Whether a rejection does too. A rejection then costs about twice as much.
 
     Returns:
-        An object that stops the reporting by `close()`, or at the end of a `with` block. The API cannot remove
-        instruments: they stay, without observations.
+        What stops the reporting by `close()`, or at the end of a `with` block. Instruments stay, and observe nothing.
 
     Raises:
         TypeError: An argument is of the wrong type.
-        ValueError: An argument is out of its range, or the registry reports to this meter provider already.
+        ValueError: An argument is out of its range, or the registry or a policy reports to this provider already.
         ImportError: The API is not installed; raised when the module is imported.
     """
     checked_registry(registry)
@@ -75,13 +79,11 @@ def instrument(
     checks.flag("span_events", span_events)
     checks.flag("rejection_span_events", rejection_span_events)
     boundaries = boundaries_of(durations)
+    reporting = Policies(policies)
     with ExitStack() as cleanup:
-        readings = Readings(registry, max_breakers)
-        cleanup.callback(readings.close)
-        cleanup.callback(_TARGETS.add(registry, meter_provider))
-        cleanup.callback(_observe(meter, BREAKER_METRICS, readings.read))
-        if boundaries is not None:
-            cleanup.callback(_measure_durations(registry, duration_histogram(meter, readings.ledger, boundaries)))
+        _TARGETS.claim(cleanup, registry, reporting.reporting, meter_provider)
+        _report_breakers(cleanup, registry, meter, max_breakers, boundaries)
+        cleanup.callback(_observe(meter, reporting.metrics, reporting.read))
         if span_events:
             cleanup.callback(registry.subscribe(_add_transition, kinds=StateChanged))
         if rejection_span_events:
@@ -95,18 +97,27 @@ def _meter_of(meter_provider: object) -> Meter:
     return metrics.get_meter("recloser", __version__, meter_provider)
 
 
+def _report_breakers(
+    cleanup: ExitStack,
+    registry: BreakerRegistry,
+    meter: Meter,
+    max_breakers: int,
+    boundaries: tuple[float, ...] | None,
+) -> None:
+    readings = Readings(registry, max_breakers)
+    cleanup.callback(readings.close)
+    cleanup.callback(_observe(meter, BREAKER_METRICS, readings.read))
+    if boundaries is not None:
+        record = duration_histogram(meter, readings.ledger, boundaries)
+        cleanup.callback(registry.subscribe(record, kinds=(CallSucceeded, CallFailed, CallIgnored)))
+
+
 def _observe(meter: Meter, definitions: Iterable[MetricDefinition[S]], read: Callable[[], S]) -> Callable[[], None]:
     """Create instruments that observe what is read, and return a function that ends their observations."""
     shared = SharedReading(read)
     for definition in definitions:
         shared.create(meter, definition)
     return shared.close
-
-
-def _measure_durations(
-    registry: BreakerRegistry, record: Callable[[CallSucceeded | CallFailed | CallIgnored], None]
-) -> Callable[[], None]:
-    return registry.subscribe(record, kinds=(CallSucceeded, CallFailed, CallIgnored))
 
 
 def _add_transition(event: StateChanged) -> None:

@@ -16,6 +16,7 @@ from recloser.events import CallFailed, CallIgnored, CallSucceeded
 from recloser.telemetry import _families, _resilience4j
 from recloser.telemetry._instrumentation import Instrumentation, Targets
 from recloser.telemetry._names import boundaries_of, checked_registry
+from recloser.telemetry._policy_metrics import Policies
 from recloser.telemetry._readings import Readings
 from recloser.telemetry._tallies import DurationTally
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
-    from recloser import BreakerRegistry
+    from recloser import BreakerRegistry, Pipeline
+    from recloser.telemetry._policy_metrics import CountedPolicy
 
 __all__ = ["BreakerCollector", "instrument"]
 
@@ -36,18 +38,20 @@ _TARGETS = Targets("collector registry")
 def instrument(
     registry: BreakerRegistry,
     *,
+    policies: Iterable[CountedPolicy | Pipeline] = (),
     collector_registry: CollectorRegistry = REGISTRY,
     naming: Literal["recloser", "resilience4j"] = "recloser",
     max_breakers: int = 1000,
     durations: bool | Sequence[float] = False,
 ) -> Instrumentation:
-    """Export the breakers of a registry to Prometheus.
+    """Export the breakers of a registry, and policies, to Prometheus.
 
     It registers a `BreakerCollector`. Call it right after you have created the registry: of earlier calls, the metrics
     only have the totals of breakers that still exist.
 
     Args:
         registry: The registry of the breakers.
+        policies: As for `BreakerCollector`.
         collector_registry: Where the metrics go; by default `prometheus_client.REGISTRY`.
         naming: As for `BreakerCollector`. To have both, call this twice.
         max_breakers: As for `BreakerCollector`.
@@ -58,22 +62,30 @@ def instrument(
 
     Raises:
         TypeError: An argument is of the wrong type.
-        ValueError: An argument is out of its range, or the registry is exported to this collector registry already.
+        ValueError: An argument is out of its range, or the registry or a policy is exported to this collector registry
+            already.
         ImportError: prometheus_client is not installed; raised when the module is imported.
     """
     if not isinstance(collector_registry, CollectorRegistry):
         raise TypeError(f"collector_registry must be a prometheus_client.CollectorRegistry, not {collector_registry!r}")
+    reporting = Policies(policies).reporting
     with ExitStack() as cleanup:
-        collector = BreakerCollector(registry, naming=naming, max_breakers=max_breakers, durations=durations)
+        collector = BreakerCollector(
+            registry,
+            policies=[each.policy for each in reporting],
+            naming=naming,
+            max_breakers=max_breakers,
+            durations=durations,
+        )
         cleanup.callback(collector.close)
-        cleanup.callback(_TARGETS.add(registry, collector_registry, naming))
+        _TARGETS.claim(cleanup, registry, reporting, collector_registry, naming)
         collector_registry.register(collector)
         cleanup.callback(_unregister, collector_registry, collector)
         return Instrumentation(cleanup.pop_all())
 
 
 class BreakerCollector(Collector):
-    """Exports the breakers of a registry to Prometheus, for those who register collectors themselves.
+    """Exports the breakers of a registry, and policies, to Prometheus; for those who register collectors themselves.
 
     The totals that breakers keep anyway are read at each scrape, so calls cost nothing; only `durations` are measured
     for each call. Any thread may scrape. No counter decreases when breakers are evicted and created again. Create the
@@ -81,6 +93,9 @@ class BreakerCollector(Collector):
 
     Args:
         registry: The registry of the breakers.
+        policies: Each `Retry`, `Bulkhead`, `RateLimit`, `Hedge` and `Fallback`, functions that a `Fallback` decorates,
+            and pipelines, which stand for their policies. Those of one kind need different names. Their metrics have
+            recloser's own names, whatever the naming.
         naming: `recloser`, or `resilience4j` for the names that the Grafana dashboards of resilience4j use.
         max_breakers: How many breakers have metrics of their own, >= 1: the first ones, permanently. All others are
             added up under the name `__other__`, which bounds the number of time series.
@@ -89,7 +104,7 @@ class BreakerCollector(Collector):
 
     Raises:
         TypeError: An argument is of the wrong type.
-        ValueError: An argument is out of its range.
+        ValueError: An argument is out of its range, or two policies of one kind have one name.
         ImportError: prometheus_client is not installed; raised when the module is imported.
     """
 
@@ -97,6 +112,7 @@ class BreakerCollector(Collector):
         self,
         registry: BreakerRegistry,
         *,
+        policies: Iterable[CountedPolicy | Pipeline] = (),
         naming: Literal["recloser", "resilience4j"] = "recloser",
         max_breakers: int = 1000,
         durations: bool | Sequence[float] = False,
@@ -105,6 +121,7 @@ class BreakerCollector(Collector):
         if naming not in NAMINGS:
             raise ValueError(f"naming must be 'recloser' or 'resilience4j', not {naming!r}")
         bounds = boundaries_of(durations)
+        self._policies = Policies(policies)
         self._families = NAMINGS[naming]
         self._readings = Readings(registry, max_breakers)
         self._durations: DurationTally | None = None
@@ -120,7 +137,8 @@ class BreakerCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Return the current values of all metrics; called by `prometheus_client`."""
-        return list(self._families(self._readings.read(), self._durations))
+        breakers = self._families(self._readings.read(), self._durations)
+        return [*breakers, *_families.families(self._policies.metrics, self._policies.read())]
 
     def close(self) -> None:
         """Unsubscribe from the registry: transitions and durations are no longer counted; the rest is still read."""
