@@ -86,6 +86,7 @@ def test_a_state_change_has_plain_fields_for_a_structured_log() -> None:
         "threshold": 5,
         "last_error": "OSError: down",
         "reason": None,
+        "author": None,
         "failure_count": 0,
         "time_in_old_state_seconds": 0.0,
         "retry_after_seconds": 60.0,
