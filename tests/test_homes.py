@@ -1,10 +1,13 @@
 """The home of a public name, which tracebacks, reprs and pickles show, is the module that users import it from."""
 
+import ast
 import importlib
 import inspect
 import pickle
 import pkgutil
+import textwrap
 import traceback
+from collections.abc import Iterator
 from types import FunctionType, ModuleType
 from typing import Any, get_type_hints
 
@@ -65,6 +68,34 @@ def test_the_home_of_a_public_name_exports_it(name: str) -> None:
     assert value.__module__ in MODULES
     assert value.__qualname__ in MODULES[value.__module__].__all__
     assert getattr(MODULES[value.__module__], value.__qualname__) is value
+
+
+def coroutine_functions() -> Iterator[tuple[str, FunctionType]]:
+    """Yields the public coroutine functions, those of classes too; special methods are Python's to decide."""
+    for name, value in EXPORTS.items():
+        if inspect.iscoroutinefunction(value):
+            yield name, value
+        elif isinstance(value, type):
+            for member, function in inspect.getmembers(value, inspect.iscoroutinefunction):
+                if not member.startswith("_"):
+                    yield f"{name}.{member}", function
+
+
+# They implement the contract of a store, whose methods wait in other stores.
+PLAIN_BY_CONTRACT = {"FleetStore", "InMemoryStore", "RedisStore"}
+
+
+@pytest.mark.parametrize("name", dict(coroutine_functions()))
+def test_a_public_coroutine_function_can_suspend(name: str) -> None:
+    body = ast.parse(textwrap.dedent(inspect.getsource(dict(coroutine_functions())[name])))
+    waits = any(isinstance(node, ast.Await | ast.AsyncFor | ast.AsyncWith) for node in ast.walk(body))
+    assert waits or name.split(".")[-2] in PLAIN_BY_CONTRACT
+
+
+def test_the_public_coroutine_functions_were_found() -> None:
+    names = dict(coroutine_functions()).keys()
+    assert {"recloser.CircuitBreaker.call", "recloser.fleet.Fleet.force_open", "recloser.testing.open_breaker"} <= names
+    assert not any(name.endswith((".disable", ".reset", ".reconfigure")) for name in names if ".fleet." not in name)
 
 
 @pytest.mark.parametrize("name", recloser.__all__)

@@ -199,7 +199,7 @@ class CircuitBreaker(Unblockable):
     @overload
     def __call__(self, fn: Callable[..., object], a_def_function_needs_call_or_call_in_thread: Never, /) -> Never: ...
     def __call__(self, /, *functions: Any) -> Any:
-        """Decorate a coroutine function or an async generator function; the wrapper's `.breaker` is this breaker.
+        """Decorate a coroutine function or an async generator function; checkers don't see the wrapper's `.breaker`.
 
         An async generator is one call, from its first step to its end. An error on the way counts as it does for any
         call. After the first item, closing or cancelling it counts as a success; a cancellation that ends a wait of at
