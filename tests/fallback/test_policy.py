@@ -98,6 +98,29 @@ async def test_class_methods_and_static_methods_are_decorated_below() -> None:
     assert (await Client.head.detailed("x")).source == "guess"
 
 
+async def test_class_methods_and_static_methods_are_decorated_above() -> None:
+    def guess(*args: object) -> object:
+        return args
+
+    class Client:
+        @Fallback(guess)
+        @classmethod
+        async def fetch(cls, key: str) -> object:
+            """Fetches."""
+            raise RejectedError(key)
+
+        @Fallback(guess)
+        @staticmethod
+        async def head(key: str) -> object:
+            raise RejectedError(key)
+
+    assert await Client.fetch("x") == await Client().fetch("x") == (Client, "x")
+    assert (Client.fetch.__name__, Client.fetch.__doc__) == ("fetch", "Fetches.")
+    assert (await Client.fetch.detailed(Client, "x")).source == "guess"
+    assert await Client.head("x") == await Client().head("x") == ("x",)
+    assert (await Client.head.detailed("x")).source == "guess"
+
+
 async def test_on_belongs_to_both_forms() -> None:
     fallback = Fallback(Constant(0), on=DownError)
     assert await fallback(Source("primary", DownError()))() == 0

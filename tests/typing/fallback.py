@@ -120,6 +120,16 @@ class Client:
     async def load(cls, key: str) -> bytes:
         return key.encode()
 
+    @Fallback(Constant(None))
+    @classmethod
+    async def load_above(cls, key: str) -> bytes:
+        return key.encode()
+
+    @Fallback(Constant(None))
+    @staticmethod
+    async def head_above(key: str) -> bytes:
+        return key.encode()
+
     @staticmethod
     @Fallback(Constant(None))
     async def head(key: str) -> bytes:
@@ -153,6 +163,8 @@ async def methods(client: Client) -> None:
     assert_type(await client.fetch(key="key"), bytes)
     assert_type(await Client.fetch.detailed(client, "key"), Answer[bytes])
     assert_type(await Client.load("key"), bytes | None)
+    assert_type(await Client.load_above("key"), bytes | None)
+    assert_type(await Client.head_above("key"), bytes | None)
     assert_type(await client.load(key="key"), bytes | None)
     assert_type(await Client.head("key"), bytes | None)
     assert_type(await Client.head.detailed("key"), Answer[bytes | None])

@@ -113,6 +113,10 @@ class Fallback(Generic[D]):
         return self._name
 
     @overload
+    def __call__(
+        self, fn: classmethod[Any, P, Coroutine[Any, Any, T]], /
+    ) -> classmethod[Any, P, Coroutine[Any, Any, T | D]]: ...
+    @overload
     def __call__(self, fn: Callable[Concatenate[Unannotated, ...], Awaitable[T]], /) -> FallenBack[..., T | D]: ...
     @overload
     def __call__(  # pyright: ignore[reportOverlappingOverload] - classmethod needs a function, whose `cls` it can bind
@@ -128,13 +132,16 @@ class Fallback(Generic[D]):
         counts; and `.policy`, this fallback. It has counts and remembered answers of its own.
 
         If you decorate a method, all links get `self` as the first argument, and so does `.detailed()`:
-        `Client.fetch.detailed(client, key)`. With `@classmethod` or `@staticmethod`, put the fallback below.
+        `Client.fetch.detailed(client, key)`. It works above and below `@classmethod` and `@staticmethod`; all links of
+        a class method get the class.
 
         Raises:
             TypeError: The argument is no coroutine function; the message says what to use instead.
         """
         if len(args) != 1 or kwargs or not (callable(args[0]) or isinstance(args[0], classmethod)):
             raise self._misused(args, kwargs)
+        if isinstance(args[0], classmethod | staticmethod):
+            return type(args[0])(self(args[0].__func__))
         fn = _decorable(args[0])
         primary = _link(fn)
         chain = Chain((primary, *links_of(self._given)), self._chain.condition, self._named or primary.name)
@@ -257,10 +264,10 @@ def _decorable(fn: object) -> Any:  # noqa: ANN401 - a coroutine function
             f"protect a coroutine function that opens the stream or collects its items, not {fn!r}"
         )
     if not is_kind(inspect.iscoroutinefunction, fn):
-        hint = "await policy.call(fn, ...) takes any function that returns an awaitable or a value"
-        if isinstance(fn, classmethod | staticmethod):
-            hint = f"put it below @{type(fn).__name__}"
-        raise TypeError(f"Fallback decorates coroutine functions, not {fn!r}; {hint}")
+        raise TypeError(
+            f"Fallback decorates coroutine functions, not {fn!r}; "
+            "await policy.call(fn, ...) takes any function that returns an awaitable or a value"
+        )
     return fn
 
 
