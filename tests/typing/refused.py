@@ -51,7 +51,7 @@ async def decorated() -> None:
     # An async generator is iterated, not awaited.
     await pages(3)  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
     # A plain function would block the event loop: call_in_thread is for it.
-    breaker(total)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+    breaker(total)  # type: ignore[type-var]  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
 async def called() -> None:

@@ -28,7 +28,7 @@ from recloser._breaker.permits import (
     try_acquire_permit_nowait,
 )
 from recloser._breaker.reading import health_of, snapshot_of
-from recloser._breaker.refusals import Unblockable, checked_name
+from recloser._breaker.refusals import NotAsyncFunction, Unblockable, checked_name
 from recloser._breaker.worker_thread import call_in_thread
 from recloser._core import checks
 from recloser._core.events import Event
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=Event)
 P = ParamSpec("P")
 T = TypeVar("T")
-F = TypeVar("F", bound="Callable[..., Coroutine[Any, Any, Any] | AsyncIterator[Any]]")
+AsyncFunction = TypeVar("AsyncFunction", bound="Callable[..., Coroutine[Any, Any, Any] | AsyncIterator[Any]]")
 
 
 class CircuitBreaker(Unblockable):
@@ -195,9 +195,9 @@ class CircuitBreaker(Unblockable):
         return result
 
     @overload
-    def __call__(self, fn: F, /) -> F: ...
+    def __call__(self, fn: AsyncFunction, /) -> AsyncFunction: ...
     @overload
-    def __call__(self, fn: Callable[..., object], a_def_function_needs_call_or_call_in_thread: Never, /) -> Never: ...
+    def __call__(self, fn: NotAsyncFunction, /) -> Never: ...
     def __call__(self, /, *functions: Any) -> Any:
         """Decorate a coroutine function or an async generator function; checkers don't see the wrapper's `.breaker`.
 

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from typing import NoReturn
+from typing import Never, NoReturn, Protocol
 
 from recloser.errors import MisuseError
 
 _numbers = itertools.count(1)
+
+
+class NotAsyncFunction(Protocol):
+    """What no function is: type checkers name its attribute where a `def` function is decorated."""
+
+    await_breaker_call_or_call_in_thread_instead: Never
 
 
 class Unblockable:
