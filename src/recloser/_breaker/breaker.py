@@ -22,7 +22,6 @@ from recloser._breaker.permits import (
     Guard,
     Permit,
     acquire_permit,
-    new_guard,
     permit_for,
     settle_misuse,
     try_acquire_permit_nowait,
@@ -233,10 +232,11 @@ class CircuitBreaker(Unblockable):
     def guard(self) -> Guard:
         """Return an async context manager that protects a block of code; `async with` yields the block's permit.
 
-        Don't `yield` inside the block: what the reader calls would become part of a probe. Decorate the generator
-        instead.
+        Don't `yield` inside the block: what the reader calls would be part of a probe. Decorate the generator instead.
         """
-        return new_guard(self.engine)
+        guard = Guard()
+        guard.engine, guard.started, guard.held, guard.wire = self.engine, None, False, None
+        return guard
 
     async def acquire(self) -> Permit:
         """Admit one call and return its permit, which the caller has to settle.

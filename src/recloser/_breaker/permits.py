@@ -239,7 +239,7 @@ class Guard(Permit):
     block at a time, and can be entered again afterwards.
     """
 
-    # new_guard() sets the fields: a constructor makes a guard a fifth slower. A guard on the closed path has no
+    # guard() sets the fields: a constructor makes a guard a fifth slower. A guard on the closed path has no
     # finaliser: Python closes a coroutine that is dropped, and that ends the block.
 
     __slots__ = ("wire",)
@@ -315,13 +315,3 @@ class Guard(Permit):
         if wire is not None:
             wire.held = False
         return super()._let_go()
-
-
-def new_guard(engine: Engine) -> Guard:
-    """Return a guard that is not entered yet."""
-    guard = Guard()
-    guard.engine = engine
-    guard.started = None
-    guard.held = False
-    guard.wire = None
-    return guard
