@@ -50,13 +50,13 @@ async def pages(count: int) -> AsyncGenerator[bytes, None]:
         yield b""
 
 
-def account_of(account: str) -> str:
+def account_of(account: str, **_: object) -> str:
     return account
 
 
 @registry.per_key("accounts", key=account_of, max_probes=2)
-async def balance(account: str) -> int:
-    return len(account)
+async def balance(account: str, *, overdraft: int = 0) -> int:
+    return len(account) + overdraft
 
 
 @registry.per_key("accounts", key=account_of)
@@ -182,7 +182,7 @@ async def registered() -> None:
     assert_type(registry.get("payments"), CircuitBreaker | None)
     assert_type(registry.add(breaker), CircuitBreaker)
     assert_type(list(registry), list[CircuitBreaker])
-    assert_type(await balance("ada"), int)
+    assert_type(await balance("ada", overdraft=7), int)
     async for statement in statements("ada"):
         assert_type(statement, str)
     registry.reconfigure("payments", failure_threshold=7)

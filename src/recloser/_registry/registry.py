@@ -7,7 +7,7 @@ import warnings
 from datetime import UTC, datetime
 from functools import partial
 from threading import RLock
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 from weakref import WeakSet
 
 from recloser._breaker.breaker import CircuitBreaker
@@ -41,8 +41,7 @@ if TYPE_CHECKING:
     from recloser._registry.config import Configuration
 
 E = TypeVar("E", bound=Event)
-P = ParamSpec("P")
-R = TypeVar("R", bound="Coroutine[Any, Any, Any] | AsyncIterator[Any]")
+F = TypeVar("F", bound="Callable[..., Coroutine[Any, Any, Any] | AsyncIterator[Any]]")
 
 
 class Follower(Protocol):
@@ -210,9 +209,7 @@ class BreakerRegistry:
         """Return the breaker with a name, or None. This creates no breaker, and does not count as a use of one."""
         return self.queue.find(name)
 
-    def per_key(
-        self, name: str, /, *, key: Callable[P, str], **overrides: Unpack[Options]
-    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    def per_key(self, name: str, /, *, key: Callable[..., str], **overrides: Unpack[Options]) -> Callable[[F], F]:
         """Decorate a coroutine function or an async generator function with one breaker per key.
 
         The breakers are named `name[key]`. If a key is longer than 100 characters or not printable, its name contains
@@ -221,7 +218,7 @@ class BreakerRegistry:
 
         Args:
             name: The name of the group; without brackets.
-            key: A synchronous function with the parameters of the decorated one, which returns the key, a string. For a
+            key: A synchronous function that takes the arguments of each call and returns the key, a string. For a
                 method, the first argument is `self`. What it raises reaches the caller, with a note. The registry keeps
                 `max_breakers` breakers, so fewer keys than that should be in use at a time.
             **overrides: Settings that replace the defaults. They must not contradict a breaker of the group that
