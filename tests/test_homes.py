@@ -40,6 +40,17 @@ EXPORTS = {
 }
 
 
+def has_clock_or_random(value: Any) -> bool:  # noqa: ANN401 - a class or a function
+    """Returns whether an optional argument is a clock or a source of randomness."""
+    try:
+        parameters = inspect.signature(value).parameters
+    except ValueError:  # a class in C
+        return False
+    return any(
+        each in parameters and parameters[each].default is not inspect.Parameter.empty for each in ("clock", "random")
+    )
+
+
 def test_all_kinds_of_public_modules_are_found() -> None:
     assert {
         "recloser",
@@ -109,6 +120,12 @@ def test_the_source_of_a_published_name_is_known(name: str) -> None:
     source = importlib.import_module(SOURCES[name])
     assert getattr(source, short) is EXPORTS[name]
     assert f"{'def' if inspect.isfunction(EXPORTS[name]) else 'class'} {short}" in inspect.getsource(source)
+
+
+@pytest.mark.parametrize("name", [name for name, value in EXPORTS.items() if has_clock_or_random(value)])
+def test_a_clock_and_a_source_of_randomness_are_none_by_default(name: str) -> None:
+    parameters = inspect.signature(EXPORTS[name]).parameters
+    assert {parameters[each].default for each in ("clock", "random") if each in parameters} == {None}
 
 
 def test_a_traceback_shows_the_public_name() -> None:

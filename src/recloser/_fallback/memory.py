@@ -186,7 +186,7 @@ class LastKnownGood:
             arguments and their types make up the key. They must be hashable, and stay alive as long as their answer;
             for a decorated method, that includes `self`. If a key function raises, the error is logged and the call is
             not remembered.
-        clock: Monotonic seconds. While it raises, nothing is remembered or served.
+        clock: Returns monotonic seconds; None means `time.monotonic`. While it raises, nothing is remembered or served.
         name: The name of the source in answers, logs and counts.
 
     Raises:
@@ -201,13 +201,14 @@ class LastKnownGood:
         max_entries: int,
         *,
         key: Callable[..., Hashable] | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] | None = None,
         name: str = "last_known_good",
     ) -> None:
         ttl_seconds = checks.seconds("ttl_seconds", ttl_seconds)
         max_entries = checks.count("max_entries", max_entries)
         if key is not None and (not callable(key) or is_kind(inspect.iscoroutinefunction, key)):
             raise TypeError(f"key must be a synchronous function of a call's arguments or None, not {key!r}")
+        clock = time.monotonic if clock is None else clock
         if not callable(clock):
             raise TypeError(f"clock must be a function that returns monotonic seconds, not {clock!r}")
         if not isinstance(name, str):

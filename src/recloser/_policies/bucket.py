@@ -7,6 +7,7 @@ bucket is filled once; if it raises or returns no number, time stands still.
 from __future__ import annotations
 
 import math
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class TokenBucket:
     Args:
         capacity: The most tokens that it holds, >= 1.
         per_second: The tokens that flow in per second, >= 0.
-        clock: Monotonic seconds.
+        clock: Returns monotonic seconds; None means `time.monotonic`.
 
     Raises:
         TypeError: The clock is no function, or returns no number.
@@ -31,11 +32,11 @@ class TokenBucket:
 
     __slots__ = ("_clock", "_per_second", "_seen", "_tokens", "capacity")
 
-    def __init__(self, capacity: float, per_second: float, clock: Callable[[], float]) -> None:
+    def __init__(self, capacity: float, per_second: float, clock: Callable[[], float] | None) -> None:
         self.capacity = self._tokens = capacity
         self._per_second = per_second
-        self._clock = clock
-        self._seen = _first_reading(clock)
+        self._clock = time.monotonic if clock is None else clock
+        self._seen = _first_reading(self._clock)
 
     def take(self) -> bool:
         """Take a token; return False if there is none."""

@@ -7,7 +7,6 @@ call puts a fraction of a token into a bucket, and each further attempt takes a 
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from recloser._core import checks
@@ -27,7 +26,7 @@ class RetryBudget:
         ratio: Further attempts per call in the long run (finite, >= 0); 0.1 means one for every ten calls.
         minimum_per_second: Further attempts per second that are allowed however few calls there are (finite, >= 0).
         burst: The most further attempts that can be saved up (finite, >= 1); a new budget starts with as many.
-        clock: Monotonic seconds.
+        clock: Returns monotonic seconds; None means `time.monotonic`.
 
     Raises:
         TypeError: An argument is of the wrong type.
@@ -42,7 +41,7 @@ class RetryBudget:
         *,
         minimum_per_second: float = 1.0,
         burst: float = 10.0,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         # Calls that have not been added to the bucket yet: counting them here costs a call less than adding them there.
         self.pending_calls: int = 0

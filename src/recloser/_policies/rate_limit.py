@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -56,7 +55,7 @@ class RateLimit(AdmittingPolicy):
         max_wait_seconds: How long a call may wait for its token (finite, >= 0); a call that would have to wait longer
             is rejected immediately.
         name: Name in errors; `rate_limit-<n>` if not given.
-        clock: Returns monotonic seconds, which pass as fast as those of the event loop.
+        clock: Returns monotonic seconds, which pass as fast as those of the event loop; None means `time.monotonic`.
 
     Raises:
         TypeError: An argument is of the wrong type.
@@ -84,7 +83,7 @@ class RateLimit(AdmittingPolicy):
         *,
         max_wait_seconds: float = 0.0,
         name: str | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         super().__init__(name)
         self._calls = checks.count("calls", calls)

@@ -90,7 +90,7 @@ class Retry(Policy):
             long run, and otherwise the defaults of `RetryBudget`, so that an outage does not multiply the load.
         max_wait_seconds: How long one call may wait between its attempts in total (finite, >= 0).
         name: Name in logs; `retry-<n>` if not given.
-        random: The source of the backoff's jitter.
+        random: The source of the backoff's jitter; None means that of the operating system.
 
     Raises:
         TypeError: An argument is of the wrong type.
@@ -121,7 +121,7 @@ class Retry(Policy):
         *,
         max_wait_seconds: float = 10.0,
         name: str | None = None,
-        random: Random = _RANDOM,
+        random: Random | None = None,
     ) -> None:
         super().__init__(name)
         self._attempts = checks.count("attempts", attempts)
@@ -129,6 +129,7 @@ class Retry(Policy):
         self._condition = AttemptCondition(on, self._name)
         self._budget = budget_of(budget)
         self._max_wait_seconds = checks.seconds("max_wait_seconds", max_wait_seconds, zero=True)
+        random = _RANDOM if random is None else random
         if not isinstance(random, Random):
             raise TypeError(f"random must be a random.Random, not {random!r}")
         self._random = random

@@ -55,7 +55,7 @@ class Fleet:
             in all workers.
         poll_seconds: How often to ask for each breaker's state, to make up for lost messages (finite, > 0).
         report_gap_seconds: Least time between two batches of reports, on average (finite, >= 0).
-        random: Source of all jitter.
+        random: The source of all jitter; None means that of the operating system.
 
     Raises:
         TypeError: An argument is of the wrong type.
@@ -70,10 +70,11 @@ class Fleet:
         lease_seconds: float = 5.0,
         poll_seconds: float = 1.0,
         report_gap_seconds: float = 0.025,
-        random: Random = _RANDOM,
+        random: Random | None = None,
     ) -> None:
         if not callable(make_store):
             raise TypeError(f"make_store must be a function that returns a store, not {make_store!r}")
+        random = _RANDOM if random is None else random
         if not isinstance(random, Random):
             raise TypeError(f"random must be a random.Random, not {random!r}")
         self._make_store = make_store
@@ -274,7 +275,7 @@ class RedisFleet(Fleet):
         lease_seconds: float = 5.0,
         poll_seconds: float = 1.0,
         report_gap_seconds: float = 0.025,
-        random: Random = _RANDOM,
+        random: Random | None = None,
     ) -> None:
         def make_store() -> RedisStore:
             return RedisStore(

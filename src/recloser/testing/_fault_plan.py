@@ -55,8 +55,8 @@ class FaultPlan:
     Args:
         *script: The steps of the first calls.
         then: The step of all later calls.
-        clock: Returns seconds, for `During` and `Slow`. `Slow` moves a `ManualClock`; with any other clock it sleeps,
-            on the time of the event loop.
+        clock: Returns seconds, for `During` and `Slow`; None means `time.monotonic`. `Slow` moves a `ManualClock`; with
+            any other clock it sleeps, on the time of the event loop.
         seed: The seed of `Chance`.
 
     Raises:
@@ -67,12 +67,13 @@ class FaultPlan:
         self,
         *script: Step,
         then: Step = Succeed(),  # noqa: B008 - a frozen value
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] | None = None,
         seed: int = 0,
     ) -> None:
         for position, step in enumerate(script, 1):
             check_step(f"step {position}", step)
         check_step("then", then)
+        clock = time.monotonic if clock is None else clock
         if not callable(clock):
             raise TypeError(f"clock must be a function that returns seconds, not {clock!r}")
         self._script = [step for step in script for _ in range(step.times)]

@@ -37,14 +37,15 @@ class InMemoryServer:
     """What the stores of one fleet share: the data, the clock, and faults that affect all of them.
 
     Args:
-        clock: Returns the seconds of a monotonic clock, as for a breaker; pass a `ManualClock` for tests without
-            waiting.
+        clock: Returns the seconds of a monotonic clock, as for a breaker; None means `time.monotonic`. Pass a
+            `ManualClock` for tests without waiting.
 
     Attributes:
         keyspace: The data as Redis would keep it.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, clock: Callable[[], float] | None = None) -> None:
+        clock = time.monotonic if clock is None else clock
         if not callable(clock):
             raise TypeError(f"clock must be a function that returns seconds, not {clock!r}")
         self._clock = clock
