@@ -6,6 +6,8 @@ when either rule trips. All comparisons are `>=`. Below `minimum_calls`, a rate 
 
 from __future__ import annotations
 
+import functools
+import operator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -190,6 +192,10 @@ class AnyOf(_Combinable):
     def meter(self, counts: Counts) -> RuleMeter:
         """Internal: return a new meter that continues from the given totals."""
         return AnyMeter(tuple(rule.meter(counts) for rule in self.rules))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the rules, which have public names, and not this class, which has none."""
+        return functools.reduce, (operator.or_, self.rules)
 
     def __str__(self) -> str:
         """Return when the rule trips, as text."""
