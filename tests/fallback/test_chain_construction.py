@@ -90,6 +90,11 @@ def test_an_on_that_is_no_condition_on_exceptions_is_refused(on: object) -> None
         Fallback(Constant(0), on=on)
 
 
+def test_a_breaker_as_condition_is_refused_with_what_to_write() -> None:
+    with pytest.raises(TypeError, match=r"'users' closed>; write on=breaker\.is_failure$"):
+        Fallback(Constant(0), on=CircuitBreaker("users"))
+
+
 def test_an_asynchronous_predicate_is_refused() -> None:
     with pytest.raises(TypeError, match="on must be"):
         Fallback(Constant(0), on=Source("predicate"))

@@ -12,7 +12,7 @@ import anyio
 import pytest
 import tenacity
 
-from recloser import CircuitBreakerOpenError, CircuitState, ExponentialBackoff, Retry, RetryBudget
+from recloser import CircuitBreaker, CircuitBreakerOpenError, CircuitState, ExponentialBackoff, Retry, RetryBudget
 from recloser.errors import BulkheadFullError, MisuseError, RateLimitedError
 from recloser.testing import ManualClock
 from recloser.testing.explorer import Schedule, explore
@@ -311,6 +311,7 @@ def test_without_tenacity_the_error_names_the_extra(monkeypatch: pytest.MonkeyPa
         ({"backoff": -1}, ValueError, "backoff must be a finite number of seconds >= 0"),
         ({"backoff": "1"}, TypeError, "backoff must be a finite number of seconds >= 0"),
         ({"on": 7}, TypeError, "on must be an exception type"),
+        ({"on": CircuitBreaker("orders")}, TypeError, "'orders' closed>; write on=breaker.is_failure"),
         ({"on": asyncio.CancelledError}, TypeError, "on must name subclasses of Exception: CancelledError"),
         ({"on": (ValueError, KeyboardInterrupt)}, TypeError, "KeyboardInterrupt ends a program or a task"),
         ({"budget": -0.1}, ValueError, "budget must be a finite number >= 0"),
