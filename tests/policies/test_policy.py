@@ -94,6 +94,15 @@ async def test_the_decorator_refuses_a_plain_function(make: Callable[..., Policy
         make()(max)
 
 
+@pytest.mark.parametrize("kind", [classmethod, staticmethod])
+@every_policy
+async def test_a_class_method_and_a_static_method_are_refused_with_where_to_decorate(
+    make: Callable[..., Policy], kind: type
+) -> None:
+    with pytest.raises(TypeError, match=rf"decorates coroutine functions, not .*; put it below @{kind.__name__}$"):
+        make()(kind(add))
+
+
 @pytest.mark.parametrize("policy", COROUTINES_ONLY, ids=lambda policy: policy.kind)
 async def test_where_it_makes_no_sense_an_async_generator_function_is_refused(policy: Policy) -> None:
     async def numbers() -> AsyncIterator[int]:

@@ -111,10 +111,10 @@ class Policy(ABC):
 
     def _decorate(self, fn: Any) -> Any:  # noqa: ANN401 - typed where it is called
         if not is_kind(inspect.iscoroutinefunction, fn):
-            raise TypeError(
-                f"{type(self).__name__} decorates coroutine functions, not {fn!r}; "
-                "await policy.call(fn, ...) takes any function that returns an awaitable or a value"
-            )
+            hint = "await policy.call(fn, ...) takes any function that returns an awaitable or a value"
+            if isinstance(fn, classmethod | staticmethod):
+                hint = f"put it below @{type(fn).__name__}"
+            raise TypeError(f"{type(self).__name__} decorates coroutine functions, not {fn!r}; {hint}")
         wrapper = self._dress(self._around(fn), fn)
         carry_detailed(wrapper, fn, self.call)
         return wrapper
