@@ -55,9 +55,11 @@ class BulkheadHealth(TypedDict):
 class Bulkhead(AdmittingPolicy):
     """Limits how many calls run at once and how many wait for a place; further calls are rejected immediately.
 
-    Breakers around the bulkhead ignore a rejected call. Calls get their places in the order of arrival. A waiting call
-    that is cancelled leaves the queue. A call inside another call of the same bulkhead takes a place of its own. A
-    bulkhead serves one event loop at a time.
+    Put it outside the breaker if calls wait in it: inside, they have passed the breaker before it opens, and reach the
+    dependency afterwards. A breaker around the bulkhead ignores a rejected call.
+
+    Calls get their places in the order of arrival. A waiting call that is cancelled leaves the queue. A call inside
+    another call of the same bulkhead takes a place of its own. A bulkhead serves one event loop at a time.
 
     Args:
         max_concurrent: How many calls may run at once, >= 1.

@@ -45,9 +45,11 @@ class RateLimit(AdmittingPolicy):
     flows in every `per_seconds / calls` seconds. So after an idle period `calls` calls may start at the same time, and
     in any period of t seconds at most `calls + t * calls / per_seconds` calls start.
 
-    Breakers around the rate limit ignore a rejected call. Waiting calls start in the order of arrival. A waiting call
-    that is cancelled takes no token. A rate limit serves one event loop at a time, in one process: divide the limit of
-    the dependency by the number of processes.
+    Put it outside the breaker if calls wait in it: inside, they have passed the breaker before it opens, and reach the
+    dependency afterwards. A breaker around the rate limit ignores a rejected call.
+
+    Waiting calls start in the order of arrival. A waiting call that is cancelled takes no token. A rate limit serves
+    one event loop at a time, in one process: divide the limit of the dependency by the number of processes.
 
     Args:
         calls: How many calls may start per `per_seconds`, >= 1; also how many may start at once.

@@ -78,8 +78,8 @@ class BreakerRegistry:
     once nothing refers to it, not even a running call. Until then its name returns the same object, and the registry
     lists it.
 
-    Create breakers at import time or in the thread of the event loop that uses them. Getting and listing breakers and
-    `health()` are safe from any thread.
+    Create breakers at import time or in the thread of the event loop that uses them. Getting and listing breakers,
+    controlling them and `health()` are safe from any thread.
 
     Args:
         max_breakers: How many breakers the registry keeps (>= 1); an evicted breaker that is still in use does not
