@@ -39,6 +39,7 @@ WRONG = {
     "called_with_a_wrong_result.py": "    receipt: int = await breaker.call(refund, 7)",
     "made_with_a_wrong_threshold.py": '    CircuitBreaker("payments", failure_threshold="five")',
     "made_with_an_unknown_argument.py": '    CircuitBreaker("payments", failure_treshold=5)',
+    "misspelt_name.py": "    from recloser import CircuitBraker",
     "not_awaited_result.py": "    receipt: str = charge(7)",
 }
 

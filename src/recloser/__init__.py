@@ -20,7 +20,7 @@ from recloser.errors import (
 )
 from recloser.events import Event, StateChanged
 
-if _typing.TYPE_CHECKING:
+if _typing.TYPE_CHECKING:  # pragma: no cover
     from recloser._fallback import Answer, Constant, Fallback, LastKnownGood
     from recloser._policies import Bulkhead, Hedge, Pipeline, RateLimit, Retry, RetryBudget, Timeout
     from recloser._registry import BreakerRegistry
@@ -69,11 +69,13 @@ _PACKAGE_OF = {name: package for package, names in _PACKAGES.items() for name in
 """The packages that are imported when one of their names is used first: a breaker alone does not need them."""
 
 
-def __getattr__(name: str) -> _typing.Any:  # noqa: ANN401 - typed by the imports for type checkers
-    if name not in _PACKAGE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(_import_module(_PACKAGE_OF[name]), name)
-    return value
+if not _typing.TYPE_CHECKING:  # pragma: no branch - a type checker that sees it accepts every misspelt name
+
+    def __getattr__(name: str) -> object:
+        if name not in _PACKAGE_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(_import_module(_PACKAGE_OF[name]), name)
+        return value
 
 
 def __dir__() -> list[str]:
