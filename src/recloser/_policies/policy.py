@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
-C = TypeVar("C", bound="Callable[..., Coroutine[Any, Any, Any]]")
-F = TypeVar("F", bound="Callable[..., Coroutine[Any, Any, Any] | AsyncIterator[Any]]")
+CoroutineFunction = TypeVar("CoroutineFunction", bound="Callable[..., Coroutine[Any, Any, Any]]")
+AsyncFunction = TypeVar("AsyncFunction", bound="Callable[..., Coroutine[Any, Any, Any] | AsyncIterator[Any]]")
 
 _numbers = itertools.count(1)
 
@@ -90,7 +90,7 @@ class Policy(ABC):
             raise _no_function(self, fn)
         return self._around(fn)(*args, **kwargs)
 
-    def __call__(self, fn: C, /) -> C:
+    def __call__(self, fn: CoroutineFunction, /) -> CoroutineFunction:
         """Decorate a coroutine function; the wrapper's `.policy` is this policy.
 
         Raises:
@@ -98,7 +98,7 @@ class Policy(ABC):
         """
         if is_kind(inspect.isasyncgenfunction, fn):
             raise TypeError(f"{type(self).__name__} does not decorate async generator functions: {self._no_generators}")
-        wrapper: C = self._decorate(fn)
+        wrapper: CoroutineFunction = self._decorate(fn)
         return wrapper
 
     @abstractmethod
@@ -138,7 +138,7 @@ class StreamPolicy(Policy):
 
     __slots__ = ()
 
-    def __call__(self, fn: F, /) -> F:
+    def __call__(self, fn: AsyncFunction, /) -> AsyncFunction:
         """Decorate a coroutine function or an async generator function; the wrapper's `.policy` is this policy.
 
         An async generator is admitted at its first step. Its permit is released when the iteration ends, whether it is
@@ -148,7 +148,7 @@ class StreamPolicy(Policy):
             TypeError: `fn` is neither; the message says what to use instead.
         """
         is_stream = is_kind(inspect.isasyncgenfunction, fn)
-        wrapper: F = self._decorate_stream(fn) if is_stream else self._decorate(fn)
+        wrapper: AsyncFunction = self._decorate_stream(fn) if is_stream else self._decorate(fn)
         return wrapper
 
     @abstractmethod

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from recloser._registry.config import Configuration
 
 E = TypeVar("E", bound=Event)
-F = TypeVar("F", bound="Callable[..., Coroutine[Any, Any, Any] | AsyncIterator[Any]]")
+AsyncFunction = TypeVar("AsyncFunction", bound="Callable[..., Coroutine[Any, Any, Any] | AsyncIterator[Any]]")
 
 
 class Follower(Protocol):
@@ -209,7 +209,9 @@ class BreakerRegistry:
         """Return the breaker with a name, or None. This creates no breaker, and does not count as a use of one."""
         return self.queue.find(name)
 
-    def per_key(self, name: str, /, *, key: Callable[..., str], **overrides: Unpack[Options]) -> Callable[[F], F]:
+    def per_key(
+        self, name: str, /, *, key: Callable[..., str], **overrides: Unpack[Options]
+    ) -> Callable[[AsyncFunction], AsyncFunction]:
         """Decorate a coroutine function or an async generator function with one breaker per key.
 
         The breakers are named `name[key]`. If a key is longer than 100 characters or not printable, its name contains
