@@ -321,7 +321,12 @@ def rejection_of(exc: BaseException) -> RejectedError | None:
 
     Args:
         exc: Any exception. A rejection is its own rejection.
+
+    Raises:
+        TypeError: It is not an exception.
     """
+    if not isinstance(exc, BaseException):
+        raise TypeError(f"exc must be an exception, not {exc!r}")
     pending, seen = [exc], set[int]()
     while pending:
         found = pending.pop()

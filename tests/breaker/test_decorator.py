@@ -113,8 +113,10 @@ async def test_a_static_method_is_decorated_below_staticmethod(clock: ManualCloc
 
 
 @pytest.mark.parametrize("kind", [classmethod, staticmethod])
-def test_decorating_above_classmethod_or_staticmethod_is_refused(clock: ManualClock, kind: Callable) -> None:
-    with pytest.raises(TypeError, match="decorates coroutine functions"):
+def test_decorating_above_classmethod_or_staticmethod_is_refused_with_the_place_for_it(
+    clock: ManualClock, kind: Callable
+) -> None:
+    with pytest.raises(TypeError, match=f"decorates coroutine functions .*; put it below @{kind.__name__}$"):
         make(clock)(kind(answer))
 
 

@@ -234,6 +234,15 @@ async def test_a_reason_that_is_no_string_is_refused(clock: ManualClock, reason:
     assert breaker.state is CircuitState.CLOSED
 
 
+@pytest.mark.parametrize("reason", ["", " \n "])
+async def test_a_breaker_is_not_forced_open_without_a_reason(clock: ManualClock, reason: str) -> None:
+    breaker = make(clock)
+    with pytest.raises(ValueError, match="reason must say why, for whoever finds the breaker open, not "):
+        breaker.force_open(reason)
+    breaker.disable(reason)
+    assert (breaker.snapshot().cause.reason, str(breaker.snapshot().cause)) == (None, "disabled by hand")
+
+
 @pytest.mark.parametrize("reason", [42, b"maintenance"])
 async def test_a_reason_to_disable_or_reset_that_is_no_string_is_refused(clock: ManualClock, reason: object) -> None:
     breaker = await make_open(clock)

@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from recloser import CircuitBreaker, ConsecutiveFailures, FailureRate
+from recloser import CircuitBreaker, ConsecutiveFailures, ExponentialBackoff, FailureRate
 from recloser.errors import MisuseError
 from recloser.testing import ManualClock
 from tests.breaker.kit import answer, make, make_probing
@@ -131,3 +131,18 @@ def test_a_threshold_is_a_number_of_failures_or_none() -> None:
     assert CircuitBreaker(trip_when=ConsecutiveFailures(3) | FailureRate(0.5)).failure_threshold == 3
     assert CircuitBreaker(trip_when=FailureRate(0.5)).failure_threshold is None
     assert CircuitBreaker(trip_when=FailureRate(1)).failure_threshold is None
+
+
+@pytest.mark.parametrize("argument", ["expected_exception", "ignored_exception"])
+def test_a_breaker_is_no_predicate_but_has_one(argument: str) -> None:
+    users = CircuitBreaker("users")
+    with pytest.raises(TypeError, match=rf"{argument} must be a predicate, not <.*; write {argument}=breaker.is_fail"):
+        CircuitBreaker(**{argument: users})
+    assert CircuitBreaker(**{argument: users.is_failure})
+
+
+@pytest.mark.parametrize("value", ["60", None, ExponentialBackoff, True])
+def test_a_reset_timeout_is_a_number_or_a_backoff(value: object) -> None:
+    wanted = "reset_timeout_seconds must be a finite number of seconds >= 0 or an ExponentialBackoff, not "
+    with pytest.raises(TypeError, match=wanted):
+        CircuitBreaker(reset_timeout_seconds=value)

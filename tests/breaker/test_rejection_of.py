@@ -73,6 +73,11 @@ def test_without_a_rejection_there_is_none(exc: BaseException) -> None:
     assert rejection_of(exc) is None
 
 
+def test_what_is_no_exception_is_refused() -> None:
+    with pytest.raises(TypeError, match="exc must be an exception, not 5"):
+        rejection_of(5)
+
+
 def test_the_first_of_several_rejections_is_returned() -> None:
     full = BulkheadFullError("reports")
     assert rejection_of(ExceptionGroup("several", [full, OPEN])) is full

@@ -179,7 +179,8 @@ def test_counts_are_integers_from_one_on(argument: str, value: object, error: ty
     ],
 )
 def test_durations_are_finite_and_not_negative(argument: str, sign: str, value: object, error: type[Exception]) -> None:
-    with pytest.raises(error, match=f"^{argument} must be a finite number of seconds {sign} 0, not {value!r}$"):
+    other = " or an ExponentialBackoff" if argument == "reset_timeout_seconds" and error is TypeError else ""
+    with pytest.raises(error, match=f"^{argument} must be a finite number of seconds {sign} 0{other}, not {value!r}$"):
         changed(**{argument: value})
 
 
@@ -191,7 +192,9 @@ def test_only_a_probe_timeout_may_not_be_zero() -> None:
 
 
 def test_a_reset_timeout_cannot_be_nothing() -> None:
-    with pytest.raises(TypeError, match="^reset_timeout_seconds must be a finite number of seconds >= 0, not None$"):
+    with pytest.raises(
+        TypeError, match="^reset_timeout_seconds must be a finite .* or an ExponentialBackoff, not None$"
+    ):
         changed(reset_timeout_seconds=None)
 
 

@@ -29,7 +29,6 @@ from recloser._breaker.permits import (
 from recloser._breaker.reading import health_of, snapshot_of
 from recloser._breaker.refusals import NotAsyncFunction, Unblockable, checked_name
 from recloser._breaker.worker_thread import call_in_thread
-from recloser._core import checks
 from recloser._core.events import Event
 from recloser._core.explain import explain
 from recloser._core.machine import FAILURE
@@ -297,9 +296,9 @@ class CircuitBreaker(Unblockable):
 
         Raises:
             TypeError: An argument has the wrong type.
-            ValueError: `for_seconds` is out of range.
+            ValueError: `for_seconds` is out of range, or `reason` is empty.
         """
-        control.change_by_hand(self.engine, Trigger.FORCED_OPEN, checks.one_line("reason", reason), author, for_seconds)
+        control.change_by_hand(self.engine, Trigger.FORCED_OPEN, control.given_reason(reason), author, for_seconds)
 
     def disable(self, reason: str | None = None, *, for_seconds: float | None = None, author: str = "") -> None:
         """Admit and count all calls and never trip. Works in any thread, also without an event loop.

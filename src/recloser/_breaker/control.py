@@ -35,7 +35,7 @@ def change_by_hand(
         ValueError: An argument is out of range.
     """
     details = {
-        "reason": None if reason is None else checks.one_line("reason", reason),
+        "reason": None if reason is None else checks.one_line("reason", reason) or None,
         "author": checks.one_line("author", author) or None,
         "for_seconds": None if for_seconds is None else checks.seconds("for_seconds", for_seconds),
     }
@@ -43,6 +43,19 @@ def change_by_hand(
         events: list[Event] = [engine.note(engine.transition(trigger, engine.now(), **details))]
         enqueue(engine, events)
     deliver(engine, events)
+
+
+def given_reason(reason: object) -> str:
+    """Return the reason for an action that needs one.
+
+    Raises:
+        TypeError: It is not a string.
+        ValueError: It is empty.
+    """
+    text = checks.one_line("reason", reason)
+    if not text:
+        raise ValueError(f"reason must say why, for whoever finds the breaker open, not {reason!r}")
+    return text
 
 
 def reconfigure(engine: Engine, settings: dict[str, Any]) -> None:

@@ -44,8 +44,10 @@ def carry_detailed(wrapper: object, fn: object, call: Callable[..., Awaitable[An
 
 def misfit(fn: object) -> TypeError:
     """Return the error for a function that can't be decorated."""
+    start = f"a circuit breaker decorates coroutine functions and async generator functions, not {fn!r}"
+    if isinstance(fn, classmethod | staticmethod):
+        return TypeError(f"{start}; put it below @{type(fn).__name__}")
     return TypeError(
-        f"a circuit breaker decorates coroutine functions and async generator functions, not {fn!r}; "
-        "await breaker.call(fn, ...) takes any function that returns an awaitable or a plain value, "
+        f"{start}; await breaker.call(fn, ...) takes any function that returns an awaitable or a plain value, "
         "breaker.call_in_thread(fn, ...) a blocking one"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from recloser._core import checks
@@ -109,11 +110,16 @@ OPTIONS = frozenset(Settings.__slots__) - {"backoff"} | {"failure_threshold", "r
 def _backoff(value: object) -> Backoff:
     if isinstance(value, ConstantBackoff | ExponentialBackoff):
         return value
+    if isinstance(value, bool) or not isinstance(value, Real):
+        wanted = "a finite number of seconds >= 0 or an ExponentialBackoff"
+        raise TypeError(f"reset_timeout_seconds must be {wanted}, not {value!r}")
     return ConstantBackoff(checks.seconds("reset_timeout_seconds", value, zero=True))
 
 
 def check_exceptions(argument: str, spec: object) -> None:
     types = spec if isinstance(spec, tuple) else (spec,)
+    if callable(getattr(spec, "is_failure", None)):
+        raise TypeError(f"{argument} must be a predicate, not {spec!r}; write {argument}=breaker.is_failure")
     _check_synchronous(argument, spec)
     if all(isinstance(item, type) and issubclass(item, BaseException) for item in types):
         return
