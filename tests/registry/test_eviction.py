@@ -52,6 +52,22 @@ async def test_forced_disabled_and_probing_breakers_survive_any_number_of_hosts(
     permit.succeed()
 
 
+def test_breakers_whose_time_of_being_forced_open_or_disabled_is_over_are_evicted(clock: ManualClock) -> None:
+    registry = make(clock, max_breakers=3)
+    registry.breaker("forced").force_open("maintenance", for_seconds=60)
+    registry.breaker("disabled").disable(for_seconds=60)
+    clock.advance(59)
+    for number in range(10):
+        fail(registry, f"host-{number}", times=1)
+    assert {"forced", "disabled"} < names(registry)
+    clock.advance(1)
+    registry.breaker("next")
+    assert "disabled" not in names(registry)  # it would close at its next call
+    for number in range(10):
+        fail(registry, f"host-{number}", times=2)
+    assert "forced" not in names(registry)  # it is the open one whose time ended first
+
+
 def test_the_least_recently_used_breaker_is_evicted_first(clock: ManualClock) -> None:
     registry = make(clock)
     for name in ("a", "b", "a", "c"):

@@ -2,7 +2,8 @@
 
 When the queue is full, each new breaker evicts another one, in this order: closed breakers with no failure in their
 window, other closed ones, open ones by the earliest end of the reset timeout, half-open ones; among equals the least
-recently used. Breakers that are forced open, disabled or running a probe are never evicted.
+recently used. Breakers that are forced open, disabled or running a probe are never evicted. Once the time given by hand
+is over, a breaker that was forced open counts as open, and one that was disabled as closed.
 
 A breaker changes its state without notifying the queue. So an eviction computes the rank of a breaker when it examines
 it, in the order of last use, and again before it evicts it:
@@ -22,7 +23,7 @@ call to its engine, its name returns the same breaker.
 
 Adding, evicting and copying take the lock; finding a recent breaker does not. The lock is reentrant, because the
 garbage collector can run any finaliser while it is held. Evicted breakers are dropped and the log is written after its
-release. The only foreign code that runs under it are clocks, if a window depends on the time.
+release. The only foreign code that runs under it are clocks, if a window or a time by hand depends on them.
 """
 
 from __future__ import annotations
@@ -38,9 +39,9 @@ from weakref import WeakValueDictionary
 
 from recloser._breaker.breaker import CircuitBreaker
 from recloser._breaker.dispatch import log
-from recloser._core.machine import CLOSED, HALF_OPEN, OPEN
+from recloser._core.machine import CLOSED, FORCED_OPEN, HALF_OPEN, OPEN
 from recloser._core.meters import parts_of
-from recloser._core.windows import ALWAYS
+from recloser._core.windows import ALWAYS, NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -247,7 +248,9 @@ def eviction_rank(engine: Engine) -> EvictionRank:
     if machine.state is HALF_OPEN:
         episode = machine.episode
         return EvictionRank.PINNED if episode is not None and episode.probes else EvictionRank.HALF_OPEN
-    return EvictionRank.PINNED
+    if machine.reopen_at == NEVER or engine.now() < machine.reopen_at:
+        return EvictionRank.PINNED
+    return EvictionRank.OPEN if machine.state is FORCED_OPEN else EvictionRank.CLEAN
 
 
 def _has_failures(engine: Engine) -> bool:

@@ -74,9 +74,9 @@ class BreakerRegistry:
     Looking up a breaker takes constant time. Once the registry has `max_breakers`, each new breaker evicts another one,
     in this order: closed breakers with no failure in their window, other closed ones, open ones by the earliest end of
     the reset timeout, half-open ones; among equals the least recently used. Breakers that are forced open, disabled or
-    running a probe are never evicted. The state at the time of the eviction decides. An evicted breaker is forgotten
-    once nothing refers to it, not even a running call. Until then its name returns the same object, and the registry
-    lists it.
+    running a probe are never evicted, until the time given by hand is over. The state at the time of the eviction
+    decides. An evicted breaker is forgotten once nothing refers to it, not even a running call. Until then its name
+    returns the same object, and the registry lists it.
 
     Create breakers at import time or in the thread of the event loop that uses them. Getting and listing breakers,
     controlling them and `health()` are safe from any thread.
