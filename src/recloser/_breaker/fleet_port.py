@@ -133,7 +133,7 @@ class FleetPort:
             return None
         try:
             with STEP:
-                if not machine.is_waiting:  # another thread has moved the breaker
+                if membership.is_overridden or not machine.is_waiting:  # moved while the caller asked, or just now
                     membership.probe_released(grant.token)
                     return None
                 probe, reopened = machine.grant(now, GrantedGate(membership, grant.token), grant.token, grant.passed)
@@ -167,11 +167,13 @@ class FleetPort:
     # Called by the fleet
 
     def follow(self, fleet: FleetState) -> None:
-        """Follow the fleet to its state; runs in the fleet's task."""
+        """Follow the fleet to its state, unless a person has moved the breaker; runs in the fleet's task."""
         engine, machine = self.engine, self.machine
         events: list[Event] = []
         now = engine.now()
         with STEP:
+            if self.membership.is_overridden:  # maybe by another thread, just now
+                return
             triggers = self._path_to(fleet)
             for trigger in triggers:
                 transition = engine.transition(trigger, now, **self._details(trigger, fleet))

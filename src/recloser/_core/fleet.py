@@ -70,6 +70,11 @@ class FleetMembership(Protocol):
         ...
 
     @property
+    def is_overridden(self) -> bool:
+        """Whether a person has opened or disabled this breaker alone, so that the fleet does not move it."""
+        ...
+
+    @property
     def is_asking(self) -> bool:
         """Whether a caller in this process waits for the lease of a probe."""
         ...

@@ -100,10 +100,15 @@ class Membership:
     def leads(self) -> bool:
         """Whether the fleet decides about probes: it is reachable and not closed."""
         worker = self._worker
-        is_led = self.authority is not MembershipState.OVERRIDDEN and self.record is MembershipState.READABLE
+        is_led = not self.is_overridden and self.record is MembershipState.READABLE
         return (
             is_led and self.shared.state in {OPEN, HALF_OPEN, FORCED_OPEN} and worker.is_reachable and worker.is_in_loop
         )
+
+    @property
+    def is_overridden(self) -> bool:
+        """Whether a person has opened or disabled this breaker alone, so that the fleet does not move it."""
+        return self.authority is MembershipState.OVERRIDDEN
 
     @property
     def is_asking(self) -> bool:
@@ -158,7 +163,7 @@ class Membership:
             self._worker.schedule(self, urgent=True)
         elif transition.new is CLOSED:
             self._reporting.restart()
-            if self.authority is MembershipState.OVERRIDDEN or trigger is Trigger.RESET:
+            if self.is_overridden or trigger is Trigger.RESET:
                 self._fire(MembershipTrigger.RESET)
                 self._worker.schedule(self, urgent=True)
 
@@ -276,7 +281,7 @@ class Membership:
         self.lease.give_up()
         engine = self.engine
         is_open = self.shared.state in {OPEN, HALF_OPEN}
-        if engine is not None and is_open and self.authority is not MembershipState.OVERRIDDEN:
+        if engine is not None and is_open and not self.is_overridden:
             _port(engine).delay(self.spread(engine.machine.open_seconds))
 
     def reconcile(self, reply: Reply, now: float) -> None:
@@ -438,8 +443,7 @@ class Membership:
     def _sync_breaker(self) -> None:
         """Move the breaker to where the fleet is."""
         engine, shared = self.engine, self.shared
-        is_overridden = self.authority is MembershipState.OVERRIDDEN
-        if engine is None or is_overridden or not self._worker.is_reachable:
+        if engine is None or self.is_overridden or not self._worker.is_reachable:
             return
         if shared.state is HALF_OPEN and shared.generation == self.lease.token:
             return

@@ -1,11 +1,13 @@
 """What a person does to the whole fleet: force open, disable, reset, with author, reason and end."""
 
 import logging
+from functools import partial
 
 import anyio
 import pytest
 
 from recloser import CircuitBreakerOpenError
+from recloser._breaker.loop_bound import LoopLock
 from recloser.fleet import Fleet, FleetError
 from recloser.fleet._store.wire import Namespace
 from recloser.fleet.store.memory import InMemoryStore
@@ -17,6 +19,7 @@ from tests.fleet.breakers.kit import (
     Process,
     answer,
     fleet_of,
+    make_ready,
     new_server,
     open_all,
     process,
@@ -24,6 +27,7 @@ from tests.fleet.breakers.kit import (
     settle,
     states,
 )
+from tests.handover import in_thread
 
 pytestmark = pytest.mark.anyio
 RECORD, EVIDENCE = Namespace("default").keys(NAME)
@@ -153,6 +157,41 @@ async def test_a_breaker_that_its_process_has_reset_goes_where_the_fleet_is() ->
         processes[1].breaker.reset()
         await settle()
         assert states(processes) == ["open"] * 2
+
+
+async def test_a_person_who_acts_in_a_thread_while_the_fleet_moves_the_breaker_is_obeyed() -> None:
+    async with fleet_of(2) as (one, other):
+        await open_all([one, other])
+        clock = one.breaker.engine.clock
+        read = clock.raw
+
+        def act() -> float:  # the fleet's task reads the clock before it moves the breaker
+            clock.raw = read
+            in_thread(partial(one.breaker.force_open, "maintenance"))
+            return read()
+
+        clock.raw = act
+        await other.fleet.reset(NAME, "the vendor says it is back")
+        await settle(POLLED_SECONDS)
+        assert states([one, other]) == ["forced_open", "closed"]
+
+
+async def test_a_person_who_acts_in_a_thread_while_a_granted_probe_is_admitted_is_obeyed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with fleet_of(2) as processes:
+        await make_ready(processes)
+        breaker, take = processes[0].breaker, LoopLock.take
+
+        def take_late(lock: LoopLock) -> anyio.Lock | None:  # after the first look at the breaker's state
+            in_thread(partial(breaker.force_open, "maintenance"))
+            return take(lock)
+
+        monkeypatch.setattr(LoopLock, "take", take_late)
+        await rejection(processes[0])
+        monkeypatch.undo()
+        await settle(POLLED_SECONDS)
+        assert await processes[1].is_admitted()
 
 
 async def test_control_needs_a_fleet_that_runs() -> None:
