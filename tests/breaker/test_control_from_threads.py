@@ -17,6 +17,7 @@ from recloser import BreakerRegistry, CircuitBreaker, CircuitBreakerOpenError, C
 from recloser._breaker.steps import STEP
 from recloser.testing import ManualClock
 from tests.breaker.kit import BACKENDS, DependencyError, answer, fail, fail_once, make, make_open, make_probing, totals
+from tests.handover import in_thread
 
 PATIENCE_SECONDS = 60.0
 
@@ -28,24 +29,6 @@ CONTROLS: dict[str, Callable[[CircuitBreaker], None]] = {
     "reset": lambda breaker: breaker.reset(),
     "reconfigure": lambda breaker: breaker.reconfigure(shadow=True),
 }
-
-
-def in_thread(work: Callable[[], object]) -> None:
-    """Runs a function in another thread until its end, and raises what it raised."""
-    raised: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            work()
-        except BaseException as error:  # noqa: BLE001 - raised below
-            raised.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join(PATIENCE_SECONDS)
-    assert not thread.is_alive()
-    if raised:
-        raise raised[0]
 
 
 @contextmanager
@@ -264,6 +247,30 @@ def test_a_child_process_does_not_inherit_the_lock_of_another_thread(clock: Manu
     if child == 0:  # pragma: no cover - in the child
         breaker.force_open("maintenance")
         os._exit(0 if breaker.state is CircuitState.FORCED_OPEN else 1)
+    thread.join(PATIENCE_SECONDS)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can't fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_child_process_delivers_events_though_a_thread_of_its_parent_was_at_it(clock: ManualClock) -> None:
+    breaker, busy, may_end, heard = make(clock), threading.Event(), threading.Event(), []
+
+    def hear(event: StateChanged) -> None:
+        heard.append(event.new)
+        if event.new is CircuitState.DISABLED:
+            busy.set()
+            may_end.wait(PATIENCE_SECONDS)
+
+    breaker.subscribe(hear, StateChanged)
+    thread = threading.Thread(target=breaker.disable)
+    thread.start()
+    busy.wait(PATIENCE_SECONDS)
+    child = os.fork()
+    if child == 0:  # pragma: no cover - in the child
+        breaker.reset()
+        os._exit(0 if heard == ["disabled", "closed"] else 1)
+    may_end.set()
     thread.join(PATIENCE_SECONDS)
     assert os.waitpid(child, 0)[1] == 0
 

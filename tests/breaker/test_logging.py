@@ -307,6 +307,19 @@ async def test_other_listeners_are_called_although_logging_about_one_raises_an_i
     assert [type(event).__name__ for event in events] == ["CallSucceeded"]
 
 
+async def test_listeners_hear_of_a_change_although_logging_it_raises_an_interrupt(clock: ManualClock) -> None:
+    breaker, events = make(clock), []
+    breaker.subscribe(events.append)
+    fixture = attached("handler", KeyboardInterrupt)
+    next(fixture)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            breaker.disable()
+    finally:
+        next(fixture, None)
+    assert [event.new for event in events] == [CircuitState.DISABLED]
+
+
 @pytest.mark.parametrize("where", ["handler", "filter"])
 async def test_an_interrupt_in_logging_still_wakes_waiting_tasks(clock: ManualClock, where: str) -> None:
     breaker, answers = await make_open(clock), []

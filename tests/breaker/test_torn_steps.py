@@ -1,6 +1,7 @@
 """Exceptions from outside between any two lines of the library: Ctrl-C, and what other threads raise in this one."""
 
 import gc
+import inspect
 import itertools
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -9,6 +10,7 @@ from contextlib import suppress
 import pytest
 
 from recloser import CircuitBreaker, CircuitBreakerOpenError, CircuitState
+from recloser._breaker.dispatch import Dispatcher
 from recloser._breaker.probe_context import _entered
 from recloser.testing import ManualClock
 from tests.breaker.kit import DependencyError, answer, fail, make, make_probing, make_ready
@@ -151,6 +153,25 @@ async def test_a_closed_breaker_whose_step_was_torn_apart_still_opens(
             open_for_ever.append(tear.where)
     logging.getLogger("recloser").disabled = False
     assert open_for_ever == []
+
+
+async def test_a_delivery_that_was_torn_apart_does_not_silence_the_listeners(clock: ManualClock) -> None:
+    source, first = inspect.getsourcelines(Dispatcher)
+    ends = range(first + source.index("        finally:\n"), first + source.index("        return mine\n"))
+    silent, heard = [], []
+    for line in itertools.count(1):
+        breaker = make(clock)
+        breaker.subscribe(heard.append)
+        with torn_at(line) as tear:
+            breaker.force_open("drill")
+        if tear.where is None:
+            break
+        heard.clear()
+        breaker.reset()
+        if tear.where not in {f"dispatch.py:{end}" for end in ends} and not heard:  # no signal is handled there
+            silent.append(tear.where)
+    assert silent == []
+    assert line > 10
 
 
 async def test_the_running_probes_keep_their_permits_when_lost_ones_come_back(clock: ManualClock) -> None:

@@ -391,3 +391,15 @@ def test_a_change_does_not_reach_a_task_in_a_closed_loop(clock: ManualClock) -> 
     assert breaker.state is CircuitState.CLOSED
     with pytest.raises(RuntimeError):
         waiters[0].close()
+
+
+def test_a_task_whose_event_loop_is_closed_is_forgotten_at_the_next_change(clock: ManualClock) -> None:
+    breaker = make(clock)
+    breaker.force_open("maintenance")
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(breaker.wait_until_ready())
+    loop.run_until_complete(asyncio.sleep(0.01))
+    loop.close()
+    task._log_destroy_pending = False  # noqa: SLF001 - asyncio has no other way to silence that
+    breaker.reset()
+    assert not breaker.engine.waiting

@@ -11,16 +11,17 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 from collections import deque
 from contextlib import suppress
-from threading import Lock
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar, cast
 
 import anyio.lowlevel
 
 from recloser._breaker.cancellation import deadline_of, is_cancellation
 from recloser._breaker.functions import is_kind
 from recloser._breaker.loop_bound import LoopEvent
+from recloser._breaker.steps import STEP
 from recloser._core import checks
 from recloser._core.events import (
     CallFailed,
@@ -90,26 +91,32 @@ class Dispatcher:
 
     __slots__ = ("_queue", "_turn", "entries", "wanted")
 
+    process: ClassVar[object] = object()
+    """Stands for this process; a child process has another one."""
+
     def __init__(self) -> None:
         self.entries: tuple[Subscription, ...] = ()
         self.wanted: frozenset[type[Event]] = NO_KINDS
         self._queue: list[Event] = []
-        self._turn = Lock()  # held while events are delivered: one at a time, in order
+        self._turn: object = None  # the process in which a thread delivers events: one at a time, in order
 
     def add(self, entry: Subscription) -> None:
         """Add a listener."""
-        self._set((*self.entries, entry))
+        with STEP:  # another thread may add or remove one now
+            self._set((*self.entries, entry))
 
     def remove(self, entry: Subscription) -> None:
         """Remove a listener; removing it again changes nothing."""
-        self._set(tuple(other for other in self.entries if other is not entry))
+        with STEP:
+            self._set(tuple(other for other in self.entries if other is not entry))
 
     def replace(self, entry: Subscription, other: Subscription) -> None:
         """Change the kinds that a listener receives, and keep its place in the order; add it if it is missing."""
-        if not any(each is entry for each in self.entries):
-            self.add(other)
-            return
-        self._set(tuple(other if each is entry else each for each in self.entries))
+        with STEP:
+            if not any(each is entry for each in self.entries):
+                self.add(other)
+                return
+            self._set(tuple(other if each is entry else each for each in self.entries))
 
     def _set(self, entries: tuple[Subscription, ...]) -> None:
         self.entries = entries
@@ -117,7 +124,9 @@ class Dispatcher:
 
     def enqueue(self, events: list[Event]) -> None:
         """Queue events behind those that are queued; those that nobody wants are left out."""
-        self._queue += [event for event in events if type(event) in self.wanted]
+        for event in events:
+            if type(event) in self.wanted:
+                self._queue.append(event)
 
     def deliver(self) -> None:
         """Deliver the queued events, unless that is going on: then the thread at work delivers them, too.
@@ -127,22 +136,44 @@ class Dispatcher:
             SystemExit: Likewise.
         """
         interrupts: list[BaseException] = []
-        while self._queue and self._turn.acquire(blocking=False):
-            try:
-                while self._queue:
-                    event = self._queue.pop(0)
-                    for listener, kinds in self.entries:
-                        if type(event) in kinds:
-                            interrupts += _notify(listener, event)
-            finally:
-                self._turn.release()
+        while self._queue and self._take_turn(interrupts):
+            pass
         if interrupts:
             raise interrupts[0]
+
+    def _take_turn(self, interrupts: list[BaseException]) -> bool:
+        """Deliver the queued events and add what interrupts a listener; return False if another delivery goes on.
+
+        A turn of the parent process is over: the thread that delivers there was not forked.
+        """
+        process = self.process
+        mine = False
+        try:
+            with STEP:
+                if self._turn is not process:
+                    mine, self._turn = True, process  # one statement, so that no signal comes in between
+            while mine and self._queue:
+                event = self._queue.pop(0)
+                for listener, kinds in self.entries:
+                    if type(event) in kinds:
+                        interrupts += _notify(listener, event)
+        finally:
+            if mine:
+                self._turn = None
+        return mine
 
     def emit(self, events: list[Event]) -> None:
         """Queue and deliver events."""
         self.enqueue(events)
         self.deliver()
+
+
+def _enter_child_process() -> None:  # pragma: no cover - in the child
+    Dispatcher.process = object()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch - not on Windows
+    os.register_at_fork(after_in_child=_enter_child_process)
 
 
 def _notify(listener: Callable[[Event], object], event: Event) -> tuple[BaseException, ...]:

@@ -66,17 +66,24 @@ def enqueue(breaker: Reported, events: list[Event]) -> None:
 
 def deliver(breaker: Reported, events: list[Event]) -> None:
     """Log the transitions among the events of one step, and deliver what is queued; never under a lock."""
-    for event in events:
-        if isinstance(event, StateChanged):
-            log_transition(event)
-    if events and breaker.dispatcher is not None:
-        breaker.dispatcher.deliver()
+    try:
+        for event in events:
+            if isinstance(event, StateChanged):
+                log_transition(event)
+    finally:  # also if an interrupt arrives in a logging handler
+        if events and breaker.dispatcher is not None:
+            breaker.dispatcher.deliver()
 
 
 def wake(breaker: Reported) -> None:
-    """Wake the tasks that wait until a call has a chance, each in its own event loop, so that they check again."""
-    for event in list(breaker.waiting or ()):
+    """Wake the tasks that wait until a call has a chance, each in its own event loop, so that they check again.
+
+    A task that waits again has a new event. To keep the old ones would keep the tasks of dead event loops alive.
+    """
+    waiting = breaker.waiting or {}
+    for event in list(waiting):
         event.set()
+        waiting.pop(event, None)
 
 
 def log_error(breaker: Reported, message: str, fault: Exception) -> None:
