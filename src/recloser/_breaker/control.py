@@ -39,8 +39,9 @@ def change_by_hand(
         "author": checks.one_line("author", author) or None,
         "for_seconds": None if for_seconds is None else checks.seconds("for_seconds", for_seconds),
     }
+    now = engine.now()  # a clock is user code
     with STEP:
-        events: list[Event] = [engine.note(engine.transition(trigger, engine.now(), **details))]
+        events: list[Event] = [engine.note(engine.transition(trigger, now, **details))]
         enqueue(engine, events)
     deliver(engine, events)
 
@@ -65,11 +66,12 @@ def reconfigure(engine: Engine, settings: dict[str, Any]) -> None:
         TypeError: A setting is unknown or has the wrong type.
         ValueError: A setting is out of range, or the breaker's fleet does not support it; nothing has changed.
     """
+    now = engine.now()
     with STEP:
-        adopt(engine, engine.machine.settings.changed(settings))
+        adopt(engine, engine.machine.settings.changed(settings), now)
 
 
-def adopt(engine: Engine, settings: Settings) -> None:
+def adopt(engine: Engine, settings: Settings, now: float) -> None:
     """Switch to new settings, holding `STEP`.
 
     Raises:
@@ -77,7 +79,7 @@ def adopt(engine: Engine, settings: Settings) -> None:
     """
     if engine.port is not None:
         engine.port.check(settings)
-    engine.machine.reconfigure(settings, engine.now())
+    engine.machine.reconfigure(settings, now)
     engine.classify_by(settings)
     engine.refresh()
     wake(engine)

@@ -290,7 +290,7 @@ class Engine:
             self.failed_at = wall_clock()
             trigger = self.machine.count_failure(0.0, 0.0)
             if trigger is not None:
-                self.trip(self.machine.epoch, 0.0, FAILURE, exc)
+                self.trip(ticket, 0.0, FAILURE, exc)
             return
         if isinstance(exc, GeneratorExit):  # the call was closed, or garbage collected
             if is_in_own_loop(ticket):
@@ -411,7 +411,7 @@ class Engine:
 
     def trip(
         self,
-        epoch: Epoch,
+        ticket: Ticket,
         now: float,
         outcome: Outcome = SUCCESS,
         exc: BaseException | None = None,
@@ -428,7 +428,7 @@ class Engine:
             now = self.now()
         error, interrupt = error_text(exc) if outcome is FAILURE else (None, None)
         with STEP:
-            if self.machine.epoch is epoch:
+            if self.machine.epoch is ticket:
                 transition = self.transition(Trigger.TRIPPED, now, last_error=error, open_seconds=open_seconds)
                 events.append(self.note(transition))
             enqueue(self, events)
@@ -465,9 +465,10 @@ class Engine:
 
     def listeners(self) -> Dispatcher:
         """Return the dispatcher, made for the first listener."""
-        if self.dispatcher is None:
-            self.dispatcher = Dispatcher()
-        return self.dispatcher
+        with STEP:
+            if self.dispatcher is None:
+                self.dispatcher = Dispatcher()
+            return self.dispatcher
 
     # Time
 

@@ -182,9 +182,8 @@ class BreakerMachine:
         episode = self.episode
         if episode is None:
             return self.state is HALF_OPEN and now < self.reopen_at  # another process runs the probe
-        if len(episode.probes) < episode.settings.max_probes:
-            return False
-        return now < episode.probes[0].admitted_at + episode.limit_seconds
+        probes = tuple(episode.probes)  # another thread may settle one now
+        return len(probes) >= episode.settings.max_probes and now < probes[0].admitted_at + episode.limit_seconds
 
     def is_running(self, probe: Probe, now: float) -> bool:
         """Return whether a probe of this machine is still running and within its probe timeout."""

@@ -50,10 +50,10 @@ class Defined:
         engine, definition = breaker.engine, definition_of(breaker)
         current = engine.machine.settings
         if definition is None or definition.source is not self.definitions:
-            adopt(engine, current.changed(dict(options)))
+            adopt(engine, current.changed(dict(options)), engine.now())
             return
         revised = self.definitions.revised(definition, current, options)
-        adopt(engine, revised.settings)
+        adopt(engine, revised.settings, engine.now())
         engine.definition = revised
         if breaker.name in self.configured:
             self.configured[breaker.name] = revised
@@ -67,7 +67,7 @@ class Defined:
             current = engine.machine.settings
             engine.definition = changed = self.definitions.regrouped(old, new, definition, current)
             if changed.settings != current:
-                adopt(engine, changed.settings)
+                adopt(engine, changed.settings, engine.now())
 
     def change_defaults(self, options: Options) -> None:
         """Change the defaults and everything that is derived from them, in one synchronous step."""
@@ -81,7 +81,7 @@ class Defined:
                 continue
             rebased = definitions.rebased(definition, engine.machine.settings)
             if rebased.settings != engine.machine.settings:
-                adopt(engine, rebased.settings)
+                adopt(engine, rebased.settings, engine.now())
             engine.definition = rebased
 
 
