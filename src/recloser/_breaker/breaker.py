@@ -123,12 +123,11 @@ class CircuitBreaker(Unblockable):
     ) -> None:
         given = locals()  # the settings have the names of the arguments
         name = checked_name(name)
-        checked = checked_clock(clock)
         random = SYSTEM_RANDOM if random is None else random
         if not isinstance(random, Random):
             raise TypeError(f"random must be a random.Random, not {random!r}")
         settings = DEFAULTS.changed({option: given[option] for option in OPTIONS})
-        self.engine = Engine(name, settings, checked, random)
+        self.engine = Engine(name, settings, checked_clock(clock), random)
         # A subclass may have state of its own, which a new breaker around the engine would not have.
         self.engine.face = ref(self) if type(self) is CircuitBreaker else lambda: self
 
@@ -234,7 +233,9 @@ class CircuitBreaker(Unblockable):
         Don't `yield` inside the block: what the reader calls would be part of a probe. Decorate the generator instead.
         """
         guard = Guard()
-        guard.engine, guard.started, guard.held, guard.wire = self.engine, None, False, None
+        guard.engine = self.engine
+        guard.started = guard.wire = None
+        guard.held = False
         return guard
 
     async def acquire(self) -> Permit:
