@@ -275,6 +275,24 @@ def test_a_child_process_delivers_events_though_a_thread_of_its_parent_was_at_it
     assert os.waitpid(child, 0)[1] == 0
 
 
+@pytest.mark.anyio
+async def test_an_interrupt_while_an_admission_is_recorded_gives_the_probe_back(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    breaker = await make_open(clock)
+    clock.advance(60)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("recloser._breaker.admission.enqueue", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            await breaker.acquire()
+    assert (breaker.state, breaker.snapshot().probes_in_flight) == (CircuitState.HALF_OPEN, 0)
+    assert await breaker.call(answer) == "answer"
+
+
 def test_what_is_a_coroutine_function_can_suspend_and_control_is_plain() -> None:
     waiting = {
         f"{kind.__name__}.{name}"

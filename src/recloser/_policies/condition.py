@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from recloser._breaker.breaker import CircuitBreaker
 from recloser._breaker.cancellation import is_cancellation
 from recloser._breaker.dispatch import log
 from recloser._core.outcomes import Classifier, Outcome
@@ -31,8 +30,6 @@ class AttemptCondition:
 
     def __init__(self, on: ExceptionSpec, name: str) -> None:
         check_exceptions("on", on)
-        if isinstance(on, CircuitBreaker):
-            raise TypeError(f"on must be an exception type or a predicate, not {on!r}; write on=breaker.is_failure")
         for kind in on if isinstance(on, tuple) else (on,):
             if isinstance(kind, type) and not issubclass(kind, Exception):
                 raise TypeError(f"on must name subclasses of Exception: {kind.__name__} ends a program or a task")

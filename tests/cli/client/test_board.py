@@ -186,6 +186,7 @@ def test_a_text_is_looked_for_in_names_and_causes(board: Board) -> None:
         snapshot({}, transitions=[{**transition(), "cause": None}]),
         snapshot({}, dropped="x"),
         snapshot({}, fleet="x"),
+        snapshot({}, fleet={"connected": 1}),
         snapshot({}, fleet={"connected": True, "probes": [1, 2]}),
         snapshot({}, fleet={"connected": True, "probes": {"x": 5}}),
     ],
