@@ -135,11 +135,17 @@ class PolicyLink:
             answers.append(await self._link.ask(args, kwargs, {}))
             return answers[-1].value
 
-        value = await self._call(fn, *args, **kwargs)
-        for found in answers:
-            if found.value is value:
-                return found
-        return answers[-1]._replace(value=value) if answers else Found(value, self.name)
+        found: Found | None = None
+        try:
+            value = await self._call(fn, *args, **kwargs)
+            for found in answers:
+                if found.value is value:
+                    return found
+            return answers[-1]._replace(value=value) if answers else Found(value, self.name)
+        finally:
+            # The errors of an answer refer to frames, and these to this one: without them, nothing is left in cycles.
+            found = None
+            answers.clear()
 
 
 class Detailed:
