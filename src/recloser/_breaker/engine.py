@@ -56,7 +56,7 @@ from recloser._breaker.notify import (
 from recloser._breaker.probe_context import enter_probe, entered_probes
 from recloser._breaker.steps import STEP
 from recloser._core.events import CallRejected, CallSucceeded, LateOutcome
-from recloser._core.machine import CLOSED, DISABLED, FAILURE, OPEN, SUCCESS, BreakerMachine
+from recloser._core.machine import DISABLED, FAILURE, OPEN, SUCCESS, BreakerMachine
 from recloser._core.outcomes import Outcome
 from recloser._core.states import Trigger
 from recloser._core.tickets import UNCOUNTED, Epoch, Expiry, Probe, Ticket
@@ -154,7 +154,7 @@ class Engine:
         machine = self.machine
         settings = machine.settings
         counting_suffices = (
-            (machine.state is CLOSED or (machine.state is DISABLED and machine.reopen_at == NEVER))
+            machine.admits_all
             and not machine.meter.needs_duration
             and settings.failed_result is None
             and settings.overdue_after_seconds is None
@@ -186,7 +186,7 @@ class Engine:
         if machine.leaks:
             self.drain_leaks()
         epoch = machine.epoch  # before the state: another thread may change both in between
-        if machine.state is CLOSED:
+        if machine.admits_all:
             return epoch
         now = self.now()
         if machine.state is DISABLED:

@@ -145,6 +145,11 @@ class BreakerMachine:
         return tuple(self._expire_probes(now))
 
     @property
+    def admits_all(self) -> bool:
+        """Whether all calls go through, whatever the time: the machine is closed, or disabled without an end."""
+        return self.state is CLOSED or (self.state is DISABLED and self.reopen_at == NEVER)
+
+    @property
     def is_waiting(self) -> bool:
         """Whether the next step is a probe and none is running."""
         is_trying = self.episode is not None and bool(self.episode.probes)

@@ -118,8 +118,7 @@ def _backoff(value: object) -> Backoff:
 
 def check_exceptions(argument: str, spec: object) -> None:
     types = spec if isinstance(spec, tuple) else (spec,)
-    if callable(getattr(spec, "is_failure", None)):
-        raise TypeError(f"{argument} must be a predicate, not {spec!r}; write {argument}=breaker.is_failure")
+    refuse_breaker(argument, spec)
     _check_synchronous(argument, spec)
     if all(isinstance(item, type) and issubclass(item, BaseException) for item in types):
         return
@@ -128,6 +127,12 @@ def check_exceptions(argument: str, spec: object) -> None:
             f"{argument} must be an exception type, a tuple of exception types, or a predicate on the exception, "
             f"not {spec!r}"
         )
+
+
+def refuse_breaker(argument: str, spec: object) -> None:
+    """Refuse a breaker where a predicate on exceptions is wanted: a breaker can be called, too."""
+    if callable(getattr(spec, "is_failure", None)):
+        raise TypeError(f"{argument} must be a predicate, not {spec!r}; write {argument}=breaker.is_failure")
 
 
 def _check_synchronous(argument: str, predicate: object) -> None:

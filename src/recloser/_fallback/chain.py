@@ -16,9 +16,9 @@ from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from recloser._breaker.breaker import CircuitBreaker
 from recloser._breaker.dispatch import describe, log
 from recloser._breaker.functions import is_kind
+from recloser._core.settings import refuse_breaker
 from recloser._fallback.answers import Found
 from recloser._fallback.links import MemoryLink
 from recloser.errors import FallbackExhaustedError, NoAnswer, RejectedError
@@ -250,8 +250,7 @@ def condition_of(on: object) -> Condition:
     types: tuple[Any, ...] = on if isinstance(on, tuple) else (on,)
     if all(isinstance(item, type) and issubclass(item, Exception) for item in types):
         return (*ALWAYS, *types), None
-    if isinstance(on, CircuitBreaker):
-        raise TypeError(f"on must be an exception type or a predicate, not {on!r}; write on=breaker.is_failure")
+    refuse_breaker("on", on)
     if isinstance(on, type | tuple) or not callable(on) or is_kind(inspect.iscoroutinefunction, on):
         raise TypeError(
             "on must be a subclass of Exception, a tuple of them, or a synchronous predicate on the exception, "
