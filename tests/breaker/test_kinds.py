@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from recloser import CircuitBreaker, CircuitState, Event, StateChanged
+from recloser import CircuitBreaker, CircuitBreakerOpenError, CircuitState, Event, StateChanged
 from recloser.events import (
     CallFailed,
     CallIgnored,
@@ -71,8 +71,8 @@ async def test_two_listeners_each_receive_their_own_kinds(clock: ManualClock) ->
     assert [type(event) for event in calls.events] == [CallFailed]
 
 
-@pytest.mark.parametrize("kind", OTHERS, ids=lambda kind: kind.__name__)
-async def test_without_listeners_of_single_calls_the_closed_path_is_available(
+@pytest.mark.parametrize("kind", [*OTHERS, CallFailed, CallIgnored], ids=lambda kind: kind.__name__)
+async def test_without_listeners_of_successes_the_closed_path_is_available(
     clock: ManualClock, kind: type[Event]
 ) -> None:
     breaker = make(clock)
@@ -80,18 +80,29 @@ async def test_without_listeners_of_single_calls_the_closed_path_is_available(
     assert is_on_closed_path(breaker)
 
 
-@pytest.mark.parametrize("kind", PER_CALL, ids=lambda kind: kind.__name__)
-async def test_the_closed_path_is_available_again_after_the_last_listener_of_single_calls(
-    clock: ManualClock, kind: type[Event]
-) -> None:
+async def test_the_closed_path_is_available_again_after_the_last_listener_of_successes(clock: ManualClock) -> None:
     breaker = make(clock)
     breaker.subscribe(print, kinds=StateChanged)
-    leave = [breaker.subscribe(print, kinds=kind) for _ in range(2)]
+    leave = [breaker.subscribe(print, kinds=CallSucceeded) for _ in range(2)]
     assert not is_on_closed_path(breaker)
     leave[0]()
     assert not is_on_closed_path(breaker)
     leave[1]()
     assert is_on_closed_path(breaker)
+
+
+async def test_a_listener_of_failures_alone_gets_no_durations_but_those_of_probes(clock: ManualClock) -> None:
+    async def fail_late() -> None:
+        clock.advance(2)
+        raise DependencyError
+
+    breaker, received = make(clock), RecordingListener()
+    breaker.subscribe(received, kinds=(CallFailed, CallIgnored))
+    for _ in range(2):
+        with pytest.raises(DependencyError):
+            await breaker.call(fail_late)
+        clock.advance(60)
+    assert [event.duration_seconds for event in received.of(CallFailed)] == [None, 2]
 
 
 async def test_the_closed_path_comes_back_after_recovery_under_a_listener_of_transitions(clock: ManualClock) -> None:
@@ -116,12 +127,26 @@ async def test_a_listener_of_transitions_causes_no_clock_reading_for_a_call(cloc
     assert readings == []
 
 
-async def test_rejections_are_cheap_unless_a_listener_wants_them(clock: ManualClock) -> None:
-    breaker = await make_open(clock)
-    breaker.subscribe(print, kinds=StateChanged)
+@pytest.mark.parametrize("way", ["call", "acquire", "try_acquire", "try_acquire_nowait"])
+async def test_a_rejection_on_the_short_cut_is_reported(clock: ManualClock, way: str) -> None:
+    breaker, received = await make_open(clock), RecordingListener()
     assert breaker.engine.shut_until == breaker.engine.machine.reopen_at
-    breaker.subscribe(print, kinds=CallRejected)
-    assert breaker.engine.shut_until < 0
+    breaker.subscribe(received, kinds=CallRejected)
+    clock.advance(10)
+    if way == "call":
+        with pytest.raises(CircuitBreakerOpenError):
+            await breaker.call(answer)
+    elif way == "acquire":
+        with pytest.raises(CircuitBreakerOpenError):
+            await breaker.acquire()
+    else:
+        attempt = getattr(breaker, way)()
+        assert (await attempt if way == "try_acquire" else attempt) is None
+    [event] = received.events
+    assert isinstance(event, CallRejected)
+    assert (event.state, event.retry_after, event.shadow) == (CircuitState.OPEN, 50, False)
+    assert event.monotonic == clock()
+    assert breaker.snapshot().rejected_total == 1
 
 
 @pytest.mark.parametrize("way", ["call", "guard", "decorator", "acquire"])

@@ -97,7 +97,7 @@ class Driver:
         epoch = self.machine.epoch
         assert self.state in (CLOSED, DISABLED)
         epoch.successes += 1
-        if epoch.watch and self.now >= epoch.edge:
+        if epoch.observed and self.now >= epoch.edge:
             trigger = self.machine.observe(self.now)
             if trigger is not None:
                 self.go(trigger)

@@ -1,8 +1,11 @@
-from dataclasses import FrozenInstanceError, replace
+import copy
+import pickle
+from dataclasses import FrozenInstanceError, fields, replace
 from datetime import UTC, datetime
 
 import pytest
 
+from recloser._breaker.records import event_of
 from recloser._core.events import (
     CallFailed,
     CallIgnored,
@@ -59,8 +62,30 @@ def test_events_are_frozen_values_that_name_their_breaker(event: Event) -> None:
     assert isinstance(event, Event)
     assert replace(event) == event
     assert replace(event, monotonic=2.0) != event
-    with pytest.raises(FrozenInstanceError):
-        event.breaker = "other"  # type: ignore[misc]
+    for field in fields(event):
+        with pytest.raises(FrozenInstanceError, match=field.name):
+            setattr(event, field.name, getattr(event, field.name))
+    with pytest.raises(AttributeError):
+        event.breaker_name = "other"  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError):
+        del event.breaker
+    assert pickle.loads(pickle.dumps(event)) == copy.deepcopy(event) == event  # noqa: S301 - its own
+    assert hash(copy.copy(event)) == hash(event)
+    assert repr(event).startswith(f"{type(event).__name__}(breaker='db', at={AT!r}, monotonic=1.0, ")
+
+
+def test_an_event_carries_the_unix_time_until_it_is_asked_for() -> None:
+    event = event_of((CallSucceeded, "db", AT.timestamp(), 1.0, 1, 0.5, False))
+    assert isinstance(event.at_, float)  # type: ignore[attr-defined]
+    assert event.at == AT
+    assert event.at is event.at
+    assert event == EVENTS[1]
+
+
+@pytest.mark.parametrize("event", EVENTS[1:-1], ids=lambda event: type(event).__name__)
+def test_a_record_holds_the_fields_of_its_event_in_their_order(event: Event) -> None:
+    values = [getattr(event, field.name) for field in fields(event)]
+    assert event_of((type(event), *values)) == event
 
 
 @pytest.mark.parametrize(

@@ -163,16 +163,16 @@ class TestFailureRate:
 
     def test_no_success_is_asked_for_in_a_count_window_while_there_is_no_failure(self) -> None:
         driver = metered(FailureRate(0.5, window=LAST_TEN, minimum_calls=4))
-        assert not driver.machine.epoch.watch
+        assert not driver.machine.epoch.observed
         driver.call(F)
-        assert driver.machine.epoch.watch
+        assert driver.machine.epoch.observed
         driver.call(S, S, S)
-        assert not driver.machine.epoch.watch
+        assert not driver.machine.epoch.observed
 
     def test_one_success_is_asked_for_per_bucket_of_a_time_window(self) -> None:
         driver = metered(FailureRate(0.5, window=TEN_SECONDS, minimum_calls=4))
         driver.succeed_on_the_closed_path()
-        assert (driver.machine.epoch.watch, driver.machine.epoch.edge) == (True, 1.0)
+        assert (driver.machine.epoch.observed, driver.machine.epoch.edge) == (True, 1.0)
 
     def test_measures_no_slow_calls(self) -> None:
         driver = metered(FailureRate(0.5, window=LAST_TEN, minimum_calls=1))
@@ -204,7 +204,7 @@ class TestFailureCount:
     def test_never_asks_for_a_success(self) -> None:
         driver = metered(FailureCount(2, window=TEN_SECONDS))
         driver.call(F)
-        assert not driver.machine.epoch.watch
+        assert not driver.machine.epoch.observed
 
     def test_measures_no_rates(self) -> None:
         driver = metered(FailureCount(2, window=LAST_TEN))
@@ -253,12 +253,13 @@ class TestSlowCallRate:
         assert driver.call(S, duration=2) is CLOSED
         assert driver.call(S, duration=2) is OPEN
 
-    def test_asks_for_every_call(self) -> None:
-        driver = metered(slow_rate())
-        driver.call(S)
-        assert driver.machine.epoch.watch
+    def test_asks_for_durations_but_only_for_the_calls_that_may_trip_it(self) -> None:
+        driver = metered(slow_rate(minimum_calls=3))
         assert driver.machine.meter.needs_duration
-        assert driver.machine.meter.needs_clock
+        assert not driver.machine.meter.needs_clock
+        assert not driver.machine.epoch.observed
+        driver.call(S, duration=2)
+        assert driver.machine.epoch.observed
 
     def test_closing_empties_its_window(self) -> None:
         driver = metered(slow_rate(minimum_calls=3))

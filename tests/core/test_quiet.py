@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recloser._core.meters import RuleMeter
-from recloser._core.trip import ConsecutiveFailures, FailureCount, FailureRate, SlowCallRate, TripRule
+from recloser._core.trip import ConsecutiveFailures, FailureCount, FailureRate, SlowCallRate, TripRule, slow_call_limit
 from recloser._core.windows import CountWindow, TimeWindow
 from tests.effort import FULL
 
@@ -52,6 +52,7 @@ class Pair:
         self.counts = Counts(5, 2)
         self.told = rule.meter(self.counts)
         self.quiet = rule.meter(self.counts)
+        self.slow_call_seconds = slow_call_limit(rule)
         self.now = now
 
     def step(self, what: str, duration: float) -> tuple[bool, bool]:
@@ -63,7 +64,7 @@ class Pair:
             )
         self.counts.successes += 1
         met = self.told.success(self.counts, self.now, duration)
-        asked = self.now >= self.quiet.quiet_until
+        asked = self.now >= self.quiet.quiet_until or duration > self.slow_call_seconds
         return met, asked and self.quiet.success(self.counts, self.now, duration)
 
     def readings(self, meter: RuleMeter) -> tuple[object, ...]:

@@ -103,5 +103,5 @@ class Reader:
             assert self.max_buffer < ROOMY
             self.place += event.count
         else:
-            assert event is self.log[self.place]
+            assert event == self.log[self.place]
             self.place += 1

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Protocol
 from anyio.lowlevel import current_token
 
 from recloser._breaker.loop_bound import LoopLock, SemaphoreGate
-from recloser._breaker.notify import Reported, deliver, enqueue, is_wanted, probe_admitted
+from recloser._breaker.notify import Reported, deliver, enqueue, is_wanted
+from recloser._breaker.records import Record, probe_admitted
 from recloser._breaker.steps import STEP
 from recloser._core.events import ProbeAdmitted
 from recloser._core.machine import HALF_OPEN
 from recloser._core.outcomes import Outcome
 from recloser._core.tickets import UNCOUNTED, Admission, Probe, Ticket
+from recloser.errors import CircuitBreakerOpenError
 
 if TYPE_CHECKING:
     from anyio.lowlevel import EventLoopToken
@@ -24,9 +26,8 @@ if TYPE_CHECKING:
     from recloser._core.events import Event, StateChanged, Transition
     from recloser._core.machine import BreakerMachine
     from recloser._core.tickets import Expiry
-    from recloser.errors import CircuitBreakerOpenError
 
-    Admitted = tuple[Ticket | None, list[Event]]
+    Admitted = tuple[Ticket | None, list[Event | Record]]
 
 
 class AdmittingEngine(Reported, Protocol):
@@ -55,7 +56,7 @@ class AdmittingEngine(Reported, Protocol):
         """Report a transition; return its event."""
         ...
 
-    def note_expiry(self, expiry: Expiry, now: float) -> list[Event]:
+    def note_expiry(self, expiry: Expiry, now: float) -> list[Event | Record]:
         """Report a timed-out probe; return the events to deliver."""
         ...
 
@@ -140,3 +141,13 @@ def is_in_other_loop(engine: AdmittingEngine, token: EventLoopToken) -> bool:
     """Return whether the probes of the half-open episode belong to another event loop than that of a token."""
     episode = engine.machine.episode
     return episode is not None and isinstance(episode.gate, SemaphoreGate) and episode.gate.token != token
+
+
+def accepted(answer: Ticket | CircuitBreakerOpenError) -> Ticket:
+    """Return the ticket of an admitted call; raise the error of a rejected one."""
+    if isinstance(answer, CircuitBreakerOpenError):
+        try:
+            raise answer
+        finally:
+            del answer  # the error's traceback holds this frame
+    return answer

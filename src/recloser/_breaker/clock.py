@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from recloser._breaker.dispatch import log
@@ -36,6 +37,10 @@ class CheckedClock:
         self._last = now = _checked(self.raw())
         self._failed = False
         return now
+
+    def reader(self, breaker: str) -> Callable[[], float]:
+        """Return a function that reads the clock for a breaker and never raises; `time.monotonic` needs no checks."""
+        return self.raw if self.raw is time.monotonic else partial(self.read, breaker)
 
     def read(self, breaker: str) -> float:
         """Read the clock; if it fails, log that once and return the last good reading.

@@ -20,6 +20,7 @@ from recloser._core.windows import NEVER
 
 if TYPE_CHECKING:
     from recloser._breaker.engine import Engine
+    from recloser._breaker.records import Record
     from recloser._core.events import Event
     from recloser._core.settings import Settings
     from recloser._core.states import Trigger
@@ -41,7 +42,7 @@ def change_by_hand(
     }
     now = engine.now()  # a clock is user code
     with STEP:
-        events: list[Event] = [engine.note(engine.transition(trigger, now, **details))]
+        events: list[Event | Record] = [engine.note(engine.transition(trigger, now, **details))]
         enqueue(engine, events)
     deliver(engine, events)
 

@@ -5,17 +5,9 @@ steps that can't be cancelled halfway. The step from open to half-open takes an 
 step that changes the state also holds `STEP`, since manual control may come from another thread; no user code runs
 meanwhile. So what a step has to report is queued under the lock and delivered after it.
 
-The closed path is not here. `CircuitBreaker.call`, the decorator and the guard contain it, for speed:
-
-    epoch = engine.live                   # None: the closed path is not available, use admit()
-    ... await the call ...                # an exception goes to call_raised()
-    if engine.live is epoch:              # else: call_returned()
-        epoch.successes += 1
-        if epoch.watch: engine.observe(epoch)
-
-`live` is the machine's epoch while the breaker is closed or disabled and it is enough to count successes: no listener
-for single calls, no durations, no predicate on results. A transition clears `live` first and sets it again at its end.
-If an exception from outside interrupts the transition, `live` stays None, and the next call uses `admit()`.
+The closed path is not here: `watch` describes it. Three fields lead calls to it, or past it. A transition clears all
+three first and sets them again at its end; if an exception from outside interrupts the transition, they stay None, and
+the next call uses `admit()`.
 
 A permit, a guard, a stream, a decorated function and an unsubscribe function refer to the engine only, and may outlive
 the `CircuitBreaker` around it. `face` finds the breaker as long as it lives.
@@ -26,36 +18,31 @@ never reaches the caller, except KeyboardInterrupt and SystemExit, which propaga
 
 from __future__ import annotations
 
-import math
 from random import SystemRandom
 from time import time as wall_clock
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from recloser._breaker.admission import admitted, request_probe, take
+from recloser._breaker.admission import accepted, admitted, request_probe, take
 from recloser._breaker.cancellation import is_cancellation
 from recloser._breaker.classify import Cancellations, classifier_by
 from recloser._breaker.dispatch import Dispatcher
+from recloser._breaker.error_text import error_text
 from recloser._breaker.loop_bound import LoopLock, is_in_own_loop
 from recloser._breaker.notify import (
-    KIND_OF_END,
-    call_ended,
-    call_rejected,
-    call_succeeded,
     deliver,
     enqueue,
-    error_text,
     expired_probe,
-    is_timing_wanted,
     is_wanted,
-    late_outcome,
     log_error,
     report_transition,
     slow_probe,
     wake,
 )
 from recloser._breaker.probe_context import enter_probe, entered_probes
+from recloser._breaker.records import KIND_OF_END, Record, call_ended, call_rejected, late_outcome
 from recloser._breaker.steps import STEP
-from recloser._core.events import CallRejected, CallSucceeded, LateOutcome
+from recloser._breaker.watch import Watch, is_start_needed, measure, watch_of
+from recloser._core.events import CallFailed, CallRejected, LateOutcome
 from recloser._core.machine import DISABLED, FAILURE, OPEN, SUCCESS, BreakerMachine
 from recloser._core.outcomes import Outcome
 from recloser._core.states import Trigger
@@ -76,6 +63,8 @@ if TYPE_CHECKING:
     from recloser._core.tickets import Epoch, Expiry
 
 IGNORED = Outcome.IGNORED
+NO_OUTCOMES: dict[type[BaseException], Outcome] = {}
+"""Nothing is ever added to it."""
 SYSTEM_RANDOM = SystemRandom()
 """The default source of jitter."""
 
@@ -86,7 +75,7 @@ class ProbeEnd(NamedTuple):
     probe: Probe
     outcome: Outcome
     now: float
-    duration: float
+    duration: float | None
     cancelled: bool
     open_seconds: float | None
 
@@ -98,7 +87,7 @@ class Engine:
         "__weakref__",
         "_cancellations",
         "classifier",
-        "clock",
+        "counting",
         "definition",
         "dispatcher",
         "face",
@@ -108,20 +97,33 @@ class Engine:
         "lock",
         "machine",
         "name",
+        "now",
         "opened_at",
         "outcome_by_type",
         "port",
         "shut_until",
         "waiting",
+        "watch",
     )
 
     shut_until: float
     live: Any
-    """The machine's epoch or None; typed as Any, because a ticket that is the live epoch is used as an epoch."""
+    """The machine's epoch while calls on the closed path start without a clock reading, else None.
+
+    Typed as Any, because a ticket that is the live epoch is used as an epoch.
+    """
+    counting: Any
+    """The machine's epoch while a success is only counted, else None; typed as Any likewise."""
+    watch: Watch | None
+    """What else is done with calls on the closed path."""
+    outcome_by_type: dict[type[BaseException], Outcome]
+    """The outcomes of exceptions that need no more than a count; empty if listeners or a fleet are told of failures."""
+    now: Callable[[], float]
+    """Returns the time in monotonic seconds; never raises."""
 
     def __init__(self, name: str, settings: Settings, clock: CheckedClock, random: Random) -> None:
         self.name: str = name
-        self.clock: CheckedClock = clock
+        self.now = clock.reader(name)
         self.machine: BreakerMachine = BreakerMachine(settings, random, clock.first())
         self.face: Callable[[], Any] | None = None  # the CircuitBreaker around this engine, while it lives
         self.port: LeasePort | None = None  # the connection to a fleet
@@ -143,7 +145,6 @@ class Engine:
     def classify_by(self, settings: Settings) -> None:
         """Classify exceptions by new settings."""
         self.classifier: Classifier = classifier_by(settings)
-        self.outcome_by_type: dict[type[BaseException], Outcome] = self.classifier.outcome_by_type
 
     def refresh(self) -> None:
         """Update whether the closed path is available, and until when calls are rejected right away."""
@@ -152,17 +153,14 @@ class Engine:
 
     def _refresh(self) -> None:
         machine = self.machine
-        settings = machine.settings
-        counting_suffices = (
-            machine.admits_all
-            and not machine.meter.needs_duration
-            and settings.failed_result is None
-            and settings.overdue_after_seconds is None
-            and not is_timing_wanted(self)
-        )
-        self.live = machine.epoch if counting_suffices else None
-        silent = machine.state is OPEN and not settings.shadow and not is_wanted(self, CallRejected)
-        self.shut_until = machine.reopen_at if silent else ALWAYS
+        epoch = machine.epoch if machine.admits_all else None
+        watch = None if epoch is None else watch_of(self.name, machine.settings, epoch, self.dispatcher)
+        self.watch = watch
+        self.live = None if watch is not None and watch.times_starts else epoch
+        self.counting = None if watch is not None and (watch.times_ends or watch.failed_result is not None) else epoch
+        told = is_wanted(self, CallFailed) or (self.port is not None and machine.meter.needs_clock)
+        self.outcome_by_type = NO_OUTCOMES if told else self.classifier.outcome_by_type
+        self.shut_until = machine.reopen_at if machine.state is OPEN and not machine.settings.shadow else ALWAYS
 
     # Admitting
 
@@ -174,9 +172,11 @@ class Engine:
         """
         if self.shut_until > ALWAYS:
             machine = self.machine
-            left = self.shut_seconds()
+            left = self.shut_until - self.now()
             if 0 < left < NEVER:
                 machine.rejected += 1
+                if self.dispatcher is not None:
+                    raise self.reported_rejection(left)
                 raise CircuitBreakerOpenError(self.name, left, OPEN, machine.frozen_failures, machine.last_error)
         return accepted(self.try_admit())
 
@@ -240,57 +240,69 @@ class Engine:
         """Return when a call starts, in monotonic seconds; None if its duration is not needed."""
         if isinstance(ticket, Probe):
             return ticket.admitted_at
-        machine = self.machine
-        wanted = machine.meter.needs_duration or machine.settings.overdue_after_seconds is not None
-        return self.now() if wanted or is_timing_wanted(self) else None
+        return self.now() if is_start_needed(self.machine.settings, self.dispatcher) else None
 
     # Settling
 
     def observe(self, epoch: Epoch) -> None:
-        """Report a success of the closed path to the machine, unless the trip rule can do without it."""
-        machine = self.machine
-        now = 0.0
-        if machine.meter.needs_clock:
-            try:
-                now = self.clock.raw()
-                if now < epoch.edge:
-                    return
-            except Exception:  # noqa: BLE001 - whatever a clock raises; now() logs it
-                now = math.nan
-            if not math.isfinite(now):
-                now = self.now()
-        trigger = machine.observe(now)
+        """Report a success of the closed path to the machine."""
+        now = self.now() if self.machine.meter.needs_clock else 0.0
+        trigger = self.machine.observe(now)
         if trigger is not None:
             self.trip(epoch, now)
 
-    def call_returned(self, ticket: Ticket, result: object, started: float | None) -> None:
-        """Settle a call that returned."""
+    def call_returned(self, ticket: Ticket, result: object, started: float | None) -> object:
+        """Settle a call that returned; return its result."""
         if ticket is UNCOUNTED:
-            return
+            return result
         failed_result = self.machine.settings_of(ticket).failed_result
-        outcome = SUCCESS
         if failed_result is not None:
             try:
-                outcome = FAILURE if failed_result(result) else SUCCESS
-            except Exception as fault:  # noqa: BLE001 - logged
+                passed = not failed_result(result)
+            except BaseException as fault:  # noqa: BLE001 - handled there
+                return self.predicate_raised(ticket, result, fault, started)
+            if not passed:
                 self.settle(ticket, FAILURE, started)
-                log_error(self, "failed_result of circuit breaker %r raised; the call counts as failed", fault)
-                return
-            except BaseException:
-                self.settle(ticket, IGNORED, started)
-                raise
-        self.settle(ticket, outcome, started)
+                return result
+        self.call_succeeded(ticket, started)
+        return result
+
+    def predicate_raised(self, ticket: Ticket, result: object, fault: BaseException, started: float | None) -> object:
+        """Settle a call whose `failed_result` raised: as failed, or as ignored after an interrupt."""
+        if not isinstance(fault, Exception):
+            self.settle(ticket, IGNORED, started)
+            raise fault
+        self.settle(ticket, FAILURE, started)
+        log_error(self, "failed_result of circuit breaker %r raised; the call counts as failed", fault)
+        return result
+
+    def call_succeeded(self, ticket: Ticket, started: float | None) -> None:
+        """Settle a call that succeeded."""
+        watch = self.watch
+        if watch is None or watch.epoch is not ticket:
+            self.settle(ticket, SUCCESS, started)
+        elif not watch.times_ends:
+            watch.epoch.successes += 1
+            if watch.epoch.observed and (watch.epoch.edge == ALWAYS or self.now() >= watch.epoch.edge):
+                self.observe(watch.epoch)
+        elif started is None:
+            self.settle(ticket, SUCCESS, None)
+        else:
+            now = self.now()
+            seconds = now - started
+            if seconds <= watch.limit and now < watch.epoch.edge:
+                watch.epoch.successes += 1
+                if watch.report is not None:
+                    watch.report(now, seconds if seconds > 0 else 0.0)
+            else:
+                self.settle(ticket, SUCCESS, started)
 
     def call_raised(self, ticket: Ticket, exc: BaseException, started: float | None) -> None:
         """Settle a call that ended with an exception."""
         if ticket is UNCOUNTED:
             return
-        outcome = self.outcome_by_type.get(type(exc))
-        if outcome is FAILURE and ticket is self.live and not self.machine.meter.needs_clock:
-            self.failed_at = wall_clock()
-            trigger = self.machine.count_failure(0.0, 0.0)
-            if trigger is not None:
-                self.trip(ticket, 0.0, FAILURE, exc)
+        if ticket is self.counting and self.outcome_by_type.get(type(exc)) is FAILURE:
+            self.count_failure(ticket, exc)
             return
         if isinstance(exc, GeneratorExit):  # the call was closed, or garbage collected
             if is_in_own_loop(ticket):
@@ -299,6 +311,7 @@ class Engine:
                 self.lose(ticket)
             return
         settings = self.machine.settings_of(ticket)
+        outcome = self.classifier.outcome_by_type.get(type(exc))
         if outcome is not None and settings is self.machine.settings:
             self.settle(ticket, outcome, started, exc)
             return
@@ -312,6 +325,15 @@ class Engine:
             self.settle(ticket, IGNORED, started)
             raise
         self.settle(ticket, outcome, started, exc, cancelled=cancelled)
+
+    def count_failure(self, epoch: Epoch, exc: BaseException) -> None:
+        """Count a failure of a generation whose successes are only counted."""
+        machine = self.machine
+        now = self.now() if machine.meter.needs_clock else 0.0
+        self.failed_at = wall_clock()
+        trigger = machine.count_failure(now, 0.0)
+        if trigger is not None:
+            self.trip(epoch, now, FAILURE, exc)
 
     def _classify(
         self, ticket: Ticket, exc: BaseException, started: float | None, settings: Settings
@@ -339,13 +361,12 @@ class Engine:
         if ticket is UNCOUNTED:
             return
         machine = self.machine
-        epoch = machine.epoch
-        if outcome is SUCCESS and ticket is epoch and not epoch.watch:
-            self._count_success(epoch, started)
+        if outcome is SUCCESS and ticket is self.counting and not machine.epoch.observed:
+            machine.epoch.successes += 1
             return
         current = machine.is_current(ticket)
         wanted = is_wanted(self, KIND_OF_END[outcome] if current else LateOutcome)
-        events: list[Event] = []
+        events: list[Event | Record] = []
         try:
             now = self.now() if started is not None or wanted or machine.meter.needs_clock else 0.0
             duration = max(0.0, now - started) if started is not None else None
@@ -358,13 +379,15 @@ class Engine:
                 machine.settle(ticket, IGNORED, 0.0, 0.0)
             raise
         if isinstance(ticket, Probe):
-            end = ProbeEnd(ticket, outcome, now, duration or 0.0, cancelled, open_seconds)
+            end = ProbeEnd(ticket, outcome, now, duration, cancelled, open_seconds)
             self._settle_probe(end, exc, events)
             return
         with STEP:
             current = machine.is_current(ticket)
             trigger = machine.settle(ticket, outcome, now, duration or 0.0, cancelled=cancelled)
             self._count(ticket, outcome, duration or 0.0, trigger, current=current)
+        if current and duration is not None:
+            measure(self.dispatcher, outcome, duration, now, exc)
         if trigger is None:
             self.report(events)
         else:
@@ -379,32 +402,25 @@ class Engine:
         if current and outcome is FAILURE:
             self.failed_at = wall_clock()
 
-    def _count_success(self, epoch: Epoch, started: float | None) -> None:
-        """Count a success as the closed path does, and report it to listeners."""
-        epoch.successes += 1
-        dispatcher = self.dispatcher
-        if dispatcher is not None and CallSucceeded in dispatcher.wanted:
-            now = self.now()
-            duration = max(0.0, now - started) if started is not None else None
-            dispatcher.emit([call_succeeded(self.name, now, epoch.generation, duration)])
-
-    def _settle_probe(self, end: ProbeEnd, exc: BaseException | None, events: list[Event]) -> None:
+    def _settle_probe(self, end: ProbeEnd, exc: BaseException | None, events: list[Event | Record]) -> None:
         """Settle a probe and make the transition that it causes, if any, in one step."""
-        machine, ticket = self.machine, end.probe
+        machine, ticket, duration = self.machine, end.probe, end.duration or 0.0
         error, interrupt = error_text(exc) if end.outcome is FAILURE else (None, None)
         now = end.now if machine.meter.needs_clock else self.now()
         with STEP:
             current = machine.is_current(ticket)
-            trigger = machine.settle(ticket, end.outcome, end.now, end.duration, cancelled=end.cancelled)
-            self._count(ticket, end.outcome, end.duration, trigger, current=current)
+            trigger = machine.settle(ticket, end.outcome, end.now, duration, cancelled=end.cancelled)
+            self._count(ticket, end.outcome, duration, trigger, current=current)
             if trigger is Trigger.PROBE_FAILED and end.outcome is SUCCESS:
-                error = slow_probe(end.duration)
+                error = slow_probe(duration)
             if trigger is None:
                 wake(self)
             else:
                 transition = self.transition(trigger, now, last_error=error, open_seconds=end.open_seconds)
                 events.append(self.note(transition))
             enqueue(self, events)
+        if current and end.duration is not None:
+            measure(self.dispatcher, end.outcome, end.duration, end.now, exc)
         deliver(self, events)
         if interrupt is not None:
             raise interrupt
@@ -415,7 +431,7 @@ class Engine:
         now: float,
         outcome: Outcome = SUCCESS,
         exc: BaseException | None = None,
-        events: list[Event] | None = None,
+        events: list[Event | Record] | None = None,
         *,
         open_seconds: float | None = None,
     ) -> None:
@@ -438,19 +454,21 @@ class Engine:
 
     def transition(self, trigger: Trigger, now: float, **details: Any) -> Transition:  # noqa: ANN401 - passed on
         """Make a transition of the machine; holding `STEP`."""
-        self.live, self.shut_until = None, ALWAYS
+        self.live = self.counting = self.watch = None
+        self.shut_until = ALWAYS
         transition = self.machine.transition(trigger, now, **details)
         self._refresh()
         return transition
 
     # Reporting
 
-    def note_expiry(self, expiry: Expiry, now: float) -> list[Event]:
+    def note_expiry(self, expiry: Expiry, now: float) -> list[Event | Record]:
         """Report a timed-out probe and the transition that it caused, if any; return the events to deliver."""
         if self.port is not None:
             self.port.expired(expiry)
         if expiry.outcome is FAILURE:
             self.failed_at = wall_clock()
+        measure(self.dispatcher, expiry.outcome, now - expiry.probe.admitted_at, now, None)
         events = expired_probe(self, expiry, now)
         return events if expiry.transition is None else [*events, self.note(expiry.transition)]
 
@@ -458,10 +476,21 @@ class Engine:
         """Report a transition to the fleet and to waiting tasks; return its event. Holding `STEP`."""
         return report_transition(self, transition if self.port is None else self.port.transitioned(transition))
 
-    def report(self, events: list[Event]) -> None:
+    def report(self, events: list[Event | Record]) -> None:
         """Deliver events to the listeners, after any that are queued."""
         enqueue(self, events)
         deliver(self, events)
+
+    def report_rejection(self, left: float) -> None:
+        """Report a call that was rejected while `left` seconds of the reset timeout remained."""
+        if is_wanted(self, CallRejected):
+            self.listeners().report(call_rejected(self.name, self.shut_until - left, OPEN, left, shadow=False))
+
+    def reported_rejection(self, left: float) -> CircuitBreakerOpenError:
+        """Report such a call; return the error, which describes the state before listeners can change it."""
+        error = CircuitBreakerOpenError(self.name, left, OPEN, self.machine.frozen_failures, self.machine.last_error)
+        self.report_rejection(left)
+        return error
 
     def listeners(self) -> Dispatcher:
         """Return the dispatcher, made for the first listener."""
@@ -469,26 +498,3 @@ class Engine:
             if self.dispatcher is None:
                 self.dispatcher = Dispatcher()
             return self.dispatcher
-
-    # Time
-
-    def shut_seconds(self) -> float:
-        """Return for how many more seconds calls are rejected right away; 0 or less if they are not."""
-        try:
-            return self.shut_until - self.clock.raw()
-        except Exception:  # noqa: BLE001 - whatever a clock raises; now() logs it
-            return self.shut_until - self.now()
-
-    def now(self) -> float:
-        """Return the time in monotonic seconds; the last good reading if the clock fails."""
-        return self.clock.read(self.name)
-
-
-def accepted(answer: Ticket | CircuitBreakerOpenError) -> Ticket:
-    """Return the ticket of an admitted call; raise the error of a rejected one."""
-    if isinstance(answer, CircuitBreakerOpenError):
-        try:
-            raise answer
-        finally:
-            del answer  # the error's traceback holds this frame
-    return answer

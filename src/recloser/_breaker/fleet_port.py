@@ -13,8 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 from weakref import ref
 
-from recloser._breaker.admission import admitted, leave_dead_loop, loop_lock, record
-from recloser._breaker.engine import accepted
+from recloser._breaker.admission import accepted, admitted, leave_dead_loop, loop_lock, record
 from recloser._breaker.loop_bound import SemaphoreGate
 from recloser._breaker.notify import deliver, enqueue, report_transition, wake
 from recloser._breaker.steps import STEP
@@ -25,6 +24,7 @@ from recloser._core.tickets import NEEDS_LEASE, UNCOUNTED, Admission, Probe, Tic
 
 if TYPE_CHECKING:
     from recloser._breaker.engine import Engine
+    from recloser._breaker.records import Record
     from recloser._core.events import Event, Transition
     from recloser._core.fleet import FleetMembership, Grant, LeasePort
     from recloser._core.machine import BreakerMachine
@@ -169,7 +169,7 @@ class FleetPort:
     def follow(self, fleet: FleetState) -> None:
         """Follow the fleet to its state, unless a person has moved the breaker; runs in the fleet's task."""
         engine, machine = self.engine, self.machine
-        events: list[Event] = []
+        events: list[Event | Record] = []
         now = engine.now()
         with STEP:
             if self.membership.is_overridden:  # maybe by another thread, just now

@@ -62,12 +62,12 @@ class Permit:
         if not self._let_go():
             return
         engine, ticket = self.engine, self.ticket
-        if engine.live is ticket:
+        if engine.counting is ticket:
             ticket.successes += 1
-            if ticket.watch:
+            if ticket.observed and (ticket.edge == ALWAYS or engine.now() >= ticket.edge):
                 engine.observe(ticket)
         else:
-            engine.settle(ticket, Outcome.SUCCESS, self.started)
+            engine.call_succeeded(ticket, self.started)
 
     def fail(self, exc: BaseException | None = None, *, reset_timeout_seconds: float | None = None) -> None:
         """Count the call as a failure, whatever `expected_exception` says.
@@ -193,6 +193,9 @@ async def acquire_permit(engine: Engine) -> AcquiredPermit:
     ticket = engine.live
     if ticket is not None:
         return AcquiredPermit(engine, ticket, None)
+    watch = engine.watch
+    if watch is not None:
+        return AcquiredPermit(engine, watch.epoch, engine.now())
     ticket = engine.admit()
     if ticket is NEEDS_LEASE:
         ticket = await admit_by_lease(engine)
@@ -208,8 +211,10 @@ def permit_for(engine: Engine, answer: Ticket | CircuitBreakerOpenError) -> Acqu
 
 def try_acquire_permit_nowait(engine: Engine) -> AcquiredPermit | None:
     """Admit one call without asking a fleet, also outside a task; None if it is rejected."""
-    if engine.shut_until > ALWAYS and 0 < engine.shut_seconds() < NEVER:
+    if engine.shut_until > ALWAYS and 0 < (left := engine.shut_until - engine.now()) < NEVER:
         engine.machine.rejected += 1
+        if engine.dispatcher is not None:
+            engine.report_rejection(left)
         return None
     try:
         ticket = engine.try_admit()
@@ -284,16 +289,20 @@ class Guard(Permit):
             raise RuntimeError("this guard is in use; call guard() for each block")
         engine = self.engine
         ticket = engine.live
-        if ticket is None:
+        if ticket is not None:
+            self.started = None
+            self.held = True
+        elif (watch := engine.watch) is not None:
+            ticket = watch.epoch
+            self.started = engine.now()
+            self.held = True
+        else:
             self.wire = wire = await acquire_permit(engine)
             ticket = wire.ticket
             if isinstance(ticket, Probe):
                 enter_probe(ticket)
             self.started = wire.started
             self.held = wire.held
-        else:
-            self.started = None
-            self.held = True
         self.ticket = ticket
         return self
 
@@ -302,10 +311,10 @@ class Guard(Permit):
     ) -> None:
         """Settle the permit by the way the block ended, unless it is settled already."""
         ticket = self.ticket
-        if exc is None and self.held and self.engine.live is ticket and self.wire is None:
+        if exc is None and self.held and self.engine.counting is ticket and self.wire is None:
             self.held = False
             ticket.successes += 1
-            if ticket.watch:
+            if ticket.observed and (ticket.edge == ALWAYS or self.engine.now() >= ticket.edge):
                 self.engine.observe(ticket)
         else:
             self.__exit__(exc_type, exc, traceback)

@@ -5,13 +5,19 @@ They contain errors as text and never as exception objects, so an event that you
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime  # noqa: TC003 - here and below: for tools that evaluate the annotations
+from dataclasses import FrozenInstanceError, dataclass
+from datetime import UTC, datetime
+from inspect import get_annotations
+from operator import attrgetter
+from typing import TYPE_CHECKING, TypeVar
 
-from recloser._core.outcomes import Outcome  # noqa: TC001
+from recloser._core.outcomes import Outcome  # noqa: TC001 - here and below: for tools that evaluate the annotations
 from recloser._core.states import CircuitState, Trigger  # noqa: TC001
 from recloser._core.windows import CountWindow, TimeWindow
 from recloser._core.wording import plural
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +142,45 @@ class Transition:
     retry_after: float | None
 
 
+C = TypeVar("C", bound=type)
+
+
+def _stored(cls: C) -> C:
+    """Make a frozen dataclass with slots quick to create, for those who know how it stores its fields.
+
+    A frozen dataclass replaces the assignment of attributes, which makes it slow even for who creates an object. Here
+    each field is stored in a slot of its own, `breaker_` for `breaker`, and read through a property that can be
+    set once. So `records.event_of()` fills the slots at full speed, and everybody else sees a frozen dataclass. A Unix
+    time in the slot of `at` becomes a `datetime` when somebody asks for it.
+    """
+    for name in get_annotations(cls):
+        slot = f"{name}_"
+        setattr(cls, slot, getattr(cls, name))
+        setattr(cls, name, property(_read_at if name == "at" else attrgetter(slot), _setter(name), doc=f"`{name}`."))
+    del cls.__setattr__, cls.__delattr__
+    return cls
+
+
+def _read_at(event: object) -> datetime:
+    at: datetime | float = getattr(event, "at_")  # noqa: B009 - type checkers don't know the slots
+    if isinstance(at, float):
+        at = datetime.fromtimestamp(at, UTC)
+        setattr(event, "at_", at)  # noqa: B010 - as above
+    return at
+
+
+def _setter(name: str) -> Callable[[object, object], None]:
+    slot = f"{name}_"
+
+    def set_once(event: object, value: object) -> None:
+        if hasattr(event, slot):
+            raise FrozenInstanceError(f"cannot assign to field {name!r}")
+        setattr(event, slot, value)
+
+    return set_once
+
+
+@_stored
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """The base class of all events.
@@ -151,6 +196,7 @@ class Event:
     monotonic: float
 
 
+@_stored
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateChanged(Event):
     """The breaker went from one state to another.
@@ -192,13 +238,14 @@ class StateChanged(Event):
         }
 
 
+@_stored
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallSucceeded(Event):
     """A call succeeded, or ended with an exception that shows that the dependency answered.
 
     Attributes:
         generation: The generation that admitted the call.
-        duration_seconds: How long the call ran; None if it was admitted before there was a listener.
+        duration_seconds: How long the call ran; None if it was admitted before somebody listened to successes.
         is_probe: Whether it was a probe.
     """
 
@@ -207,13 +254,16 @@ class CallSucceeded(Event):
     is_probe: bool
 
 
+@_stored
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallFailed(Event):
     """A call failed.
 
     Attributes:
         generation: The generation that admitted the call.
-        duration_seconds: How long the call ran; None if it was admitted before there was a listener.
+        duration_seconds: How long the call ran; None if the breaker did not time it when it was admitted. It times
+            probes, and all calls while somebody listens to `CallSucceeded` or measures durations, and with a
+            `SlowCallRate` or `overdue_after_seconds`.
         is_probe: Whether it was a probe.
         error_type: The qualified name of the exception's type; None if there was no exception, because a result counted
             as a failure or a probe exceeded its limit.
@@ -227,13 +277,16 @@ class CallFailed(Event):
     error_message: str | None
 
 
+@_stored
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallIgnored(Event):
     """A call ended in a way that says nothing about the dependency.
 
     Attributes:
         generation: The generation that admitted the call.
-        duration_seconds: How long the call ran; None if it was admitted before there was a listener.
+        duration_seconds: How long the call ran; None if the breaker did not time it when it was admitted. It times
+            probes, and all calls while somebody listens to `CallSucceeded` or measures durations, and with a
+            `SlowCallRate` or `overdue_after_seconds`.
         is_probe: Whether it was a probe.
         cancelled: Whether it was cancelled.
     """
@@ -244,6 +297,7 @@ class CallIgnored(Event):
     cancelled: bool
 
 
+@_stored
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRejected(Event):
     """A call was rejected and not started; with `shadow`, it ran although the breaker would have rejected it.
@@ -259,6 +313,7 @@ class CallRejected(Event):
     shadow: bool
 
 
+@_stored
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeAdmitted(Event):
     """A probe was admitted; `generation` is that of its half-open episode."""
@@ -266,6 +321,7 @@ class ProbeAdmitted(Event):
     generation: int
 
 
+@_stored
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LateOutcome(Event):
     """A call ended after its generation; it counts as late and changes nothing else.
@@ -279,6 +335,7 @@ class LateOutcome(Event):
     outcome: Outcome
 
 
+@_stored
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventsDropped(Event):
     """A slow reader of an event stream lost the oldest events.

@@ -14,8 +14,8 @@ Invariants:
 - Admission relies on no invariant, because an exception from outside, such as KeyboardInterrupt, can arrive between any
   two statements. A half-open machine without an episode starts one, and a new gate replaces lost permits, so there is
   always a way out of half-open.
-- While closed or disabled, a success may be counted just by adding 1 to `epoch.successes`, if `epoch.watch` is false or
-  the call ended before `epoch.edge`. A failure may be counted just by adding 1 to `epoch.failures`, if
+- While closed or disabled, a success may be counted just by adding 1 to `epoch.successes`, if `epoch.observed` is false
+  or the call ended before `epoch.edge`. A failure may be counted just by adding 1 to `epoch.failures`, if
   `epoch.successes == epoch.run.seen` (it continues a run of failures) and the sum stays below `epoch.run.trip_at`.
   That is the whole closed path.
 """
@@ -474,6 +474,6 @@ class BreakerMachine:
         """Set what the closed path reads to know which calls the meter wants to see."""
         quiet_until = self.meter.quiet_until
         epoch = self.epoch
-        epoch.watch = quiet_until != NEVER
+        epoch.observed = quiet_until != NEVER
         epoch.edge = quiet_until
         epoch.run = self.meter if isinstance(self.meter, RunMeter) else NO_RUN

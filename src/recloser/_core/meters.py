@@ -2,7 +2,7 @@
 
 A meter records each failure, and receives the running totals with every call. It only has to see single successes
 while one could trip the rule: `quiet_until` is NEVER (infinity) if none can, ALWAYS if the next one might, and for a
-time window the end of the current bucket.
+time window the end of the current bucket. A slow success is always reported.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class RuleMeter(Protocol):
 
     @property
     def quiet_until(self) -> float:
-        """Successes that end before this instant need not be reported."""
+        """Successes that end before this instant need not be reported, unless they are slow."""
         ...
 
     def success(self, counts: Counts, now: float, duration: float) -> bool:
@@ -253,19 +253,8 @@ class FailureRateMeter:
         evidence = _rate_evidence("failure_rate", "failed", self._rate, self.failure_rate(counts, now), totals)
         return evidence and evidence._replace(window=self._window)
 
-    def _weigh(self, totals: WindowTotals) -> bool:
-        """Return whether the rule is met, and update the time before which a success can't meet it.
-
-        Once there are enough calls, a success only lowers the share of failures, until older successes leave a time
-        window.
-        """
-        calls, failures = totals
-        enough = calls >= self._minimum_calls
-        met = enough and failures / calls >= self._rate
-        if met or (failures and not enough):
-            self.quiet_until = ALWAYS
-        else:
-            self.quiet_until = self.ring.edge if isinstance(self.ring, TimeRing) else NEVER
+    def _weigh(self, totals: tuple[int, int]) -> bool:
+        met, self.quiet_until = _weighed(totals, self._rate, self._minimum_calls, self.ring)
         return met
 
 
@@ -290,7 +279,8 @@ class FailureCountMeter:
 
     def failure(self, counts: Counts, now: float, duration: float) -> bool:  # noqa: ARG002 - one protocol for all meters
         """Record a failure, which `counts` includes; return whether the rule is met."""
-        return self.ring.hit(counts.successes, now).hits >= self._threshold
+        _, failures = self.ring.hit(counts.successes, now)
+        return failures >= self._threshold
 
     def clear(self, counts: Counts) -> None:
         """Forget all calls and continue from the given totals."""
@@ -330,11 +320,19 @@ class FailureCountMeter:
 class SlowCallRateMeter:
     """The share of slow calls in a window; the failures in the same window are only counted for display."""
 
-    __slots__ = ("_failures", "_fast", "_minimum_calls", "_rate", "_slow", "_slow_call_seconds", "_window")
+    __slots__ = (
+        "_failures",
+        "_minimum_calls",
+        "_rate",
+        "_slow",
+        "_slow_call_seconds",
+        "_slow_total",
+        "_window",
+        "needs_clock",
+        "quiet_until",
+    )
 
-    needs_clock = True
     needs_duration = True
-    quiet_until = ALWAYS
 
     def __init__(
         self, rate: float, minimum_calls: int, slow_call_seconds: float, window: Window, counts: Counts
@@ -343,31 +341,35 @@ class SlowCallRateMeter:
         self._minimum_calls = minimum_calls
         self._slow_call_seconds = slow_call_seconds
         self._window = window
-        self._fast = 0
-        self._slow = window.ring(0)
-        self._failures = window.ring(counts.successes)
+        self._slow_total = 0
+        self._slow: Ring = window.ring(self._fast(counts))
+        self._failures: Ring = window.ring(counts.successes)
+        self.needs_clock = isinstance(self._slow, TimeRing)
+        self.quiet_until = ALWAYS if self.needs_clock else NEVER
 
     def success(self, counts: Counts, now: float, duration: float) -> bool:
         """Record a success, which `counts` includes; return whether the rule is met."""
         self._failures.settle(counts.successes, now)
-        return self._record(now, duration)
+        return self._record(counts, now, duration)
 
     def failure(self, counts: Counts, now: float, duration: float) -> bool:
         """Record a failure, which `counts` includes; return whether the rule is met."""
         self._failures.hit(counts.successes, now)
-        return self._record(now, duration)
+        return self._record(counts, now, duration)
 
     def clear(self, counts: Counts) -> None:
         """Forget all calls and continue from the given totals."""
-        self._slow.clear(self._fast)
+        self._slow.clear(self._fast(counts))
         self._failures.clear(counts.successes)
+        self.quiet_until = ALWAYS if self.needs_clock else NEVER
 
     def adopt(self, other: RuleMeter, counts: Counts, now: float) -> None:
         """Take over the window of another meter of slow calls."""
         if isinstance(other, SlowCallRateMeter):
-            self._fast = other._fast
-            self._slow.adopt(other._slow, self._fast, now)
+            self._slow_total = other._slow_total
+            self._slow.adopt(other._slow, self._fast(counts), now)
             self._failures.adopt(other._failures, counts.successes, now)
+            self._weigh(self._slow.peek(self._fast(counts), now))
 
     def failure_count(self, counts: Counts, now: float) -> int:
         """Return the failures in the window."""
@@ -376,24 +378,30 @@ class SlowCallRateMeter:
     def failure_rate(self, counts: Counts, now: float) -> None:
         """This rule does not measure a failure rate."""
 
-    def slow_call_rate(self, counts: Counts, now: float) -> float | None:  # noqa: ARG002 - one protocol for all meters
+    def slow_call_rate(self, counts: Counts, now: float) -> float | None:
         """Return the slow call rate; None below the minimum number of calls."""
-        return _rate(self._slow.peek(self._fast, now), self._minimum_calls)
+        return _rate(self._slow.peek(self._fast(counts), now), self._minimum_calls)
 
     def evidence(self, counts: Counts, now: float) -> Evidence | None:
         """Return why the rule is met; None if it is not."""
-        totals = self._slow.peek(self._fast, now)
+        totals = self._slow.peek(self._fast(counts), now)
         how = f"took longer than {self._slow_call_seconds:g} s"
         evidence = _rate_evidence("slow_call_rate", how, self._rate, self.slow_call_rate(counts, now), totals)
         return evidence and evidence._replace(window=self._window, slow_call_seconds=self._slow_call_seconds)
 
-    def _record(self, now: float, duration: float) -> bool:
+    def _fast(self, counts: Counts) -> int:
+        """Return the running total of calls that were not slow."""
+        return counts.successes + counts.failures - self._slow_total
+
+    def _record(self, counts: Counts, now: float, duration: float) -> bool:
         if duration > self._slow_call_seconds:
-            totals = self._slow.hit(self._fast, now)
-        else:
-            self._fast += 1
-            totals = self._slow.settle(self._fast, now)
-        return totals.calls >= self._minimum_calls and totals.hits / totals.calls >= self._rate
+            self._slow_total += 1
+            return self._weigh(self._slow.hit(self._fast(counts), now))
+        return self._weigh(self._slow.settle(self._fast(counts), now))
+
+    def _weigh(self, totals: tuple[int, int]) -> bool:
+        met, self.quiet_until = _weighed(totals, self._rate, self._minimum_calls, self._slow)
+        return met
 
 
 class AnyMeter:
@@ -459,6 +467,19 @@ def _run_evidence(run: int, threshold: int) -> Evidence | None:
         return None
     text = f"{run} consecutive {plural(run, 'failure')} (threshold {threshold})"
     return Evidence("consecutive_failures", run, threshold, text)
+
+
+def _weighed(totals: tuple[int, int], rate: float, minimum_calls: int, ring: Ring) -> tuple[bool, float]:
+    """Return whether a rate is reached, and until when a call that is no hit can't reach it.
+
+    Once there are enough calls, such a call only lowers the rate, until older ones leave a time window.
+    """
+    calls, hits = totals
+    enough = calls >= minimum_calls
+    met = enough and hits / calls >= rate
+    if met or (hits and not enough):
+        return met, ALWAYS
+    return met, ring.edge if isinstance(ring, TimeRing) else NEVER
 
 
 def _rate(totals: WindowTotals, minimum_calls: int) -> float | None:

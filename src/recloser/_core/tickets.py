@@ -56,14 +56,14 @@ class Epoch:
     the one before.
     """
 
-    __slots__ = ("edge", "failures", "generation", "run", "successes", "watch")
+    __slots__ = ("edge", "failures", "generation", "observed", "run", "successes")
 
     def __init__(self, generation: int, successes: int, failures: int) -> None:
         self.generation: int = generation
         self.successes: int = successes
         self.failures: int = failures
         self.run: Run = NO_RUN
-        self.watch: bool = False
+        self.observed: bool = False
         self.edge: float = ALWAYS
 
 

@@ -40,12 +40,12 @@ class WindowTotals(NamedTuple):
 class Ring(Protocol):
     """The calls that a rate or a number of failures is measured on."""
 
-    def hit(self, others: int, now: float) -> WindowTotals:
-        """Record one hit and return the totals after it."""
+    def hit(self, others: int, now: float) -> tuple[int, int]:
+        """Record one hit and return the totals after it: calls, hits."""
         ...
 
-    def settle(self, others: int, now: float) -> WindowTotals:
-        """Record the others so far and return the totals."""
+    def settle(self, others: int, now: float) -> tuple[int, int]:
+        """Record the others so far and return the totals: calls, hits."""
         ...
 
     def peek(self, others: int, now: float) -> WindowTotals:
@@ -129,26 +129,27 @@ class CountRing:
         self._position = self._filled = self._hits = 0
         self._seen = others
 
-    def hit(self, others: int, now: float) -> WindowTotals:  # noqa: ARG002 - one protocol for all rings
+    def hit(self, others: int, now: float) -> tuple[int, int]:  # noqa: ARG002 - one protocol for all rings
         """Record one hit and return the totals after it."""
         fresh = others - self._seen
         if fresh:
             self._take_in(fresh, others)
-        if self.slots is None:
-            self.slots = bytearray(self._size)
+        slots = self.slots
+        if slots is None:
+            slots = self.slots = bytearray(self._size)
         position = self._position
-        self._hits += 1 - self.slots[position]
-        self.slots[position] = 1
-        self._position = (position + 1) % self._size
-        self._filled = min(self._filled + 1, self._size)
-        return WindowTotals(self._filled, self._hits)
+        if not slots[position]:
+            slots[position] = 1
+            self._hits += 1
+        self._move(position, 1)
+        return self._filled, self._hits
 
-    def settle(self, others: int, now: float) -> WindowTotals:  # noqa: ARG002 - one protocol for all rings
+    def settle(self, others: int, now: float) -> tuple[int, int]:  # noqa: ARG002 - one protocol for all rings
         """Record the others so far and return the totals."""
         fresh = others - self._seen
         if fresh:
             self._take_in(fresh, others)
-        return WindowTotals(self._filled, self._hits)
+        return self._filled, self._hits
 
     def peek(self, others: int, now: float) -> WindowTotals:  # noqa: ARG002 - one protocol for all rings
         """Return the totals without changing anything."""
@@ -175,12 +176,21 @@ class CountRing:
     def _take_in(self, fresh: int, others: int) -> None:
         """Record the others that ended since the ring was last used."""
         self._seen = others
-        self._filled = min(self._filled + fresh, self._size)
-        if self.slots is not None and self._hits:
+        position, slots = self._position, self.slots
+        if slots is not None and self._hits:
             for start, stop in self._spans(fresh):
-                self._hits -= self.slots.count(1, start, stop)
-                self.slots[start:stop] = bytes(stop - start)
-        self._position = (self._position + fresh) % self._size
+                gone = slots.count(1, start, stop)
+                if gone:
+                    self._hits -= gone
+                    slots[start:stop] = bytes(stop - start)
+        self._move(position, fresh)
+
+    def _move(self, position: int, calls: int) -> None:
+        """Move on by the calls that have been recorded."""
+        size = self._size
+        self._position = (position + calls) % size
+        if self._filled < size:
+            self._filled = min(self._filled + calls, size)
 
     def _spans(self, fresh: int) -> tuple[tuple[int, int], ...]:
         """Return the one or two parts of the ring that the next `fresh` calls overwrite."""
@@ -213,13 +223,15 @@ class TimeRing:
         self.edge = ALWAYS
         """The time when the current bucket ends; ALWAYS while there is none."""
 
-    def hit(self, others: int, now: float) -> WindowTotals:
+    def hit(self, others: int, now: float) -> tuple[int, int]:
         """Record one hit and return the totals after it."""
-        bases = self._roll(others, now)
+        bases = self.bases
+        if bases is None or now >= self.edge:
+            bases = self._roll(others, now)
         self._hits += 1
         return self._totals(bases, others, self._bucket)
 
-    def settle(self, others: int, now: float) -> WindowTotals:
+    def settle(self, others: int, now: float) -> tuple[int, int]:
         """Record the others so far, the latest of which ended at `now`, and return the totals."""
         return self._totals(self._roll(others - 1, now), others, self._bucket)
 
@@ -228,7 +240,7 @@ class TimeRing:
         bases = self.bases
         if bases is None:
             return WindowTotals(0, 0)
-        return self._totals(bases, others, max(self._bucket, self._bucket_of(now)))
+        return WindowTotals(*self._totals(bases, others, max(self._bucket, self._bucket_of(now))))
 
     def adopt(self, source: Ring, others: int, now: float) -> None:
         """Take over the latest buckets of another time ring; a ring of another kind leaves this one empty."""
@@ -276,13 +288,13 @@ class TimeRing:
         slot = 2 * (min(max(bucket, oldest), self._bucket) % self._buckets)
         return bases[slot], bases[slot + 1]
 
-    def _totals(self, bases: array[int], others: int, current: int) -> WindowTotals:
+    def _totals(self, bases: array[int], others: int, current: int) -> tuple[int, int]:
         oldest = current - self._buckets + 1
         if oldest > self._bucket:
-            return WindowTotals(0, 0)
+            return 0, 0
         others_before, hits_before = self._base(bases, oldest)
         hits = self._hits - hits_before
-        return WindowTotals(others - others_before + hits, hits)
+        return others - others_before + hits, hits
 
 
 Window = CountWindow | TimeWindow

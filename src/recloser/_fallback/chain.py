@@ -16,7 +16,8 @@ from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from recloser._breaker.dispatch import describe, log
+from recloser._breaker.dispatch import log
+from recloser._breaker.error_text import describe
 from recloser._breaker.functions import is_kind
 from recloser._core.settings import refuse_breaker
 from recloser._fallback.answers import Found

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import anyio
 
-from recloser._breaker.dispatch import describe, log
+from recloser._breaker.dispatch import log
+from recloser._breaker.error_text import describe
 from recloser._core import checks
 from recloser._core.backoff import ConstantBackoff, ExponentialBackoff
 from recloser._core.outcomes import Outcome

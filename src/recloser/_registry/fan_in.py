@@ -11,12 +11,13 @@ from threading import RLock
 from typing import TYPE_CHECKING
 
 from recloser._breaker.dispatch import NO_KINDS, Dispatcher, Subscription
+from recloser._core.events import Event
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from recloser._breaker.breaker import CircuitBreaker
-    from recloser._core.events import Event
+    from recloser._breaker.records import Record
 
 
 class FanIn:
@@ -29,7 +30,7 @@ class FanIn:
     def __init__(self, breakers: Iterable[CircuitBreaker]) -> None:
         self.dispatcher: Dispatcher = Dispatcher()
         self._breakers = breakers
-        self._entry = Subscription(self._pass_on, NO_KINDS)
+        self._entry = Subscription(self._pass_on, NO_KINDS, takes_records=True)
         self._lock = RLock()  # one thread may create breakers while another one subscribes
 
     def refresh(self) -> None:
@@ -38,7 +39,7 @@ class FanIn:
             wanted, old = self.dispatcher.wanted, self._entry
             if wanted == old.kinds:
                 return
-            self._entry = Subscription(self._pass_on, wanted)
+            self._entry = Subscription(self._pass_on, wanted, takes_records=True)
             for breaker in self._breakers:
                 self._attach(breaker, old)
 
@@ -57,5 +58,8 @@ class FanIn:
             dispatcher.remove(old)
         engine.refresh()
 
-    def _pass_on(self, event: Event) -> None:
-        self.dispatcher.emit([event])
+    def _pass_on(self, item: Event | Record) -> None:
+        if isinstance(item, Event):
+            self.dispatcher.emit(item)
+        else:
+            self.dispatcher.report(item)

@@ -148,6 +148,7 @@ class Fleet:
         membership = Membership(engine, self._worker)
         self._worker.memberships[name] = membership
         engine.port = FleetPort(engine, membership)
+        engine.refresh()
         membership.join()
 
     def check(self, settings: Settings) -> None:

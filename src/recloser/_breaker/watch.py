@@ -1,0 +1,102 @@
+"""The closed path, and what is done on it with a call besides counting it: its result, its duration, its listeners.
+
+The decorator, `CircuitBreaker.call`, the guard and permits contain the closed path themselves, for speed. While a
+breaker is closed, or disabled without an end, calls take it like this:
+
+    epoch = engine.live               # None: engine.watch.epoch, and the time; no watch: engine.admit()
+    ... await the call ...            # an exception goes to engine.call_raised()
+    if engine.counting is epoch:      # else: as engine.call_returned() does it
+        epoch.successes += 1
+        if epoch.observed and (epoch.edge == ALWAYS or engine.now() >= epoch.edge):
+            engine.observe(epoch)
+
+`engine.live` is None if the start of each call is needed, and `engine.counting` if more than a count is needed at its
+end. Then `engine.watch` says what is needed. Another watch replaces it when the settings, the listeners or the
+generation change.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from recloser._core.events import CallSucceeded
+from recloser._core.outcomes import Outcome
+from recloser._core.trip import slow_call_limit
+from recloser._core.windows import NEVER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from recloser._breaker.dispatch import Dispatcher
+    from recloser._core.settings import Settings
+    from recloser._core.tickets import Epoch
+
+SUCCESS = Outcome.SUCCESS
+
+
+class Watch:
+    """What is done with each call of one generation.
+
+    Attributes:
+        epoch: The generation.
+        failed_result: The predicate on results; None if there is none.
+        limit: A call that takes longer, in seconds, is slow; infinity if the trip rule has no such limit.
+        report: Measures and reports a success, by the time of its end and its duration; None if nobody wants that.
+        times_starts: Whether the start of each call is needed.
+        times_ends: Whether its end is needed.
+    """
+
+    __slots__ = ("epoch", "failed_result", "limit", "report", "times_ends", "times_starts")
+
+    def __init__(self, breaker: str, epoch: Epoch, settings: Settings, dispatcher: Dispatcher | None) -> None:
+        self.epoch: Epoch = epoch
+        self.failed_result: Callable[[object], object] | None = settings.failed_result
+        self.limit: float = slow_call_limit(settings.trip_when)
+        self.report: Callable[[float, float], None] | None = _reporter(breaker, epoch, dispatcher)
+        self.times_ends: bool = self.report is not None or self.limit < NEVER
+        self.times_starts: bool = self.times_ends or settings.overdue_after_seconds is not None
+
+
+def _is_heard(dispatcher: Dispatcher | None) -> bool:
+    return dispatcher is not None and CallSucceeded in dispatcher.wanted
+
+
+def _reporter(breaker: str, epoch: Epoch, dispatcher: Dispatcher | None) -> Callable[[float, float], None] | None:
+    """Return what measures and reports a success, `report(now, seconds)`; None if nobody wants that."""
+    if dispatcher is None:
+        return None
+    steps = [] if dispatcher.durations is None else dispatcher.durations.recorders()
+    if _is_heard(dispatcher):
+        steps.append(dispatcher.success_reporter(breaker, epoch.generation))
+    if not steps:
+        return None
+    if len(steps) == 1:
+        return steps[0]
+
+    def report(now: float, seconds: float) -> None:
+        for step in steps:
+            step(now, seconds)
+
+    return report
+
+
+def watch_of(breaker: str, settings: Settings, epoch: Epoch, dispatcher: Dispatcher | None) -> Watch | None:
+    """Return what is done with each call of a generation; None if they are only counted."""
+    if is_start_needed(settings, dispatcher) or settings.failed_result is not None:
+        return Watch(breaker, epoch, settings, dispatcher)
+    return None
+
+
+def is_start_needed(settings: Settings, dispatcher: Dispatcher | None) -> bool:
+    """Return whether the start of each call is needed."""
+    if settings.overdue_after_seconds is not None or slow_call_limit(settings.trip_when) < NEVER:
+        return True
+    return dispatcher is not None and (dispatcher.durations is not None or _is_heard(dispatcher))
+
+
+def measure(
+    dispatcher: Dispatcher | None, outcome: Outcome, seconds: float, now: float, exc: BaseException | None
+) -> None:
+    """Add the duration of a call that ended at `now`, if somebody measures the breaker."""
+    if dispatcher is not None and dispatcher.durations is not None:
+        dispatcher.durations.add(outcome, seconds, now, exc)
