@@ -13,7 +13,7 @@ from __future__ import annotations
 from contextlib import suppress
 from inspect import get_annotations
 from types import FunctionType
-from typing import Any, get_type_hints
+from typing import Any
 
 SOURCES: dict[str, str] = {}
 """The modules that define published classes and functions, by public name; for tools that read source code."""
@@ -41,10 +41,8 @@ def publish(namespace: dict[str, Any], *, home: str | None = None) -> None:
 
 def _evaluate_annotations(cls: type) -> None:
     """Replace the text of a class's annotations by their values, unless it names what only type checkers import."""
-    own = get_annotations(cls)
     with suppress(NameError):
-        hints = get_type_hints(cls, include_extras=True) if own else {}
-        cls.__annotations__ = {name: hints[name] for name in own}
+        cls.__annotations__ = get_annotations(cls, eval_str=True)
 
 
 def _is_inside(module: str, home: str) -> bool:
