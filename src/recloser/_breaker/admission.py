@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from anyio.lowlevel import current_token
-
-from recloser._breaker.loop_bound import LoopLock, SemaphoreGate
+from recloser._breaker.loop_bound import LoopLock, SemaphoreGate, current_token
 from recloser._breaker.notify import Reported, deliver, enqueue, is_wanted
 from recloser._breaker.records import Record, probe_admitted
 from recloser._breaker.steps import STEP

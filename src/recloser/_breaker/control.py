@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import anyio
-import anyio.lowlevel
 
 from recloser._breaker.admission import is_in_other_loop
 from recloser._breaker.loop_bound import LoopEvent, running_token
@@ -88,9 +87,11 @@ def adopt(engine: Engine, settings: Settings, now: float) -> None:
 
 async def wait_until_ready(engine: Engine, timeout_seconds: float | None) -> bool:
     """Wait until a call has a chance, up to a timeout; return whether it has one. Always a checkpoint."""
+    from anyio.lowlevel import checkpoint  # noqa: PLC0415 - a closed breaker does not need it
+
     if timeout_seconds is not None:
         timeout_seconds = checks.seconds("timeout_seconds", timeout_seconds, zero=True)
-    await anyio.lowlevel.checkpoint()
+    await checkpoint()
     with anyio.move_on_after(timeout_seconds):
         while await _next_change(engine):
             pass

@@ -18,8 +18,6 @@ from contextlib import suppress
 from time import time as wall_clock
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar, cast
 
-import anyio.lowlevel
-
 from recloser._breaker.functions import is_kind
 from recloser._breaker.loop_bound import LoopEvent
 from recloser._breaker.records import Record, event_of
@@ -412,9 +410,11 @@ class EventStream(Generic[E_co]):
         Raises:
             RuntimeError: The stream was never entered.
         """
+        from anyio.lowlevel import checkpoint  # noqa: PLC0415 - a closed breaker does not need it
+
         if not self._entered:
             raise RuntimeError("enter the event stream first, with `async with breaker.events() as stream`")
-        await anyio.lowlevel.checkpoint()
+        await checkpoint()
         while not self._buffer:
             if self._entry is None:
                 raise StopAsyncIteration

@@ -12,18 +12,30 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import anyio
-from anyio.lowlevel import EventLoopToken, current_token
 
 from recloser._core.tickets import Probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from anyio.lowlevel import EventLoopToken
+
     from recloser._core.tickets import Ticket
 
     Post = Callable[[Callable[[], object]], object]
 
 T = TypeVar("T")
+
+
+def current_token() -> EventLoopToken:
+    """Return the token of the event loop that runs in this thread.
+
+    Raises:
+        RuntimeError: No event loop runs in this thread.
+    """
+    from anyio.lowlevel import current_token as find  # noqa: PLC0415 - a closed breaker does not need it
+
+    return find()
 
 
 def poster() -> Post:
