@@ -7,7 +7,11 @@ value out of range raises ValueError: `failures must be an integer >= 1, not 0`.
 from __future__ import annotations
 
 import math
-from numbers import Integral, Real
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from numbers import Integral, Real
+    from typing import TypeGuard
 
 
 def seconds(argument: str, value: object, *, zero: bool = False) -> float:
@@ -68,7 +72,7 @@ def count(argument: str, value: object, *, least: int = 1, most: float = math.in
 
 def integer(argument: str, value: object, wanted: str = "an integer") -> int:
     """Return an integer of any size; `wanted` describes it in the error."""
-    if isinstance(value, bool) or not isinstance(value, Integral):
+    if not _is_integral(value):
         raise TypeError(f"{argument} must be {wanted}, not {value!r}")
     return int(value)
 
@@ -95,9 +99,27 @@ def _duration(argument: str, value: object, wanted: str, *, zero: bool = False) 
 
 
 def _real(argument: str, value: object, wanted: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real):
+    if not _is_real(value):
         raise TypeError(f"{argument} must be {wanted}, not {value!r}")
     try:
         return float(value)
     except OverflowError:
         raise ValueError(f"{argument} must be {wanted}, not {value!r}") from None
+
+
+def _is_integral(value: object) -> TypeGuard[Integral]:
+    """Return whether a value is an integer of any type, and no bool."""
+    if isinstance(value, int):
+        return not isinstance(value, bool)
+    from numbers import Integral  # noqa: PLC0415 - only numbers of other types need it
+
+    return isinstance(value, Integral)
+
+
+def _is_real(value: object) -> TypeGuard[Real]:
+    """Return whether a value is a real number of any type, and no bool."""
+    if isinstance(value, float | int):
+        return not isinstance(value, bool)
+    from numbers import Real  # noqa: PLC0415 - as above
+
+    return isinstance(value, Real)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass, replace
-from numbers import Real
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from recloser._core import checks
@@ -110,10 +109,11 @@ OPTIONS = frozenset(Settings.__slots__) - {"backoff"} | {"failure_threshold", "r
 def _backoff(value: object) -> Backoff:
     if isinstance(value, ConstantBackoff | ExponentialBackoff):
         return value
-    if isinstance(value, bool) or not isinstance(value, Real):
+    try:
+        return ConstantBackoff(checks.seconds("reset_timeout_seconds", value, zero=True))
+    except TypeError:
         wanted = "a finite number of seconds >= 0 or an ExponentialBackoff"
-        raise TypeError(f"reset_timeout_seconds must be {wanted}, not {value!r}")
-    return ConstantBackoff(checks.seconds("reset_timeout_seconds", value, zero=True))
+        raise TypeError(f"reset_timeout_seconds must be {wanted}, not {value!r}") from None
 
 
 def check_exceptions(argument: str, spec: object) -> None:
