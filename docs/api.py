@@ -37,7 +37,7 @@ MODULES = [
 ]
 ALL = griffe.ModulesCollection()
 # What an object does for Python, and its user never calls.
-UNLISTED = {"__init_subclass__", "__post_init__", "__reduce__", "__repr__", "__str__"}
+UNLISTED = {"__eq__", "__hash__", "__init_subclass__", "__post_init__", "__reduce__", "__repr__", "__str__"}
 
 
 def page() -> str:

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recloser._core import checks
+from recloser._core.values import Value
 
 if TYPE_CHECKING:
     from random import Random
 
 
-@dataclass(frozen=True, slots=True)
-class ConstantBackoff:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class ConstantBackoff(Value):
     """The same reset timeout every time; a plain number of seconds means the same.
 
     Args:
@@ -34,8 +35,8 @@ class ConstantBackoff:
         return f"{self.seconds:g} s"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExponentialBackoff:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ExponentialBackoff(Value):
     """A reset timeout that grows by a factor with each failed attempt in a row, up to a maximum.
 
     In attempt n, the breaker stays open for `initial_seconds * multiplier ** (n - 1)` seconds, varied by the jitter and

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from recloser._core import checks
 from recloser._core.backoff import Backoff, ConstantBackoff, ExponentialBackoff
 from recloser._core.trip import AnyOf, ConsecutiveFailures, FailureCount, FailureRate, SlowCallRate, TripRule
+from recloser._core.values import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,8 +37,8 @@ class Options(TypedDict, total=False):
     shadow: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Settings(Value):
     """The settings of a breaker; `CircuitBreaker` describes each field."""
 
     trip_when: TripRule = DEFAULT_RULE

@@ -22,11 +22,12 @@ from recloser._core.meters import (
     RunMeter,
     SlowCallRateMeter,
 )
+from recloser._core.values import Value
 from recloser._core.windows import MOST_REMEMBERED, NEVER, CountWindow, TimeWindow, Window
 from recloser._core.wording import percent, plural
 
 
-class _Combinable:
+class _Combinable(Value):
     """A rule that can be combined with others by `|`."""
 
     __slots__ = ()
@@ -38,7 +39,7 @@ class _Combinable:
         return AnyOf((*_parts(self), *_parts(other)))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ConsecutiveFailures(_Combinable):
     """Trips after a number of failures without a success in between.
 
@@ -76,7 +77,7 @@ class ConsecutiveFailures(_Combinable):
         return f"{self.failures} consecutive {plural(self.failures, 'failure')}{within}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FailureRate(_Combinable):
     """Trips when the share of failures in a window reaches a rate.
 
@@ -109,7 +110,7 @@ class FailureRate(_Combinable):
         return f"failure rate of {percent(self.rate)} in {self.window}, from {self.minimum_calls} calls on"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FailureCount(_Combinable):
     """Trips when the number of failures in a window reaches a threshold.
 
@@ -140,7 +141,7 @@ class FailureCount(_Combinable):
         return f"{self.failures} {plural(self.failures, 'failure')} in {self.window}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SlowCallRate(_Combinable):
     """Trips when the share of slow calls in a window reaches a rate, whether they succeeded or failed.
 
@@ -178,7 +179,7 @@ class SlowCallRate(_Combinable):
         return f"{percent(self.rate)} {slow} in {self.window}, from {self.minimum_calls} calls on"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class AnyOf(_Combinable):
     """Trips when any of its rules trips; written as `a | b`."""
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from recloser._core import checks
+from recloser._core.values import Value
 
 ALWAYS = -math.inf
 NEVER = math.inf
@@ -61,8 +62,8 @@ class Ring(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class CountWindow:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class CountWindow(Value):
     """The latest `size` calls.
 
     Args:
@@ -84,8 +85,8 @@ class CountWindow:
         return f"the last {self.size} calls"
 
 
-@dataclass(frozen=True, slots=True)
-class TimeWindow:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class TimeWindow(Value):
     """The calls of the latest `seconds`, in steps of `seconds / buckets`.
 
     Args:
