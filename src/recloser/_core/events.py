@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from recloser._core.outcomes import Outcome  # noqa: TC001 - here and below: for tools that evaluate the annotations
 from recloser._core.states import CircuitState, Trigger  # noqa: TC001
+from recloser._core.values import Value
 from recloser._core.windows import CountWindow, TimeWindow
 from recloser._core.wording import plural
 
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Cause(Value):
     """Why a transition happened, in numbers.
 
     Attributes:
@@ -84,8 +85,8 @@ def _window_fields(window: CountWindow | TimeWindow) -> dict[str, float]:
     return {"seconds": window.seconds} if isinstance(window, TimeWindow) else {"calls": window.size}
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Snapshot(Value):
     """A breaker's state and counts at one time.
 
     Totals count from the breaker's creation. Every admitted call ends as exactly one of success, failure, ignored,
@@ -130,8 +131,8 @@ class Snapshot:
         return max(0.0, self.taken_monotonic - self.changed_monotonic)
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Transition(Value):
     """One step of the machine from one state to the next; the fields are those of `StateChanged`."""
 
     old: CircuitState
@@ -181,8 +182,8 @@ def _setter(name: str) -> Callable[[object, object], None]:
 
 
 @_stored
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Event(Value):
     """The base class of all events.
 
     Attributes:
@@ -197,7 +198,7 @@ class Event:
 
 
 @_stored
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class StateChanged(Event):
     """The breaker went from one state to another.
 
@@ -239,7 +240,7 @@ class StateChanged(Event):
 
 
 @_stored
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class CallSucceeded(Event):
     """A call succeeded, or ended with an exception that shows that the dependency answered.
 
@@ -255,7 +256,7 @@ class CallSucceeded(Event):
 
 
 @_stored
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class CallFailed(Event):
     """A call failed.
 
@@ -278,7 +279,7 @@ class CallFailed(Event):
 
 
 @_stored
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class CallIgnored(Event):
     """A call ended in a way that says nothing about the dependency.
 
@@ -298,7 +299,7 @@ class CallIgnored(Event):
 
 
 @_stored
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class CallRejected(Event):
     """A call was rejected and not started; with `shadow`, it ran although the breaker would have rejected it.
 
@@ -314,7 +315,7 @@ class CallRejected(Event):
 
 
 @_stored
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class ProbeAdmitted(Event):
     """A probe was admitted; `generation` is that of its half-open episode."""
 
@@ -322,7 +323,7 @@ class ProbeAdmitted(Event):
 
 
 @_stored
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class LateOutcome(Event):
     """A call ended after its generation; it counts as late and changes nothing else.
 
@@ -336,7 +337,7 @@ class LateOutcome(Event):
 
 
 @_stored
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class EventsDropped(Event):
     """A slow reader of an event stream lost the oldest events.
 
