@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from recloser._breaker.decorate import protect_generator
@@ -31,6 +30,8 @@ def label(key: str) -> str:
     """
     if len(key) <= LONGEST_KEY and key.isprintable() and not _looks_digested(key):
         return key
+    from hashlib import blake2b  # noqa: PLC0415 - few keys need it
+
     digest = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=DIGEST_BYTES).hexdigest()
     excerpt = "".join(character if character.isprintable() else "?" for character in key[:EXCERPT])
     return f"{excerpt}~{digest}"

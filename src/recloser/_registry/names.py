@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,6 +20,8 @@ def some(names: Iterable[str]) -> str:
 
 def similar(name: object, names: Collection[str]) -> str:
     """Return the names that are close to one that is missing, or what else there is, as a part of a sentence."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only for this error
+
     close = get_close_matches(str(name), names, n=3)
     if close:
         return f"did you mean {' or '.join(map(repr, close))}?"

@@ -18,27 +18,23 @@ from recloser._breaker.health import VERSION
 from recloser._breaker.steps import STEP
 from recloser._core import checks
 from recloser._core.events import Event
-from recloser._registry.config import read_configuration
 from recloser._registry.definitions import Definition, Definitions, conflict
 from recloser._registry.eviction import EvictionQueue
 from recloser._registry.fan_in import FanIn
 from recloser._registry.keyed import ANY_KEY, KeyedBreakers, group_of
-from recloser._registry.lint import Finding, lint
 from recloser._registry.names import similar, some
-from recloser._registry.origin import finding_message
 from recloser._registry.reconfigure import Defined, definition_of
-from recloser._registry.tables import join
 from recloser.errors import ConfigurationWarning
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
     from typing import Self, Unpack
 
     from recloser._breaker.dispatch import Kinds
     from recloser._breaker.health import BreakerHealth, RegistryHealth
     from recloser._core.settings import Options, Settings
-    from recloser._registry.config import Configuration
+    from recloser._registry.lint import Finding
 
 E = TypeVar("E", bound=Event)
 AsyncFunction = TypeVar("AsyncFunction", bound="Callable[..., Coroutine[Any, Any, Any] | AsyncIterator[Any]]")
@@ -144,12 +140,15 @@ class BreakerRegistry:
             TypeError: A value has the wrong type; the message names its path in the configuration.
             ValueError: A key is unknown, a value is out of range, or the file is not TOML.
         """
+        from recloser._registry.config import read_configuration  # noqa: PLC0415 - most registries do without
+        from recloser._registry.findings import warnings_of  # noqa: PLC0415 - as above
+
         found = read_configuration(source)
         registry = cls(clock=clock, fleet=fleet, max_breakers=found.max_breakers, **found.defaults)
         registry.defined.configure(found)
         for name in found.breakers:
             registry.breaker(name)
-        for message in registry._warnings(found):
+        for message in warnings_of(registry.defined, found):
             warnings.warn(message, ConfigurationWarning, stacklevel=2)
         return registry
 
@@ -362,17 +361,9 @@ class BreakerRegistry:
             The findings, each a `recloser.registry.Finding` with `breaker`, `setting`, `value` and a `message` that
             says what happens and what to set instead.
         """
-        general = list(lint("defaults", self.defined.definitions.default.settings))
-        findings = list(general)
-        of_group: dict[str | None, list[Finding]] = {}
-        for name, definition in self.defined.groups.items():
-            of_group[name] = _unreported(lint(name + ANY_KEY, definition.settings), general)
-            findings += of_group[name]
-        settings = {name: definition.settings for name, definition in self.defined.configured.items()}
-        settings |= {breaker.name: breaker.engine.machine.settings for breaker in self}
-        for name, own in settings.items():
-            findings += _unreported(lint(name, own), [*general, *of_group.get(group_of(name), ())])
-        return findings
+        from recloser._registry.findings import findings_of  # noqa: PLC0415 - as above
+
+        return findings_of(self.defined, self)
 
     def __len__(self) -> int:
         """Return the number of breakers, including evicted ones that are still in use."""
@@ -408,16 +399,6 @@ class BreakerRegistry:
         return f"<BreakerRegistry of {len(self)}>"
 
     # Internals
-
-    def _warnings(self, found: Configuration) -> Iterator[str]:
-        """Iterate over a message for each finding of `lint()` in a configuration."""
-        general = list(lint("defaults", self.defined.definitions.default.settings))
-        for finding in general:
-            yield finding_message(finding, "defaults", found.tables["defaults"], found.source)
-        for section, definitions in (("per_key", self.defined.groups), ("breakers", self.defined.configured)):
-            for name, definition in definitions.items():
-                for finding in _unreported(lint(name, definition.settings), general):
-                    yield finding_message(finding, join(section, name), found.tables[section][name], found.source)
 
     def _obtain_of_group(self, group: str, name: str) -> CircuitBreaker:
         try:
@@ -464,12 +445,6 @@ class BreakerRegistry:
 def _refuse(contradiction: str | None) -> None:
     if contradiction is not None:
         raise ValueError(contradiction)
-
-
-def _unreported(found: Iterable[Finding], known: Iterable[Finding]) -> list[Finding]:
-    """Return the findings that are not yet reported for the defaults or the group of the breaker."""
-    reported = {(finding.setting, finding.value) for finding in known}
-    return [finding for finding in found if (finding.setting, finding.value) not in reported]
 
 
 def _without_infinities(health: BreakerHealth) -> BreakerHealth:
