@@ -19,7 +19,8 @@ Each step over a recent breaker is paid for by one use, and each new rank by one
 O(log n), amortised.
 
 `evicted` has weak references to the engines of evicted breakers: as long as anything refers to a breaker, or a running
-call to its engine, its name returns the same breaker.
+call to its engine, its name returns the same breaker. `engine.face` finds it, and is set at the eviction: a present
+breaker needs no weak reference.
 
 Adding, evicting and copying take the lock; finding a recent breaker does not. The lock is reentrant, because the
 garbage collector can run any finaliser while it is held. Evicted breakers are dropped and the log is written after its
@@ -35,7 +36,7 @@ from heapq import heapify, heappop, heappush
 from itertools import chain
 from threading import RLock
 from typing import TYPE_CHECKING, NamedTuple
-from weakref import WeakValueDictionary
+from weakref import WeakValueDictionary, ref
 
 from recloser._breaker.breaker import CircuitBreaker
 from recloser._breaker.dispatch import log
@@ -170,6 +171,7 @@ class EvictionQueue:
         """Evict breakers until one more fits or none can be evicted; return the evicted ones."""
         victims: list[CircuitBreaker] = []
         while self._kept() >= self.capacity and (victim := self._next_victim()) is not None:
+            victim.engine.face = victim.engine.face or ref(victim)
             self.evicted[victim.name] = victim.engine
             victims.append(victim)
         return victims
@@ -231,6 +233,13 @@ class EvictionQueue:
         if len(self.heap) > 2 * len(self._passed) + STALE_TOLERATED:
             self.heap = list(filter(self._is_current, self.heap))
             heapify(self.heap)
+
+
+def new_breaker(engine: Engine) -> CircuitBreaker:
+    """Return the breaker around a new engine; `CircuitBreaker.around()` finds it once it is evicted."""
+    breaker = CircuitBreaker.__new__(CircuitBreaker)
+    breaker.engine = engine
+    return breaker
 
 
 def _entry(name: str, passed: Passed, rank: EvictionRank) -> HeapEntry:

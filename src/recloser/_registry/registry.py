@@ -19,7 +19,7 @@ from recloser._breaker.steps import STEP
 from recloser._core import checks
 from recloser._core.events import Event
 from recloser._registry.definitions import Definition, Definitions, conflict
-from recloser._registry.eviction import EvictionQueue
+from recloser._registry.eviction import EvictionQueue, new_breaker
 from recloser._registry.fan_in import FanIn
 from recloser._registry.keyed import ANY_KEY, KeyedBreakers, group_of
 from recloser._registry.names import similar, some
@@ -417,7 +417,7 @@ class BreakerRegistry:
             definition = self.defined.configured.get(name, definition)
             engine = Engine(name, definition.settings, self._clock, SYSTEM_RANDOM)
             engine.definition = definition
-            breaker = self._put(CircuitBreaker.around(engine))
+            breaker = self._put(new_breaker(engine))
             self._announce(breaker)
         return breaker
 

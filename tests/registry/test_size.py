@@ -1,0 +1,62 @@
+"""How many objects of a breaker the garbage collector tracks: a full collection visits all of them."""
+
+import gc
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from recloser import BreakerRegistry, CircuitBreaker
+from tests.registry.kit import fail, succeed
+
+BREAKERS = 100
+MOST_TRACKED = 5
+
+
+def tracked(make: Callable[[str], object]) -> Counter[str]:
+    """Returns how many objects of each type the collector tracks per breaker; what all breakers share is left out."""
+    make("first")
+    names = [f"breaker {number}" for number in range(BREAKERS)]
+    gc.collect()
+    gc.disable()
+    try:
+        before = {id(each) for each in gc.get_objects()}
+        for name in names:
+            make(name)
+        added = Counter(type(each).__name__ for each in gc.get_objects() if id(each) not in before)
+    finally:
+        gc.enable()
+    return Counter({name: count // BREAKERS for name, count in added.items()})
+
+
+@pytest.mark.parametrize("overrides", [{}, {"failure_threshold": 3, "reset_timeout_seconds": 30}])
+def test_a_breaker_of_a_registry_is_five_objects_to_the_garbage_collector(overrides: dict[str, float]) -> None:
+    registry = BreakerRegistry()
+    added = tracked(lambda name: registry.breaker(name, **overrides))
+    assert added["Engine"] == 1
+    assert added.total() <= MOST_TRACKED, added
+
+
+def test_calls_add_no_object() -> None:
+    registry = BreakerRegistry()
+
+    def use(name: str) -> None:
+        succeed(registry, name)
+        fail(registry, name)
+        succeed(registry, name)
+
+    assert tracked(use).total() <= MOST_TRACKED
+
+
+def test_an_object_more_would_be_noticed() -> None:
+    registry, more = BreakerRegistry(), []
+    assert tracked(lambda name: more.append([registry.breaker(name)])).total() == MOST_TRACKED + 1
+
+
+def test_a_breaker_that_is_used_again_after_its_eviction_is_the_same_object() -> None:
+    registry = BreakerRegistry(max_breakers=1)
+    held = registry.breaker("a")
+    registry.breaker("b")
+    assert registry.get("a") is held
+    assert CircuitBreaker.around(held.engine) is held
+    assert registry.breaker("a") is held
