@@ -1,5 +1,6 @@
 """What the documentation shows runs, and what it points to is there."""
 
+import gc
 import re
 import subprocess
 import sys
@@ -33,6 +34,8 @@ def test_an_example_of_the_documentation_runs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     text = page.read_text(encoding="utf-8")
+    if "gc.freeze()" in text:
+        request.addfinalizer(gc.unfreeze)
     if "DATABASE_URL" in text:
         monkeypatch.setenv("DATABASE_URL", request.getfixturevalue("postgres").dsn())
     if "REDIS_URL" in text:

@@ -1,6 +1,7 @@
 """How many objects of a breaker the garbage collector tracks: a full collection visits all of them."""
 
 import gc
+import weakref
 from collections import Counter
 from collections.abc import Callable
 
@@ -51,6 +52,28 @@ def test_calls_add_no_object() -> None:
 def test_an_object_more_would_be_noticed() -> None:
     registry, more = BreakerRegistry(), []
     assert tracked(lambda name: more.append([registry.breaker(name)])).total() == MOST_TRACKED + 1
+
+
+@pytest.mark.anyio
+async def test_an_evicted_breaker_is_freed_without_a_collection() -> None:
+    registry = BreakerRegistry(max_breakers=1, failure_threshold=1, reset_timeout_seconds=0)
+    breaker = registry.breaker("a")
+    registry.subscribe(lambda _: None)
+    gc.disable()
+    try:
+        with pytest.raises(OSError, match="down"):
+            await breaker.call(unreachable)
+        await breaker.call(str)  # a probe
+        engine = weakref.ref(breaker.engine)
+        del breaker
+        registry.breaker("b")
+        assert engine() is None
+    finally:
+        gc.enable()
+
+
+async def unreachable() -> None:
+    raise OSError("down")
 
 
 def test_a_breaker_that_is_used_again_after_its_eviction_is_the_same_object() -> None:
