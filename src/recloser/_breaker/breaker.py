@@ -17,7 +17,7 @@ from recloser._breaker.clock import checked_clock
 from recloser._breaker.decorate import protect
 from recloser._breaker.dispatch import EventStream, listen
 from recloser._breaker.engine import SYSTEM_RANDOM, Engine
-from recloser._breaker.fleet_port import admit_by_lease, try_admit_by_lease
+from recloser._breaker.lease import admit_by_lease, try_admit_by_lease
 from recloser._breaker.permits import Guard, Permit
 from recloser._breaker.reading import health_of, snapshot_of
 from recloser._breaker.refusals import NotAsyncFunction, Unblockable, checked_name

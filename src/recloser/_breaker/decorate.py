@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from recloser._breaker.cancellation import is_cancellation
 from recloser._breaker.classify import is_overdue, raised
-from recloser._breaker.fleet_port import admit_by_lease
 from recloser._breaker.functions import carry_detailed, is_kind, misfit, name_after
+from recloser._breaker.lease import admit_by_lease
 from recloser._breaker.permits import acquire_permit
 from recloser._breaker.probe_context import probe_step
 from recloser._core.outcomes import Outcome

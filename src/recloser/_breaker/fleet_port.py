@@ -2,7 +2,7 @@
 
 While a fleet leads, it grants the probes. The first caller after the reset timeout asks for the lease of a probe and
 waits for it, at most for the store's timeout; until the answer arrives, other callers are rejected. The engine's
-`admit()` is synchronous: it returns NEEDS_LEASE to such a caller, which then awaits `admit_by_lease()`.
+`admit()` is synchronous: it returns NEEDS_LEASE to such a caller, which then awaits `lease.admit_by_lease()`.
 
 `follow()` makes the machine follow the fleet. What the breaker does itself is reported to the fleet's membership.
 """
@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 from weakref import ref
 
-from recloser._breaker.admission import accepted, admitted, leave_dead_loop, loop_lock, record
+from recloser._breaker.admission import admitted, leave_dead_loop, loop_lock, record
 from recloser._breaker.loop_bound import SemaphoreGate
 from recloser._breaker.notify import deliver, enqueue, report_transition, wake
 from recloser._breaker.steps import STEP
@@ -26,29 +26,13 @@ if TYPE_CHECKING:
     from recloser._breaker.engine import Engine
     from recloser._breaker.records import Record
     from recloser._core.events import Event, Transition
-    from recloser._core.fleet import FleetMembership, Grant, LeasePort
+    from recloser._core.fleet import FleetMembership, Grant
     from recloser._core.machine import BreakerMachine
     from recloser._core.settings import Settings
     from recloser._core.tickets import Expiry
     from recloser.errors import CircuitBreakerOpenError
 
 MANUAL = {CircuitState.FORCED_OPEN: Trigger.FORCED_OPEN, CircuitState.DISABLED: Trigger.DISABLED}
-
-
-async def admit_by_lease(engine: Engine) -> Any:  # noqa: ANN401 - a Ticket; Any for the reason given at `Engine.live`
-    """Admit a call for which `engine.admit()` returned NEEDS_LEASE.
-
-    Raises:
-        CircuitBreakerOpenError: The call is rejected.
-    """
-    return accepted(await try_admit_by_lease(engine))
-
-
-async def try_admit_by_lease(engine: Engine) -> Ticket | CircuitBreakerOpenError:
-    """Admit a call for which `engine.try_admit()` returned NEEDS_LEASE; if cancelled, other callers get the probe."""
-    ticket = await cast("LeasePort", engine.port).lease_probe()
-    answer = engine.try_admit() if ticket is None else ticket
-    return engine.reject(engine.now()) if answer is NEEDS_LEASE else answer
 
 
 class FleetPort:

@@ -6,7 +6,7 @@ import inspect
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from recloser._breaker.fleet_port import admit_by_lease
+from recloser._breaker.lease import admit_by_lease
 from recloser._breaker.probe_context import enter_probe
 from recloser._core import checks
 from recloser._core.outcomes import Outcome
