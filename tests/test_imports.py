@@ -30,9 +30,10 @@ OF_OTHER_PACKAGES = {
     "recloser.telemetry",
     "recloser.testing",
 }
+OF_OTHER_RULES = {"recloser._core.backoff", "recloser._core.trip"}
 OF_A_FLEET = {"recloser._breaker.fleet_port", "recloser._core.fleet"}
 OF_FEW_CALLS = {"anyio.lowlevel", "hashlib", "ipaddress", "numbers"}
-DEFERRED = OF_A_CONFIGURATION | OF_A_FLEET | OF_OTHER_PACKAGES | OF_FEW_CALLS
+DEFERRED = OF_A_CONFIGURATION | OF_OTHER_RULES | OF_A_FLEET | OF_OTHER_PACKAGES | OF_FEW_CALLS
 
 BASELINE = """
 import asyncio, sys

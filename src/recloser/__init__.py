@@ -5,10 +5,9 @@ from importlib import import_module as _import_module
 
 from recloser._breaker.breaker import CircuitBreaker
 from recloser._breaker.permits import Permit
-from recloser._core.backoff import ExponentialBackoff
+from recloser._core.defaults import ConsecutiveFailures
 from recloser._core.homes import publish as _publish
 from recloser._core.states import CircuitState
-from recloser._core.trip import ConsecutiveFailures, FailureCount, FailureRate, SlowCallRate
 from recloser._core.windows import CountWindow, TimeWindow
 from recloser.errors import (
     CallTimeoutError,
@@ -21,6 +20,8 @@ from recloser.errors import (
 from recloser.events import Event, StateChanged
 
 if _typing.TYPE_CHECKING:  # pragma: no cover
+    from recloser._core.backoff import ExponentialBackoff
+    from recloser._core.trip import FailureCount, FailureRate, SlowCallRate
     from recloser._fallback import Answer, Constant, Fallback, LastKnownGood
     from recloser._policies import Bulkhead, Hedge, Pipeline, RateLimit, Retry, RetryBudget, Timeout
     from recloser._registry import BreakerRegistry
@@ -61,12 +62,14 @@ __all__ = [
 ]
 
 _PACKAGES = {
+    "recloser._core.backoff": ("ExponentialBackoff",),
+    "recloser._core.trip": ("FailureCount", "FailureRate", "SlowCallRate"),
     "recloser._fallback": ("Answer", "Constant", "Fallback", "LastKnownGood"),
     "recloser._policies": ("Bulkhead", "Hedge", "Pipeline", "RateLimit", "Retry", "RetryBudget", "Timeout"),
     "recloser._registry": ("BreakerRegistry",),
 }
 _PACKAGE_OF = {name: package for package, names in _PACKAGES.items() for name in names}
-"""The packages that are imported when one of their names is used first: a breaker alone does not need them."""
+"""The packages and modules that are imported when one of their names is used first: few breakers need them."""
 
 
 if not _typing.TYPE_CHECKING:  # pragma: no branch - a type checker that sees it accepts every misspelt name

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from recloser._core.backoff import ConstantBackoff
+from recloser._core.defaults import AnyOf, ConstantBackoff
 from recloser._core.settings import Settings
 from recloser._core.states import CircuitState, Trigger
-from recloser._core.trip import AnyOf, ConsecutiveFailures, FailureCount, FailureRate, SlowCallRate
+from recloser._core.trip import ConsecutiveFailures, FailureCount, FailureRate, SlowCallRate
 from recloser._core.windows import CountWindow
 
 CLOSED, OPEN, HALF_OPEN = CircuitState.CLOSED, CircuitState.OPEN, CircuitState.HALF_OPEN

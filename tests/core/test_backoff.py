@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recloser._core.backoff import ConstantBackoff, ExponentialBackoff
+from recloser._core.backoff import ExponentialBackoff
+from recloser._core.defaults import ConstantBackoff
 
 INF = float("inf")
 NAN = float("nan")

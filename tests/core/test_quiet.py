@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recloser._core.defaults import slow_call_limit
 from recloser._core.meters import RuleMeter
-from recloser._core.trip import ConsecutiveFailures, FailureCount, FailureRate, SlowCallRate, TripRule, slow_call_limit
+from recloser._core.trip import ConsecutiveFailures, FailureCount, FailureRate, SlowCallRate, TripRule
 from recloser._core.windows import CountWindow, TimeWindow
 from tests.effort import FULL
 

@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from recloser._core.backoff import ConstantBackoff, ExponentialBackoff
+from recloser._core.backoff import ExponentialBackoff
+from recloser._core.defaults import ConstantBackoff
 from recloser._core.settings import OPTIONS, SHORTEST_DEFAULT_PROBE_TIMEOUT_SECONDS, Settings
 from recloser._core.trip import ConsecutiveFailures, FailureRate
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from recloser._core.defaults import AnyOf, slow_call_limit
 from recloser._core.meters import (
     AnyMeter,
     FailureCountMeter,
@@ -14,13 +15,11 @@ from recloser._core.meters import (
     SlowCallRateMeter,
 )
 from recloser._core.trip import (
-    AnyOf,
     ConsecutiveFailures,
     FailureCount,
     FailureRate,
     SlowCallRate,
     TripRule,
-    slow_call_limit,
 )
 from recloser._core.windows import NEVER, CountWindow, TimeWindow
 from tests.core.driver import Driver

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from recloser import ConsecutiveFailures, CountWindow, ExponentialBackoff, FailureCount, FailureRate, SlowCallRate
-from recloser._core.trip import AnyOf, TripRule
+from recloser._core.defaults import AnyOf
+from recloser._core.trip import TripRule
 from tests.schedules.plan import Plan, Rule
 
 SHORTEST_DEFAULT_PROBE_TIMEOUT = 60.0

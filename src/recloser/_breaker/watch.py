@@ -19,9 +19,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from recloser._core.defaults import slow_call_limit
 from recloser._core.events import CallSucceeded
 from recloser._core.outcomes import Outcome
-from recloser._core.trip import slow_call_limit
 from recloser._core.windows import NEVER
 
 if TYPE_CHECKING:

@@ -6,37 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recloser._core import checks
-from recloser._core.values import Value
+from recloser._core.defaults import ConstantBackoff, ResetTimeout
+from recloser._core.homes import publish
 
 if TYPE_CHECKING:
     from random import Random
 
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class ConstantBackoff(Value):
-    """The same reset timeout every time; a plain number of seconds means the same.
-
-    Args:
-        seconds: Reset timeout in seconds (finite, >= 0).
-    """
-
-    seconds: float
-
-    def __post_init__(self) -> None:
-        """Check the duration."""
-        object.__setattr__(self, "seconds", checks.seconds("seconds", self.seconds, zero=True))
-
-    def open_seconds(self, attempt: int, random: Random) -> float:  # noqa: ARG002 - one protocol for all backoffs
-        """Internal: return the reset timeout in seconds for an attempt, counted from 1."""
-        return self.seconds
-
-    def __str__(self) -> str:
-        """Return the reset timeout as text."""
-        return f"{self.seconds:g} s"
+__all__ = ["Backoff", "ExponentialBackoff"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class ExponentialBackoff(Value):
+class ExponentialBackoff(ResetTimeout):
     """A reset timeout that grows by a factor with each failed attempt in a row, up to a maximum.
 
     In attempt n, the breaker stays open for `initial_seconds * multiplier ** (n - 1)` seconds, varied by the jitter and
@@ -92,3 +72,6 @@ class ExponentialBackoff(Value):
 
 
 Backoff = ConstantBackoff | ExponentialBackoff
+
+
+publish(globals(), home="recloser")

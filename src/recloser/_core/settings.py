@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from recloser._core import checks
-from recloser._core.backoff import Backoff, ConstantBackoff, ExponentialBackoff
-from recloser._core.trip import AnyOf, ConsecutiveFailures, FailureCount, FailureRate, SlowCallRate, TripRule
+from recloser._core.defaults import ConsecutiveFailures, ConstantBackoff, ResetTimeout, Rule
 from recloser._core.values import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from recloser._core.backoff import Backoff
     from recloser._core.outcomes import ExceptionSpec
+    from recloser._core.trip import TripRule
 
 DEFAULT_RULE = ConsecutiveFailures(5)
 DEFAULT_BACKOFF = ConstantBackoff(60)
@@ -54,7 +55,7 @@ class Settings(Value):
 
     def __post_init__(self) -> None:
         """Check all values."""
-        if not isinstance(self.trip_when, ConsecutiveFailures | FailureRate | FailureCount | SlowCallRate | AnyOf):
+        if not isinstance(self.trip_when, Rule):
             hint = "; join several with |" if isinstance(self.trip_when, list | tuple | set) else ""
             raise TypeError(f"trip_when must be a trip rule such as FailureRate(0.5), not {self.trip_when!r}{hint}")
         check_exceptions("expected_exception", self.expected_exception)
@@ -108,8 +109,8 @@ OPTIONS = frozenset(Settings.__slots__) - {"backoff"} | {"failure_threshold", "r
 
 
 def _backoff(value: object) -> Backoff:
-    if isinstance(value, ConstantBackoff | ExponentialBackoff):
-        return value
+    if isinstance(value, ResetTimeout):
+        return cast("Backoff", value)
     try:
         return ConstantBackoff(checks.seconds("reset_timeout_seconds", value, zero=True))
     except TypeError:

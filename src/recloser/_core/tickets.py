@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from recloser._core.trip import slow_call_limit
+from recloser._core.defaults import slow_call_limit
 from recloser._core.windows import ALWAYS
 
 if TYPE_CHECKING:

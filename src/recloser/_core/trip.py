@@ -6,79 +6,20 @@ when either rule trips. All comparisons are `>=`. Below `minimum_calls`, a rate 
 
 from __future__ import annotations
 
-import functools
-import operator
 from dataclasses import dataclass, field
-from typing import Any
 
 from recloser._core import checks
-from recloser._core.meters import (
-    AnyMeter,
-    Counts,
-    FailureCountMeter,
-    FailureRateMeter,
-    RecentRunMeter,
-    RuleMeter,
-    RunMeter,
-    SlowCallRateMeter,
-)
-from recloser._core.values import Value
-from recloser._core.windows import MOST_REMEMBERED, NEVER, CountWindow, TimeWindow, Window
+from recloser._core.defaults import AnyOf, ConsecutiveFailures, Rule
+from recloser._core.homes import publish
+from recloser._core.meters import Counts, FailureCountMeter, FailureRateMeter, RuleMeter, SlowCallRateMeter
+from recloser._core.windows import CountWindow, TimeWindow, Window
 from recloser._core.wording import percent, plural
 
-
-class _Combinable(Value):
-    """A rule that can be combined with others by `|`."""
-
-    __slots__ = ()
-
-    def __or__(self, other: object) -> AnyOf:
-        """Return a rule that trips when either of the two trips."""
-        if not isinstance(other, TripRule):
-            return NotImplemented
-        return AnyOf((*_parts(self), *_parts(other)))
+__all__ = ["ConsecutiveFailures", "FailureCount", "FailureRate", "SlowCallRate", "TripRule"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class ConsecutiveFailures(_Combinable):
-    """Trips after a number of failures without a success in between.
-
-    Args:
-        failures: Number of failures in a row that trips the breaker, >= 1; with `within_seconds`, at most 1 000 000.
-        within_seconds: Forget failures that are this old or older (finite, > 0), so that in a breaker with little
-            traffic, failures that are hours apart do not add up. Costs at least 8 bytes per remembered failure, and a
-            clock reading per failure. By default, failures do not expire.
-    """
-
-    failures: int = 5
-    within_seconds: float | None = field(default=None, kw_only=True)
-
-    def __post_init__(self) -> None:
-        """Check the number and the duration."""
-        object.__setattr__(self, "failures", checks.count("failures", self.failures))
-        if self.within_seconds is not None:
-            object.__setattr__(self, "within_seconds", checks.seconds("within_seconds", self.within_seconds))
-            checks.count("failures", self.failures, most=MOST_REMEMBERED)
-
-    @property
-    def threshold(self) -> int:
-        """The number of failures that trips the breaker."""
-        return self.failures
-
-    def meter(self, counts: Counts) -> RuleMeter:
-        """Internal: return a new meter that continues from the given totals."""
-        if self.within_seconds is None:
-            return RunMeter(self.failures, counts)
-        return RecentRunMeter(self.failures, self.within_seconds, counts)
-
-    def __str__(self) -> str:
-        """Return when the rule trips, as text."""
-        within = "" if self.within_seconds is None else f" within {self.within_seconds:g} s"
-        return f"{self.failures} consecutive {plural(self.failures, 'failure')}{within}"
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class FailureRate(_Combinable):
+class FailureRate(Rule):
     """Trips when the share of failures in a window reaches a rate.
 
     Args:
@@ -111,7 +52,7 @@ class FailureRate(_Combinable):
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class FailureCount(_Combinable):
+class FailureCount(Rule):
     """Trips when the number of failures in a window reaches a threshold.
 
     Args:
@@ -142,7 +83,7 @@ class FailureCount(_Combinable):
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class SlowCallRate(_Combinable):
+class SlowCallRate(Rule):
     """Trips when the share of slow calls in a window reaches a rate, whether they succeeded or failed.
 
     Args:
@@ -179,40 +120,7 @@ class SlowCallRate(_Combinable):
         return f"{percent(self.rate)} {slow} in {self.window}, from {self.minimum_calls} calls on"
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class AnyOf(_Combinable):
-    """Trips when any of its rules trips; written as `a | b`."""
-
-    rules: tuple[ConsecutiveFailures | FailureRate | FailureCount | SlowCallRate, ...]
-
-    @property
-    def threshold(self) -> float:
-        """The first rule's threshold."""
-        return self.rules[0].threshold
-
-    def meter(self, counts: Counts) -> RuleMeter:
-        """Internal: return a new meter that continues from the given totals."""
-        return AnyMeter(tuple(rule.meter(counts) for rule in self.rules))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the rules, which have public names, and not this class, which has none."""
-        return functools.reduce, (operator.or_, self.rules)
-
-    def __str__(self) -> str:
-        """Return when the rule trips, as text."""
-        return " | ".join(str(rule) for rule in self.rules)
-
-
 TripRule = ConsecutiveFailures | FailureRate | FailureCount | SlowCallRate | AnyOf
-
-
-def slow_call_limit(rule: TripRule) -> float:
-    """Return the duration in seconds above which a call is slow for any part of the rule; infinity if there is none."""
-    return min((part.slow_call_seconds for part in _parts(rule) if isinstance(part, SlowCallRate)), default=NEVER)
-
-
-def _parts(rule: object) -> tuple[Any, ...]:
-    return rule.rules if isinstance(rule, AnyOf) else (rule,)
 
 
 def _check_rate_rule(rule: FailureRate | SlowCallRate) -> None:
@@ -232,3 +140,6 @@ def _check_fits(argument: str, value: int, window: Window) -> None:
         raise ValueError(
             f"{argument} must be <= the window's size ({window.size}), not {value}: the rule could never trip"
         )
+
+
+publish(globals(), home="recloser")

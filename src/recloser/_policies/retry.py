@@ -22,7 +22,8 @@ import anyio
 from recloser._breaker.dispatch import log
 from recloser._breaker.error_text import describe
 from recloser._core import checks
-from recloser._core.backoff import ConstantBackoff, ExponentialBackoff
+from recloser._core.backoff import ExponentialBackoff
+from recloser._core.defaults import ConstantBackoff
 from recloser._core.outcomes import Outcome
 from recloser._core.wording import plural
 from recloser._policies.budget import budget_of

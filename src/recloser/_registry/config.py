@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from recloser._core import checks
-from recloser._core.backoff import ConstantBackoff, ExponentialBackoff
+from recloser._core.backoff import ExponentialBackoff
+from recloser._core.defaults import ConstantBackoff
 from recloser._core.settings import Settings
 from recloser._core.trip import ConsecutiveFailures, FailureCount, FailureRate, SlowCallRate, TripRule
 from recloser._core.windows import CountWindow, TimeWindow

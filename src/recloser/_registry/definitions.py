@@ -10,9 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from recloser._core.backoff import ConstantBackoff
+from recloser._core.defaults import ConsecutiveFailures, ConstantBackoff
 from recloser._core.settings import Settings
-from recloser._core.trip import ConsecutiveFailures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recloser._core.backoff import ConstantBackoff
-from recloser._core.trip import AnyOf, ConsecutiveFailures, FailureCount, FailureRate, SlowCallRate
+from recloser._core.defaults import AnyOf, ConsecutiveFailures, ConstantBackoff
+from recloser._core.trip import FailureCount, FailureRate, SlowCallRate
 from recloser._core.wording import plural
 
 if TYPE_CHECKING:

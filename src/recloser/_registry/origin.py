@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from recloser._core.trip import AnyOf
+from recloser._core.defaults import AnyOf
 from recloser._registry.config import RULES
 from recloser._registry.tables import join
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from recloser._core.backoff import ExponentialBackoff
-from recloser._core.trip import AnyOf, ConsecutiveFailures, FailureCount, FailureRate
+from recloser._core.defaults import AnyOf, ConsecutiveFailures
+from recloser._core.trip import FailureCount, FailureRate
 from recloser._core.windows import TimeWindow
 from recloser.fleet._store.values import MOST_BUCKETS, FleetPolicy, FleetRule, HitKind, microseconds
 

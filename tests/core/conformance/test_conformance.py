@@ -19,7 +19,8 @@ from typing import Any
 
 import pytest
 
-from recloser._core.backoff import ConstantBackoff, ExponentialBackoff
+from recloser._core.backoff import ExponentialBackoff
+from recloser._core.defaults import ConstantBackoff
 from recloser._core.machine import Ticket
 from recloser._core.meters import parts_of
 from recloser._core.outcomes import Outcome
