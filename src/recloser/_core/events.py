@@ -9,7 +9,7 @@ from dataclasses import FrozenInstanceError, dataclass
 from datetime import UTC, datetime
 from inspect import get_annotations
 from operator import attrgetter
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast, dataclass_transform
 
 from recloser._core.outcomes import Outcome  # noqa: TC001 - here and below: for tools that evaluate the annotations
 from recloser._core.states import CircuitState, Trigger  # noqa: TC001
@@ -146,25 +146,26 @@ class Transition(Value):
 C = TypeVar("C", bound=type)
 
 
-def _stored(cls: C) -> C:
-    """Make a frozen dataclass with slots quick to create, for those who know how it stores its fields.
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+def _event(cls: C) -> C:
+    """Make a class a frozen dataclass that is quick to create, for those who know how it stores its fields.
 
     A frozen dataclass replaces the assignment of attributes, which makes it slow even for who creates an object. Here
-    each field is stored in a slot of its own, `breaker_` for `breaker`, and read through a property that can be
-    set once. So `records.event_of()` fills the slots at full speed, and everybody else sees a frozen dataclass. A Unix
-    time in the slot of `at` becomes a `datetime` when somebody asks for it.
+    each field is stored in a slot of its own, `breaker_` for `breaker`, and read through a property that can be set
+    once. So `records.event_of()` fills the slots at full speed, and everybody else sees a frozen dataclass. A Unix time
+    in the slot of `at` becomes a `datetime` when somebody asks for it.
     """
-    for name in get_annotations(cls):
+    made: C = cast("Any", dataclass(slots=True, kw_only=True, eq=False, repr=False))(cls)
+    for name in get_annotations(made):
         slot = f"{name}_"
-        setattr(cls, slot, getattr(cls, name))
-        setattr(cls, name, property(_read_at if name == "at" else attrgetter(slot), _setter(name), doc=f"`{name}`."))
-    del cls.__setattr__, cls.__delattr__
-    return cls
+        setattr(made, slot, getattr(made, name))
+        setattr(made, name, property(_read_at if name == "at" else attrgetter(slot), _setter(name), doc=f"`{name}`."))
+    return made
 
 
 def _read_at(event: object) -> datetime:
     at: datetime | float = getattr(event, "at_")  # noqa: B009 - type checkers don't know the slots
-    if isinstance(at, float):
+    if not isinstance(at, datetime):
         at = datetime.fromtimestamp(at, UTC)
         setattr(event, "at_", at)  # noqa: B010 - as above
     return at
@@ -181,8 +182,7 @@ def _setter(name: str) -> Callable[[object, object], None]:
     return set_once
 
 
-@_stored
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+@_event
 class Event(Value):
     """The base class of all events.
 
@@ -197,8 +197,7 @@ class Event(Value):
     monotonic: float
 
 
-@_stored
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+@_event
 class StateChanged(Event):
     """The breaker went from one state to another.
 
@@ -239,8 +238,7 @@ class StateChanged(Event):
         }
 
 
-@_stored
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+@_event
 class CallSucceeded(Event):
     """A call succeeded, or ended with an exception that shows that the dependency answered.
 
@@ -255,8 +253,7 @@ class CallSucceeded(Event):
     is_probe: bool
 
 
-@_stored
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+@_event
 class CallFailed(Event):
     """A call failed.
 
@@ -278,8 +275,7 @@ class CallFailed(Event):
     error_message: str | None
 
 
-@_stored
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+@_event
 class CallIgnored(Event):
     """A call ended in a way that says nothing about the dependency.
 
@@ -298,8 +294,7 @@ class CallIgnored(Event):
     cancelled: bool
 
 
-@_stored
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+@_event
 class CallRejected(Event):
     """A call was rejected and not started; with `shadow`, it ran although the breaker would have rejected it.
 
@@ -314,16 +309,14 @@ class CallRejected(Event):
     shadow: bool
 
 
-@_stored
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+@_event
 class ProbeAdmitted(Event):
     """A probe was admitted; `generation` is that of its half-open episode."""
 
     generation: int
 
 
-@_stored
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+@_event
 class LateOutcome(Event):
     """A call ended after its generation; it counts as late and changes nothing else.
 
@@ -336,8 +329,7 @@ class LateOutcome(Event):
     outcome: Outcome
 
 
-@_stored
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+@_event
 class EventsDropped(Event):
     """A slow reader of an event stream lost the oldest events.
 
