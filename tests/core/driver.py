@@ -106,7 +106,7 @@ class Driver:
         """Counts a failure as the machine's docstring allows: by itself only while that can't trip a run."""
         epoch = self.machine.epoch
         assert self.state in (CLOSED, DISABLED)
-        if epoch.successes == epoch.run.seen and epoch.failures + 1 < epoch.run.trip_at:
+        if epoch.successes == epoch.run_after and epoch.failures + 1 < epoch.run_from + epoch.run_threshold:
             epoch.failures += 1
         else:
             self.settle(epoch, F)

@@ -44,13 +44,15 @@ STEPS = st.lists(
 class Counts:
     successes: int = 0
     failures: int = 0
+    run_after: int = 0
+    run_from: int = 0
 
 
 class Pair:
     """Two meters of one rule, of which one is told of everything."""
 
     def __init__(self, rule: TripRule, now: float) -> None:
-        self.counts = Counts(5, 2)
+        self.counts = Counts(5, 2, 5, 2)
         self.told = rule.meter(self.counts)
         self.quiet = rule.meter(self.counts)
         self.slow_call_seconds = slow_call_limit(rule)

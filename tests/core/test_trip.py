@@ -22,7 +22,7 @@ from recloser._core.trip import (
     TripRule,
 )
 from recloser._core.windows import NEVER, CountWindow, TimeWindow
-from tests.core.driver import Driver
+from tests.core.driver import Driver, F
 
 INF = float("inf")
 NAN = float("nan")
@@ -56,7 +56,14 @@ def test_defaults_are_the_documented_ones() -> None:
 def test_each_breaker_makes_its_own_meter_from_a_shared_rule(rule: TripRule, meter: type[object]) -> None:
     one, other = Driver(trip_when=rule).machine.meter, Driver(trip_when=rule).machine.meter
     assert type(one) is type(other) is meter
-    assert one is not other
+    assert (one is other) == (meter is RunMeter)  # which has no state of its own
+
+
+@pytest.mark.parametrize("rule", [RUN, RECENT, RATE, COUNT, SLOW, RUN | RATE])
+def test_breakers_with_a_shared_rule_count_apart(rule: TripRule) -> None:
+    one, other = Driver(trip_when=rule), Driver(trip_when=rule)
+    one.call(F)
+    assert (one.snapshot.failure_count, other.snapshot.failure_count) == (1, 0)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import time
-from functools import partial
 from typing import TYPE_CHECKING
 
 from recloser._breaker.dispatch import log
@@ -15,47 +14,34 @@ if TYPE_CHECKING:
 
 
 class CheckedClock:
-    """A clock whose readings are checked; many breakers can share one.
+    """A user's clock whose readings are checked; calling it never raises.
 
     Args:
         raw: Returns monotonic seconds.
+        breaker: The name of the breaker, for the log.
+
+    Raises:
+        ValueError: The clock does not return a finite number.
     """
 
-    __slots__ = ("_failed", "_last", "raw")
+    __slots__ = ("_breaker", "_failed", "last", "raw")
 
-    def __init__(self, raw: Callable[[], float]) -> None:
+    def __init__(self, raw: Callable[[], float], breaker: str) -> None:
         self.raw: Callable[[], float] = raw
+        self._breaker = breaker
         self._failed = False
-        self._last = 0.0
+        self.last: float = _checked(raw())
 
-    def first(self) -> float:
-        """Read the clock for a new breaker.
-
-        Raises:
-            ValueError: The clock does not return a finite number.
-        """
-        self._last = now = _checked(self.raw())
-        self._failed = False
-        return now
-
-    def reader(self, breaker: str) -> Callable[[], float]:
-        """Return a function that reads the clock for a breaker and never raises; `time.monotonic` needs no checks."""
-        return self.raw if self.raw is time.monotonic else partial(self.read, breaker)
-
-    def read(self, breaker: str) -> float:
-        """Read the clock; if it fails, log that once and return the last good reading.
-
-        Args:
-            breaker: The name of the breaker, for the log.
-        """
+    def __call__(self) -> float:
+        """Read the clock; if it fails, log that once and return the last good reading."""
         try:
-            self._last = now = _checked(self.raw())
+            self.last = now = _checked(self.raw())
         except Exception as fault:  # noqa: BLE001 - logged
             if not self._failed:
                 self._failed = True
                 message = "The clock of circuit breaker %r failed; its last reading is used"
-                log(logging.ERROR, message, breaker, exc_info=fault)
-            return self._last
+                log(logging.ERROR, message, self._breaker, exc_info=fault)
+            return self.last
         self._failed = False
         return now  # not the last reading, which may be another thread's by now
 
@@ -66,18 +52,26 @@ def _checked(now: float) -> float:
     return now
 
 
-MONOTONIC = CheckedClock(time.monotonic)
-"""The default clock."""
+def clock_of(breaker: str, clock: Callable[[], float]) -> tuple[Callable[[], float], float]:
+    """Return the clock of one breaker, which never raises, and its first reading; `time.monotonic` needs no checks.
+
+    Raises:
+        ValueError: The clock does not return a finite number.
+    """
+    if clock is time.monotonic:
+        return clock, clock()
+    checked = CheckedClock(clock, breaker)
+    return checked, checked.last
 
 
-def checked_clock(clock: Callable[[], float] | None) -> CheckedClock:
-    """Return a user's clock made safe; None means `time.monotonic`, and breakers on that share one.
+def checked_clock(clock: Callable[[], float] | None) -> Callable[[], float]:
+    """Return the clock that a user has chosen; None means `time.monotonic`.
 
     Raises:
         TypeError: The clock is not callable.
     """
-    if clock is None or clock is time.monotonic:
-        return MONOTONIC
+    if clock is None:
+        return time.monotonic
     if not callable(clock):
         raise TypeError(f"clock must be a function that returns monotonic seconds, not {clock!r}")
-    return CheckedClock(clock)
+    return clock

@@ -70,7 +70,7 @@ def _protect_coroutine(engine: Engine, fn: Callable[..., Awaitable[Any]]) -> Cal
         except:
             if engine.counting is not epoch or engine.outcome_by_type.get(type(raised())) is not FAILURE:
                 engine.call_raised(epoch, raised(), started)
-            elif epoch.successes == (run := epoch.run).seen and epoch.failures + 1 < run.trip_at:
+            elif epoch.successes == epoch.run_after and epoch.failures + 1 < epoch.run_from + epoch.run_threshold:
                 epoch.failures += 1
                 engine.failed_at = wall_clock()
             else:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from recloser._breaker.admission import accepted, admitted, request_probe, take
 from recloser._breaker.cancellation import is_cancellation
 from recloser._breaker.classify import Cancellations, classifier_by
+from recloser._breaker.clock import clock_of
 from recloser._breaker.dispatch import Dispatcher
 from recloser._breaker.error_text import error_text
 from recloser._breaker.loop_bound import LoopLock, is_in_own_loop
@@ -54,7 +55,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from recloser._breaker.clock import CheckedClock
     from recloser._breaker.loop_bound import LoopEvent, LoopLock
     from recloser._core.events import Event, StateChanged, Transition
     from recloser._core.fleet import LeasePort
@@ -121,10 +121,10 @@ class Engine:
     now: Callable[[], float]
     """Returns the time in monotonic seconds; never raises."""
 
-    def __init__(self, name: str, settings: Settings, clock: CheckedClock, random: Random) -> None:
+    def __init__(self, name: str, settings: Settings, clock: Callable[[], float], random: Random) -> None:
         self.name: str = name
-        self.now = clock.reader(name)
-        self.machine: BreakerMachine = BreakerMachine(settings, random, clock.first())
+        self.now, now = clock_of(name, clock)
+        self.machine: BreakerMachine = BreakerMachine(settings, random, now)
         self.face: Callable[[], Any] | None = None  # the CircuitBreaker around this engine, while it lives
         self.port: LeasePort | None = None  # the connection to a fleet
         self.definition: object = None  # how a registry defined the breaker

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from random import Random
 
 
+_run_meter = functools.lru_cache(maxsize=256)(RunMeter)
+"""Breakers with the same threshold share a meter."""
+
+
 class Rule(Value):
     """A trip rule, which can be combined with others by `|`."""
 
@@ -62,7 +66,7 @@ class ConsecutiveFailures(Rule):
     def meter(self, counts: Counts) -> RuleMeter:
         """Internal: return a new meter that continues from the given totals."""
         if self.within_seconds is None:
-            return RunMeter(self.failures, counts)
+            return _run_meter(self.failures)
         return RecentRunMeter(self.failures, self.within_seconds, counts)
 
     def __str__(self) -> str:

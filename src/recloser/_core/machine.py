@@ -16,7 +16,8 @@ Invariants:
   always a way out of half-open.
 - While closed or disabled, a success may be counted just by adding 1 to `epoch.successes`, if `epoch.observed` is false
   or the call ended before `epoch.edge`. A failure may be counted just by adding 1 to `epoch.failures`, if
-  `epoch.successes == epoch.run.seen` (it continues a run of failures) and the sum stays below `epoch.run.trip_at`.
+  `epoch.successes == epoch.run_after` (it continues a run of failures) and the sum stays below
+  `epoch.run_from + epoch.run_threshold`.
   That is the whole closed path.
 """
 
@@ -27,10 +28,10 @@ from typing import TYPE_CHECKING, cast
 
 from recloser._core.causes import ByHand, cause_of
 from recloser._core.events import Cause, Snapshot, Transition
-from recloser._core.meters import AnyMeter, RunMeter
+from recloser._core.meters import AnyMeter, RunMeter, parts_of
 from recloser._core.outcomes import Outcome
 from recloser._core.states import TRANSITIONS, CircuitState, Trigger
-from recloser._core.tickets import NO_RUN, Admission, Episode, Epoch, Expiry, Probe, Ticket
+from recloser._core.tickets import Admission, Episode, Epoch, Expiry, Probe, Ticket
 from recloser._core.windows import ALWAYS, NEVER
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ FORCED_OPEN = CircuitState.FORCED_OPEN
 DISABLED = CircuitState.DISABLED
 SUCCESS = Outcome.SUCCESS
 FAILURE = Outcome.FAILURE
+NO_RUN = -1
+"""No total of successes is equal to it: the latest failures are not known to be a run."""
 NO_LEAKS: list[Ticket] = []
 """Shared by all machines that have had no probe: nothing is ever appended to it."""
 
@@ -299,7 +302,7 @@ class BreakerMachine:
             self.frozen_failures = before.failure_count
         self.reopen_at = ALWAYS
         self.state = new  # before the epoch: a thread that reads them the other way round admits no call to an open one
-        self.epoch = Epoch(self.epoch.generation + 1, self.epoch.successes, self.epoch.failures)
+        self.epoch = self.epoch.next()
         self.episode = episode
         self.changed_at = since
         self.cause = cause
@@ -345,6 +348,8 @@ class BreakerMachine:
         if settings.trip_when != self.settings.trip_when:
             meter = settings.trip_when.meter(self.epoch)
             heirs = meter if isinstance(meter, AnyMeter) else AnyMeter((meter,))
+            if not any(isinstance(part, RunMeter) for part in parts_of(self.meter)):
+                self.epoch.run_after = NO_RUN
             heirs.adopt(self.meter, self.epoch, now)
             self.meter = meter
         self.settings = settings
@@ -476,4 +481,4 @@ class BreakerMachine:
         epoch = self.epoch
         epoch.observed = quiet_until != NEVER
         epoch.edge = quiet_until
-        epoch.run = self.meter if isinstance(self.meter, RunMeter) else NO_RUN
+        epoch.run_threshold = self.meter.threshold if isinstance(self.meter, RunMeter) else 0

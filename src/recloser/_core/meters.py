@@ -33,10 +33,14 @@ class Evidence(NamedTuple):
 
 
 class Counts(Protocol):
-    """The running totals of a breaker, outside half-open."""
+    """The running totals of a breaker, outside half-open, and its run of failures."""
 
     successes: int
     failures: int
+    run_after: int
+    """The total of successes when the latest run of failures began; if it has changed since, a success has ended it."""
+    run_from: int
+    """The total of failures before that run."""
 
 
 class RuleMeter(Protocol):
@@ -86,24 +90,16 @@ class RuleMeter(Protocol):
 
 
 class RunMeter:
-    """A run of failures, stored as the total of failures at which it trips.
+    """A run of failures; its state is part of the counts, so that breakers can share a meter."""
 
-    `seen` is the total of successes when the run began. If the total has changed since, a success has ended the run.
-    `trip_at` is the total of failures at which the run is long enough. The failing path of a breaker reads both itself.
-    """
-
-    __slots__ = ("_threshold", "seen", "trip_at")
-
-    seen: int
-    trip_at: int
+    __slots__ = ("threshold",)
 
     needs_clock = False
     needs_duration = False
     quiet_until = NEVER
 
-    def __init__(self, threshold: int, counts: Counts) -> None:
-        self._threshold = threshold
-        self.clear(counts)
+    def __init__(self, threshold: int) -> None:
+        self.threshold: int = threshold
 
     def success(self, counts: Counts, now: float, duration: float) -> bool:  # noqa: ARG002 - one protocol for all meters
         """A success never trips a run of failures."""
@@ -111,25 +107,27 @@ class RunMeter:
 
     def failure(self, counts: Counts, now: float, duration: float) -> bool:  # noqa: ARG002 - one protocol for all meters
         """Record a failure, which `counts` includes; return whether the rule is met."""
-        if counts.successes != self.seen:
-            self.seen = counts.successes
-            self.trip_at = counts.failures - 1 + self._threshold
-        return counts.failures >= self.trip_at
+        if counts.successes != counts.run_after:
+            counts.run_after = counts.successes
+            counts.run_from = counts.failures - 1
+        return counts.failures - counts.run_from >= self.threshold
 
     def clear(self, counts: Counts) -> None:
         """Forget all calls and continue from the given totals."""
-        self.seen = counts.successes
-        self.trip_at = counts.failures + self._threshold
+        self._resume(counts, 0)
 
     def adopt(self, other: RuleMeter, counts: Counts, now: float) -> None:
         """Take over the run of another meter of consecutive failures."""
         if isinstance(other, RunMeter | RecentRunMeter):
-            self.seen = counts.successes
-            self.trip_at = counts.failures - other.failure_count(counts, now) + self._threshold
+            self._resume(counts, other.failure_count(counts, now))
 
     def failure_count(self, counts: Counts, now: float) -> int:  # noqa: ARG002 - one protocol for all meters
         """Return the length of the current run."""
-        return counts.failures - self.trip_at + self._threshold if counts.successes == self.seen else 0
+        return counts.failures - counts.run_from if counts.successes == counts.run_after else 0
+
+    def _resume(self, counts: Counts, run: int) -> None:
+        counts.run_after = counts.successes
+        counts.run_from = counts.failures - run
 
     def failure_rate(self, counts: Counts, now: float) -> None:
         """A run has no rate."""
@@ -139,7 +137,7 @@ class RunMeter:
 
     def evidence(self, counts: Counts, now: float) -> Evidence | None:
         """Return why the rule is met; None if it is not."""
-        return _run_evidence(self.failure_count(counts, now), self._threshold)
+        return _run_evidence(self.failure_count(counts, now), self.threshold)
 
 
 class RecentRunMeter:

@@ -30,41 +30,40 @@ class Gate(Protocol):
         ...
 
 
-class Run(Protocol):
-    """What the closed path reads to count a failure itself."""
-
-    seen: int
-    """The total of successes when the current run of failures began."""
-    trip_at: int
-    """The total of failures at which the run trips the breaker."""
-
-
-class NoRun:
-    """The run of a rule that counts no runs: no total of successes is ever equal to `seen`."""
-
-    seen = -1
-    trip_at = 0
-
-
-NO_RUN = NoRun()
-
-
 class Epoch:
     """One generation: the calls that it admits count only while it lasts.
 
     `successes` and `failures` are totals since the breaker's creation, without probes; each epoch continues those of
-    the one before.
+    the one before, and its run of failures. `run_threshold` is the length of the run that trips the breaker, if that is
+    its only rule; else 0.
     """
 
-    __slots__ = ("edge", "failures", "generation", "observed", "run", "successes")
+    __slots__ = (
+        "edge",
+        "failures",
+        "generation",
+        "observed",
+        "run_after",
+        "run_from",
+        "run_threshold",
+        "successes",
+    )
 
     def __init__(self, generation: int, successes: int, failures: int) -> None:
         self.generation: int = generation
         self.successes: int = successes
         self.failures: int = failures
-        self.run: Run = NO_RUN
+        self.run_after: int = successes
+        self.run_from: int = failures
+        self.run_threshold: int = 0
         self.observed: bool = False
         self.edge: float = ALWAYS
+
+    def next(self) -> Epoch:
+        """Return the next generation, which continues the totals and the run."""
+        following = Epoch(self.generation + 1, self.successes, self.failures)
+        following.run_after, following.run_from = self.run_after, self.run_from
+        return following
 
 
 class Probe:
