@@ -16,8 +16,8 @@ from abc import ABC, abstractmethod
 from types import AsyncGeneratorType
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, TypeVar, overload
 
-from recloser._breaker.decorate import Stream, pump
 from recloser._breaker.functions import carry_detailed, is_kind, name_after
+from recloser._breaker.streams import Stream, pump
 from recloser._core.outcomes import leaves
 from recloser.errors import MisuseError, RejectedError
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from recloser._breaker.decorate import protect_generator
 from recloser._breaker.functions import carry_detailed, is_kind, misfit, name_after
+from recloser._breaker.streams import protect_generator
 from recloser.errors import MisuseError
 
 if TYPE_CHECKING:
