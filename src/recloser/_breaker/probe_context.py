@@ -29,6 +29,11 @@ def enter_probe(probe: Probe) -> None:
     _entered.set((*(outer for outer in _entered.get() if not outer.settled), probe))
 
 
+def leave_probe(probe: Probe) -> None:
+    """Mark the running context as no longer part of a probe; garbage collection can run this in another context."""
+    _entered.set(tuple(other for other in _entered.get() if other is not probe))
+
+
 def entered_probes() -> tuple[Probe, ...]:
     """Return the probes that the running code belongs to, including settled ones and those of other breakers."""
     return _entered.get()
@@ -42,6 +47,5 @@ def probe_step(probe: Probe | None) -> Generator[None]:
     try:
         yield
     finally:
-        entered = _entered.get()  # garbage collection can run this in another context
-        if probe in entered:
-            _entered.set(tuple(other for other in entered if other is not probe))
+        if probe is not None:
+            leave_probe(probe)

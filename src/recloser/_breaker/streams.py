@@ -1,25 +1,28 @@
-"""Forwards async generators, and protects their iterations: one permit from the first step to the end."""
+"""Forwards async generators, and protects their iterations: one permit from the first step to the end.
+
+All items pass through one loop, in `pump`. Most streams only need to know how they end, and for those the loop calls
+nothing of the library between two items. A stream whose duration is measured excludes its reader's time, and a probe is
+left while the reader runs: these have a `pause`. Which kind a stream is does not change after its admission.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from recloser._breaker.cancellation import is_cancellation
 from recloser._breaker.classify import is_overdue
 from recloser._breaker.permits import acquire_permit
-from recloser._breaker.probe_context import probe_step
+from recloser._breaker.probe_context import enter_probe, leave_probe
 from recloser._core.tickets import Probe
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
-    from contextlib import AbstractContextManager
 
     from recloser._breaker.engine import Engine
     from recloser._breaker.permits import AcquiredPermit
 
-_NO_CONTEXT = nullcontext()
+_NO_ITEM = object()
 
 
 def protect_generator(
@@ -28,7 +31,7 @@ def protect_generator(
     """Return a protected async generator function; `choose` picks the breaker by the arguments of each call."""
 
     async def admit(args: tuple[Any, ...], kwargs: dict[str, Any]) -> ProtectedStream:
-        return ProtectedStream(await acquire_permit(choose(args, kwargs)))
+        return _stream_of(await acquire_permit(choose(args, kwargs)))
 
     return pump(admit, fn)
 
@@ -38,68 +41,117 @@ class Stream(ABC):
 
     __slots__ = ()
 
-    def step(self) -> AbstractContextManager[object]:
-        """Return the context in which the generator runs to its next item."""
-        return _NO_CONTEXT
+    @property
+    def pause(self) -> Callable[[], float] | None:
+        """What to call when the generator waits for its reader; it returns the instant. None: don't call `resume()`."""
+        return None
 
-    def delivered(self) -> None:  # noqa: B027 - a policy need not know
-        """Note that the generator has yielded an item."""
+    def resume(self, paused_at: float) -> None:  # noqa: B027 - a stream without a pause need not know
+        """Note that the reader asks for the next item or leaves.
 
-    def pause(self) -> None:  # noqa: B027 - as above
-        """Note that the generator waits for its reader."""
-
-    def resume(self) -> None:  # noqa: B027 - as above
-        """Note that the reader asks for the next item or leaves."""
+        Args:
+            paused_at: What `pause` returned.
+        """
 
     @abstractmethod
-    def ended(self, exc: BaseException | None) -> None:
-        """Note the end of the iteration: with the exception that ended it, or None after the last item."""
+    def ended(self, exc: BaseException | None, *, has_delivered: bool) -> None:
+        """Note the end of the iteration.
+
+        Args:
+            exc: The exception that ended it; None after the last item.
+            has_delivered: Whether the generator has yielded an item.
+        """
 
 
 class ProtectedStream(Stream):
     """One protected iteration, which holds a permit until it ends."""
 
-    __slots__ = ("_began", "_has_delivered", "_paused_at", "_permit", "_probe")
+    __slots__ = ("_permit",)
 
     def __init__(self, permit: AcquiredPermit) -> None:
         self._permit = permit
-        self._probe = permit.ticket if isinstance(permit.ticket, Probe) else None
-        self._began = permit.started
-        self._paused_at: float | None = None
-        self._has_delivered = False
 
-    def step(self) -> AbstractContextManager[object]:
-        """Return the context in which the generator runs to its next item: part of the probe, if the call is one."""
-        return super().step() if self._probe is None else probe_step(self._probe)
-
-    def delivered(self) -> None:
-        """Note that the generator has yielded an item."""
-        self._has_delivered = True
-        self._permit.progress()
-
-    def pause(self) -> None:
-        """Pause the measurement of the call's duration."""
-        self._paused_at = self._permit.pause()
-
-    def resume(self) -> None:
-        """Resume the measurement of the call's duration."""
-        paused_at, self._paused_at = self._paused_at, None
-        self._began = self._permit.resume(paused_at)
-
-    def ended(self, exc: BaseException | None) -> None:
+    def ended(self, exc: BaseException | None, *, has_delivered: bool) -> None:
         """Settle the permit: if the reader leaves after an item, the dependency has answered."""
-        permit = self._permit
-        if exc is None or (self._has_delivered and self._is_leaving(exc)):
-            permit.succeed()
+        if exc is None or (has_delivered and self._is_leaving(exc)):
+            self._permit.succeed()
         else:
-            permit.__exit__(type(exc), exc, None)
+            self._permit.__exit__(type(exc), exc, None)
 
     def _is_leaving(self, exc: BaseException) -> bool:
-        if isinstance(exc, GeneratorExit):
-            return True
-        permit = self._permit
-        engine = permit.engine
-        return is_cancellation(exc) and not is_overdue(engine.machine, permit.ticket, self._began, engine.now)
+        return isinstance(exc, GeneratorExit) or (is_cancellation(exc) and not self._is_overdue())
+
+    def _is_overdue(self) -> bool:
+        return False
+
+
+class MeasuredStream(ProtectedStream):
+    """A protected iteration whose duration is measured, without the time that its reader takes."""
+
+    __slots__ = ("_asked_at", "_read_clock", "_started")
+
+    def __init__(self, permit: AcquiredPermit, started: float) -> None:
+        super().__init__(permit)
+        self._read_clock = permit.engine.now
+        self._started = self._asked_at = started
+
+    @property
+    def pause(self) -> Callable[[], float]:
+        """The clock: a pause starts at its reading."""
+        return self._read_clock
+
+    def resume(self, paused_at: float) -> None:
+        """Exclude the pause from the call's duration."""
+        self._asked_at = now = self._read_clock()
+        self._started += now - paused_at
+
+    def ended(self, exc: BaseException | None, *, has_delivered: bool) -> None:
+        """Settle the permit; the call's duration is the time that the generator has taken."""
+        self._permit.started = self._started
+        super().ended(exc, has_delivered=has_delivered)
+
+    def _is_overdue(self) -> bool:
+        engine = self._permit.engine
+        return is_overdue(engine.machine, self._permit.ticket, self._asked_at, self._read_clock)
+
+
+class ProbeStream(MeasuredStream):
+    """A protected iteration that is a probe; only the generator's own steps are part of the probe."""
+
+    __slots__ = ("_probe",)
+
+    def __init__(self, permit: AcquiredPermit, probe: Probe) -> None:
+        super().__init__(permit, probe.admitted_at)
+        self._probe = probe
+        enter_probe(probe)
+
+    @property
+    def pause(self) -> Callable[[], float]:
+        """Leaves the probe."""
+        return self._pause
+
+    def _pause(self) -> float:
+        self._permit.progress()
+        now = self._read_clock()
+        leave_probe(self._probe)
+        return now
+
+    def resume(self, paused_at: float) -> None:
+        """Enter the probe again."""
+        enter_probe(self._probe)
+        super().resume(paused_at)
+
+    def ended(self, exc: BaseException | None, *, has_delivered: bool) -> None:
+        """Leave the probe and settle the permit."""
+        leave_probe(self._probe)
+        super().ended(exc, has_delivered=has_delivered)
+
+
+def _stream_of(permit: AcquiredPermit) -> ProtectedStream:
+    ticket, started = permit.ticket, permit.started
+    if isinstance(ticket, Probe):
+        return ProbeStream(permit, ticket)
+    return ProtectedStream(permit) if started is None else MeasuredStream(permit, started)
 
 
 def pump(
@@ -115,33 +167,35 @@ def pump(
 
     async def protected(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:  # noqa: ANN401 - the signature is the function's
         stream = await admit(args, kwargs)
+        item = _NO_ITEM
         try:
             source = fn(*args, **kwargs)
-            step = source.asend(None)
+            send, pause = source.asend, stream.pause
+            step = send(None)
             while True:
                 try:
-                    with stream.step():
-                        item = await step
+                    item = await step
                 except StopAsyncIteration:
                     break
-                stream.delivered()
                 try:
-                    try:
-                        stream.pause()
+                    if pause is None:
                         sent = yield item
-                    finally:
-                        stream.resume()
+                    else:
+                        paused_at = pause()
+                        try:
+                            sent = yield item
+                        finally:
+                            stream.resume(paused_at)
                 except GeneratorExit:
-                    with stream.step():
-                        await source.aclose()
+                    await source.aclose()
                     raise
                 except BaseException as exc:  # noqa: BLE001 - forwarded to the function's own generator
                     step = source.athrow(exc)
                 else:
-                    step = source.asend(sent)
+                    step = send(sent)
         except BaseException as exc:
-            stream.ended(exc)
+            stream.ended(exc, has_delivered=item is not _NO_ITEM)
             raise
-        stream.ended(None)
+        stream.ended(None, has_delivered=item is not _NO_ITEM)
 
     return protected

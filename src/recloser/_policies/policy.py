@@ -168,7 +168,7 @@ class AdmittedStream(Stream):
     def __init__(self, leave: Callable[[], object]) -> None:
         self._leave = leave
 
-    def ended(self, exc: BaseException | None) -> None:  # noqa: ARG002 - however it ended
+    def ended(self, exc: BaseException | None, *, has_delivered: bool) -> None:  # noqa: ARG002 - however it ended
         """Give back what the iteration held."""
         self._leave()
 
