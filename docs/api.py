@@ -109,12 +109,22 @@ def public_bases(target: griffe.Class, homes: dict[str, str]) -> Iterator[str]:
 
 def describe_members(target: griffe.Class) -> Iterator[str]:
     """Describe the public members of a class, inherited ones too."""
+    if is_event(target):
+        bases = (cls for cls in reversed(target.mro()) if is_event(cls))
+        fields = {name: field for cls in (*bases, target) for name, field in cls.attributes.items() if name[0] != "_"}
+        arguments = ", ".join(f"{name}: {field.annotation}" for name, field in fields.items())
+        yield f"__init__(*, {arguments}) -> None"
     for name, member in sorted(target.all_members.items()):
         found = final(member)
         is_special = name.endswith("__") and isinstance(found, griffe.Function) and name not in UNLISTED
         is_internal = found.docstring is not None and found.docstring.value.startswith("Internal:")
         if (is_special or not name.startswith("_")) and not is_internal:
             yield from describe(name, found)
+
+
+def is_event(target: griffe.Class) -> bool:
+    """Return whether a class is made a dataclass by the decorator of events, which griffe does not know."""
+    return any(str(decorator.value) == "_event" for decorator in target.decorators)
 
 
 def describe(name: str, target: griffe.Object) -> Iterator[str]:
