@@ -21,6 +21,7 @@ from recloser._breaker.lease import admit_by_lease, try_admit_by_lease
 from recloser._breaker.permits import Guard, Permit
 from recloser._breaker.reading import health_of, snapshot_of
 from recloser._breaker.refusals import NotAsyncFunction, Unblockable, checked_name
+from recloser._breaker.watch import returned
 from recloser._breaker.worker_thread import call_in_thread
 from recloser._core.events import Event
 from recloser._core.explain import explain
@@ -179,7 +180,7 @@ class CircuitBreaker(Unblockable):
             engine.call_raised(epoch, raised(), started)
             raise
         if engine.counting is not epoch:
-            return engine.call_returned(epoch, result, started)
+            return returned(engine, epoch, result, started)
         epoch.successes += 1
         if epoch.observed and (epoch.edge == ALWAYS or engine.now() >= epoch.edge):
             engine.observe(epoch)

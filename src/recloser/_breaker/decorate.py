@@ -71,7 +71,7 @@ def _protect_coroutine(engine: Engine, fn: Callable[..., Awaitable[Any]]) -> Cal
             raise
         if engine.counting is not epoch:
             if (watch := engine.watch) is None or watch.epoch is not epoch:
-                return engine.call_returned(epoch, result, started)
+                return engine.settle_result(epoch, result, started)
             if watch.failed_result is not None:
                 try:
                     passed = not watch.failed_result(result)

@@ -251,20 +251,16 @@ class Engine:
         if trigger is not None:
             self.trip(epoch, now)
 
-    def call_returned(self, ticket: Ticket, result: object, started: float | None) -> object:
-        """Settle a call that returned; return its result."""
+    def settle_result(self, ticket: Ticket, result: object, started: float | None) -> object:
+        """Settle a call that returned, off the closed path; return its result."""
         if ticket is UNCOUNTED:
             return result
         failed_result = self.machine.settings_of(ticket).failed_result
-        if failed_result is not None:
-            try:
-                passed = not failed_result(result)
-            except BaseException as fault:  # noqa: BLE001 - handled there
-                return self.predicate_raised(ticket, result, fault, started)
-            if not passed:
-                self.settle(ticket, FAILURE, started)
-                return result
-        self.call_succeeded(ticket, started)
+        try:
+            passed = failed_result is None or not failed_result(result)
+        except BaseException as fault:  # noqa: BLE001 - handled there
+            return self.predicate_raised(ticket, result, fault, started)
+        self.settle(ticket, SUCCESS if passed else FAILURE, started)
         return result
 
     def predicate_raised(self, ticket: Ticket, result: object, fault: BaseException, started: float | None) -> object:
@@ -275,27 +271,6 @@ class Engine:
         self.settle(ticket, FAILURE, started)
         log_error(self, "failed_result of circuit breaker %r raised; the call counts as failed", fault)
         return result
-
-    def call_succeeded(self, ticket: Ticket, started: float | None) -> None:
-        """Settle a call that succeeded."""
-        watch = self.watch
-        if watch is None or watch.epoch is not ticket:
-            self.settle(ticket, SUCCESS, started)
-        elif not watch.times_ends:
-            watch.epoch.successes += 1
-            if watch.epoch.observed and (watch.epoch.edge == ALWAYS or self.now() >= watch.epoch.edge):
-                self.observe(watch.epoch)
-        elif started is None:
-            self.settle(ticket, SUCCESS, None)
-        else:
-            now = self.now()
-            seconds = now - started
-            if seconds <= watch.limit and now < watch.epoch.edge:
-                watch.epoch.successes += 1
-                if watch.report is not None:
-                    watch.report(now, seconds if seconds > 0 else 0.0)
-            else:
-                self.settle(ticket, SUCCESS, started)
 
     def call_raised(self, ticket: Ticket, exc: BaseException, started: float | None) -> None:
         """Settle a call that ended with an exception."""

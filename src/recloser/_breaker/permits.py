@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from recloser._breaker.lease import admit_by_lease
 from recloser._breaker.probe_context import enter_probe
+from recloser._breaker.watch import returned, succeeded
 from recloser._core import checks
 from recloser._core.outcomes import Outcome
 from recloser._core.tickets import NEEDS_LEASE, UNCOUNTED, Probe, Ticket
@@ -67,7 +68,7 @@ class Permit:
             if ticket.observed and (ticket.edge == ALWAYS or engine.now() >= ticket.edge):
                 engine.observe(ticket)
         else:
-            engine.call_succeeded(ticket, self.started)
+            succeeded(engine, ticket, self.started)
 
     def fail(self, exc: BaseException | None = None, *, reset_timeout_seconds: float | None = None) -> None:
         """Count the call as a failure, whatever `expected_exception` says.
@@ -110,7 +111,7 @@ class Permit:
     def returned(self, result: object) -> None:
         """Settle the permit by the result of the call, which counts as a failure if `failed_result` says so."""
         if self._let_go():
-            self.engine.call_returned(self.ticket, result, self.started)
+            returned(self.engine, self.ticket, result, self.started)
 
     def progress(self) -> None:
         """Note that the call has delivered a part, for example of a stream or of a response's body.
@@ -310,14 +311,17 @@ class Guard(Permit):
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Settle the permit by the way the block ended, unless it is settled already."""
-        ticket = self.ticket
-        if exc is None and self.held and self.engine.counting is ticket and self.wire is None:
-            self.held = False
-            ticket.successes += 1
-            if ticket.observed and (ticket.edge == ALWAYS or self.engine.now() >= ticket.edge):
-                self.engine.observe(ticket)
-        else:
+        if exc is not None or not self.held or self.wire is not None:
             self.__exit__(exc_type, exc, traceback)
+            return
+        self.held = False
+        engine, ticket = self.engine, self.ticket
+        if engine.counting is not ticket:
+            succeeded(engine, ticket, self.started)
+            return
+        ticket.successes += 1
+        if ticket.observed and (ticket.edge == ALWAYS or engine.now() >= ticket.edge):
+            engine.observe(ticket)
 
     def _let_go(self) -> bool:
         wire, self.wire = self.wire, None

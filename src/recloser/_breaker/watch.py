@@ -5,7 +5,7 @@ breaker is closed, or disabled without an end, calls take it like this:
 
     epoch = engine.live               # None: engine.watch.epoch, and the time; no watch: engine.admit()
     ... await the call ...            # an exception goes to engine.call_raised()
-    if engine.counting is epoch:      # else: as engine.call_returned() does it
+    if engine.counting is epoch:      # else: as returned() and succeeded() do it
         epoch.successes += 1
         if epoch.observed and (epoch.edge == ALWAYS or engine.now() >= epoch.edge):
             engine.observe(epoch)
@@ -17,7 +17,7 @@ generation change.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from recloser._core.defaults import slow_call_limit
 from recloser._core.events import CallSucceeded
@@ -29,9 +29,32 @@ if TYPE_CHECKING:
 
     from recloser._breaker.dispatch import Dispatcher
     from recloser._core.settings import Settings
-    from recloser._core.tickets import Epoch
+    from recloser._core.tickets import Epoch, Ticket
 
 SUCCESS = Outcome.SUCCESS
+
+
+class WatchingEngine(Protocol):
+    """What this module reads and calls of a breaker's engine."""
+
+    now: Callable[[], float]
+    watch: Watch | None
+
+    def observe(self, epoch: Epoch) -> None:
+        """Report a success of the closed path to the machine."""
+        ...
+
+    def settle(self, ticket: Ticket, outcome: Outcome, started: float | None) -> None:
+        """Settle a call."""
+        ...
+
+    def settle_result(self, ticket: Ticket, result: object, started: float | None) -> object:
+        """Settle a call that returned, off the closed path; return its result."""
+        ...
+
+    def predicate_raised(self, ticket: Ticket, result: object, fault: BaseException, started: float | None) -> object:
+        """Settle a call whose `failed_result` raised; return its result."""
+        ...
 
 
 class Watch:
@@ -92,6 +115,48 @@ def is_start_needed(settings: Settings, dispatcher: Dispatcher | None) -> bool:
     if settings.overdue_after_seconds is not None or slow_call_limit(settings.trip_when) < NEVER:
         return True
     return dispatcher is not None and (dispatcher.durations is not None or _is_heard(dispatcher))
+
+
+def returned(engine: WatchingEngine, ticket: Any, result: object, started: float | None) -> object:  # noqa: ANN401 - as at `Engine.live`
+    """Settle a call that returned and was not only counted; return its result."""
+    watch = engine.watch
+    if watch is None or watch.epoch is not ticket:
+        return engine.settle_result(ticket, result, started)
+    if watch.failed_result is not None:
+        try:
+            passed = not watch.failed_result(result)
+        except BaseException as fault:  # noqa: BLE001 - handled there
+            return engine.predicate_raised(ticket, result, fault, started)
+        if not passed:
+            engine.settle(ticket, Outcome.FAILURE, started)
+            return result
+    if watch.times_ends:  # as succeeded() does it, whose call would take as long
+        if started is None or (seconds := (now := engine.now()) - started) > watch.limit or now >= ticket.edge:
+            engine.settle(ticket, SUCCESS, started)
+            return result
+        ticket.successes += 1
+        if watch.report is not None:
+            watch.report(now, seconds if seconds > 0 else 0.0)
+        return result
+    succeeded(engine, ticket, started)
+    return result
+
+
+def succeeded(engine: WatchingEngine, ticket: Any, started: float | None) -> None:  # noqa: ANN401 - as above
+    """Settle a call that succeeded and was not only counted."""
+    watch = engine.watch
+    if watch is None or watch.epoch is not ticket:
+        engine.settle(ticket, SUCCESS, started)
+    elif not watch.times_ends:
+        ticket.successes += 1
+        if ticket.observed:
+            engine.observe(ticket)
+    elif started is None or (seconds := (now := engine.now()) - started) > watch.limit or now >= ticket.edge:
+        engine.settle(ticket, SUCCESS, started)
+    else:
+        ticket.successes += 1
+        if watch.report is not None:
+            watch.report(now, seconds if seconds > 0 else 0.0)
 
 
 def measure(
