@@ -176,7 +176,7 @@ class Dispatcher:
             if not takes_records and event is None:
                 event = item if isinstance(item, Event) else event_of(item)
             try:
-                listener(item if takes_records else event)
+                listener(item if event is None else event)
             except BaseException as fault:  # noqa: BLE001 - whatever a listener raises
                 interrupts += _logged(fault, item)
         return interrupts
