@@ -28,7 +28,17 @@ TYPES: list[str] = DEV["TYPES"]
 SIDE_BY_SIDE: list[str] = DEV["SIDE_BY_SIDE"]
 
 # The asyncio circuit breakers that benchmarks/ compares with.
-PEERS = ["aiobreaker", "aioresilience", "circuitbreaker", "hyx", "interlock-cb", "purgatory", "pyresilience"]
+PEERS = [
+    "aiobreaker",
+    "aioresilience",
+    "circuitbreaker",
+    "fluxgate",
+    "hyx",
+    "interlock-cb",
+    "nopanic",
+    "purgatory",
+    "pyresilience",
+]
 
 
 @nox.session(python=PYTHONS)
@@ -135,7 +145,7 @@ def bench_dashboard(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measures recloser against its peers in one run."""
+    """Measures recloser and its peers; `nox -s bench -- --write` measures on every Python, and writes the figures."""
     extras = "aiosqlite,asyncpg,cache,httpx,httpx2,opentelemetry,prometheus,retry,trio"
     session.install("--editable", f".[{extras}]", "opentelemetry-sdk", *PEERS)
     session.run("python", "-m", "benchmarks", *session.posargs)

@@ -1,4 +1,7 @@
-"""The common interface of all breakers in the run: create one, protect a function, reject calls."""
+"""The common interface of all breakers in the run: create one, protect a function, reject calls.
+
+A library has one contender for each set of trip rules that it is measured with.
+"""
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -17,15 +20,29 @@ LONG_SECONDS = 3600.0
 TRIP_AFTER = 5
 
 
+IN_A_ROW = "failures in a row"
+COUNT = "failure rate, count window"
+COUNT_SLOW = "failure rate or slow calls, count window"
+TIME = "failure rate, time window"
+TIME_SLOW = "failure rate or slow calls, time window"
+
+WINDOW_CALLS = 100
+WINDOW_SECONDS = 60
+BUCKETS = 10
+SLOW_SECONDS = 5.0
+SLOW_RATE = 0.5
+
+
 class Make(Protocol):
-    """Creates a breaker that counts failures in a row, or the closest that the library has."""
+    """Creates a breaker."""
 
     def __call__(self, name: str, *, failure_threshold: int, reset_timeout_seconds: float) -> Any:  # noqa: ANN401 - of any library
         """Returns a closed breaker.
 
         Args:
             name: Unique in the run.
-            failure_threshold: The number of failures that open it.
+            failure_threshold: The number of failures in a row that open it. With a rate, all calls in the window have
+                to fail, and this is the smallest number of calls, but not more than the window has.
             reset_timeout_seconds: How long it stays open.
         """
 
@@ -39,6 +56,8 @@ class Contender:
         make: Creates one breaker.
         protect: Puts a breaker around a coroutine function, as its documentation does.
         rejection: The exception that an open breaker raises.
+        rules: The trip rules that are switched on, by the names of this module.
+        does: What it does on each call, for the table.
         bound_to_function: Whether a breaker only exists as a part of the function that it protects.
     """
 
@@ -46,7 +65,14 @@ class Contender:
     make: Make
     protect: Callable[[Any, Work], Work]
     rejection: type[Exception]
+    rules: str = IN_A_ROW
+    does: str = ""
     bound_to_function: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name in the tables: unique in the run."""
+        return f"{self.distribution} ({self.rules})"
 
 
 async def work(value: int) -> int:
@@ -56,6 +82,13 @@ async def work(value: int) -> int:
 
 async def broken(value: int) -> int:
     """Fails immediately."""
+    raise ConnectionError(value)
+
+
+async def either(value: int) -> int:
+    """Returns immediately, or fails immediately if the value is 0."""
+    if value:
+        return value
     raise ConnectionError(value)
 
 
@@ -77,6 +110,11 @@ class Dependency:
             return value
 
         return ask
+
+
+def minimum_calls(failure_threshold: int) -> int:
+    """Returns the smallest number of calls of a rate over a window of calls."""
+    return min(failure_threshold, WINDOW_CALLS)
 
 
 async def trip(contender: Contender, protected: Work, dependency: Dependency) -> None:
@@ -105,4 +143,4 @@ async def trip(contender: Contender, protected: Work, dependency: Dependency) ->
             return
     except ConnectionError:
         pass
-    raise BenchmarkError(f"{contender.distribution}: still admits after {TRIP_AFTER} failures")
+    raise BenchmarkError(f"{contender.name}: still admits after {TRIP_AFTER} failures")

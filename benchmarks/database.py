@@ -17,15 +17,18 @@ BLOCKS_PER_BATCH = 40
 Block = Callable[[], Awaitable[None]]
 
 
-async def percent_of_a_block(library: str, rounds: int) -> float:
+async def percent_of_a_block(library: str, rounds: int) -> float | None:
     """Returns what a breaker adds to the CPU time that this process spends on one query in a block, in percent.
 
-    Bare and guarded blocks alternate. The figure is the median of what the breaker adds in each round.
+    Bare and guarded blocks alternate. The figure is the median of what the breaker adds in each round. It is None if
+    this machine does not have the database.
 
     Args:
         library: One of `LIBRARIES`.
         rounds: How often to run a batch of each kind of block.
     """
+    if library == "asyncpg" and find_programs() is None:
+        return None
     async with LIBRARIES[library]() as (bare, guarded):
         added = []
         for turn in range(rounds + 1):
@@ -64,7 +67,10 @@ async def _with_aiosqlite() -> AsyncGenerator[tuple[Block, Block]]:
 async def _with_asyncpg() -> AsyncGenerator[tuple[Block, Block]]:
     asyncpg = importlib.import_module("asyncpg")
     adapter = importlib.import_module("recloser.integrations.asyncpg")
-    server = PostgreSQL(find_programs())
+    programs = find_programs()
+    if programs is None:
+        raise RuntimeError("there is no PostgreSQL server on this machine")
+    server = PostgreSQL(programs)
     try:
         server.start()
         async with asyncpg.create_pool(server.dsn(), min_size=1, max_size=1) as pool:
@@ -81,5 +87,5 @@ async def _with_asyncpg() -> AsyncGenerator[tuple[Block, Block]]:
         server.close()
 
 
-LIBRARIES = {"aiosqlite": _with_aiosqlite} | ({"asyncpg": _with_asyncpg} if find_programs() else {})
-"""The libraries whose databases this machine has."""
+LIBRARIES = {"aiosqlite": _with_aiosqlite, "asyncpg": _with_asyncpg}
+"""The libraries, and what connects with each."""

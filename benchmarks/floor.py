@@ -1,4 +1,4 @@
-"""The floor: the smallest breakers that a good engineer would write by hand, as a decorator and as a block.
+"""The floor: the smallest breakers that a good engineer would write by hand, for functions, streams and blocks.
 
 They count consecutive failures, open, fail fast with a message that names them, and let calls through again when the
 reset timeout has elapsed. They do nothing else: no totals, no events, no late outcomes, no limit on probes. The cost of
@@ -7,7 +7,7 @@ a breaker is measured against them.
 
 import functools
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
@@ -53,6 +53,30 @@ class FloorBreaker:
             self.failures = 0
             self.opened_at = None
             return result
+
+        return protected
+
+
+class FloorStream(FloorBreaker):
+    """The same breaker around async generators."""
+
+    def stream(self, function: Callable[P, AsyncGenerator[T]]) -> Callable[P, AsyncGenerator[T]]:
+        """Protects an async generator function."""
+
+        @functools.wraps(function)
+        async def protected(*args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[T]:
+            if self.opened_at is not None and time.monotonic() - self.opened_at < self.reset_timeout_seconds:
+                raise FloorOpenError(f"circuit breaker {self.name!r} is open")
+            try:
+                async for item in function(*args, **kwargs):
+                    yield item
+            except Exception:
+                self.failures += 1
+                if self.failures >= self.failure_threshold:
+                    self.opened_at = time.monotonic()
+                raise
+            self.failures = 0
+            self.opened_at = None
 
         return protected
 

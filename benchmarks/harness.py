@@ -1,8 +1,7 @@
 """Times subjects against each other in interleaved rounds.
 
 Every round runs every subject once and starts with a different one, so a slow phase of the machine affects all of them.
-The time is the CPU time of this thread. Other processes only affect it through shared caches and clock rates; the
-minimum and the spread show that.
+The time is the CPU time of this thread. Other processes only affect it through shared caches and clock rates.
 
 The cyclic garbage collector is off while a subject runs, and runs between the rounds. Otherwise, collections would
 count for the subject that happens to be running. `memory.retained_per_rejection` shows which subjects need the
@@ -45,77 +44,18 @@ class Subject:
     run: Run
 
 
-@dataclass(frozen=True, slots=True)
-class Timings:
-    """The nanoseconds of one operation, one figure per round.
+def overhead(subject: Sequence[float], base: Sequence[float], other: Sequence[float]) -> float:
+    """Returns what a subject adds to its base, in units of what another one adds to the same base.
+
+    If a machine changes its speed between two rounds, as shared ones do, all three times of a round change, but hardly
+    their ratio. So the figure is the median of the ratios of the single rounds.
 
     Args:
-        rounds: The figures, in the order of the rounds.
+        subject: The times of what is measured, one for each round.
+        base: The times of the same work without a breaker.
+        other: The times of what it is compared with.
     """
-
-    rounds: tuple[float, ...]
-
-    @property
-    def minimum(self) -> float:
-        """The fastest round."""
-        return min(self.rounds)
-
-    @property
-    def median(self) -> float:
-        """The median of the rounds."""
-        return statistics.median(self.rounds)
-
-    @property
-    def spread(self) -> float:
-        """The distance between the quartiles, as a share of the median."""
-        low, high = quartiles(self.rounds)
-        return (high - low) / self.median
-
-
-@dataclass(frozen=True, slots=True)
-class Overhead:
-    """What a subject adds to its base, in units of what the floor adds to the same base.
-
-    Args:
-        ratio: The median of the ratios of the single rounds. If a machine changes its speed between two rounds, as
-            shared ones do, all three times of a round change, but hardly their ratio.
-        low: The first quartile of these ratios.
-        high: The third quartile of these ratios.
-        of_minima: The ratio of the fastest rounds, which can be different rounds.
-    """
-
-    ratio: float
-    low: float
-    high: float
-    of_minima: float
-
-
-def quartiles(values: Sequence[float]) -> tuple[float, float]:
-    """Returns the first and the third quartile."""
-    if len(values) == 1:
-        return values[0], values[0]
-    first, _, third = statistics.quantiles(values, n=4, method="inclusive")
-    return first, third
-
-
-def overhead(subject: Timings, base: Timings, floor: Timings) -> Overhead:
-    """Compares a subject with the floor.
-
-    Args:
-        subject: What is measured.
-        base: The same work without a breaker.
-        floor: The same work with the hand-written breaker.
-
-    Returns:
-        The ratio of the two overheads, and how far it varies between the rounds.
-    """
-    ratios = [
-        (mine - bare) / (hand_written - bare)
-        for mine, bare, hand_written in zip(subject.rounds, base.rounds, floor.rounds, strict=True)
-    ]
-    low, high = quartiles(ratios)
-    of_minima = (subject.minimum - base.minimum) / (floor.minimum - base.minimum)
-    return Overhead(ratio=statistics.median(ratios), low=low, high=high, of_minima=of_minima)
+    return statistics.median((s - b) / (o - b) for s, b, o in zip(subject, base, other, strict=True))
 
 
 def with_own_code(run: Run) -> Run:
@@ -129,7 +69,7 @@ def with_own_code(run: Run) -> Run:
     return FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
 
 
-async def measure(subjects: Sequence[Subject], *, rounds: int, batch_milliseconds: float) -> dict[str, Timings]:
+async def measure(subjects: Sequence[Subject], *, rounds: int, batch_milliseconds: float) -> dict[str, list[float]]:
     """Times all subjects.
 
     Args:
@@ -138,7 +78,7 @@ async def measure(subjects: Sequence[Subject], *, rounds: int, batch_millisecond
         batch_milliseconds: About how long each runs in a round, after a warm-up of a tenth of that.
 
     Returns:
-        The timings by the subjects' keys.
+        The nanoseconds of one operation in each round, by the subjects' keys.
 
     Raises:
         BenchmarkError: A call did not go as the subject expects.
@@ -146,8 +86,9 @@ async def measure(subjects: Sequence[Subject], *, rounds: int, batch_millisecond
     figures: dict[str, list[float]] = {subject.key: [] for subject in subjects}
     operations = {subject.key: await _batch(subject, batch_milliseconds) for subject in subjects}
     gc.collect()
-    gc.freeze()
     gc.disable()
+    if hasattr(gc, "freeze"):  # PyPy has none
+        gc.freeze()
     try:
         for turn in range(rounds):
             gc.collect()
@@ -157,8 +98,9 @@ async def measure(subjects: Sequence[Subject], *, rounds: int, batch_millisecond
                 figures[subject.key].append(await _nanoseconds(subject, operations[subject.key]))
     finally:
         gc.enable()
-        gc.unfreeze()
-    return {key: Timings(tuple(values)) for key, values in figures.items()}
+        if hasattr(gc, "unfreeze"):
+            gc.unfreeze()
+    return figures
 
 
 async def _batch(subject: Subject, milliseconds: float) -> int:

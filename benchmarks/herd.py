@@ -6,7 +6,7 @@ from benchmarks.contender import TRIP_AFTER, Contender, Dependency, trip
 
 OPEN_SECONDS = 0.05
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 5.0
 """After this time, a probe answers even if some tasks still wait inside their breaker."""
 
 

@@ -1,13 +1,17 @@
 """The loops to time: each makes some calls and counts those that went as expected."""
 
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager
 from itertools import repeat
 
 from benchmarks.contender import Work
-from benchmarks.floor import FloorGuard
 from benchmarks.harness import Run, with_own_code
 
-FAILURE_EVERY = 20
-"""In a mixed loop, one in this many calls fails, so a window of 100 always contains a few failures."""
+MIXED_EVERY = 20
+"""In a mixed loop, one in this many calls ends differently, so a window of 100 always contains a few of them."""
+
+Items = Callable[[int], AsyncGenerator[int]]
+"""An async generator function: the argument is the number of items."""
 
 
 def calls(protected: Work) -> Run:
@@ -42,36 +46,81 @@ def failing_calls(protected: Work, failure: type[Exception]) -> Run:
     return with_own_code(run)
 
 
-def mixed_calls(succeeding: Work, failing: Work) -> Run:
-    """Returns a loop in which one call in `FAILURE_EVERY` fails.
+def mostly_succeeding_calls(protected: Work) -> Run:
+    """Returns a loop in which one call in `MIXED_EVERY` fails.
 
     Args:
-        succeeding: The function to call most of the time.
-        failing: A function of the same breaker that raises ConnectionError.
+        protected: The function to call: `contender.either` under a breaker.
     """
 
     async def run(times: int) -> int:
         done = 0
-        for _ in repeat(None, times // FAILURE_EVERY):
+        for _ in repeat(None, times // MIXED_EVERY):
             try:
-                await failing(1)
+                await protected(0)
             except ConnectionError:
                 done += 1
-            for _ in repeat(None, FAILURE_EVERY - 1):
-                done += await succeeding(1)
+            for _ in repeat(None, MIXED_EVERY - 1):
+                done += await protected(1)
         return done
 
     return with_own_code(run)
 
 
-def floor_blocks(breaker: FloorGuard, function: Work) -> Run:
-    """Returns a loop of blocks under the hand-written breaker."""
+def mostly_failing_calls(protected: Work) -> Run:
+    """Returns a loop in which one call in `MIXED_EVERY` succeeds, so that a rate of 100 % is never reached.
+
+    Args:
+        protected: The function to call: `contender.either` under a breaker.
+    """
+
+    async def run(times: int) -> int:
+        done = 0
+        for _ in repeat(None, times // MIXED_EVERY):
+            done += await protected(1)
+            for _ in repeat(None, MIXED_EVERY - 1):
+                try:
+                    await protected(0)
+                except ConnectionError:
+                    done += 1
+        return done
+
+    return with_own_code(run)
+
+
+def blocks(breaker: AbstractAsyncContextManager[object, None], function: Work) -> Run:
+    """Returns a loop of blocks under a hand-written breaker."""
 
     async def run(times: int) -> int:
         done = 0
         for _ in repeat(None, times):
             async with breaker:
                 done += await function(1)
+        return done
+
+    return with_own_code(run)
+
+
+def items(stream: Items) -> Run:
+    """Returns a loop over the items of one long stream."""
+
+    async def run(times: int) -> int:
+        done = 0
+        async for item in stream(times):
+            done += item
+        return done
+
+    return with_own_code(run)
+
+
+def short_streams(stream: Items) -> Run:
+    """Returns a loop of streams with one item each."""
+
+    async def run(times: int) -> int:
+        done = 0
+        for _ in repeat(None, times):
+            async for item in stream(1):
+                done += item
         return done
 
     return with_own_code(run)

@@ -1,7 +1,6 @@
 """Measures memory: how large a breaker is, fresh and used, and what a rejected call leaves behind."""
 
 import gc
-import tracemalloc
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -33,6 +32,8 @@ async def bytes_per_breaker(
     first = make("first")
     if use is not None:
         await use(first)
+    import tracemalloc  # noqa: PLC0415 - PyPy has none, and measures the times of calls all the same
+
     names = [f"breaker {number}" for number in range(breakers)]
     kept: list[B | None] = [None] * breakers
     gc.collect()
@@ -109,6 +110,8 @@ async def retained_per_rejection(contender: Contender) -> Retained:
     Args:
         contender: The library.
     """
+    import tracemalloc  # noqa: PLC0415 - as above
+
     dependency = Dependency()
     breaker = contender.make("retention", failure_threshold=TRIP_AFTER, reset_timeout_seconds=LONG_SECONDS)
     protected = contender.protect(breaker, dependency.function())

@@ -66,8 +66,8 @@ async def _count(step: Step) -> _Counts:
 
 
 async def _paths() -> list[tuple[str, Step]]:
-    called = own.default("call")
-    guarded = own.default("guard")
+    called = own.breaker("call")
+    guarded = own.breaker("guard")
     open_dependency = Dependency()
     tripped = own.RECLOSER.make("open", failure_threshold=TRIP_AFTER, reset_timeout_seconds=LONG_SECONDS)
     rejecting = tripped(open_dependency.function())
@@ -89,11 +89,18 @@ async def _paths() -> list[tuple[str, Step]]:
     floor = own.FLOOR.make("floor", failure_threshold=NEVER, reset_timeout_seconds=LONG_SECONDS)
     return [
         ("floor, decorator", _one(floor(work))),
-        ("recloser, decorator", _one(own.default("decorator")(work))),
+        ("recloser, decorator", _one(own.breaker("decorator")(work))),
         ("recloser, `call`", through_call),
         ("recloser, `guard()`", through_guard),
-        ("recloser, count window 100", _one(own.windowed("count window", own.COUNT_WINDOW)(work))),
-        ("recloser, time window of 10 buckets", _one(own.windowed("time window", own.TIME_WINDOW)(work))),
+        ("recloser, count window 100", _one(own.breaker("count window", trip_when=own.rate(own.COUNT_WINDOW))(work))),
+        (
+            "recloser, time window of 10 buckets",
+            _one(own.breaker("time window", trip_when=own.rate(own.TIME_WINDOW))(work)),
+        ),
+        (
+            "recloser, slow calls in a count window",
+            _one(own.breaker("slow calls", trip_when=own.slow(own.COUNT_WINDOW))(work)),
+        ),
         ("recloser, rejected", rejected),
         ("recloser, `try_acquire` -> None", tripped.try_acquire),
     ]

@@ -1,33 +1,23 @@
-"""Writes README.md in this directory, the tables of a run and its machine, and the costs in the README.md above it."""
+"""Writes the results of a run: results.json and README.md in this directory, and the pages that quote its figures."""
 
-import os
-import platform
-import re
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import recloser
-from benchmarks import registry
-from benchmarks.results import LIBRARY_HEADER, Results
-from benchmarks.runner import Options
+from benchmarks import claims, registry, tables
+from benchmarks.results import Results
+from benchmarks.run import Options
 
-TARGET = Path(__file__).with_name("README.md")
-OVERVIEW = Path(__file__).parents[1] / "README.md"
-
-COSTS = {
-    "success, x floor": "cost of a successful call",
-    "failure, x floor": "cost of a failing call",
-    "rejection, x floor": "cost of a rejected call",
-}
-"""The rows of the overview by the column of the table of libraries that they sum up."""
-LEAST_WHOLE = 9.95
-"""From here on, two digits leave none for tenths."""
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+RECORD = HERE / "results.json"
+TARGET = HERE / "README.md"
+OVERVIEW = ROOT / "README.md"
 
 INTRODUCTION = """\
 # Benchmarks
 
-`python -m benchmarks --write` generates this file, so don't edit it. Run the benchmarks with `nox -s bench`, or a part
-of them with `python -m benchmarks --only closed,open --no-peers`. `--profile` shows what a call executes.
+`nox -s bench -- --write` measures, which takes some minutes, and generates this file, so don't edit it. `python -m
+benchmarks --render` generates it again from `results.json`. `python -m benchmarks --only closed,open` runs a part of
+the benchmarks, and `--profile` shows what a call executes.
 """
 
 READING = """\
@@ -36,16 +26,27 @@ READING = """\
 **x floor.** The floor is the smallest breaker that one would write by hand: try, except, a counter, a time
 ([floor.py](floor.py)). The ratio compares what a library adds to the bare work with what the floor adds to the same
 work: `(library - bare) / (floor - bare)`. For closed calls, the bare work is to await a coroutine that returns
-immediately. For failing calls, it is to await one that raises. A rejected call does no work, so only the loop is
-subtracted. A network call takes a million nanoseconds or more, and all of these figures are small compared with that.
+immediately. For failing calls, it is to await one that raises. For streams, it is to iterate over a generator. A
+rejected call does no work, so only the loop is subtracted. A network call takes a million nanoseconds or more, and all
+of these figures are small compared with that.
 
-**Noise.** Each round runs every subject once and starts with a different one. Times are CPU times of the thread. The
-cyclic garbage collector runs between the rounds, not during them. The ratio is the median of the ratios of the single
-rounds, with their *quartiles*. A shared machine can change its speed by half from one minute to the next, so only
-figures of the same round are comparable. *Of minima* is the ratio of the fastest rounds. If it differs much from the
-median, the machine was busy, and you should repeat the run. *Spread* is the distance between the quartiles of the
-nanoseconds, as a share of their median. Nanoseconds differ between machines, and ratios differ between Python versions,
-so only compare figures of one run. A difference of 0.1 in a ratio near 1 means nothing.
+**x lean floor.** The lean floor does the same with everything left out that can be: it takes no keyword arguments, and
+a success stores nothing unless there was a failure before ([lean.py](lean.py)). A ratio to something smaller is larger.
+
+**x recloser.** Libraries are compared with recloser *like for like*: in each row, both have the rules that the row
+names switched on. The ratio is `(library - bare) / (recloser - bare)`. Some libraries always keep a window or always
+measure calls, so they only have rows with these rules. Each library is used in the fastest way that it documents, and
+writes no log. A *failing call* is one of 19 in a row after a success, because a rate of 100 % would open the breaker.
+
+**Processes.** Where objects happen to be in memory changes a time by up to a tenth, and each process has them
+elsewhere. So several new processes measure everything, each in an order of its own. The figures are the medians of what
+the processes have measured, and beside them are the lowest and the highest.
+
+**Rounds.** Within a process, each round runs every subject once and starts with a different one. Times are CPU times of
+the thread. The cyclic garbage collector runs between the rounds, not during them. The figure of a process is the median
+of its rounds; for a ratio, it is the median of the ratios of the single rounds, because a shared machine can change its
+speed by half from one minute to the next. Nanoseconds differ between machines, and ratios differ between Python
+versions, so only compare figures of one run. A difference of 0.1 in a ratio near 1 means nothing.
 
 **Bytes.** `tracemalloc` measures {breakers:,} breakers (a tenth of that to compare the libraries). Names don't count. A
 *used* breaker has seen successes and a failure, in every bucket if it has buckets. *Left behind* is the memory that a
@@ -65,104 +66,36 @@ PostgreSQL on loopback.
 """
 
 
-def write(results: Results, options: Options) -> None:
-    """Replaces README.md in this directory, and the costs in the project's README.md.
-
-    Args:
-        results: The results of a run.
-        options: The options of the run.
-    """
-    about = f"{machine()}; {options.rounds} rounds of about {options.batch_milliseconds:g} ms a subject."
-    reading = READING.format(breakers=options.breakers, passes=registry.PASSES)
-    TARGET.write_text(f"{INTRODUCTION}\n{about}\n\n{results.text()}\n\n{reading}", encoding="utf-8")
-    write_overview()
+def write(results: Results) -> None:
+    """Keeps the results of a run, and writes all pages that quote them."""
+    RECORD.write_text(results.text(), encoding="utf-8")
+    render()
 
 
-def write_overview() -> None:
-    """Puts the costs from this directory's README.md into the project's."""
-    text = OVERVIEW.read_text(encoding="utf-8")
-    OVERVIEW.write_text(with_costs(text, TARGET.read_text(encoding="utf-8")), encoding="utf-8")
+def render() -> None:
+    """Writes all pages that quote the results of the last run."""
+    for path, text in rendered(Results.parsed(RECORD.read_text(encoding="utf-8"))).items():
+        path.write_text(text, encoding="utf-8")
 
 
-def with_costs(overview: str, tables: str) -> str:
-    """Returns the project's README with the costs of a run.
-
-    Args:
-        overview: The text of the project's README.md.
-        tables: The text of this directory's README.md.
-    """
-    for row in cost_rows(tables):
-        start = row[: row.index("|", 1) + 1]
-        overview, replaced = re.subn(rf"^{re.escape(start)}.*$", row, overview, flags=re.MULTILINE)
-        if replaced != 1:
-            raise ValueError(f"the overview must have one row that begins with {start!r}, not {replaced}")
-    return overview
+def rendered(results: Results) -> dict[Path, str]:
+    """Returns the text of all pages that quote figures, with those of a run."""
+    pages = {TARGET: page(results), OVERVIEW: claims.with_overview(OVERVIEW.read_text(encoding="utf-8"), results)}
+    for claim in claims.CLAIMS:
+        path = ROOT / claim.page
+        text = pages[path] if path in pages else path.read_text(encoding="utf-8")
+        pages[path] = claim.replaced(text, results)
+    return pages
 
 
-def cost_rows(tables: str) -> list[str]:
-    """Returns the rows of costs: those of recloser, and the range of those of the other libraries.
-
-    Args:
-        tables: The text of this directory's README.md.
-    """
-    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in tables.splitlines()]
-    start = lines.index(list(LIBRARY_HEADER))
-    length = next(number for number, line in enumerate(lines[start:]) if line == [""])
-    by_library = {line[0]: dict(zip(LIBRARY_HEADER, line, strict=True)) for line in lines[start + 2 : start + length]}
-    rows = []
-    for column, what in COSTS.items():
-        costs = {name: float(row[column]) for name, row in by_library.items() if name != "floor"}
-        own = costs.pop("recloser")
-        low, high = min(costs.values()), max(costs.values())
-        rows.append(f"| {what} | {two_digits(own)} | {two_digits(low)} to {two_digits(high)} |")
-    return rows
-
-
-def two_digits(figure: float) -> str:
-    """Returns a figure of 1 or more with two digits: 3.0 or 35."""
-    return f"{figure:.1f}" if figure < LEAST_WHOLE else f"{figure:.0f}"
-
-
-def machine() -> str:
-    """Returns the processor, system, Python and libraries, and nothing that identifies the machine."""
-    others = ", ".join(f"{name} {found}" for name in LIBRARIES if (found := _version(name)))
-    return (
-        f"{_processor()}, {os.cpu_count()} cores, {_system()}; "
-        f"{platform.python_implementation()} {platform.python_version()}; "
-        f"recloser {recloser.__version__}, {others}"
+def page(results: Results) -> str:
+    """Returns the text of this directory's README.md."""
+    main = results.pythons[0]
+    about = (
+        f"{results.machine}; {', '.join(each.python for each in results.pythons)}; "
+        f"{', '.join(f'{name} {version}' for name, version in main.versions.items())}; "
+        f"{results.processes} processes on each Python with {results.rounds} rounds of about "
+        f"{results.batch_milliseconds:g} ms a subject. {main.python} has the tables of the libraries and of all times."
     )
-
-
-LIBRARIES = (
-    "anyio",
-    "circuitbreaker",
-    "aiobreaker",
-    "purgatory",
-    "interlock-cb",
-    "pyresilience",
-    "aioresilience",
-    "hyx",
-)
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def _system() -> str:
-    try:
-        return platform.freedesktop_os_release()["PRETTY_NAME"]
-    except (OSError, KeyError):
-        return platform.system()
+    reading = READING.format(breakers=Options().breakers, passes=registry.PASSES)
+    return f"{INTRODUCTION}\n{about}\n\n{tables.text(results)}\n\n{reading}"

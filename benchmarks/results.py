@@ -1,135 +1,129 @@
-"""The results of a run as tables: the bars, the times behind them, and the libraries side by side."""
+"""The results of a run: figures with their spread, and their form in results.json."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import NamedTuple
+import json
+import os
+import platform
+import re
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, Self
 
-from benchmarks.harness import Overhead, Timings
-from benchmarks.report import table
-
-HERDS = (100, 10_000)
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A limit for a figure.
-
-    Args:
-        text: The limit in the table.
-        keeps: Returns whether a figure is within the limit.
-    """
-
-    text: str
-    keeps: Callable[[float], bool]
+DIGITS = 4
 
 
-def at_most(limit: float, unit: str) -> Bar:
-    """Returns the bar `figure <= limit`."""
-    return Bar(f"<= {limit:,g} {unit}", lambda figure: figure <= limit)
+class Figure(NamedTuple):
+    """What several processes have measured: the median, the lowest and the highest figure."""
 
+    median: float
+    low: float
+    high: float
 
-def less_than(limit: float, unit: str) -> Bar:
-    """Returns the bar `figure < limit`."""
-    return Bar(f"< {limit:,g} {unit}", lambda figure: figure < limit)
-
-
-def exactly(wanted: int) -> Bar:
-    """Returns the bar `figure == wanted`."""
-    return Bar(f"{wanted}", lambda figure: figure == wanted)
-
-
-class BarRow(NamedTuple):
-    """A figure of recloser and its bar."""
-
-    what: str
-    bar: str
-    figure: str
-    verdict: str
-
-
-class TimeRow(NamedTuple):
-    """The nanoseconds of one path, and its overhead in units of the floor's."""
-
-    what: str
-    minimum: str
-    median: str
-    spread: str
-    ratio: str = ""
-    quartiles: str = ""
-    of_minima: str = ""
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Self:
+        """Returns the figure of one value for each process."""
+        return cls(*(float(f"{each:.{DIGITS}g}") for each in (statistics.median(values), min(values), max(values))))
 
 
 @dataclass(slots=True)
-class Results:
-    """The rows of a run.
+class OfPython:
+    """The figures of one Python.
 
     Args:
-        bars: The figures of recloser and their bars.
-        times: All measured times.
-        libraries: One row per library; the first cell is its name.
+        python: Its implementation and version.
+        versions: The versions of the libraries, by name.
+        nanoseconds: The time of each subject.
+        ratios: What each path costs in units of what it is compared with, by column and path.
+        sizes: The other figures of recloser.
+        facts: The other figures of each library.
+        libraries: What the tables say about each library.
         absent: The libraries that are not installed, with the reason.
         errors: What could not be measured, and why.
     """
 
-    bars: list[BarRow] = field(default_factory=list)
-    times: list[TimeRow] = field(default_factory=list)
-    libraries: list[tuple[str, ...]] = field(default_factory=list)
-    absent: tuple[tuple[str, str], ...] = ()
-    errors: dict[str, Exception] = field(default_factory=dict)
+    python: str
+    versions: dict[str, str] = field(default_factory=dict)
+    nanoseconds: dict[str, Figure] = field(default_factory=dict)
+    ratios: dict[str, dict[str, Figure]] = field(default_factory=dict)
+    sizes: dict[str, Figure] = field(default_factory=dict)
+    facts: dict[str, dict[str, float]] = field(default_factory=dict)
+    libraries: dict[str, dict[str, str]] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
 
-    def add_bar(self, what: str, bar: Bar | None, figure: float, text: str) -> None:
-        """Adds a figure of recloser and its verdict.
-
-        Args:
-            what: The name of the figure.
-            bar: Its bar; None for no bar.
-            figure: The measured value.
-            text: The value in the table.
-        """
-        verdict = "" if bar is None else "pass" if bar.keeps(figure) else "MISS"
-        self.bars.append(BarRow(what, "" if bar is None else bar.text, text, verdict))
-
-    def add_times(self, what: str, timings: Timings, ratio: Overhead | None) -> None:
-        """Adds the times of a subject.
+    def ratio(self, column: str, key: str) -> Figure | None:
+        """Returns what a path costs; None if it was not measured.
 
         Args:
-            what: The subject.
-            timings: Its rounds.
-            ratio: The overhead compared with the floor; None for bases and floors.
+            column: What it is compared with: `floor`, `lean`, `like` or `own`.
+            key: The path.
         """
-        row = TimeRow(what, f"{timings.minimum:,.1f}", f"{timings.median:,.1f}", f"{timings.spread:.0%}")
-        if ratio is not None:
-            row = row._replace(
-                ratio=f"{ratio.ratio:.2f}",
-                quartiles=f"{ratio.low:.2f} - {ratio.high:.2f}",
-                of_minima=f"{ratio.of_minima:.2f}",
-            )
-        self.times.append(row)
+        return self.ratios.get(column, {}).get(key)
+
+    @classmethod
+    def parsed(cls, found: dict[str, Any]) -> Self:
+        """Returns the figures from parsed JSON."""
+        result = cls(**found)
+        result.nanoseconds = _parsed(result.nanoseconds)
+        result.sizes = _parsed(result.sizes)
+        result.ratios = {column: _parsed(figures) for column, figures in result.ratios.items()}
+        return result
+
+
+def _parsed(found: dict[str, Any]) -> dict[str, Figure]:
+    return {key: Figure(*values) for key, values in found.items()}
+
+
+@dataclass(slots=True)
+class Results:
+    """The results of a run.
+
+    Args:
+        machine: Its processor and system.
+        processes: How many processes have measured on each Python.
+        rounds: How often each of them has timed each subject.
+        batch_milliseconds: How long a subject ran each time.
+        pythons: The figures of each Python; those of the first one include the libraries.
+        missing: The Pythons that were looked for and not found.
+    """
+
+    machine: str
+    processes: int
+    rounds: int
+    batch_milliseconds: float
+    pythons: list[OfPython] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
 
     def text(self) -> str:
-        """Returns all tables, and a note about what is missing."""
-        parts = []
-        if self.bars:
-            parts.append(table(BAR_HEADER, self.bars))
-        if self.times:
-            parts.append(table(TIME_HEADER, self.times))
-        if self.libraries:
-            parts.append(table(LIBRARY_HEADER, self.libraries))
-        parts += [f"Not installed: {name} ({reason})." for name, reason in self.absent]
-        parts += [f"Not measured: {what}: {type(error).__name__}: {error}" for what, error in self.errors.items()]
-        return "\n\n".join(parts)
+        """Returns the results as JSON, with one line for each figure."""
+        text = json.dumps(asdict(self), indent=1)
+        return re.sub(r"\[\s+([^\[\]\"]+?)\s+\]", lambda numbers: f"[{' '.join(numbers[1].split())}]", text) + "\n"
+
+    @classmethod
+    def parsed(cls, text: str) -> Self:
+        """Returns the results from JSON."""
+        found = json.loads(text)
+        found["pythons"] = [OfPython.parsed(each) for each in found["pythons"]]
+        return cls(**found)
 
 
-BAR_HEADER = ("recloser", "bar", "figure", "verdict")
+def machine() -> str:
+    """Returns the processor and the system, and nothing that identifies the machine."""
+    return f"{_processor()}, {os.cpu_count()} cores, {_system()}"
 
-TIME_HEADER = ("one call", "ns, minimum", "ns, median", "spread", "x floor", "quartiles", "of minima")
 
-LIBRARY_HEADER = (
-    "library",
-    "success, x floor",
-    "failure, x floor",
-    "rejection, x floor",
-    "left behind",
-    "used breaker",
-    *(f"of {tasks:,} tasks" for tasks in HERDS),
-)
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _system() -> str:
+    try:
+        return platform.freedesktop_os_release()["PRETTY_NAME"]
+    except (OSError, KeyError):
+        return platform.system()

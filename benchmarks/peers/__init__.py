@@ -1,5 +1,7 @@
 """Other circuit breakers that protect coroutines: one adapter per file, named after the library.
 
+Each library is used as its documentation says, in the fastest way of those that it offers.
+
 None of them is required: the report names libraries that can't be imported. `nox -s bench` installs them.
 """
 
@@ -16,6 +18,8 @@ ADAPTERS = (
     "pyresilience",
     "aioresilience",
     "hyx",
+    "nopanic",
+    "fluxgate",
 )
 
 
@@ -24,7 +28,7 @@ class Peers:
     """The libraries that could be imported.
 
     Args:
-        present: The libraries that take part.
+        present: The contenders that take part, one for each set of rules of a library.
         absent: The adapters of the missing libraries, each with the reason.
     """
 
@@ -34,7 +38,7 @@ class Peers:
 
 def find() -> Peers:
     """Imports every adapter whose library is installed."""
-    present = []
+    present: list[Contender] = []
     absent = []
     for adapter in ADAPTERS:
         try:
@@ -42,5 +46,5 @@ def find() -> Peers:
         except ImportError as error:
             absent.append((adapter, str(error)))
         else:
-            present.append(module.CONTENDER)
+            present += module.CONTENDERS
     return Peers(tuple(present), tuple(absent))

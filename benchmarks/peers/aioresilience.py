@@ -1,11 +1,20 @@
-"""aioresilience: counts failures in a row under an asyncio.Lock, and logs every failure."""
+"""aioresilience: counts failures in a row under an asyncio.Lock.
+
+`call` is a tenth faster than the decorator. The library logs every failure to a handler that does nothing; here, the
+level of its logger is above all messages, so that it makes none.
+"""
 
 # The library may be missing, and may have no types.
 # mypy: disable-error-code="import-not-found, import-untyped"
 
-from aioresilience import CircuitBreaker, CircuitBreakerOpenError, CircuitConfig, with_circuit_breaker
+import logging
+from functools import partial
+
+from aioresilience import CircuitBreaker, CircuitBreakerOpenError, CircuitConfig
 
 from benchmarks.contender import Contender, Work
+
+logging.getLogger("aioresilience").setLevel(logging.CRITICAL + 1)
 
 
 def _make(name: str, *, failure_threshold: int, reset_timeout_seconds: float) -> CircuitBreaker:
@@ -14,8 +23,15 @@ def _make(name: str, *, failure_threshold: int, reset_timeout_seconds: float) ->
 
 
 def _protect(breaker: CircuitBreaker, function: Work) -> Work:
-    protected: Work = with_circuit_breaker(breaker)(function)
-    return protected
+    return partial(breaker.call, function)
 
 
-CONTENDER = Contender("aioresilience", make=_make, protect=_protect, rejection=CircuitBreakerOpenError)
+CONTENDERS = (
+    Contender(
+        "aioresilience",
+        make=_make,
+        protect=_protect,
+        rejection=CircuitBreakerOpenError,
+        does="`call`, log off; counts failures in a row and totals under an asyncio.Lock, three times a call",
+    ),
+)

@@ -17,4 +17,12 @@ def _protect(breaker: CircuitBreaker, function: Work) -> Work:
     return protected
 
 
-CONTENDER = Contender("circuitbreaker", make=_make, protect=_protect, rejection=CircuitBreakerError)
+CONTENDERS = (
+    Contender(
+        "circuitbreaker",
+        make=_make,
+        protect=_protect,
+        rejection=CircuitBreakerError,
+        does="decorator; counts failures in a row",
+    ),
+)

@@ -18,4 +18,12 @@ def _protect(breaker: consecutive_breaker, function: Work) -> Work:
     return protected
 
 
-CONTENDER = Contender("hyx", make=_make, protect=_protect, rejection=BreakerFailing)
+CONTENDERS = (
+    Contender(
+        "hyx",
+        make=_make,
+        protect=_protect,
+        rejection=BreakerFailing,
+        does="decorator; counts failures in a row in a state object",
+    ),
+)

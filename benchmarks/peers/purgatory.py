@@ -1,28 +1,48 @@
-"""purgatory: counts failures in a row; breakers live in a factory and are looked up by name on every call."""
+"""purgatory: counts failures in a row; breakers live in a factory and are looked up by name on every call.
+
+A block is a tenth faster than the decorator.
+"""
 
 # The library may be missing, and may have no types.
 # mypy: disable-error-code="import-not-found, import-untyped"
 
-from collections.abc import Callable
+from typing import NamedTuple
 
 from purgatory import AsyncCircuitBreakerFactory
 from purgatory.domain.model import OpenedState
 
 from benchmarks.contender import Contender, Work
 
-Decorator = Callable[[Work], Work]
-
 _FACTORY = AsyncCircuitBreakerFactory()
 
 
-def _make(name: str, *, failure_threshold: int, reset_timeout_seconds: float) -> Decorator:
-    decorator: Decorator = _FACTORY(name, threshold=failure_threshold, ttl=reset_timeout_seconds)
-    return decorator
+class _Circuit(NamedTuple):
+    name: str
+    threshold: int
+    ttl: float
 
 
-def _protect(breaker: Decorator, function: Work) -> Work:
-    protected: Work = breaker(function)
+def _make(name: str, *, failure_threshold: int, reset_timeout_seconds: float) -> _Circuit:
+    return _Circuit(name, failure_threshold, reset_timeout_seconds)
+
+
+def _protect(breaker: _Circuit, function: Work) -> Work:
+    get = _FACTORY.get_breaker
+    name, threshold, ttl = breaker
+
+    async def protected(value: int) -> int:
+        async with await get(name, threshold, ttl):
+            return await function(value)
+
     return protected
 
 
-CONTENDER = Contender("purgatory", make=_make, protect=_protect, rejection=OpenedState)
+CONTENDERS = (
+    Contender(
+        "purgatory",
+        make=_make,
+        protect=_protect,
+        rejection=OpenedState,
+        does="block; looks the breaker up by name, counts failures in a row, sends messages",
+    ),
+)

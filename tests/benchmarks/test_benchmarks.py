@@ -1,8 +1,11 @@
 """The benchmarks run, and print what they promise; their figures are nobody's test."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+from benchmarks import peers
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,10 +25,18 @@ def test_a_quick_run_measures_every_bar() -> None:
 
 
 def test_a_missing_library_is_named_and_stops_nothing() -> None:
-    done = _run("--quick", "--only", "closed")
+    found = peers.find()
+    distributions = {contender.distribution.replace("-", "_") for contender in found.present}
+    assert distributions | {name for name, _ in found.absent} == set(peers.ADAPTERS)
+    assert all("No module named" in reason for _, reason in found.absent)
+
+
+def test_a_run_has_several_processes_and_says_how_far_they_differ() -> None:
+    done = _run("--quick", "--only", "open")
     assert done.returncode == 0, done.stdout + done.stderr
-    for library in ("circuitbreaker", "hyx"):
-        assert f"Not installed: {library}" in done.stdout or f"| {library}" in done.stdout
+    assert "process 2 of 2" in done.stderr
+    row = next(line for line in done.stdout.splitlines() if line.startswith("| floor: rejection "))
+    assert re.search(r"\| +\d+ \| +\d+ - \d+ \|", row), row
 
 
 def test_an_unknown_group_is_refused_by_name() -> None:
