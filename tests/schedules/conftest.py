@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest.register_assert_rewrite("tests.schedules.observer", "tests.schedules.world")
+pytest.register_assert_rewrite("tests.schedules.observer", "tests.schedules.watchers", "tests.schedules.world")
 
 
 @pytest.fixture(autouse=True)

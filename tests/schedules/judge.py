@@ -21,7 +21,8 @@ class Judge:
             return Verdict.FAILURE
         return Verdict.SUCCESS
 
-    def error(self, error: BaseException, seconds: float, plan: Plan, *, late: bool) -> Verdict:
+    def error(self, error: BaseException, seconds: float | None, plan: Plan, *, late: bool) -> Verdict:
+        """Judges an error after so many seconds; None if nobody read the clock when the call started."""
         if isinstance(error, asyncio.CancelledError):
             return self._cancellation(error, seconds, plan, late=late)
         if isinstance(error, RejectedError | IgnoredError):
@@ -36,7 +37,7 @@ class Judge:
             return isinstance(error, OddError | ConnectionError)
         return isinstance(error, expected)
 
-    def _cancellation(self, error: asyncio.CancelledError, seconds: float, plan: Plan, *, late: bool) -> Verdict:
+    def _cancellation(self, error: asyncio.CancelledError, seconds: float | None, plan: Plan, *, late: bool) -> Verdict:
         text = error.args[0] if error.args else ""
         if text.endswith(DEADLINE):
             known = any(text is deadline for deadline in self.deadlines)
@@ -44,4 +45,5 @@ class Judge:
                 self.deadlines.append(text)
             return Verdict.CANCELLED if known else Verdict.FAILURE
         limit = plan.overdue_after_seconds
-        return Verdict.FAILURE if limit is not None and seconds >= limit else Verdict.CANCELLED
+        is_overdue = limit is not None and seconds is not None and seconds >= limit
+        return Verdict.FAILURE if is_overdue else Verdict.CANCELLED

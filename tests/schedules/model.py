@@ -5,12 +5,23 @@ library only the numbers of the rules.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from recloser import ConsecutiveFailures, CountWindow, ExponentialBackoff, FailureCount, FailureRate, SlowCallRate
+from recloser import (
+    ConsecutiveFailures,
+    CountWindow,
+    Event,
+    ExponentialBackoff,
+    FailureCount,
+    FailureRate,
+    SlowCallRate,
+    StateChanged,
+)
 from recloser._core.defaults import AnyOf
 from recloser._core.trip import TripRule
+from recloser.events import CallFailed, CallIgnored, CallRejected, CallSucceeded, LateOutcome, ProbeAdmitted
 from tests.schedules.plan import Plan, Rule
 
 SHORTEST_DEFAULT_PROBE_TIMEOUT = 60.0
@@ -29,6 +40,30 @@ class Verdict(StrEnum):
     CANCELLED = "cancelled"
 
 
+KIND_OF_END = {
+    Verdict.SUCCESS: CallSucceeded,
+    Verdict.FAILURE: CallFailed,
+    Verdict.IGNORED: CallIgnored,
+    Verdict.CANCELLED: CallIgnored,
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What whoever watches the breaker has to learn.
+
+    `seconds` is None if nobody read the clock when the call started. `detail` says what else an event of this kind
+    says. Only a sample knows the type of the error that ended an ignored call.
+    """
+
+    kind: type[Event]
+    generation: int = 0
+    seconds: float | None = None
+    is_probe: bool = False
+    detail: object = None
+    error_type: str | None = None
+
+
 @dataclass(eq=False)
 class Ticket:
     """An admitted call."""
@@ -37,11 +72,16 @@ class Ticket:
     at: float
     is_probe: bool
     is_shadow: bool = False
+    is_timed: bool = True
     progressed: bool = False
     idle: float = 0.0
     """Seconds that a stream waited for its reader."""
     timed_out: bool = False
     settled: bool = False
+
+    def seconds(self, now: float) -> float | None:
+        """How long the call has run, as far as the breaker can know."""
+        return now - self.at - self.idle if self.is_timed else None
 
 
 @dataclass(frozen=True)
@@ -58,6 +98,10 @@ class Model:
     """The breaker that the real one is compared with."""
 
     plan: Plan
+    report: Callable[[Report], None] = lambda _: None
+    """Called with what happens, before the breaker knows it."""
+    is_watched: Callable[[], bool] = lambda: False
+    """Tells whether somebody wants to know how long calls take."""
     episode: Plan = field(init=False)
     """The plan with which the half-open episode started."""
     state: str = "closed"
@@ -74,22 +118,30 @@ class Model:
     def __post_init__(self) -> None:
         self.episode = self.plan
 
-    def arrive(self, now: float) -> Ticket | None:
-        """Admits or rejects (None) a call; in shadow mode a rejected call runs, and is not counted."""
+    def arrive(self, now: float, inside: Ticket | None = None) -> Ticket | None:
+        """Admits or rejects (None) a call.
+
+        In shadow mode a rejected call runs, and is not counted. Nor is a call from inside a running probe.
+        """
+        if inside is not None and inside in self.probes and now < inside.at + self._probe_seconds():
+            return Ticket(0, now, is_probe=False, is_shadow=True)
         self._expire(now)
         if self.state in CLOSED_DOORS and now >= self.reopen_at:
             self.episode = self.plan
             self._go("half_open", now)
         if self.state in CLOSED_DOORS or (self.state == "half_open" and len(self.probes) >= self.episode.max_probes):
             self.totals["rejected"] += 1
+            self.report(Report(CallRejected, detail=self.plan.shadow))
             return Ticket(0, now, is_probe=False, is_shadow=True) if self.plan.shadow else None
         ticket = Ticket(self.generation, now, is_probe=self.state == "half_open")
+        ticket.is_timed = ticket.is_probe or self._times_calls()
         self.totals["admitted"] += 1
         if ticket.is_probe:
             self.probes.append(ticket)
+            self.report(Report(ProbeAdmitted, self.generation))
         return ticket
 
-    def settle(self, ticket: Ticket, verdict: Verdict, now: float) -> None:
+    def settle(self, ticket: Ticket, verdict: Verdict, now: float, error_type: str | None = None) -> None:
         """Ends an admitted call and counts it in `totals`."""
         assert not ticket.settled, "the call was settled twice"
         ticket.settled = True
@@ -99,8 +151,11 @@ class Model:
             self.probes.remove(ticket)
         if self.is_late(ticket):
             self.totals["late"] += 1
+            outcome = Verdict.IGNORED if verdict is Verdict.CANCELLED else verdict
+            self.report(Report(LateOutcome, ticket.generation, detail=outcome.value))
             return
         self.totals[verdict] += 1
+        self._report_end(ticket, verdict, ticket.seconds(now), error_type)
         if verdict in (Verdict.SUCCESS, Verdict.FAILURE):
             self._count(ticket, verdict is Verdict.FAILURE, now)
 
@@ -139,6 +194,18 @@ class Model:
             return _failures(_parts(self.plan.rule)[0], self.window, now)
         return self.frozen_failures
 
+    def _times_calls(self) -> bool:
+        return (
+            self.plan.overdue_after_seconds is not None
+            or _slow_limit(self.plan.rule) < float("inf")
+            or self.is_watched()
+        )
+
+    def _report_end(self, ticket: Ticket, verdict: Verdict, seconds: float | None, error_type: str | None) -> None:
+        cancelled = verdict is Verdict.CANCELLED if KIND_OF_END[verdict] is CallIgnored else None
+        kind = KIND_OF_END[verdict]
+        self.report(Report(kind, ticket.generation, seconds, ticket.is_probe, cancelled, error_type))
+
     def _count(self, ticket: Ticket, failed: bool, now: float) -> None:  # noqa: FBT001
         seconds = now - ticket.at - ticket.idle
         if not ticket.is_probe:
@@ -162,8 +229,10 @@ class Model:
                 return
             probe.timed_out = True
             self.probes.pop(0)
+            verdict = Verdict.SUCCESS if probe.progressed else Verdict.FAILURE
             self.totals["timed_out"] += 1
-            self.totals[Verdict.SUCCESS if probe.progressed else Verdict.FAILURE] += 1
+            self.totals[verdict] += 1
+            self._report_end(probe, verdict, now - probe.at, None)
             if probe.progressed:
                 self._pass(limit)
             else:
@@ -176,6 +245,7 @@ class Model:
         settings = self.episode if self.state == "half_open" else self.plan
         if self.state in OPEN_DOORS:
             self.frozen_failures = self.failure_count(now)
+        self.report(Report(StateChanged, detail=(self.state, state)))
         self.state = state
         self.generation += 1
         self.probes = []

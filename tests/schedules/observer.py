@@ -16,7 +16,6 @@ from recloser.events import (
     LateOutcome,
     ProbeAdmitted,
 )
-from tests.schedules.model import Verdict
 from tests.schedules.world import World
 
 MEDDLES = 0.1
@@ -32,31 +31,22 @@ class Observer:
         self.world = world
         self.log: list[Event] = []
         world.breaker.subscribe(self)
+        world.watchers.observers += 1
 
     def __call__(self, event: Event) -> None:
         self.log.append(event)
         world = self.world
-        assert event.breaker == world.breaker.name
-        assert event.monotonic <= world.now()
         if world.schedule.rng.random() < MEDDLES:
-            self._meddle()
+            world.meddle()
         if world.schedule.rng.random() < RAISES:
             message = "a listener is broken"
             raise ValueError(message)
 
-    def _meddle(self) -> None:
-        """Acquires a permit during the delivery of the event."""
-        world = self.world
-        ticket = world.model.arrive(world.now())
-        permit = world.breaker.try_acquire_nowait()
-        assert (permit is None) == (ticket is None)
-        if permit is not None and ticket is not None:
-            world.settle(ticket, Verdict.IGNORED)
-            permit.ignore()
-
     def check(self) -> None:
         """Checks that the events add up to the totals, and that the state changes form a legal path from closed."""
         health = self.world.breaker.health()
+        assert {event.breaker for event in self.log} <= {self.world.breaker.name}
+        assert all(event.monotonic <= self.world.now() for event in self.log)
         seen = Counter(type(event) for event in self.log)
         cancelled = sum(isinstance(event, CallIgnored) and event.cancelled for event in self.log)
         assert seen[CallRejected] == health["rejected_total"]

@@ -51,9 +51,12 @@ RULES: tuple[TripRule, ...] = (
     FailureCount(2, window=CountWindow(3)),
     FailureCount(3, window=TimeWindow(LONGER_THAN_ALL)),
     SlowCallRate(0.5, slow_call_seconds=0.5, window=CountWindow(4), minimum_calls=2),
+    SlowCallRate(0.6, slow_call_seconds=0.3, window=TimeWindow(LONGER_THAN_ALL), minimum_calls=3),
     ConsecutiveFailures(3) | FailureRate(0.5, window=CountWindow(6), minimum_calls=4),
     FailureCount(4, window=CountWindow(9))
     | SlowCallRate(0.9, slow_call_seconds=0.75, window=CountWindow(3), minimum_calls=2),
+    FailureRate(0.6, window=TimeWindow(LONGER_THAN_ALL), minimum_calls=3)
+    | SlowCallRate(0.5, slow_call_seconds=0.5, window=TimeWindow(LONGER_THAN_ALL), minimum_calls=4),
 )
 BACKOFFS = (
     0.0,

@@ -11,6 +11,8 @@ from tests.schedules.observer import ROOMY, Observer, Reader
 from tests.schedules.world import World
 
 RECOVERS = 0.3
+WATCHED = 0.5
+OBSERVED = 0.3
 PATIENCE_SECONDS = (0.0, 0.25, 0.5, 1.0, 5.0, 5.0)
 
 
@@ -50,7 +52,7 @@ async def patient(world: World) -> None:
 
 async def operator(world: World) -> None:
     """Changes the breaker by hand while calls are running."""
-    schedule, breaker = world.schedule, world.breaker
+    schedule = world.schedule
     for _ in range(schedule.rng.randint(1, 3)):
         await schedule.pause(2.0)
         action = schedule.rng.choice(("force", "force for", "disable", "reset", "reset", "reconfigure", "reconfigure"))
@@ -59,11 +61,21 @@ async def operator(world: World) -> None:
         elif action == "force for":
             world.force_open(schedule.rng.choice((0.25, 1.0)))
         elif action == "disable":
-            breaker.disable()
+            world.disable()
         elif action == "reset":
-            breaker.reset()
+            world.reset()
         else:
             world.reconfigure()
+
+
+async def watcher(world: World) -> None:
+    """Changes who watches the breaker while calls are running."""
+    schedule = world.schedule
+    for _ in range(schedule.rng.randint(1, 4)):
+        await schedule.pause(2.0)
+        await world.watchers.change()
+    await schedule.pause()
+    await world.watchers.stop_streams()
 
 
 def start(world: World, *kinds: Callable[[World], Coroutine[Any, Any, None]], count: int) -> None:
@@ -75,8 +87,10 @@ def start(world: World, *kinds: Callable[[World], Coroutine[Any, Any, None]], co
 
 
 async def calls(schedule: Schedule) -> None:
-    """Callers in every style, some with a deadline, some cancelled."""
+    """Callers in every style, some with a deadline, some cancelled; in half of the schedules, watchers come and go."""
     world = World(schedule)
+    if schedule.rng.random() < WATCHED:
+        schedule.spawn(watcher, world)
     start(world, one_by_one, one_by_one, side_by_side, count=5)
     await schedule.join()
     await world.recover()
@@ -86,8 +100,8 @@ async def calls(schedule: Schedule) -> None:
 async def control_by_hand(schedule: Schedule) -> None:
     """The same while an operator opens, closes, disables and reconfigures, and some wait until they have a chance."""
     world = World(schedule)
-    world.follow_control()
-    observer = Observer(world)
+    observer = Observer(world) if schedule.rng.random() < OBSERVED else None
+    schedule.spawn(watcher, world)
     control = schedule.spawn(operator, world)
     start(world, one_by_one, side_by_side, count=4)
     waiting = [schedule.spawn(patient, world) for _ in range(2)]
@@ -97,7 +111,8 @@ async def control_by_hand(schedule: Schedule) -> None:
     await schedule.join()
     await world.recover()
     world.add_up()
-    observer.check()
+    if observer is not None:
+        observer.check()
 
 
 async def streams(schedule: Schedule) -> None:

@@ -11,7 +11,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from random import Random
 
-from recloser import CircuitBreakerOpenError, CircuitState, Event, Permit, RejectedError, StateChanged
+from recloser import CircuitBreakerOpenError, CircuitState, Permit, RejectedError
 from recloser.testing.explorer import Schedule
 from tests.schedules.judge import Judge
 from tests.schedules.model import Model, Ticket, Verdict
@@ -26,6 +26,7 @@ from tests.schedules.plan import (
     Plan,
     StopEverything,
 )
+from tests.schedules.watchers import Watchers
 
 TOTALS = ("success", "failure", "ignored", "cancelled", "late", "leaked", "rejected")
 NO_RESULT = object()
@@ -33,6 +34,7 @@ NO_RESULT = object()
 
 
 Style = Callable[["Job"], Awaitable[object]]
+NESTS = 0.1
 
 
 @dataclass(eq=False)
@@ -46,6 +48,10 @@ class Job:
     has_result: bool = False
     explicit: bool = False
     quick: bool = False
+    inner: "Job | None" = None
+    """A call through the same breaker that the dependency makes."""
+    enters: bool = False
+    """Whether what the dependency calls is part of a probe."""
 
     @classmethod
     def draw(cls, rng: Random) -> "Job":
@@ -70,21 +76,20 @@ class World:
         self.elapsed = 0.0
         self.plan = Plan.draw(schedule.rng) if plan is None else plan
         self.breaker = self.plan.breaker(self.now)
-        self.forced_for: float | None = None
-        self.model = Model(self.plan)
+        self.watchers = Watchers(self.breaker, self.schedule.rng, self.agree, self.meddle)
+        self.model = Model(self.plan, self.watchers.expect, self.watchers.are_timing)
         self.judge = Judge()
         self.decorated = self.breaker(self.dependency)
         self.stream = self.breaker(self.source)
+        self.entering: tuple[Style, ...] = (self.by_call, self.by_decorator, self.by_guard, self.by_acquire)
         self.styles: tuple[Style, ...] = (
-            self.by_call,
-            self.by_decorator,
-            self.by_guard,
-            self.by_acquire,
+            *self.entering,
             self.by_try_acquire,
             self.by_try_acquire_nowait,
             self.by_generator,
             self.by_dropping_the_permit,
         )
+        self.watchers.begin()
 
     # Time
 
@@ -97,16 +102,21 @@ class World:
         if schedule is not self.schedule:
             self.elapsed = self.now()
             self.schedule = schedule
+            self.watchers.rng = schedule.rng
 
     # Control by hand
 
-    def follow_control(self) -> None:
-        """Makes the model follow control by hand, in the step in which it takes effect."""
-        self.breaker.subscribe(self._on_control)
-
     def force_open(self, for_seconds: float | None) -> None:
-        self.forced_for = for_seconds
+        self.model.force_open(self.now(), for_seconds)
         self.breaker.force_open("maintenance", for_seconds=for_seconds)
+
+    def disable(self) -> None:
+        self.model.disable(self.now())
+        self.breaker.disable()
+
+    def reset(self) -> None:
+        self.model.reset(self.now())
+        self.breaker.reset()
 
     def reconfigure(self) -> None:
         """Changes everything but the trip rule, whose window would change as well."""
@@ -120,28 +130,21 @@ class World:
     async def unlock(self) -> None:
         """Ends the states that only a reset ends."""
         while self.breaker.state in (CircuitState.FORCED_OPEN, CircuitState.DISABLED):
-            self.breaker.reset()
-
-    def _on_control(self, event: Event) -> None:
-        if not isinstance(event, StateChanged):
-            return
-        now = self.now()
-        if event.cause.trigger == "forced_open":
-            self.model.force_open(now, self.forced_for)
-        elif event.cause.trigger == "disabled":
-            self.model.disable(now)
-        elif event.cause.trigger == "reset":
-            self.model.reset(now)
+            self.reset()
 
     # Jobs
 
     def job(self) -> Job:
-        return Job.draw(self.schedule.rng)
+        job = Job.draw(self.schedule.rng)
+        if self.schedule.rng.random() < NESTS:
+            job.inner = Job.draw(self.schedule.rng)
+        return job
 
-    async def run(self, job: Job, style: Style | None = None) -> object:
+    async def run(self, job: Job, style: Style | None = None, inside: Ticket | None = None) -> object:
         """Makes one call; checks the breaker's decision, and that the caller gets its own result or exception."""
         style = style or self.schedule.rng.choice(self.styles)
-        self.arrive(job)
+        job.enters = style in self.entering
+        self.arrive(job, inside)
         try:
             result = await style(job)
         except CircuitBreakerOpenError:
@@ -164,8 +167,8 @@ class World:
 
     # What the model sees
 
-    def arrive(self, job: Job) -> None:
-        job.ticket = self.model.arrive(self.now())
+    def arrive(self, job: Job, inside: Ticket | None = None) -> None:
+        job.ticket = self.model.arrive(self.now(), inside)
         self.schedule.note(f"a call {'is rejected' if job.ticket is None else job.ticket.generation}")
 
     def rejected(self, job: Job) -> None:
@@ -185,23 +188,24 @@ class World:
         if job.explicit:
             verdict = _explicit(error)
         elif error is not None:
-            verdict = self.judge.error(error, now - ticket.at - ticket.idle, plan, late=self.model.is_late(ticket))
+            verdict = self.judge.error(error, ticket.seconds(now), plan, late=self.model.is_late(ticket))
         else:
             verdict = self.judge.result(job.result, plan) if job.has_result else Verdict.SUCCESS
-        self.settle(ticket, verdict)
+        told = error is not None and (not job.explicit or verdict is Verdict.FAILURE)
+        self.settle(ticket, verdict, type(error).__qualname__ if told else None)
 
     def cut_off(self, job: Job, error: BaseException, waited: float) -> None:
         """Cancels a stream: after an item this is the same as closing it, unless the next item is overdue."""
         ticket = job.ticket
         assert ticket is not None
         limit = self.model.plan_of(ticket).overdue_after_seconds
-        if ticket.progressed and (limit is None or waited < limit):
+        if ticket.progressed and (limit is None or not ticket.is_timed or waited < limit):
             self.settle(ticket, Verdict.SUCCESS)
         else:
             self.end(job, error)
 
-    def settle(self, ticket: Ticket, verdict: Verdict) -> None:
-        self.model.settle(ticket, verdict, self.now())
+    def settle(self, ticket: Ticket, verdict: Verdict, error_type: str | None = None) -> None:
+        self.model.settle(ticket, verdict, self.now(), error_type)
 
     def leak(self, ticket: Ticket) -> None:
         self.model.leak(ticket)
@@ -211,12 +215,26 @@ class World:
         seen = breaker.state.value, breaker.generation, breaker.failure_count
         right = model.state, model.generation, model.failure_count(now)
         assert seen == right, f"the breaker is {seen}, the model {right}"
+        machine, totals = breaker.engine.machine, model.totals
+        counted = machine.epoch.successes + machine.probe_successes, machine.epoch.failures + machine.probe_failures
+        assert counted == (totals["success"], totals["failure"])
+
+    def meddle(self) -> None:
+        """Acquires a permit and settles it, in the middle of the delivery of an event."""
+        ticket, permit = self.model.arrive(self.now()), self.breaker.try_acquire_nowait()
+        assert (permit is None) == (ticket is None)
+        if permit is not None and ticket is not None:
+            succeeds = self.schedule.rng.random() < 0.5
+            self.settle(ticket, Verdict.SUCCESS if succeeds else Verdict.IGNORED)
+            permit.succeed() if succeeds else permit.ignore()
 
     # The dependency
 
     async def dependency(self, job: Job) -> object:
-        self.begin(job)
+        ticket = self.begin(job)
         try:
+            if job.inner is not None:
+                await self.run(job.inner, inside=ticket if job.enters else None)
             if not job.quick:
                 await self.schedule.pause()
             result = job.answer()
@@ -280,7 +298,8 @@ class World:
     async def _with(self, permit: Permit | None, job: Job) -> object:
         if permit is None:
             raise CircuitBreakerOpenError(self.breaker.name)
-        assert permit.is_probe == (self.breaker.state is CircuitState.HALF_OPEN and permit.generation > 0)
+        assert job.ticket is not None
+        assert permit.is_probe == job.ticket.is_probe
         job.explicit = True
         try:
             result = await self.dependency(job)
@@ -343,6 +362,7 @@ class World:
         settled = sum(totals[kind] for kind in TOTALS) - totals["rejected"]
         assert settled + totals["leaked_after_time_out"] == totals["admitted"] + totals["timed_out"], totals
         assert health["probes_in_flight"] == 0
+        self.watchers.check()
 
 
 def _explicit(error: BaseException | None) -> Verdict:
