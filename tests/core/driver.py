@@ -8,7 +8,7 @@ from recloser._core.machine import CLOSED, DISABLED, BreakerMachine, Ticket
 from recloser._core.outcomes import Outcome
 from recloser._core.settings import Settings
 from recloser._core.states import CircuitState, Trigger
-from recloser._core.trip import TripRule
+from recloser._core.trip import TripRule, slow_call_limit
 
 S = Outcome.SUCCESS
 F = Outcome.FAILURE
@@ -101,6 +101,15 @@ class Driver:
             trigger = self.machine.observe(self.now)
             if trigger is not None:
                 self.go(trigger)
+
+    def succeed_on_the_timed_path(self, seconds: float) -> None:
+        """Counts a success whose duration is known: the machine is told of slow ones, and of those from an edge on."""
+        epoch = self.machine.epoch
+        assert self.state in (CLOSED, DISABLED)
+        if seconds <= slow_call_limit(self.machine.settings.trip_when) and self.now < epoch.edge:
+            epoch.successes += 1
+        else:
+            self.settle(epoch, S, seconds)
 
     def fail_on_the_closed_path(self) -> None:
         """Counts a failure as the machine's docstring allows: by itself only while that can't trip a run."""

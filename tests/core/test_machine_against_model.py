@@ -104,6 +104,23 @@ class Comparison(RuleBasedStateMachine):
             if self.model.state not in (CLOSED, DISABLED):
                 break
 
+    @precondition(lambda self: self.model.state in (CLOSED, DISABLED))
+    @rule(traffic=TRAFFIC)
+    def calls_go_the_timed_path(self, traffic: list[tuple[str, float, float]]) -> None:
+        for kind, seconds, gap in traffic:
+            self.driver.advance(gap)
+            if self.model.state not in (CLOSED, DISABLED):
+                break
+            call = self.model.arrive(self.driver.now)
+            assert call is not None
+            if kind == "success":
+                self.driver.succeed_on_the_timed_path(seconds)
+            else:
+                ticket = self.driver.machine.epoch
+                self.driver.settle(ticket, OUTCOMES[kind], seconds, cancelled=kind == "cancelled")
+            self.model.end(call, kind, self.driver.now, seconds)
+            self.counts_agree()
+
     @precondition(lambda self: self.model.state is HALF_OPEN)
     @rule()
     def the_event_loop_dies(self) -> None:
