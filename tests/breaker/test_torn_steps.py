@@ -12,8 +12,11 @@ import pytest
 from recloser import CircuitBreaker, CircuitBreakerOpenError, CircuitState
 from recloser._breaker.dispatch import Dispatcher
 from recloser._breaker.probe_context import _entered
+from recloser._core.outcomes import Outcome
+from recloser.events import CallSucceeded
 from recloser.testing import ManualClock
-from tests.breaker.kit import DependencyError, answer, fail, make, make_probing, make_ready
+from tests.breaker.kit import DependencyError, answer, fail, make, make_probing, make_ready, totals
+from tests.breaker.watched import WAYS_TO_WATCH, Watched
 from tests.tear import torn_at
 
 pytestmark = [
@@ -71,13 +74,9 @@ async def by_reconfiguring(breaker: CircuitBreaker) -> None:
     breaker.reconfigure(failure_threshold=2)
 
 
+WAYS_TO_CALL = [by_call, by_failing_call, by_decorator, by_guard, by_permit, by_stream]
 WAYS = [
-    by_call,
-    by_failing_call,
-    by_decorator,
-    by_guard,
-    by_permit,
-    by_stream,
+    *WAYS_TO_CALL,
     by_reset,
     by_forcing,
     by_reconfiguring,
@@ -155,10 +154,17 @@ async def test_a_closed_breaker_whose_step_was_torn_apart_still_opens(
     assert open_for_ever == []
 
 
+def ends_of_deliveries() -> set[str]:
+    """Returns the lines between the end of a delivery and its note: the interpreter handles no signal there."""
+    lines, first = inspect.getsourcelines(Dispatcher)
+    starts = [index for index, line in enumerate(lines) if line.strip() == "finally:"]
+    assert starts
+    assert all("self._turn = None" in lines[start + 2] for start in starts)
+    return {f"dispatch.py:{first + start + offset}" for start in starts for offset in range(3)}
+
+
 async def test_a_delivery_that_was_torn_apart_does_not_silence_the_listeners(clock: ManualClock) -> None:
-    source, first = inspect.getsourcelines(Dispatcher)
-    ends = range(first + source.index("        finally:\n"), first + source.index("        return mine\n"))
-    silent, heard = [], []
+    silent, heard, exempt = [], [], ends_of_deliveries()
     for line in itertools.count(1):
         breaker = make(clock)
         breaker.subscribe(heard.append)
@@ -168,10 +174,60 @@ async def test_a_delivery_that_was_torn_apart_does_not_silence_the_listeners(clo
             break
         heard.clear()
         breaker.reset()
-        if tear.where not in {f"dispatch.py:{end}" for end in ends} and not heard:  # no signal is handled there
+        if tear.where not in exempt and not heard:
             silent.append(tear.where)
     assert silent == []
     assert line > 10
+
+
+def ended(breaker: CircuitBreaker) -> int:
+    """Returns how many calls have ended, in whatever way."""
+    return sum(
+        totals(breaker).get(kind, 0) for kind in ("success", "failure", "ignored", "cancelled", "late", "leaked")
+    )
+
+
+async def learns_once(watched: Watched) -> bool:
+    """Returns whether all who watch learn of the next call once."""
+    before, _ = totals(watched.breaker).get("success", 0), await watched.seen()
+    if watched.durations is not None and watched.durations.bounds:
+        counts = list(watched.counts(Outcome.SUCCESS))
+    await watched.breaker.call(answer)
+    if watched.durations is not None and watched.durations.bounds:
+        counts[0] += 1
+        if watched.counts(Outcome.SUCCESS) != counts:
+            return False
+    seen = await watched.seen()
+    learned = {name for name, kinds in seen.items() if kinds in ({CallSucceeded: 1}, {Outcome.SUCCESS: 1})}
+    return totals(watched.breaker)["success"] == before + 1 and learned == watched.learning()
+
+
+@pytest.mark.parametrize("how", WAYS_TO_WATCH)
+@pytest.mark.parametrize("use", WAYS_TO_CALL)
+async def test_a_watched_call_that_was_torn_apart_counts_at_most_once_and_the_next_call_counts_once(
+    clock: ManualClock, use: Callable[[CircuitBreaker], Awaitable[None]], how: str
+) -> None:
+    logging.getLogger("recloser").disabled = True
+    odd, exempt = [], ends_of_deliveries()
+    for line in itertools.count(1):
+        _entered.set(())
+        watched = await Watched.make(clock, how)
+        with suppress(DependencyError), torn_at(line) as tear:
+            await use(watched.breaker)
+        if tear.where in exempt:
+            continue
+        count = ended(watched.breaker)
+        reported = max(kinds.total() for kinds in (await watched.seen()).values())
+        is_right = reported <= count <= 1 and await recovers(watched.breaker, clock) and await learns_once(watched)
+        await watched.leave()
+        if tear.where is None:
+            break
+        if not is_right:
+            odd.append(tear.where)
+    logging.getLogger("recloser").disabled = False
+    assert odd == []
+    assert is_right
+    assert line > 5
 
 
 async def test_the_running_probes_keep_their_permits_when_lost_ones_come_back(clock: ManualClock) -> None:
