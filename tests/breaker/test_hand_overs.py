@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -12,8 +13,11 @@ import pytest
 
 from recloser import CircuitBreaker, CircuitBreakerOpenError, CircuitState, Permit, StateChanged
 from recloser._breaker.loop_bound import LoopEvent
+from recloser._core.outcomes import Outcome
+from recloser.events import CallFailed, CallIgnored, CallRejected, CallSucceeded, LateOutcome
 from recloser.testing import ManualClock
-from tests.breaker.kit import DependencyError, answer, fail, make, make_probing
+from tests.breaker.kit import DependencyError, answer, fail, make, make_probing, totals
+from tests.breaker.watched import Watched
 from tests.handover import PATIENCE_SECONDS, handed_over_at, in_thread
 
 pytestmark = pytest.mark.anyio
@@ -56,6 +60,10 @@ async def by_call(breaker: CircuitBreaker) -> None:
 
 async def by_decorator(breaker: CircuitBreaker) -> None:
     await breaker(fail)()
+
+
+async def by_answer(breaker: CircuitBreaker) -> None:
+    await breaker(answer)()
 
 
 async def by_permit(breaker: CircuitBreaker) -> None:
@@ -106,6 +114,60 @@ async def test_a_call_that_another_thread_overtakes_raises_nothing_else_and_undo
         assert breaker.state == order or order not in list(CircuitState), hand_over.where
         assert breaker.engine.live in (None, machine.epoch)
         assert breaker.engine.live is None or breaker.state in ("closed", "disabled"), hand_over.where
+        breaker.reset()
+        assert await breaker.call(answer) == "answer"
+    assert line > 10
+
+
+WATCHED_ORDERS: dict[str, Callable[[Watched, Permit], object]] = {
+    **{name: lambda watched, permit, order=order: order(watched.breaker, permit) for name, order in ORDERS.items()},
+    "judges": lambda watched, _: watched.breaker.reconfigure(failed_result=lambda _: False),
+    "stops judging": lambda watched, _: watched.breaker.reconfigure(failed_result=None, overdue_after_seconds=None),
+    "subscribes": lambda watched, _: watched.breaker.subscribe(len, CallSucceeded),
+    "reads": lambda watched, _: watched.breaker.health(),
+}
+MOVING = ("forced_open", "disabled", "reset", "fails")
+"""A call that ends while another thread moves the breaker may be missing in the totals, or be late for some."""
+OUTCOMES = {CallSucceeded: Outcome.SUCCESS, CallFailed: Outcome.FAILURE, CallIgnored: Outcome.IGNORED}
+TOTAL_OF = {
+    CallSucceeded: "success",
+    CallFailed: "failure",
+    CallIgnored: "ignored",
+    LateOutcome: "late",
+    CallRejected: "rejected",
+}
+
+
+@pytest.mark.parametrize("order", WATCHED_ORDERS)
+@pytest.mark.parametrize("use", [by_answer, by_decorator, by_permit])
+@pytest.mark.parametrize("how", ["a listener", "everything"])
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_watched_call_that_another_thread_overtakes_is_counted_and_reported_once(
+    clock: ManualClock, how: str, use: Callable[[CircuitBreaker], Awaitable[None]], order: str
+) -> None:
+    for line in itertools.count(1):
+        watched = await Watched.make(clock, how, failure_threshold=3 if order == "succeeds" else 1)
+        breaker, permit = watched.breaker, await watched.breaker.acquire()
+        with (
+            handed_over_at(line, partial(WATCHED_ORDERS[order], watched, permit)) as hand_over,
+            suppress(CircuitBreakerOpenError, DependencyError),
+        ):
+            await use(breaker)
+        permit.ignore()
+        where = hand_over.where
+        counts = {kind: totals(breaker).get(total, 0) for kind, total in TOTAL_OF.items()}
+        logs = [Counter(type(event) for event in log if type(event) in TOTAL_OF) for log in watched.logs()]
+        assert sum(counts.values()) == 2 or (order in MOVING and sum(counts.values()) == 1), where
+        assert all(log.total() == 2 for log in logs), where
+        if order not in MOVING:
+            assert all(log == +Counter(counts) for log in logs), where
+        if watched.durations is not None and order not in MOVING:
+            assert {kind: sum(watched.counts(outcome)) for kind, outcome in OUTCOMES.items()} == {
+                kind: counts[kind] for kind in OUTCOMES
+            }, where
+        await watched.leave()
+        if where is None:
+            break
         breaker.reset()
         assert await breaker.call(answer) == "answer"
     assert line > 10

@@ -48,7 +48,8 @@ class Watched:
 
     @classmethod
     async def make(cls, clock: ManualClock, how: str, **options: object) -> "Watched":
-        watched = cls(make(clock, **{**OPTIONS[how], **options}))
+        given = OPTIONS[how] if "trip_when" in OPTIONS[how] else {**OPTIONS[how], **options}
+        watched = cls(make(clock, **given))
         if how in ("a listener", "two listeners", "everything"):
             watched.breaker.subscribe(watched.heard.append)
         if how == "two listeners":
@@ -112,3 +113,9 @@ class Watched:
     async def leave(self) -> None:
         if self.stream is not None:
             await self.stream.__aexit__(None, None, None)
+
+    def logs(self) -> list[list[Event]]:
+        """Returns what each listener to all events has heard."""
+        dispatcher = self.breaker.engine.dispatcher
+        listeners = [] if dispatcher is None else [entry.listener for entry in dispatcher.entries]
+        return [events for events in (self.heard, self.heard_second) if events.append in listeners]
