@@ -3,12 +3,13 @@
 from random import Random
 from typing import Any
 
+from recloser._core.defaults import slow_call_limit
 from recloser._core.events import Snapshot, Transition
 from recloser._core.machine import CLOSED, DISABLED, BreakerMachine, Ticket
 from recloser._core.outcomes import Outcome
 from recloser._core.settings import Settings
 from recloser._core.states import CircuitState, Trigger
-from recloser._core.trip import TripRule, slow_call_limit
+from recloser._core.trip import TripRule
 
 S = Outcome.SUCCESS
 F = Outcome.FAILURE

@@ -11,13 +11,14 @@ import anyio.lowlevel
 import pytest
 
 from recloser import CircuitBreaker, Permit
-from recloser._breaker import control, decorate, watch
+from recloser._breaker import breaker, control, decorate, permits, watch
 from recloser._breaker.classify import Cancellations
 from recloser._breaker.dispatch import Dispatcher
 from recloser._breaker.durations import Durations
 from recloser._breaker.engine import Engine
 from recloser._breaker.loop_bound import LoopEvent, SemaphoreGate
 from recloser._breaker.permits import Guard
+from recloser._breaker.streams import MeasuredStream
 from recloser._core.machine import BreakerMachine
 from recloser._core.outcomes import Outcome
 from recloser._core.tickets import Probe
@@ -71,77 +72,123 @@ BUGS: dict[str, tuple[Scenario, type, str, Callable[..., Any]]] = {
 }
 
 
-BUGS_OF_THE_TIMED_PATH: dict[str, tuple[Scenario, Any, str, str, str]] = {
+Bug = tuple[Scenario, Any, str, str, str]
+
+IN_THE_DECORATOR = (decorate, "_protect_coroutine")
+IN_A_CALL = (breaker, "returned")
+IN_A_BLOCK = (permits, "succeeded")
+
+BUGS_OF_THE_TIMED_PATH: dict[str, Bug] = {
     "the decorator does not check the generation": (
         calls,
-        decorate,
-        "_protect_coroutine",
+        *IN_THE_DECORATOR,
         "(watch := engine.watch) is None or watch.epoch is not epoch",
         "(watch := engine.watch) is None",
     ),
-    "the end of a call does not check the generation": (
+    "a call does not check the generation": (
         calls,
-        Engine,
-        "call_succeeded",
+        *IN_A_CALL,
         "watch is None or watch.epoch is not ticket",
         "watch is None",
+    ),
+    "a block does not check the generation": (
+        calls,
+        *IN_A_BLOCK,
+        "watch is None or watch.epoch is not ticket",
+        "watch is None",
+    ),
+    "the decorator reads the start of a call after the call": (
+        calls,
+        *IN_THE_DECORATOR,
+        "(now := read_clock()) - started)",
+        "(now := read_clock()) - (started := now))",
+    ),
+    "a call reads its start after the call": (
+        calls,
+        *IN_A_CALL,
+        "(now := engine.now()) - started)",
+        "(now := engine.now()) - (started := now))",
+    ),
+    "a block reads its start after the block": (
+        calls,
+        *IN_A_BLOCK,
+        "(now := engine.now()) - started)",
+        "(now := engine.now()) - (started := now))",
+    ),
+    "the decorator does not show a slow success to the trip rule": (
+        calls,
+        *IN_THE_DECORATOR,
+        "> watch.limit or",
+        "> 1e9 or",
+    ),
+    "a slow success of a call is not shown to the trip rule": (calls, *IN_A_CALL, "> watch.limit or", "> 1e9 or"),
+    "a slow success of a block is not shown to the trip rule": (calls, *IN_A_BLOCK, "> watch.limit or", "> 1e9 or"),
+    "the decorator shows no success that the trip rule asks for": (
+        calls,
+        *IN_THE_DECORATOR,
+        " or now >= epoch.edge",
+        "",
+    ),
+    "a success of a call that the trip rule asks for is not shown": (calls, *IN_A_CALL, " or now >= ticket.edge", ""),
+    "a success of a block that the trip rule asks for is not shown": (calls, *IN_A_BLOCK, " or now >= ticket.edge", ""),
+    "the decorator counts a judged failure as a success, too": (
+        calls,
+        *IN_THE_DECORATOR,
+        "engine.settle(epoch, FAILURE, started)\n                    return result\n",
+        "engine.settle(epoch, FAILURE, started)\n",
+    ),
+    "a judged failure of a call is counted as a success, too": (
+        calls,
+        *IN_A_CALL,
+        "engine.settle(ticket, Outcome.FAILURE, started)\n            return result\n",
+        "engine.settle(ticket, Outcome.FAILURE, started)\n",
+    ),
+    "the decorator reports before it counts": (
+        calls,
+        *IN_THE_DECORATOR,
+        "watch.report(now, seconds if seconds > 0 else 0.0)",
+        "epoch.successes -= 1; watch.report(now, seconds); epoch.successes += 1",
+    ),
+    "a call is reported before it is counted": (
+        calls,
+        *IN_A_CALL,
+        "watch.report(now, seconds if seconds > 0 else 0.0)",
+        "ticket.successes -= 1; watch.report(now, seconds); ticket.successes += 1",
     ),
     "a late call is measured": (calls, Engine, "settle", "if current and duration", "if duration"),
     "a late probe is measured": (
         calls,
         Engine,
         "_settle_probe",
-        "    if current:\n        measure(",
-        "    if True:\n        measure(",
+        "if current and end.duration is not None",
+        "if end.duration is not None",
     ),
-    "the decorator reads the start of a call after the call": (
-        calls,
-        decorate,
-        "_protect_coroutine",
-        "now = read_clock()",
-        "now = started = read_clock()",
-    ),
-    "a block reads the start of a call after the call": (
+    "an expired probe is not measured": (
         calls,
         Engine,
-        "call_succeeded",
-        "now = self.now()\n",
-        "now = started = self.now()\n",
+        "note_expiry",
+        "measure(self.dispatcher",
+        "str(self.dispatcher",
     ),
-    "the decorator does not show a slow success to the trip rule": (
-        calls,
-        decorate,
-        "_protect_coroutine",
-        "if seconds <= watch.slow_call_seconds and now < epoch.edge:",
-        "if now < epoch.edge:",
-    ),
-    "a slow success of a block is not shown to the trip rule": (
+    "a call whose start nobody has read lasts 0 s": (
         calls,
         Engine,
-        "call_succeeded",
-        "if seconds <= watch.slow_call_seconds and now < watch.epoch.edge:",
-        "if now < watch.epoch.edge:",
+        "settle",
+        "if started is not None else None",
+        "if started is not None else now",
     ),
-    "the decorator shows no success that the trip rule asks for": (
+    "the time of the reader is part of the duration": (
         calls,
-        decorate,
-        "_protect_coroutine",
-        "if seconds <= watch.slow_call_seconds and now < epoch.edge:",
-        "if seconds <= watch.slow_call_seconds:",
+        MeasuredStream,
+        "resume",
+        "self._started += now - paused_at",
+        "",
     ),
-    "a success of a block that the trip rule asks for is not shown": (
-        calls,
-        Engine,
-        "call_succeeded",
-        "if seconds <= watch.slow_call_seconds and now < watch.epoch.edge:",
-        "if seconds <= watch.slow_call_seconds:",
-    ),
-    "the time of the reader is part of the duration": (calls, Permit, "resume", "self.started += now - paused_at", ""),
     "a failure is only counted although failures are reported": (
         calls,
         Engine,
         "_refresh",
-        "self.classifier.outcome_by_type if is_silent else NO_OUTCOMES",
+        "NO_OUTCOMES if told else self.classifier.outcome_by_type",
         "self.classifier.outcome_by_type",
     ),
     "a transition leaves what watches its generation": (
@@ -152,20 +199,6 @@ BUGS_OF_THE_TIMED_PATH: dict[str, tuple[Scenario, Any, str, str, str]] = {
         "self.watch = watch or self.watch\n",
     ),
     "new settings leave what judged by the old ones": (control_by_hand, control, "adopt", "    engine.refresh()\n", ""),
-    "a judged failure is counted as a success, too": (
-        calls,
-        decorate,
-        "_protect_coroutine",
-        "engine.settle(epoch, FAILURE, started)\n                    return result\n            if started",
-        "engine.settle(epoch, FAILURE, started)\n            if started",
-    ),
-    "the decorator reports before it counts": (
-        calls,
-        decorate,
-        "_protect_coroutine",
-        "report(now, seconds if seconds > 0 else 0.0)",
-        "epoch.successes -= 1; report(now, seconds); epoch.successes += 1",
-    ),
     "the only listener is called in the middle of its own work": (
         calls,
         Dispatcher,
@@ -177,15 +210,15 @@ BUGS_OF_THE_TIMED_PATH: dict[str, tuple[Scenario, Any, str, str, str]] = {
         calls,
         Dispatcher,
         "report",
-        "(True, self.process) if self._turn is None else (False, self._turn)",
-        "(True, self.process)",
+        "if self._turn is None:",
+        "if True:",
     ),
     "the second of two who watch learns no success": (
         calls,
         watch,
         "_reporter",
-        "if len(steps) < 2:",
-        "if steps or not steps:",
+        "if len(steps) == 1:",
+        "if steps:",
     ),
     "finer histograms forget the coarser ones": (
         calls,
@@ -193,20 +226,6 @@ BUGS_OF_THE_TIMED_PATH: dict[str, tuple[Scenario, Any, str, str, str]] = {
         "with_bounds",
         "self if self.bounds else None",
         "None",
-    ),
-    "a call whose start nobody has read lasts 0 s": (
-        calls,
-        Engine,
-        "settle",
-        "if started is not None else None",
-        "if started is not None else now",
-    ),
-    "an expired probe is not measured": (
-        calls,
-        Engine,
-        "note_expiry",
-        "measure(self.dispatcher",
-        "str(self.dispatcher",
     ),
 }
 """Each replaces some text of a function: a scenario, the owner of the function, its name, the text and the bug."""
