@@ -203,7 +203,7 @@ BUGS_OF_THE_TIMED_PATH: dict[str, Bug] = {
         calls,
         Dispatcher,
         "success_reporter",
-        "if self._turn is None and not self._queue:",
+        "if self._turn is None and self._solo is solo and not self.queue and not source.queue:",
         "if True:",
     ),
     "the only listener hears of a rejection in the middle of its own work": (

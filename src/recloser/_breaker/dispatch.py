@@ -79,17 +79,25 @@ def kinds_of(kinds: Any) -> frozenset[type[Event]]:  # noqa: ANN401 - it may be 
 
 
 class Subscription(NamedTuple):
-    """A listener, the kinds of events that it receives, and whether it takes records in place of events."""
+    """A listener, and what it receives.
+
+    Attributes:
+        listener: Called with each event.
+        kinds: The kinds of events that it receives.
+        takes_records: Whether it takes records in place of events.
+        dispatcher: The dispatcher that the listener passes everything on to, if that is all it does.
+    """
 
     listener: Callable[[Any], object]
     kinds: frozenset[type[Event]]
     takes_records: bool = False
+    dispatcher: Dispatcher | None = None
 
 
 class Dispatcher:
     """The listeners of one breaker, and the queue of events to deliver to them."""
 
-    __slots__ = ("_queue", "_solo", "_turn", "durations", "entries", "wanted")
+    __slots__ = ("_solo", "_turn", "durations", "entries", "queue", "wanted")
 
     process: ClassVar[object] = object()
     """Stands for this process; a child process has another one."""
@@ -99,7 +107,7 @@ class Dispatcher:
         self.wanted: frozenset[type[Event]] = NO_KINDS
         self.durations: Durations | None = None  # how long calls took, if somebody measures the breaker
         self._solo: Subscription | None = None  # the only listener
-        self._queue: list[Event | Record] = []
+        self.queue: list[Event | Record] = []
         self._turn: object = None  # the process in which a thread delivers events: one at a time, in order
 
     def add(self, entry: Subscription) -> None:
@@ -129,7 +137,7 @@ class Dispatcher:
         """Queue events behind those that are queued; those that nobody wants are left out."""
         for event in events:
             if kind_of(event) in self.wanted:
-                self._queue.append(event)
+                self.queue.append(event)
 
     def deliver(self, interrupts: list[BaseException] | None = None) -> None:
         """Deliver the queued events, unless that is going on: then the thread at work delivers them, too.
@@ -142,7 +150,7 @@ class Dispatcher:
             SystemExit: Likewise.
         """
         interrupts = interrupts or []
-        while self._queue and self._take_turn(interrupts):
+        while self.queue and self._take_turn(interrupts):
             pass
         if interrupts:
             raise interrupts[0]
@@ -158,8 +166,8 @@ class Dispatcher:
             with STEP:
                 if self._turn is not process:
                     mine, self._turn = True, process  # one statement, so that no signal comes in between
-            while mine and self._queue:
-                interrupts += self._pass_on(self._queue.pop(0))
+            while mine and self.queue:
+                interrupts += self._pass_on(self.queue.pop(0))
         finally:
             if mine:
                 self._turn = None
@@ -170,7 +178,7 @@ class Dispatcher:
         kind = kind_of(item)
         event: Event | None = None
         interrupts: list[BaseException] = []
-        for listener, kinds, takes_records in self.entries:
+        for listener, kinds, takes_records, _ in self.entries:
             if kind not in kinds:
                 continue
             if not takes_records and event is None:
@@ -187,62 +195,75 @@ class Dispatcher:
         self.deliver()
 
     def report(self, record: Record) -> None:
-        """Deliver the record of one call; directly, if there is one listener and nothing is being delivered.
+        """Deliver the record of one call; directly, if nothing is being delivered.
 
         Raises:
-            KeyboardInterrupt: The listener raised it.
+            KeyboardInterrupt: A listener raised it; the other listeners have been called.
             SystemExit: Likewise.
         """
         solo = self._solo
-        if solo is None or self._queue or record[0] not in solo.kinds:
+        if self.queue or record[0] not in self.wanted:
             self.emit(record)
+            return
+        if solo is not None and solo.dispatcher is not None and self._turn is None:
+            solo.dispatcher.report(record)
             return
         mine = None
         interrupts: list[BaseException] | None = None
         try:
             if self._turn is None:  # as below
                 mine = self._turn = self.process
-                solo.listener(record if solo.takes_records else event_of(record))
-        except BaseException as fault:  # noqa: BLE001 - whatever a listener raises
+                if solo is None:
+                    interrupts = self._pass_on(record)
+                else:
+                    solo.listener(record if solo.takes_records else event_of(record))
+        except BaseException as fault:  # noqa: BLE001 - whatever the listener raises
             interrupts = _logged(fault, record)
         finally:
             if mine is not None:
                 self._turn = None
         if mine is None:
             self.emit(record)
-        elif self._queue or interrupts:
+        elif self.queue or interrupts:
             self.deliver(interrupts)
 
-    def success_reporter(self, breaker: str, generation: int) -> Callable[[float, float], None]:
+    def success_reporter(
+        self, breaker: str, generation: int, source: Dispatcher | None = None
+    ) -> Callable[[float, float], None]:
         """Return a function that reports a success: `report(now, seconds)`, as quick as it can be for one listener.
-
-        It is `report()` once more, with the event made on the spot: that is a third quicker. It serves until listeners
-        change.
 
         Args:
             breaker: The name of the breaker.
             generation: The generation of the calls.
+            source: The dispatcher of the breaker, if this is the one that it passes everything on to.
         """
         solo = self._solo
-        if solo is None or solo.takes_records:
-            return lambda now, seconds: self.report(
+        if solo is not None and solo.dispatcher is not None:
+            return solo.dispatcher.success_reporter(breaker, generation, self)
+        source = self if source is None else source
+        if solo is None:
+            return lambda now, seconds: source.report(
                 (CallSucceeded, breaker, wall_clock(), now, generation, seconds, False)
             )
-        listener = solo.listener
+        listener, _, takes_records, _ = solo
 
         def report(now: float, seconds: float) -> None:
-            event: Any = _new(CallSucceeded)
-            event.breaker_ = breaker
-            event.at_ = wall_clock()
-            event.monotonic_ = now
-            event.generation_ = generation
-            event.duration_seconds_ = seconds
-            event.is_probe_ = False
+            event: Any
+            if takes_records:
+                event = (CallSucceeded, breaker, wall_clock(), now, generation, seconds, False)
+            else:
+                event = _new(CallSucceeded)
+                event.breaker_ = breaker
+                event.at_ = wall_clock()
+                event.monotonic_ = now
+                event.generation_ = generation
+                event.duration_seconds_ = seconds
+                event.is_probe_ = False
             mine = None
             interrupts: list[BaseException] | None = None
             try:
                 # The interpreter changes neither to another thread nor to a signal handler between these lines.
-                if self._turn is None and not self._queue:
+                if self._turn is None and self._solo is solo and not self.queue and not source.queue:
                     mine = self._turn = self.process
                     listener(event)
             except BaseException as fault:  # noqa: BLE001 - whatever a listener raises
@@ -251,8 +272,8 @@ class Dispatcher:
                 if mine is not None:
                     self._turn = None
             if mine is None:
-                self.emit(event)
-            elif self._queue or interrupts:
+                source.emit(event)
+            elif self.queue or interrupts:
                 self.deliver(interrupts)
 
         return report

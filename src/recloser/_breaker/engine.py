@@ -206,7 +206,7 @@ class Engine:
         reason = None if machine.cause is None else machine.cause.reason
         error = CircuitBreakerOpenError(self.name, wait, state, machine.frozen_failures, machine.last_error, reason)
         if is_wanted(self, CallRejected):
-            self.report([call_rejected(self.name, now, state, wait, shadow=shadow)])
+            self.report(call_rejected(self.name, now, state, wait, shadow=shadow))
         return UNCOUNTED if shadow else error
 
     def is_inside_probe(self, now: float) -> bool:
@@ -276,9 +276,15 @@ class Engine:
         """Settle a call that ended with an exception."""
         if ticket is UNCOUNTED:
             return
-        if ticket is self.counting and self.outcome_by_type.get(type(exc)) is FAILURE:
-            self.count_failure(ticket, exc)
-            return
+        if self.outcome_by_type.get(type(exc)) is FAILURE:
+            if ticket is self.counting:
+                self.count_failure(ticket, exc)
+                return
+            watch = self.watch
+            if watch is not None and watch.epoch is ticket and watch.report is None and started is not None:
+                now = self.now()
+                self.count_failure(ticket, exc, now, max(0.0, now - started))
+                return
         if isinstance(exc, GeneratorExit):  # the call was closed, or garbage collected
             if is_in_own_loop(ticket):
                 self.settle(ticket, IGNORED, started, exc)
@@ -301,12 +307,19 @@ class Engine:
             raise
         self.settle(ticket, outcome, started, exc, cancelled=cancelled)
 
-    def count_failure(self, epoch: Any, exc: BaseException) -> None:  # noqa: ANN401 - an Epoch; as at `live`
-        """Count a failure of a generation whose successes are only counted."""
+    def count_failure(
+        self,
+        epoch: Any,  # noqa: ANN401 - an Epoch; as at `live`
+        exc: BaseException,
+        now: float | None = None,
+        duration: float = 0.0,
+    ) -> None:
+        """Count a failure on the closed path, of which nobody has to be told."""
         machine = self.machine
-        now = self.now() if machine.meter.needs_clock else 0.0
+        if now is None:
+            now = self.now() if machine.meter.needs_clock else 0.0
         self.failed_at = wall_clock()
-        trigger = machine.count_failure(now, 0.0)
+        trigger = machine.count_failure(now, duration)
         if trigger is not None:
             self.trip(epoch, now, FAILURE, exc)
 
@@ -341,7 +354,7 @@ class Engine:
             return
         current = machine.is_current(ticket)
         wanted = is_wanted(self, KIND_OF_END[outcome] if current else LateOutcome)
-        events: list[Event | Record] = []
+        events: list[Record] = []
         try:
             now = self.now() if started is not None or wanted or machine.meter.needs_clock else 0.0
             duration = max(0.0, now - started) if started is not None else None
@@ -355,7 +368,7 @@ class Engine:
             raise
         if isinstance(ticket, Probe):
             end = ProbeEnd(ticket, outcome, now, duration, cancelled, open_seconds)
-            self._settle_probe(end, exc, events)
+            self._settle_probe(end, exc, [*events])
             return
         with STEP:
             current = machine.is_current(ticket)
@@ -364,9 +377,10 @@ class Engine:
         if current and duration is not None:
             measure(self.dispatcher, outcome, duration, now, exc)
         if trigger is None:
-            self.report(events)
+            for event in events:
+                self.report(event)
         else:
-            self.trip(ticket, now, outcome, exc, events, open_seconds=open_seconds)
+            self.trip(ticket, now, outcome, exc, [*events], open_seconds=open_seconds)
 
     def _count(
         self, ticket: Ticket, outcome: Outcome, duration: float, trigger: Trigger | None, *, current: bool
@@ -451,15 +465,16 @@ class Engine:
         """Report a transition to the fleet and to waiting tasks; return its event. Holding `STEP`."""
         return report_transition(self, transition if self.port is None else self.port.transitioned(transition))
 
-    def report(self, events: list[Event | Record]) -> None:
-        """Deliver events to the listeners, after any that are queued."""
-        enqueue(self, events)
-        deliver(self, events)
+    def report(self, record: Record) -> None:
+        """Deliver the record of one call to the listeners, after what is queued."""
+        if self.dispatcher is not None:
+            self.dispatcher.report(record)
 
     def report_rejection(self, left: float) -> None:
         """Report a call that was rejected while `left` seconds of the reset timeout remained."""
-        if is_wanted(self, CallRejected):
-            self.listeners().report(call_rejected(self.name, self.shut_until - left, OPEN, left, shadow=False))
+        dispatcher = self.dispatcher
+        if dispatcher is not None and CallRejected in dispatcher.wanted:
+            dispatcher.report(call_rejected(self.name, self.shut_until - left, OPEN, left, shadow=False))
 
     def reported_rejection(self, left: float) -> CircuitBreakerOpenError:
         """Report such a call; return the error, which describes the state before listeners can change it."""

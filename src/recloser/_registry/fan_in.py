@@ -30,7 +30,7 @@ class FanIn:
     def __init__(self, breakers: Iterable[CircuitBreaker]) -> None:
         self.dispatcher: Dispatcher = Dispatcher()
         self._breakers = breakers
-        self._entry = Subscription(self._pass_on, NO_KINDS, takes_records=True)
+        self._entry = Subscription(self._pass_on, NO_KINDS, takes_records=True, dispatcher=self.dispatcher)
         self._lock = RLock()  # one thread may create breakers while another one subscribes
 
     def refresh(self) -> None:
@@ -39,7 +39,7 @@ class FanIn:
             wanted, old = self.dispatcher.wanted, self._entry
             if wanted == old.kinds:
                 return
-            self._entry = Subscription(self._pass_on, wanted, takes_records=True)
+            self._entry = Subscription(self._pass_on, wanted, takes_records=True, dispatcher=self.dispatcher)
             for breaker in self._breakers:
                 self._attach(breaker, old)
 
