@@ -8,6 +8,7 @@ import anyio
 
 from recloser.testing.explorer import Schedule
 from tests.schedules.observer import ROOMY, Observer, Reader
+from tests.schedules.plan import Plan
 from tests.schedules.world import World
 
 RECOVERS = 0.3
@@ -86,9 +87,9 @@ def start(world: World, *kinds: Callable[[World], Coroutine[Any, Any, None]], co
         schedule.cancel_later(task)
 
 
-async def calls(schedule: Schedule) -> None:
+async def calls(schedule: Schedule, plan: Plan | None = None) -> None:
     """Callers in every style, some with a deadline, some cancelled; in half of the schedules, watchers come and go."""
-    world = World(schedule)
+    world = World(schedule, plan)
     if schedule.rng.random() < WATCHED:
         schedule.spawn(watcher, world)
     start(world, one_by_one, one_by_one, side_by_side, count=5)

@@ -8,7 +8,7 @@ LOOPS_IN_A_ROW = 20
 
 
 def test_every_call_agrees_with_the_model() -> None:
-    explore(calls, schedules=share(0.45))
+    explore(calls, schedules=share(0.34))
 
 
 def test_every_call_agrees_with_the_model_in_one_loop_after_another() -> None:
@@ -17,8 +17,8 @@ def test_every_call_agrees_with_the_model_in_one_loop_after_another() -> None:
 
 
 def test_every_call_agrees_with_the_model_while_the_breaker_is_changed_by_hand() -> None:
-    explore(control_by_hand, schedules=share(0.25))
+    explore(control_by_hand, schedules=share(0.22))
 
 
 def test_readers_receive_every_event_or_the_number_they_missed() -> None:
-    explore(streams, schedules=share(0.1))
+    explore(streams, schedules=share(0.09))

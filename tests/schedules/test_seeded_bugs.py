@@ -5,6 +5,7 @@ import __future__
 import inspect
 import textwrap
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 import anyio.lowlevel
@@ -19,10 +20,13 @@ from recloser._breaker.engine import Engine
 from recloser._breaker.loop_bound import LoopEvent, SemaphoreGate
 from recloser._breaker.permits import Guard
 from recloser._breaker.streams import MeasuredStream
+from recloser._core.defaults import slow_call_limit
 from recloser._core.machine import BreakerMachine
 from recloser._core.outcomes import Outcome
 from recloser._core.tickets import Probe
+from recloser._core.windows import NEVER
 from recloser.testing.explorer import Schedule, ScheduleError, explore
+from tests.schedules.plan import RULES, Plan
 from tests.schedules.scenarios import calls, control_by_hand, streams
 
 Scenario = Callable[[Schedule], Coroutine[Any, Any, None]]
@@ -74,6 +78,15 @@ BUGS: dict[str, tuple[Scenario, type, str, Callable[..., Any]]] = {
 
 Bug = tuple[Scenario, Any, str, str, str]
 
+SLOW_RULES = [rule for rule in RULES if slow_call_limit(rule) < NEVER]
+
+
+async def slow_calls(schedule: Schedule) -> None:
+    """Calls through a breaker that slow calls trip, whatever else does."""
+    plan = replace(Plan.draw(schedule.rng), rule=schedule.rng.choice(SLOW_RULES))
+    await calls(schedule, plan)
+
+
 IN_THE_DECORATOR = (decorate, "_protect_coroutine")
 IN_A_CALL = (breaker, "returned")
 IN_A_BLOCK = (permits, "succeeded")
@@ -116,21 +129,36 @@ BUGS_OF_THE_TIMED_PATH: dict[str, Bug] = {
         "(now := engine.now()) - (started := now))",
     ),
     "the decorator does not show a slow success to the trip rule": (
-        calls,
+        slow_calls,
         *IN_THE_DECORATOR,
         "> watch.limit or",
         "> 1e9 or",
     ),
-    "a slow success of a call is not shown to the trip rule": (calls, *IN_A_CALL, "> watch.limit or", "> 1e9 or"),
-    "a slow success of a block is not shown to the trip rule": (calls, *IN_A_BLOCK, "> watch.limit or", "> 1e9 or"),
+    "a slow success of a call is not shown to the trip rule": (slow_calls, *IN_A_CALL, "> watch.limit or", "> 1e9 or"),
+    "a slow success of a block is not shown to the trip rule": (
+        slow_calls,
+        *IN_A_BLOCK,
+        "> watch.limit or",
+        "> 1e9 or",
+    ),
     "the decorator shows no success that the trip rule asks for": (
-        calls,
+        slow_calls,
         *IN_THE_DECORATOR,
         " or now >= epoch.edge",
         "",
     ),
-    "a success of a call that the trip rule asks for is not shown": (calls, *IN_A_CALL, " or now >= ticket.edge", ""),
-    "a success of a block that the trip rule asks for is not shown": (calls, *IN_A_BLOCK, " or now >= ticket.edge", ""),
+    "a success of a call that the trip rule asks for is not shown": (
+        slow_calls,
+        *IN_A_CALL,
+        " or now >= ticket.edge",
+        "",
+    ),
+    "a success of a block that the trip rule asks for is not shown": (
+        slow_calls,
+        *IN_A_BLOCK,
+        " or now >= ticket.edge",
+        "",
+    ),
     "the decorator counts a judged failure as a success, too": (
         calls,
         *IN_THE_DECORATOR,
