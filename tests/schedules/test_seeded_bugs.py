@@ -216,7 +216,7 @@ BUGS_OF_THE_TIMED_PATH: dict[str, Bug] = {
         calls,
         Engine,
         "_refresh",
-        "NO_OUTCOMES if told else self.classifier.outcome_by_type",
+        "NO_OUTCOMES if watched else self.classifier.outcome_by_type",
         "self.classifier.outcome_by_type",
     ),
     "a transition leaves what watches its generation": (

@@ -158,8 +158,8 @@ class Engine:
         self.watch = watch
         self.live = None if watch is not None and watch.times_starts else epoch
         self.counting = None if watch is not None and (watch.times_ends or watch.failed_result is not None) else epoch
-        told = is_wanted(self, CallFailed) or (self.port is not None and machine.meter.needs_clock)
-        self.outcome_by_type = NO_OUTCOMES if told else self.classifier.outcome_by_type
+        watched = is_wanted(self, CallFailed) or (self.port is not None and machine.meter.needs_clock)
+        self.outcome_by_type = NO_OUTCOMES if watched else self.classifier.outcome_by_type
         self.shut_until = machine.reopen_at if machine.state is OPEN and not machine.settings.shadow else ALWAYS
 
     # Admitting
