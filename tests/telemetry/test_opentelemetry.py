@@ -1,7 +1,10 @@
 """`instrument()`: what breakers do, as OpenTelemetry sees it, with the SDK's own readers and exporters."""
 
 import gc
+import subprocess
+import sys
 import time
+import weakref
 from collections.abc import Iterator
 from typing import Literal
 
@@ -16,7 +19,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 import recloser
 from recloser import BreakerRegistry, CircuitBreakerOpenError
 from recloser.telemetry._definitions import MetricDefinition
-from recloser.telemetry._instruments import MOST_ERROR_TYPES, SharedReading
+from recloser.telemetry._instruments import MOST_ERROR_TYPES, Instruments, SharedReading
 from recloser.telemetry.opentelemetry import instrument
 from recloser.testing import ManualClock
 from tests.telemetry.kit import answer, break_down, fail, live, make, succeed, take
@@ -211,6 +214,24 @@ async def test_a_registry_reports_to_one_meter_provider_once(sdk: Sdk, clock: Ma
     other.provider.shutdown()
 
 
+async def test_registries_that_report_to_one_meter_provider_are_all_told(sdk: Sdk, clock: ManualClock) -> None:
+    first, second = make(clock), make(clock)
+    for registry, name in ((first, "first"), (second, "second"), (second, "shared"), (first, "shared")):
+        succeed(registry, name)
+    with instrument(first, meter_provider=sdk.provider):
+        with instrument(second, meter_provider=sdk.provider):
+            calls = sdk.values("circuit_breaker.calls", NAME, "circuit_breaker.outcome")
+            assert {name: number for (name, outcome), number in calls.items() if outcome == "success"} == {
+                "first": 1,
+                "second": 1,
+                "shared": 2,
+            }
+        assert set(sdk.values("circuit_breaker.calls", NAME)) == {("first",), ("shared",)}
+    assert not sdk.metrics()
+    with instrument(second, meter_provider=sdk.provider):
+        assert set(sdk.values("circuit_breaker.calls", NAME)) == {("second",), ("shared",)}
+
+
 async def test_the_instruments_of_one_collection_share_a_reading(sdk: Sdk) -> None:
     reads, now = [], 0.0
 
@@ -221,9 +242,11 @@ async def test_the_instruments_of_one_collection_share_a_reading(sdk: Sdk) -> No
     def define(name: str, kind: Literal["counter", "gauge"]) -> MetricDefinition[int]:
         return MetricDefinition("test", f"test_{name}", kind, "{read}", "Reads.", (), lambda number: [((), number)])
 
-    shared = SharedReading(read, lambda: now)
+    shared, instruments = SharedReading(read, lambda: now), Instruments()
+    meter = sdk.provider.get_meter("recloser", recloser.__version__)
     for name, kind in (("first", "counter"), ("second", "gauge")):
-        shared.create(sdk.provider.get_meter("recloser", recloser.__version__), define(name, kind))
+        definition = define(name, kind)
+        instruments.add(meter, definition, shared.observer(definition))
     for expected in (1, 2):
         collected = sdk.metrics()
         assert {collected[name].data.data_points[0].value for name in ("test.first", "test.second")} == {expected}
@@ -235,6 +258,44 @@ async def test_without_an_sdk_everything_is_silent(clock: ManualClock) -> None:
     registry = make(clock)
     with instrument(registry, meter_provider=metrics.NoOpMeterProvider(), durations=True):
         await live(registry, "payments", clock)
+
+
+SET_LATER = """
+from opentelemetry import metrics
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from recloser import BreakerRegistry
+from recloser.telemetry.opentelemetry import instrument
+
+registries = [BreakerRegistry() for _ in range(3)]
+reader = InMemoryMetricReader()
+provider = MeterProvider([reader])
+for number, registry in enumerate(registries):
+    if number == 1:
+        metrics.set_meter_provider(provider)
+    registry.breaker(f"breaker-{number}").try_acquire_nowait().succeed()
+    instrument(registry, meter_provider=provider if number == 2 else None, durations=True)
+[resource] = reader.get_metrics_data().resource_metrics
+[calls] = [each for scope in resource.scope_metrics for each in scope.metrics if each.name == "circuit_breaker.calls"]
+print(*sorted({point.attributes["circuit_breaker.name"] for point in calls.data.data_points}))
+"""
+
+
+def test_registries_are_told_before_and_after_the_global_meter_provider_is_set() -> None:
+    done = subprocess.run([sys.executable, "-c", SET_LATER], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["breaker-0", "breaker-1", "breaker-2"]
+
+
+async def test_a_meter_provider_that_nobody_holds_is_forgotten(clock: ManualClock) -> None:
+    registry, sdk = make(clock), Sdk()
+    instrumentation = instrument(registry, meter_provider=sdk.provider, durations=True)
+    succeed(registry, "payments")
+    sdk.metrics()
+    instrumentation.close()
+    gone = weakref.ref(sdk.provider)
+    del sdk, instrumentation
+    gc.collect()
+    assert gone() is None
 
 
 async def test_the_global_meter_provider_is_the_default(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from threading import Lock
-from typing import TYPE_CHECKING, Generic
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias
+from weakref import WeakKeyDictionary, ref
 
-from opentelemetry.metrics import Observation
+from opentelemetry.metrics import Observation, get_meter_provider
 
 from recloser.events import CallFailed
 from recloser.telemetry._definitions import S
@@ -15,7 +16,7 @@ from recloser.telemetry._names import outcome_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from opentelemetry.metrics import CallbackOptions, Meter
+    from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider
 
     from recloser.events import CallIgnored, CallSucceeded
     from recloser.registry import Ledger
@@ -26,6 +27,70 @@ OTHER_ERROR_TYPE = "_OTHER"
 """The value of `error.type` in the semantic conventions for an error whose type is not reported."""
 
 LONGEST_SHARED_SECONDS = 1.0
+
+
+Observer: TypeAlias = "Callable[[], Iterable[Observation]]"
+
+
+class Instruments:
+    """The observable instruments of one meter provider, for all who report to it.
+
+    A meter creates an instrument of one name once: whoever asks for it again gets the first one, without a callback of
+    his own. So an instrument has one callback, which asks all present observers.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._observers: dict[str, tuple[Observer, ...]] = {}
+
+    def add(self, meter: Meter, definition: MetricDefinition[Any], observer: Observer) -> Callable[[], None]:
+        """Add an observer to an instrument, which is created for the first one; return a function that removes it."""
+        name = definition.dotted_name
+        with self._lock:
+            is_new = name not in self._observers
+            self._observers[name] = (*self._observers.get(name, ()), observer)
+
+        def observe(_options: CallbackOptions) -> Iterable[Observation]:
+            return [observation for each in self._observers[name] for observation in each()]
+
+        def remove() -> None:
+            with self._lock:
+                self._observers[name] = tuple(each for each in self._observers[name] if each is not observer)
+
+        if is_new:
+            create = {
+                "counter": meter.create_observable_counter,
+                "sum": meter.create_observable_up_down_counter,
+                "gauge": meter.create_observable_gauge,
+            }[definition.kind]
+            create(name, [observe], definition.unit, definition.help)
+        return remove
+
+
+_INSTRUMENTS: WeakKeyDictionary[MeterProvider, ref[Instruments]] = WeakKeyDictionary()
+"""By provider, as long as the provider has them."""
+_LOCK = Lock()
+
+
+def instruments_of(provider: MeterProvider | None) -> Instruments:
+    """Return the instruments of a meter provider, None for the global one.
+
+    Before the application sets the global provider, another one stands in. It passes its instruments on.
+    """
+    present = get_meter_provider()
+    provider = present if provider is None else provider
+    with _LOCK:
+        kept = [_INSTRUMENTS.get(provider)]
+        if provider is present:
+            kept += [kept_for for other, kept_for in _INSTRUMENTS.items() if _is_stand_in(other)]
+        alive = [found for found in (each() for each in kept if each is not None) if found is not None]
+        instruments = alive[0] if alive else Instruments()
+        _INSTRUMENTS[provider] = ref(instruments)
+        return instruments
+
+
+def _is_stand_in(provider: MeterProvider) -> bool:
+    return type(provider).__name__ == "_ProxyMeterProvider"  # the API does not export the class
 
 
 class SharedReading(Generic[S]):
@@ -45,31 +110,19 @@ class SharedReading(Generic[S]):
         self._lock = Lock()
         self._latest: tuple[S, float] | None = None
         self._served: set[str] = set()
-        self._is_closed = False
 
-    def close(self) -> None:
-        """End all observations."""
-        self._is_closed = True
-
-    def create(self, meter: Meter, definition: MetricDefinition[S]) -> None:
-        """Create an instrument that observes this reading."""
-        create = {
-            "counter": meter.create_observable_counter,
-            "sum": meter.create_observable_up_down_counter,
-            "gauge": meter.create_observable_gauge,
-        }[definition.kind]
+    def observer(self, definition: MetricDefinition[S]) -> Observer:
+        """Return what observes this reading for an instrument."""
         attributes = definition.attributes
 
-        def observe(_options: CallbackOptions) -> Iterable[Observation]:
-            if self._is_closed:
-                return []
+        def observe() -> Iterable[Observation]:
             source = self.reading_for(definition.dotted_name)
             return [
                 Observation(value, dict(zip(attributes, labels, strict=True)))
                 for labels, value in definition.read(source)
             ]
 
-        create(definition.dotted_name, [observe], definition.unit, definition.help)
+        return observe
 
     def reading_for(self, instrument: str) -> S:
         """Return the reading that an instrument observes."""

@@ -6,7 +6,8 @@ There is no semantic convention for circuit breakers; the names start with `circ
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 try:
     from opentelemetry import metrics, trace
@@ -20,7 +21,7 @@ from recloser.events import CallFailed, CallIgnored, CallRejected, CallSucceeded
 from recloser.lowlevel import checks
 from recloser.telemetry._breaker_metrics import BREAKER_METRICS
 from recloser.telemetry._instrumentation import Instrumentation, Targets
-from recloser.telemetry._instruments import SharedReading, duration_histogram
+from recloser.telemetry._instruments import SharedReading, duration_histogram, instruments_of
 from recloser.telemetry._names import boundaries_of, checked_registry
 from recloser.telemetry._policy_metrics import Policies
 from recloser.telemetry._readings import Readings
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
 
     from recloser import BreakerRegistry, Pipeline
     from recloser.telemetry._definitions import MetricDefinition, S
+    from recloser.telemetry._instruments import Observer
     from recloser.telemetry._policy_metrics import CountedPolicy
+
+    Adding: TypeAlias = Callable[[MetricDefinition[Any], Observer], Callable[[], None]]
 
 __all__ = ["instrument"]
 
@@ -78,16 +82,16 @@ def instrument(
     meter = _meter_of(meter_provider)
     checks.flag("span_events", span_events)
     checks.flag("rejection_span_events", rejection_span_events)
-    boundaries = boundaries_of(durations)
     reporting = Policies(policies)
     with ExitStack() as cleanup:
         _TARGETS.claim(cleanup, registry, reporting.reporting, meter_provider)
-        _report_breakers(cleanup, registry, meter, max_breakers, boundaries)
-        cleanup.callback(_observe(meter, reporting.metrics, reporting.read))
-        if span_events:
-            cleanup.callback(registry.subscribe(_add_transition, kinds=StateChanged))
-        if rejection_span_events:
-            cleanup.callback(registry.subscribe(_add_rejection, kinds=CallRejected))
+        add = partial(instruments_of(meter_provider).add, meter)
+        readings = Readings(registry, max_breakers)
+        cleanup.callback(readings.close)
+        _observe(cleanup, add, BREAKER_METRICS, readings.read)
+        _observe(cleanup, add, reporting.metrics, reporting.read)
+        _measure(cleanup, registry, meter, readings, boundaries_of(durations))
+        _report_to_spans(cleanup, registry, transitions=span_events, rejections=rejection_span_events)
         return Instrumentation(cleanup.pop_all())
 
 
@@ -97,27 +101,37 @@ def _meter_of(meter_provider: object) -> Meter:
     return metrics.get_meter("recloser", __version__, meter_provider)
 
 
-def _report_breakers(
+def _measure(
     cleanup: ExitStack,
     registry: BreakerRegistry,
     meter: Meter,
-    max_breakers: int,
+    readings: Readings,
     boundaries: tuple[float, ...] | None,
 ) -> None:
-    readings = Readings(registry, max_breakers)
-    cleanup.callback(readings.close)
-    cleanup.callback(_observe(meter, BREAKER_METRICS, readings.read))
+    """Record how long calls take, until the cleanup."""
     if boundaries is not None:
         record = duration_histogram(meter, readings.ledger, boundaries)
         cleanup.callback(registry.subscribe(record, kinds=(CallSucceeded, CallFailed, CallIgnored)))
 
 
-def _observe(meter: Meter, definitions: Iterable[MetricDefinition[S]], read: Callable[[], S]) -> Callable[[], None]:
-    """Create instruments that observe what is read, and return a function that ends their observations."""
+def _observe(
+    cleanup: ExitStack,
+    add: Adding,
+    definitions: Iterable[MetricDefinition[S]],
+    read: Callable[[], S],
+) -> None:
+    """Have instruments observe what is read, until the cleanup."""
     shared = SharedReading(read)
     for definition in definitions:
-        shared.create(meter, definition)
-    return shared.close
+        cleanup.callback(add(definition, shared.observer(definition)))
+
+
+def _report_to_spans(cleanup: ExitStack, registry: BreakerRegistry, *, transitions: bool, rejections: bool) -> None:
+    """Make events events of the current span, until the cleanup."""
+    if transitions:
+        cleanup.callback(registry.subscribe(_add_transition, kinds=StateChanged))
+    if rejections:
+        cleanup.callback(registry.subscribe(_add_rejection, kinds=CallRejected))
 
 
 def _add_transition(event: StateChanged) -> None:
