@@ -3,6 +3,7 @@
 from recloser._breaker.health import BreakerHealth, CauseHealth, RegistryHealth, ShadowHealth
 from recloser._core.homes import publish as _publish
 from recloser._registry import BreakerRegistry
+from recloser._registry.duration_totals import DurationTotals
 from recloser._registry.lint import Finding
 from recloser._registry.totals import Entry, Ledger, Totals
 
@@ -10,6 +11,7 @@ __all__ = [
     "BreakerHealth",
     "BreakerRegistry",
     "CauseHealth",
+    "DurationTotals",
     "Entry",
     "Finding",
     "Ledger",

@@ -190,10 +190,10 @@ def ended(breaker: CircuitBreaker) -> int:
 async def learns_once(watched: Watched) -> bool:
     """Returns whether all who watch learn of the next call once."""
     before, _ = totals(watched.breaker).get("success", 0), await watched.seen()
-    if watched.durations is not None and watched.durations.bounds:
+    if watched.chain:
         counts = list(watched.counts(Outcome.SUCCESS))
     await watched.breaker.call(answer)
-    if watched.durations is not None and watched.durations.bounds:
+    if watched.chain:
         counts[0] += 1
         if watched.counts(Outcome.SUCCESS) != counts:
             return False

@@ -124,7 +124,7 @@ async def test_each_duration_is_in_the_histogram_of_its_outcome(clock: ManualClo
             await way(watched.breaker, taking(clock, seconds, error))
     assert watched.counts(SUCCESS) == [2, 2, 0, 1]
     assert watched.counts(FAILURE) == watched.counts(IGNORED) == [0, 0, 1, 0]
-    seconds = {outcome: watched.durations.histogram(outcome).total_seconds for outcome in Outcome}
+    seconds = {outcome: watched.histogram(outcome).total_seconds for outcome in Outcome}
     assert seconds == {SUCCESS: 5.25, FAILURE: 1.5, IGNORED: 2.0}
     await watched.leave()
 
@@ -135,8 +135,8 @@ async def test_each_duration_is_a_sample(clock: ManualClock, way: Way) -> None:
     for seconds, error in ((0.25, None), (1.0, DependencyError()), (1.5, None)):
         with suppress(DependencyError):
             await way(watched.breaker, taking(clock, seconds, error))
-    assert watched.samples.take() == ([0.25, 1.5], [(FAILURE, 1.0, "DependencyError")])
-    assert watched.samples.take() == ([], [])
+    assert watched.take() == ([0.25, 1.5], [(FAILURE, 1.0, "DependencyError")])
+    assert watched.take() == ([], [])
 
 
 async def test_the_time_of_the_reader_of_a_stream_is_no_part_of_its_duration(clock: ManualClock) -> None:

@@ -203,7 +203,7 @@ async def test_who_starts_to_watch_during_a_call_learns_its_end_without_a_durati
     await style(breaker, work)
     assert [(type(event), event.duration_seconds) for event in watched.heard] == [(CallSucceeded, None)]
     assert watched.counts(Outcome.SUCCESS) == [0, 0, 0, 0]
-    assert watched.samples.take() == ([], [])
+    assert watched.take() == ([], [])
     assert totals(breaker) == {"success": 1}
 
 
@@ -216,8 +216,7 @@ async def test_who_stops_watching_during_a_call_learns_nothing_of_it(clock: Manu
 
     async def work() -> None:
         unsubscribe()
-        breaker.engine.dispatcher.durations = None
-        breaker.engine.refresh()
+        watched.stop_measuring()
 
     await style(breaker, work)
     assert watched.heard == []
@@ -426,7 +425,7 @@ async def test_a_clock_that_steps_back_during_a_call_makes_it_last_no_time(style
         await style(watched.breaker, work, DependencyError())
     assert [event.duration_seconds for event in watched.heard] == [0.0] * len(watched.heard)
     if watched.samples is not None:
-        assert watched.samples.take() == ([0.0], [(Outcome.FAILURE, 0.0, "DependencyError")])
+        assert watched.take() == ([0.0], [(Outcome.FAILURE, 0.0, "DependencyError")])
     assert totals(watched.breaker) == {"success": 1, "failure": 1}
     await watched.leave()
 

@@ -7,7 +7,16 @@ import anyio
 
 from recloser import CircuitBreaker, CountWindow, Event, FailureRate, SlowCallRate
 from recloser._breaker.dispatch import EventStream
-from recloser._breaker.durations import Durations, Samples
+from recloser._breaker.durations import (
+    Claim,
+    Durations,
+    Histogram,
+    Histograms,
+    Sample,
+    Samples,
+    claim_durations,
+    release_durations,
+)
 from recloser._core.outcomes import Outcome
 from recloser.events import CallFailed, CallIgnored, CallSucceeded
 from recloser.testing import ManualClock
@@ -35,6 +44,14 @@ OPTIONS: dict[str, dict[str, object]] = {
 WAYS_TO_WATCH = list(OPTIONS)
 
 
+def take(samples: Samples) -> tuple[list[float], list[Sample]]:
+    """Takes out the samples of successes and of other calls, in their order."""
+    taken = samples.successes[:], samples.others[:]
+    samples.successes.clear()
+    samples.others.clear()
+    return taken
+
+
 @dataclass
 class Watched:
     """A breaker, and what those who watch it have learned."""
@@ -43,7 +60,9 @@ class Watched:
     heard: list[Event] = field(default_factory=list)
     heard_second: list[Event] = field(default_factory=list)
     stream: EventStream[Event] | None = None
+    claim: Claim | None = None
     durations: Durations | None = None
+    chain: tuple[Histograms, ...] = ()
     samples: Samples | None = None
 
     @classmethod
@@ -64,17 +83,26 @@ class Watched:
         return watched
 
     def measure(self, bounds: tuple[float, ...] = BOUNDS, *, samples: bool = True) -> None:
-        self.samples = Samples(lambda _: None) if samples else None
-        self.durations = Durations(bounds, (self.samples,) if self.samples else ())
-        self.breaker.engine.listeners().durations = self.durations
-        self.breaker.engine.refresh()
+        self.samples = Samples(lambda *_: None) if samples else None
+        self.claim = Claim(bounds, self.samples)
+        self.durations = claim_durations(self.breaker.engine, self.claim)
+        self.chain = self.durations.chain
+
+    def stop_measuring(self) -> None:
+        release_durations(self.breaker.engine, self.claim)
+
+    def histogram(self, outcome: Outcome) -> Histogram:
+        [histograms] = self.chain
+        return histograms.of(outcome)
 
     def counts(self, outcome: Outcome) -> list[int]:
         """Returns the counts of the histogram of an outcome."""
-        assert self.durations is not None
-        histogram = self.durations.histogram(outcome)
-        assert histogram is not None
-        return histogram.counts
+        return self.histogram(outcome).counts
+
+    def take(self) -> tuple[list[float], list[Sample]]:
+        """Takes out the samples of successes and of other calls, in their order."""
+        assert self.samples is not None
+        return take(self.samples)
 
     async def read(self) -> list[Event]:
         """Reads what the stream has, up to and with the event of a reset."""
@@ -95,7 +123,7 @@ class Watched:
             seen[name] = Counter(type(event) for event in events if isinstance(event, ENDS))
             events.clear()
         if self.samples is not None:
-            successes, others = self.samples.take()
+            successes, others = self.take()
             seen["samples"] = Counter([Outcome.SUCCESS] * len(successes) + [other.outcome for other in others])
         return seen
 

@@ -1,5 +1,5 @@
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
@@ -147,3 +147,25 @@ def test_a_line_has_no_line_ends_and_no_runs_of_white_space() -> None:
 def test_nothing_else_is_a_line(value: object) -> None:
     with pytest.raises(TypeError, match=re.escape(f"dose must be a string, not {value!r}")):
         checks.one_line("dose", value)
+
+
+BOUNDS = "a sequence of bounds in seconds, each finite, > 0 and above the last"
+
+
+@pytest.mark.parametrize("value", [(), [], (0.5,), [1, 2.5, Fraction(7, 2)], range(1, 4)])
+def test_bounds_are_returned_as_floats(value: Sequence[float]) -> None:
+    checked = checks.bounds("dose", value)
+    assert checked == tuple(value)
+    assert all(type(bound) is float for bound in checked)
+
+
+@pytest.mark.parametrize("value", [(0,), (-1, 1), (1, 1), (2, 1), (1, INF), (NAN,), (1, NAN, 2)])
+def test_bounds_ascend_from_zero_and_are_finite(value: Sequence[float]) -> None:
+    with pytest.raises(ValueError, match=f"^dose must be {BOUNDS}, not "):
+        checks.bounds("dose", value)
+
+
+@pytest.mark.parametrize("value", ["12", 1.0, None, {1.0, 2.0}, (1, "2"), (True, 2)])
+def test_nothing_else_is_bounds(value: object) -> None:
+    with pytest.raises(TypeError, match=f"^dose must be {BOUNDS}, not "):
+        checks.bounds("dose", value)

@@ -245,15 +245,15 @@ BUGS_OF_THE_TIMED_PATH: dict[str, Bug] = {
         calls,
         watch,
         "_reporter",
-        "if len(steps) == 1:",
-        "if steps:",
+        "reduce(_both, steps)",
+        "steps[0]",
     ),
     "finer histograms forget the coarser ones": (
         calls,
         Durations,
-        "with_bounds",
-        "self if self.bounds else None",
-        "None",
+        "_set",
+        "(*self.chain, Histograms(union))",
+        "(Histograms(union),)",
     ),
 }
 """Each replaces some text of a function: a scenario, the owner of the function, its name, the text and the bug."""

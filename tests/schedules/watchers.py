@@ -9,9 +9,10 @@ from random import Random
 from typing import Any
 
 from recloser import CircuitBreaker, Event, StateChanged
-from recloser._breaker.durations import Durations, Samples
+from recloser._breaker.durations import Claim, Histograms, Samples, claim_durations, release_durations
 from recloser._core.outcomes import Outcome
 from recloser.events import CallFailed, CallIgnored, CallRejected, CallSucceeded, LateOutcome, ProbeAdmitted
+from tests.breaker.watched import take
 from tests.schedules.model import Report
 
 Kinds = tuple[type[Event], ...]
@@ -142,42 +143,46 @@ class Measuring:
 
     def __init__(self, breaker: CircuitBreaker, rng: Random) -> None:
         self.engine = breaker.engine
-        self.samples = Samples(lambda _: None)
+        self.samples = Samples(lambda *_: None)
         self.bounds: tuple[float, ...] = rng.choice(((), *BOUNDS))
         self.expected: list[Report] = []
         self.successes: list[float] = []
         self.others: list[tuple[Outcome, float, str | None]] = []
-        self.durations = Durations(self.bounds, (self.samples,) if not self.bounds or rng.random() < 0.5 else ())
-        self._switch(self.durations)
+        self.is_sampling = not self.bounds or rng.random() < 0.5
+        self.claims = [Claim(self.bounds, self.samples if self.is_sampling else None)]
+        self.durations = claim_durations(self.engine, self.claims[0])
+        self.stopped: tuple[Histograms, ...] | None = None
 
-    def _switch(self, durations: Durations | None) -> None:
-        self.engine.listeners().durations = durations
-        self.engine.refresh()
+    @property
+    def chain(self) -> tuple[Histograms, ...]:
+        return self.durations.chain if self.stopped is None else self.stopped
 
     def refine(self, bounds: tuple[float, ...]) -> None:
         if self.bounds:
-            self.durations = self.durations.with_bounds(bounds)
-            self._switch(self.durations)
+            self.claims.append(Claim(bounds))
+            claim_durations(self.engine, self.claims[-1])
 
     def expect(self, report: Report) -> None:
         if report.kind in OUTCOME_OF and report.seconds is not None:
             self.expected.append(report)
 
     async def stop(self) -> None:
-        self._switch(None)
+        self.stopped = self.durations.chain
+        for claim in self.claims:
+            release_durations(self.engine, claim)
 
     def check(self) -> None:
         for kind, outcome in OUTCOME_OF.items():
             expected = [report.seconds or 0.0 for report in self.expected if report.kind is kind]
             self._check_histograms(outcome, expected)
-        if self.durations.samples:
+        if self.is_sampling:
             self._check_samples()
 
     def _check_histograms(self, outcome: Outcome, expected: list[float]) -> None:
         if not self.bounds:
             return
         counts, total = [0] * (len(self.bounds) + 1), 0.0
-        for histogram in self.durations.all_of(outcome):
+        for histogram in [each.by_outcome[outcome] for each in self.chain if outcome in each.by_outcome]:
             found = histogram.counts_by(self.bounds)
             assert found is not None
             counts = [count + more for count, more in zip(counts, found, strict=True)]
@@ -189,7 +194,7 @@ class Measuring:
         assert isclose(total, sum(expected), abs_tol=1e-9), f"histogram of {outcome}: {total} s, not {sum(expected)} s"
 
     def _check_samples(self) -> None:
-        successes, others = self.samples.take()
+        successes, others = take(self.samples)
         self.successes += successes
         self.others += others
         expected = [report for report in self.expected if report.kind is CallSucceeded]

@@ -5,13 +5,10 @@ import subprocess
 import sys
 import time
 import weakref
-from collections.abc import Iterator
 from typing import Literal
 
 import pytest
 from opentelemetry import metrics, trace
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -19,46 +16,13 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 import recloser
 from recloser import BreakerRegistry, CircuitBreakerOpenError
 from recloser.telemetry._definitions import MetricDefinition
-from recloser.telemetry._instruments import MOST_ERROR_TYPES, Instruments, SharedReading
+from recloser.telemetry._instruments import Instruments, SharedReading
 from recloser.telemetry.opentelemetry import instrument
 from recloser.testing import ManualClock
-from tests.telemetry.kit import answer, break_down, fail, live, make, succeed, take
+from tests.telemetry.kit import answer, break_down, fail, live, make, succeed
+from tests.telemetry.sdk import NAME, Sdk
 
 pytestmark = pytest.mark.anyio
-
-NAME = "circuit_breaker.name"
-
-
-class Sdk:
-    """A meter provider of its own, and what its reader has collected."""
-
-    def __init__(self) -> None:
-        self.reader = InMemoryMetricReader()
-        self.provider = MeterProvider([self.reader], shutdown_on_exit=False)
-
-    def metrics(self) -> dict[str, object]:
-        data = self.reader.get_metrics_data()
-        scopes = (
-            [] if data is None else [scope for resource in data.resource_metrics for scope in resource.scope_metrics]
-        )
-        assert {(scope.scope.name, scope.scope.version) for scope in scopes} <= {("recloser", recloser.__version__)}
-        return {metric.name: metric for scope in scopes for metric in scope.metrics}
-
-    def points(self, name: str, *attributes: str) -> dict[object, object]:
-        """Returns the points of a metric by the values of some of their attributes."""
-        metric = self.metrics().get(name)
-        points = [] if metric is None else metric.data.data_points
-        return {tuple(point.attributes.get(key) for key in attributes): point for point in points}
-
-    def values(self, name: str, *attributes: str) -> dict[object, float]:
-        return {key: point.value for key, point in self.points(name, *attributes).items()}
-
-
-@pytest.fixture
-def sdk() -> Iterator[Sdk]:
-    sdk = Sdk()
-    yield sdk
-    sdk.provider.shutdown()
 
 
 @pytest.fixture
@@ -137,49 +101,6 @@ async def test_names_beyond_the_bound_share_one(sdk: Sdk, clock: ManualClock) ->
         assert sdk.values("circuit_breaker.transitions", NAME) == {("__other__",): 1}
         assert set(sdk.values("circuit_breaker.counted_failures", NAME)) == {("a",)}
         assert set(sdk.points("circuit_breaker.call.duration", NAME)) == {("a",), ("__other__",)}
-
-
-async def test_durations_are_a_histogram_with_the_boundaries_that_were_asked_for(sdk: Sdk, clock: ManualClock) -> None:
-    registry = make(clock)
-    with instrument(registry, meter_provider=sdk.provider, durations=(1, 2.5)):
-        for seconds in (0.5, 2, 9):
-            async with registry.breaker("payments").guard():
-                clock.advance(seconds)
-        ignored = take(registry, "payments")
-        ignored.ignore()
-        points = sdk.points("circuit_breaker.call.duration", "circuit_breaker.outcome")
-        point = points[("success",)]
-        assert (point.explicit_bounds, point.bucket_counts, point.sum) == ((1, 2.5), (1, 1, 1), 11.5)
-        assert points[("ignored",)].count == 1
-
-
-async def test_a_failed_calls_duration_bears_the_type_of_its_error(sdk: Sdk, clock: ManualClock) -> None:
-    registry = make(clock, failure_threshold=1000)
-    with instrument(registry, meter_provider=sdk.provider, durations=True):
-        with pytest.raises(Exception, match="down"):
-            await registry.breaker("payments").call(break_down)
-        fail(registry, "payments")
-        keys = set(sdk.points("circuit_breaker.call.duration", "error.type"))
-        assert keys == {("DownError",), ("_OTHER",)}
-
-
-async def test_error_types_that_are_made_at_run_time_stay_bounded(sdk: Sdk, clock: ManualClock) -> None:
-    registry = make(clock, failure_threshold=1000)
-    with instrument(registry, meter_provider=sdk.provider, durations=True):
-        for number in range(MOST_ERROR_TYPES + 5):
-            take(registry, "payments").fail(type(f"Error{number}", (Exception,), {})())
-        take(registry, "payments").fail(type("Error0", (Exception,), {})())
-        points = sdk.points("circuit_breaker.call.duration", "error.type")
-        assert len(points) == MOST_ERROR_TYPES + 1
-        assert (points[("_OTHER",)].count, points[("Error0",)].count) == (5, 2)
-
-
-async def test_a_call_that_began_before_anybody_measured_has_no_duration(sdk: Sdk, clock: ManualClock) -> None:
-    registry = make(clock)
-    permit = take(registry, "payments")
-    with instrument(registry, meter_provider=sdk.provider, durations=True):
-        permit.succeed()
-        assert sdk.points("circuit_breaker.call.duration") == {}
 
 
 async def test_without_durations_calls_stay_on_the_closed_path(sdk: Sdk, clock: ManualClock) -> None:

@@ -1,24 +1,30 @@
-"""How long the calls of one breaker took: a histogram for each outcome, and samples for those who want each duration.
+"""How long the calls of one breaker took: histograms by outcome, and samples for those who want each duration.
 
-The breaker writes, in the thread of its calls; collectors read in any thread, when they are scraped. Collectors with
-different bounds share one histogram: when one adds a bound, a finer histogram begins, and the coarser one before it
-keeps what it has counted.
+Who wants durations makes a `Claim` on the breakers and releases it at the end. A breaker on which there is no claim
+measures nothing. The breaker writes, in the thread of its calls; readers read in any thread, when they are scraped.
+Readers with different bounds share one histogram: when one adds a bound, a finer histogram begins, and the coarser one
+before it keeps what it has counted.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
+from recloser._breaker.steps import STEP
 from recloser._core.outcomes import Outcome
 from recloser._core.windows import ALWAYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+T = TypeVar("T")
+
 LONGEST_OVER_SECONDS = 60.0
 MOST_SAMPLES = 10_000
-"""How many samples wait for their reader; the call that adds the last one hands them over."""
+"""How many samples wait for their reader; a call that adds one more hands some over."""
+SAMPLES_OF_A_CALL = 100
+"""How many of the waiting samples a call hands over, so that no call takes long."""
 
 
 class Histogram:
@@ -63,8 +69,10 @@ class Histogram:
     def note_longest(self, seconds: float, now: float) -> None:
         """Note the longest duration of this minute, or the first one of the next."""
         if now >= self.longest_until:
-            self._longest_before = self.longest_seconds if now < self.longest_until + LONGEST_OVER_SECONDS else 0.0
-            self.longest_until = now + LONGEST_OVER_SECONDS
+            following = self.longest_until + LONGEST_OVER_SECONDS
+            is_next = now < following
+            self._longest_before = self.longest_seconds if is_next else 0.0
+            self.longest_until = following if is_next else now + LONGEST_OVER_SECONDS
         self.longest_seconds = seconds
 
     def longest(self, now: float) -> float:
@@ -75,9 +83,9 @@ class Histogram:
 
     def counts_by(self, bounds: tuple[float, ...]) -> list[int] | None:
         """Return the counts of buckets with other bounds; None if a bound is not one of this histogram's."""
-        counts = [0] * (len(bounds) + 1)
         if not set(bounds) <= set(self.bounds):
             return None
+        counts = [0] * (len(bounds) + 1)
         for bound, count in zip((*self.bounds, float("inf")), tuple(self.counts), strict=True):
             counts[bisect_left(bounds, bound)] += count
         return counts
@@ -101,99 +109,194 @@ class Samples:
     """Durations that wait for one reader; many breakers can share them.
 
     Args:
-        hand_over: Called when there are `MOST_SAMPLES` of one kind, to take them out with `take()`.
+        record: Called with each duration: the outcome, the seconds, and the type of the error, None if there was none.
+            It raises no Exception.
     """
 
-    __slots__ = ("_hand_over", "others", "successes")
+    __slots__ = ("_record", "others", "successes")
 
-    def __init__(self, hand_over: Callable[[Samples], None]) -> None:
+    def __init__(self, record: Callable[[Outcome, float, str | None], object]) -> None:
         self.successes: list[float] = []
         self.others: list[Sample] = []
-        self._hand_over = hand_over
+        self._record = record
 
-    def take(self) -> tuple[list[float], list[Sample]]:
-        """Take out all samples; safe in any thread, while calls add more."""
-        successes, others = self.successes[:], self.others[:]
-        del self.successes[: len(successes)], self.others[: len(others)]
-        return successes, others
+    def hand_over(self) -> None:
+        """Hand over all samples; safe in any thread and in several, while calls add more.
+
+        Raises:
+            KeyboardInterrupt: It arrived meanwhile; the other samples wait on.
+            SystemExit: Likewise.
+        """
+        self._hand_over(len(self.successes), len(self.others))
+
+    def relieve(self) -> None:
+        """Hand over some samples if too many wait; it raises as `hand_over()` does."""
+        self._hand_over(*(SAMPLES_OF_A_CALL * (len(kind) > MOST_SAMPLES) for kind in (self.successes, self.others)))
+
+    def _hand_over(self, successes: int, others: int) -> None:
+        for seconds in _taken(self.successes, successes):
+            self._record(Outcome.SUCCESS, seconds, None)
+        for sample in _taken(self.others, others):
+            self._record(*sample)
 
     def recorder(self) -> Callable[[float, float], None]:
         """Return a function that adds the duration of a success, `add(now, seconds)`."""
-        successes = self.successes
+        successes, most = self.successes, MOST_SAMPLES
         append = successes.append
 
         def add(now: float, seconds: float) -> None:  # noqa: ARG001 - as the recorder of a histogram
             append(seconds)
-            if len(successes) >= MOST_SAMPLES:
-                self._hand_over(self)
+            if len(successes) > most:
+                self.relieve()
 
         return add
 
-    def add_success(self, seconds: float) -> None:
-        """Add the duration of a success."""
-        self.successes.append(seconds)
-        if len(self.successes) >= MOST_SAMPLES:
-            self._hand_over(self)
-
     def add(self, sample: Sample) -> None:
-        """Add the duration of another call."""
-        self.others.append(sample)
-        if len(self.others) >= MOST_SAMPLES:
-            self._hand_over(self)
+        """Add the duration of a call, and hand over nothing."""
+        if sample.outcome is Outcome.SUCCESS:
+            self.successes.append(sample.seconds)
+        else:
+            self.others.append(sample)
+
+
+def _taken(waiting: list[T], most: int) -> Iterator[T]:
+    """Take out items, at most so many; each is taken once, even if several threads do that."""
+    for _ in range(most):
+        try:
+            yield waiting.pop()
+        except IndexError:  # another thread was quicker
+            return
+
+
+class Claim:
+    """What one reader wants of the breakers on which it makes the claim.
+
+    Args:
+        bounds: The upper bounds of the buckets of histograms, in seconds, ascending; empty if it wants none.
+        samples: Where each duration is added; None if it wants no samples.
+    """
+
+    __slots__ = ("bounds", "samples")
+
+    def __init__(self, bounds: tuple[float, ...] = (), samples: Samples | None = None) -> None:
+        self.bounds: tuple[float, ...] = bounds
+        self.samples: Samples | None = samples
+
+
+class Histograms:
+    """One histogram for each outcome, with the same bounds."""
+
+    __slots__ = ("bounds", "by_outcome")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds: tuple[float, ...] = bounds
+        self.by_outcome: dict[Outcome, Histogram] = {}
+
+    def of(self, outcome: Outcome) -> Histogram:
+        """Return the histogram of an outcome, made for the first call."""
+        found = self.by_outcome.get(outcome)
+        return self.by_outcome.setdefault(outcome, Histogram(self.bounds)) if found is None else found
 
 
 class Durations:
-    """The histograms of one breaker, and the samples that it adds to.
+    """The durations of one breaker, for all claims on it; it refers to nothing else of the breaker."""
 
-    Args:
-        bounds: The bounds of the histograms; empty if only samples are wanted.
-        samples: Where each duration is added.
-        before: The histograms that these replace.
-    """
+    __slots__ = ("chain", "claims", "samples")
 
-    __slots__ = ("_by_outcome", "before", "bounds", "samples")
+    def __init__(self) -> None:
+        self.claims: tuple[Claim, ...] = ()
+        self.samples: tuple[Samples, ...] = ()
+        self.chain: tuple[Histograms, ...] = ()
+        """The histograms that are written, last, and the coarser ones before them; empty if nobody wants histograms."""
 
-    def __init__(
-        self, bounds: tuple[float, ...], samples: tuple[Samples, ...] = (), before: Durations | None = None
-    ) -> None:
-        self.bounds: tuple[float, ...] = bounds
-        self.samples: tuple[Samples, ...] = samples
-        self.before: Durations | None = before
-        self._by_outcome: dict[Outcome, Histogram] = {}
+    def add_claim(self, claim: Claim) -> None:
+        """Add a claim, once; holding `STEP`."""
+        self._set((*(other for other in self.claims if other is not claim), claim))
 
-    def histogram(self, outcome: Outcome) -> Histogram | None:
-        """Return the histogram of an outcome, made for the first call; None if nobody wants histograms."""
-        if not self.bounds:
-            return None
-        found = self._by_outcome.get(outcome)
-        return self._by_outcome.setdefault(outcome, Histogram(self.bounds)) if found is None else found
+    def remove_claim(self, claim: Claim) -> None:
+        """Remove a claim, if it is there; holding `STEP`."""
+        self._set(tuple(other for other in self.claims if other is not claim))
+
+    def _set(self, claims: tuple[Claim, ...]) -> None:
+        self.claims = claims
+        self.samples = tuple(claim.samples for claim in claims if claim.samples is not None)
+        wanted = {bound for claim in claims for bound in claim.bounds}
+        if not wanted:
+            self.chain = ()
+            return
+        present = self.chain[-1].bounds if self.chain else ()
+        union = tuple(sorted(wanted.union(present)))
+        if union != present:
+            self.chain = (*self.chain, Histograms(union))
 
     def recorders(self) -> list[Callable[[float, float], None]]:
         """Return functions that add the duration of a success: `add(now, seconds)`."""
-        histogram = self.histogram(Outcome.SUCCESS)
-        return [each.recorder() for each in (histogram, *self.samples) if each is not None]
+        recorders = [samples.recorder() for samples in self.samples]
+        return [self.chain[-1].of(Outcome.SUCCESS).recorder(), *recorders] if self.chain else recorders
 
     def add(self, outcome: Outcome, seconds: float, now: float, exc: BaseException | None) -> None:
-        """Add the duration of a call that ended at `now`."""
-        histogram = self.histogram(outcome)
-        if histogram is not None:
-            histogram.add(seconds, now)
+        """Add the duration of a call that ended at `now`; this runs no user code."""
+        chain, samples = self.chain, self.samples
+        if chain:
+            chain[-1].of(outcome).add(seconds, now)
+        if samples:
+            sample = Sample(outcome, seconds, None if exc is None else type(exc).__qualname__)
+            for each in samples:
+                each.add(sample)
+
+    def relieve(self) -> None:
+        """Hand over some samples where too many wait; never under a lock.
+
+        Raises:
+            KeyboardInterrupt: It arrived meanwhile.
+            SystemExit: Likewise.
+        """
         for samples in self.samples:
-            if outcome is Outcome.SUCCESS:
-                samples.add_success(seconds)
-            else:
-                samples.add(Sample(outcome, seconds, None if exc is None else type(exc).__qualname__))
+            samples.relieve()
 
-    def all_of(self, outcome: Outcome) -> Iterator[Histogram]:
-        """Iterate over the histograms of an outcome, the present one and those before it."""
-        link: Durations | None = self
-        while link is not None:
-            found = link._by_outcome.get(outcome)
-            if found is not None:
-                yield found
-            link = link.before
 
-    def with_bounds(self, bounds: tuple[float, ...]) -> Durations:
-        """Return the histograms for these bounds as well: these ones, or finer ones that follow them."""
-        union = tuple(sorted({*self.bounds, *bounds}))
-        return self if union == self.bounds else Durations(union, self.samples, self if self.bounds else None)
+class Measured(Protocol):
+    """Where a breaker has its durations."""
+
+    durations: Durations | None
+
+
+class MeasuredEngine(Protocol):
+    """What this module calls of a breaker's engine."""
+
+    def listeners(self) -> Measured:
+        """Return the dispatcher."""
+        ...
+
+    def refresh(self) -> None:
+        """Update the way that calls take."""
+        ...
+
+
+def claim_durations(engine: MeasuredEngine, claim: Claim) -> Durations:
+    """Have a breaker measured from now on; return its durations. Claiming again changes nothing."""
+    with STEP:
+        dispatcher = engine.listeners()
+        if dispatcher.durations is None:
+            dispatcher.durations = Durations()
+        dispatcher.durations.add_claim(claim)
+        engine.refresh()
+        return dispatcher.durations
+
+
+def release_durations(engine: MeasuredEngine, claim: Claim) -> tuple[Histograms, ...]:
+    """Release a claim on a breaker, which measures on only if there are others; return what was measured for it.
+
+    Releasing it again changes nothing.
+    """
+    with STEP:
+        dispatcher = engine.listeners()
+        durations = dispatcher.durations
+        if durations is None:
+            return ()
+        chain = durations.chain
+        durations.remove_claim(claim)
+        if not durations.claims:
+            dispatcher.durations = None
+        engine.refresh()
+        return chain

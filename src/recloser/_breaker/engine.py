@@ -42,7 +42,7 @@ from recloser._breaker.notify import (
 from recloser._breaker.probe_context import enter_probe, entered_probes
 from recloser._breaker.records import KIND_OF_END, Record, call_ended, call_rejected, late_outcome
 from recloser._breaker.steps import STEP
-from recloser._breaker.watch import Watch, is_start_needed, measure, watch_of
+from recloser._breaker.watch import Watch, is_start_needed, measure, relieve, watch_of
 from recloser._core.events import CallFailed, CallRejected, LateOutcome
 from recloser._core.machine import DISABLED, FAILURE, OPEN, SUCCESS, BreakerMachine
 from recloser._core.outcomes import Outcome
@@ -376,11 +376,14 @@ class Engine:
             self._count(ticket, outcome, duration or 0.0, trigger, current=current)
         if current and duration is not None:
             measure(self.dispatcher, outcome, duration, now, exc)
-        if trigger is None:
-            for event in events:
-                self.report(event)
-        else:
-            self.trip(ticket, now, outcome, exc, [*events], open_seconds=open_seconds)
+        try:
+            if trigger is None:
+                for event in events:
+                    self.report(event)
+            else:
+                self.trip(ticket, now, outcome, exc, [*events], open_seconds=open_seconds)
+        finally:
+            relieve(self.dispatcher)
 
     def _count(
         self, ticket: Ticket, outcome: Outcome, duration: float, trigger: Trigger | None, *, current: bool
@@ -410,7 +413,10 @@ class Engine:
             enqueue(self, events)
         if current and end.duration is not None:
             measure(self.dispatcher, end.outcome, end.duration, end.now, exc)
-        deliver(self, events)
+        try:
+            deliver(self, events)
+        finally:
+            relieve(self.dispatcher)
         if interrupt is not None:
             raise interrupt
 

@@ -17,7 +17,8 @@ generation change.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import reduce
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from recloser._core.defaults import slow_call_limit
 from recloser._core.events import CallSucceeded
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from recloser._breaker.dispatch import Dispatcher
     from recloser._core.settings import Settings
     from recloser._core.tickets import Epoch, Ticket
+
+    Report: TypeAlias = Callable[[float, float], None]
 
 SUCCESS = Outcome.SUCCESS
 
@@ -91,14 +94,15 @@ def _reporter(breaker: str, epoch: Epoch, dispatcher: Dispatcher | None) -> Call
     steps = [] if dispatcher.durations is None else dispatcher.durations.recorders()
     if _is_heard(dispatcher):
         steps.append(dispatcher.success_reporter(breaker, epoch.generation))
-    if not steps:
-        return None
-    if len(steps) == 1:
-        return steps[0]
+    return reduce(_both, steps) if steps else None
 
+
+def _both(first: Report, second: Report) -> Report:
     def report(now: float, seconds: float) -> None:
-        for step in steps:
-            step(now, seconds)
+        try:
+            first(now, seconds)
+        finally:  # also if an interrupt arrives in the first one
+            second(now, seconds)
 
     return report
 
@@ -162,6 +166,17 @@ def succeeded(engine: WatchingEngine, ticket: Any, started: float | None) -> Non
 def measure(
     dispatcher: Dispatcher | None, outcome: Outcome, seconds: float, now: float, exc: BaseException | None
 ) -> None:
-    """Add the duration of a call that ended at `now`, if somebody measures the breaker."""
+    """Add the duration of a call that ended at `now`, if somebody measures the breaker; this runs no user code."""
     if dispatcher is not None and dispatcher.durations is not None:
         dispatcher.durations.add(outcome, seconds, now, exc)
+
+
+def relieve(dispatcher: Dispatcher | None) -> None:
+    """Hand over some of the durations that wait for a reader, if too many do; never under a lock.
+
+    Raises:
+        KeyboardInterrupt: It arrived meanwhile.
+        SystemExit: Likewise.
+    """
+    if dispatcher is not None and dispatcher.durations is not None:
+        dispatcher.durations.relieve()

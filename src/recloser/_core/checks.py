@@ -7,6 +7,8 @@ value out of range raises ValueError: `failures must be an integer >= 1, not 0`.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -89,6 +91,20 @@ def flag(argument: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise TypeError(f"{argument} must be True or False, not {value!r}")
     return value
+
+
+def bounds(
+    argument: str,
+    value: object,
+    wanted: str = "a sequence of bounds in seconds, each finite, > 0 and above the last",
+) -> tuple[float, ...]:
+    """Return the bounds of a histogram's buckets in seconds, of which there may be none; `wanted` describes them."""
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise TypeError(f"{argument} must be {wanted}, not {value!r}")
+    found = tuple(_real(argument, bound, wanted) for bound in value)
+    if not all(low < high < math.inf for low, high in pairwise((0.0, *found))):
+        raise ValueError(f"{argument} must be {wanted}, not {value!r}")
+    return found
 
 
 def _duration(argument: str, value: object, wanted: str, *, zero: bool = False) -> float:

@@ -433,7 +433,9 @@ class BreakerRegistry:
     def _announce(self, breaker: CircuitBreaker) -> None:
         """Attach a new breaker to the registry's listeners, and notify all followers."""
         self.fan_in.attach(breaker)
-        for follower in self.followers:
+        with STEP:  # another thread may add a follower now
+            followers = tuple(self.followers)
+        for follower in followers:
             follower.enter(breaker)
 
     def _existing(self) -> str:

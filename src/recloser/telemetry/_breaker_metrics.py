@@ -80,10 +80,12 @@ def _define(
     return MetricDefinition("circuit_breaker", name, kind, unit, help_text, ("name", *labels), read)
 
 
+CALLS = _define(
+    "circuit_breaker_calls", "counter", "{call}", "Calls that were admitted, by how they ended.", _calls, "outcome"
+)
+
 BREAKER_METRICS = (
-    _define(
-        "circuit_breaker_calls", "counter", "{call}", "Calls that were admitted, by how they ended.", _calls, "outcome"
-    ),
+    CALLS,
     _define(
         "circuit_breaker_rejections",
         "counter",

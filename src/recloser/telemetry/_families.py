@@ -15,22 +15,16 @@ if TYPE_CHECKING:
 
     from recloser.telemetry._definitions import MetricDefinition, S
     from recloser.telemetry._readings import Reading
-    from recloser.telemetry._tallies import DurationTally
 
 UNITS = {"s": "seconds", "1": "ratio"}
 """The units of OpenMetrics, by those of UCUM; what only counts has none."""
 
 
-def breaker_families(reading: Reading, durations: DurationTally | None) -> Iterator[Metric]:
-    """Iterate over the metrics of breakers.
-
-    Args:
-        reading: What the breakers have done.
-        durations: How long calls took; None if that is not measured.
-    """
+def breaker_families(reading: Reading) -> Iterator[Metric]:
+    """Iterate over the metrics of breakers."""
     yield from families(BREAKER_METRICS, reading)
-    if durations is not None:
-        yield _durations(durations)
+    if reading.bounds:
+        yield _durations(reading)
 
 
 def families(definitions: Iterable[MetricDefinition[S]], source: S) -> Iterator[Metric]:
@@ -49,15 +43,16 @@ def families(definitions: Iterable[MetricDefinition[S]], source: S) -> Iterator[
         yield family
 
 
-def _durations(durations: DurationTally) -> Metric:
+def _durations(reading: Reading) -> Metric:
     family = HistogramMetricFamily(
         "circuit_breaker_call_duration_seconds",
         "How long calls took, by how they ended.",
         labels=["name", "outcome"],
         unit="seconds",
     )
-    bounds = [*map(str, durations.bounds), "+Inf"]
-    for labels, histogram in durations.read().items():
-        buckets = list(zip(bounds, histogram.counts, strict=True))
-        family.add_metric(labels, buckets, histogram.total_seconds)
+    bounds = [*map(str, reading.bounds), "+Inf"]
+    for entry in reading.entries:
+        for outcome, durations in entry.durations.items():
+            buckets = list(zip(bounds, durations.counts, strict=True))
+            family.add_metric([entry.name, outcome], buckets, durations.total_seconds)
     return family

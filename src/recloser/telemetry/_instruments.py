@@ -9,17 +9,13 @@ from weakref import WeakKeyDictionary, ref
 
 from opentelemetry.metrics import Observation, get_meter_provider
 
-from recloser.events import CallFailed
 from recloser.telemetry._definitions import S
-from recloser.telemetry._names import outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider
 
-    from recloser.events import CallIgnored, CallSucceeded
-    from recloser.registry import Ledger
     from recloser.telemetry._definitions import MetricDefinition
 
 MOST_ERROR_TYPES = 100
@@ -135,10 +131,17 @@ class SharedReading(Generic[S]):
             return self._latest[0]
 
 
-def duration_histogram(
-    meter: Meter, ledger: Ledger, boundaries: tuple[float, ...]
-) -> Callable[[CallSucceeded | CallFailed | CallIgnored], None]:
-    """Return a listener that records how long calls took."""
+def duration_recorder(
+    meter: Meter, boundaries: tuple[float, ...]
+) -> Callable[[str, str, float, str | None], None] | None:
+    """Return a function that records how long a call took, by name, outcome and type of the error.
+
+    Args:
+        meter: Creates the instrument.
+        boundaries: The boundaries of the histogram, in seconds; empty if durations are not measured: then it is None.
+    """
+    if not boundaries:
+        return None
     histogram = meter.create_histogram(
         "circuit_breaker.call.duration",
         "s",
@@ -147,16 +150,11 @@ def duration_histogram(
     )
     error_types: set[str] = set()
 
-    def record(event: CallSucceeded | CallFailed | CallIgnored) -> None:
-        if event.duration_seconds is None:
-            return
-        attributes = {
-            "circuit_breaker.name": ledger.name_of(event.breaker),
-            "circuit_breaker.outcome": outcome_of(event),
-        }
-        if isinstance(event, CallFailed):
-            attributes["error.type"] = _bounded(event.error_type, error_types)
-        histogram.record(event.duration_seconds, attributes)
+    def record(name: str, outcome: str, seconds: float, error_type: str | None) -> None:
+        attributes = {"circuit_breaker.name": name, "circuit_breaker.outcome": outcome}
+        if outcome == "failure":
+            attributes["error.type"] = _bounded(error_type, error_types)
+        histogram.record(seconds, attributes)
 
     return record
 

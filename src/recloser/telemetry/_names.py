@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from numbers import Real
 from typing import TYPE_CHECKING
 
 from recloser import BreakerRegistry, CircuitState
-from recloser.events import CallFailed, CallSucceeded
+from recloser.lowlevel import checks
 
 if TYPE_CHECKING:
-    from recloser.events import CallIgnored
     from recloser.registry import Totals
 
 STATES = tuple(state.value for state in CircuitState)
@@ -32,13 +28,6 @@ def outcomes(totals: Totals) -> dict[str, int]:
     }
 
 
-def outcome_of(event: CallSucceeded | CallFailed | CallIgnored) -> str:
-    """Return the outcome of a call whose duration is known."""
-    if isinstance(event, CallSucceeded):
-        return "success"
-    return "failure" if isinstance(event, CallFailed) else "ignored"
-
-
 def checked_registry(registry: object) -> BreakerRegistry:
     """Return a registry.
 
@@ -50,8 +39,8 @@ def checked_registry(registry: object) -> BreakerRegistry:
     return registry
 
 
-def boundaries_of(durations: object) -> tuple[float, ...] | None:
-    """Return the upper bounds of the buckets of a histogram, None if durations are not measured.
+def boundaries_of(durations: object) -> tuple[float, ...]:
+    """Return the upper bounds of the buckets of a histogram, none if durations are not measured.
 
     Args:
         durations: Whether to measure durations; or the bounds of the buckets in seconds.
@@ -61,14 +50,9 @@ def boundaries_of(durations: object) -> tuple[float, ...] | None:
         ValueError: The bounds are not positive, finite and ascending.
     """
     if isinstance(durations, bool):
-        return DEFAULT_BOUNDARIES if durations else None
-    wanted = "durations must be True, False, or a sequence of bounds in seconds, each finite, > 0 and above the last"
-    if isinstance(durations, str) or not isinstance(durations, Sequence):
-        raise TypeError(f"{wanted}, not {durations!r}")
-    if any(isinstance(bound, bool) or not isinstance(bound, Real) for bound in durations):
-        raise TypeError(f"{wanted}, not {durations!r}")
-    bounds = tuple(map(float, durations))
-    ascending = all(low < high for low, high in zip((0.0, *bounds), (*bounds, math.inf), strict=True))
-    if not bounds or not ascending:
-        raise ValueError(f"{wanted}, not {durations!r}")
+        return DEFAULT_BOUNDARIES if durations else ()
+    wanted = "True, False, or a sequence of bounds in seconds, each finite, > 0 and above the last"
+    bounds = checks.bounds("durations", durations, wanted)
+    if not bounds:
+        raise ValueError(f"durations must be {wanted}, not {durations!r}")
     return bounds

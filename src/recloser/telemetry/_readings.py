@@ -26,11 +26,13 @@ class Reading(NamedTuple):
         entries: The entries of the ledger.
         transitions: How often each kind of transition has happened.
         changed_at: When each breaker with metrics of its own changed its state last, as a Unix time, by name.
+        bounds: The bounds of the buckets for durations; empty if there are none.
     """
 
     entries: list[Entry]
     transitions: dict[TransitionKind, int]
     changed_at: dict[str, float]
+    bounds: tuple[float, ...]
 
     def own(self) -> Iterator[tuple[str, Snapshot]]:
         """Iterate over the names and snapshots of the existing breakers that have metrics of their own."""
@@ -43,10 +45,18 @@ class Readings:
     Args:
         registry: The registry.
         max_breakers: How many breakers have metrics of their own, >= 1.
+        bounds: The bounds of the buckets for durations; empty if they are not to be read.
+        record: As for the ledger.
     """
 
-    def __init__(self, registry: BreakerRegistry, max_breakers: int) -> None:
-        self.ledger: Ledger = Ledger(registry, max_breakers=max_breakers)
+    def __init__(
+        self,
+        registry: BreakerRegistry,
+        max_breakers: int,
+        bounds: tuple[float, ...] = (),
+        record: Callable[[str, str, float, str | None], object] | None = None,
+    ) -> None:
+        self.ledger: Ledger = Ledger(registry, max_breakers=max_breakers, durations=bounds, record=record)
         self._transitions = TransitionTally(self.ledger.name_of)
         self._times = TransitionTimes()
         self._unsubscribe = registry.subscribe(self._transitions, kinds=StateChanged)
@@ -54,11 +64,20 @@ class Readings:
     def read(self) -> Reading:
         """Return what the breakers have done up to now."""
         entries = self.ledger.read()
-        return Reading(entries, self._transitions.read(), self._times.of(_own(entries)))
+        return Reading(entries, self._transitions.read(), self._times.of(_own(entries)), self.ledger.bounds)
+
+    def hand_over(self) -> tuple[()]:
+        """Have the durations that wait recorded; an observer without observations.
+
+        An SDK calls all observers before it collects, so it finds these durations in the same collection.
+        """
+        self.ledger.hand_over()
+        return ()
 
     def close(self) -> None:
-        """Stop counting transitions; the rest can still be read."""
+        """Stop counting transitions and measuring durations; the rest can still be read."""
         self._unsubscribe()
+        self.ledger.close()
 
 
 class TransitionTimes:

@@ -19,24 +19,17 @@ if TYPE_CHECKING:
 
     from recloser.events import Snapshot
     from recloser.telemetry._readings import Reading
-    from recloser.telemetry._tallies import DurationTally, Histogram
 
 PREFIX = "resilience4j_circuitbreaker_"
 KINDS = {"success": "successful", "failure": "failed", "ignored": "ignored"}
 
 
-def breaker_families(reading: Reading, durations: DurationTally | None) -> Iterator[Metric]:
-    """Iterate over the metrics of breakers.
-
-    Args:
-        reading: What the breakers have done.
-        durations: How long calls took; None if that is not measured.
-    """
-    histograms = None if durations is None else durations.read()
+def breaker_families(reading: Reading) -> Iterator[Metric]:
+    """Iterate over the metrics of breakers."""
     yield _states(reading)
-    yield _calls(reading, histograms)
-    if histograms is not None:
-        yield _longest(histograms)
+    yield _calls(reading)
+    if reading.bounds:
+        yield _longest(reading)
     rejected = CounterMetricFamily(f"{PREFIX}not_permitted_calls", "Calls that were rejected.", labels=["name", "kind"])
     for entry in reading.entries:
         rejected.add_metric([entry.name, "not_permitted"], entry.totals.rejected)
@@ -71,7 +64,7 @@ def _states(reading: Reading) -> Metric:
     return family
 
 
-def _calls(reading: Reading, histograms: dict[tuple[str, str], Histogram] | None) -> Metric:
+def _calls(reading: Reading) -> Metric:
     """Return a summary; without durations it has no sum."""
     name = f"{PREFIX}calls_seconds"
     family = Metric(name, "Calls that were admitted, by how they ended.", "summary")
@@ -85,18 +78,20 @@ def _calls(reading: Reading, histograms: dict[tuple[str, str], Histogram] | None
         for outcome, number in numbers.items():
             labels = {"name": entry.name, "kind": KINDS[outcome]}
             family.add_sample(f"{name}_count", labels, number)
-            if histograms is not None:
-                histogram = histograms.get((entry.name, outcome))
-                family.add_sample(f"{name}_sum", labels, 0.0 if histogram is None else histogram.total_seconds)
+            if reading.bounds:
+                durations = entry.durations.get(outcome)
+                family.add_sample(f"{name}_sum", labels, 0.0 if durations is None else durations.total_seconds)
     return family
 
 
-def _longest(histograms: dict[tuple[str, str], Histogram]) -> Metric:
+def _longest(reading: Reading) -> Metric:
+    """Return the longest calls; there are none if no such breaker exists now."""
     family = GaugeMetricFamily(
         f"{PREFIX}calls_seconds_max", "The longest call of the last one to two minutes.", labels=["name", "kind"]
     )
-    for (name, outcome), histogram in histograms.items():
-        family.add_metric([name, KINDS[outcome]], histogram.longest_seconds)
+    for entry in reading.entries:
+        for outcome, durations in entry.durations.items() if entry.snapshots else ():
+            family.add_metric([entry.name, KINDS[outcome]], durations.longest_seconds)
     return family
 
 

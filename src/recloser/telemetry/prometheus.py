@@ -12,16 +12,14 @@ except ModuleNotFoundError as _error:
         "recloser.telemetry.prometheus needs prometheus_client: pip install 'recloser[prometheus]'"
     ) from _error
 
-from recloser.events import CallFailed, CallIgnored, CallSucceeded
 from recloser.telemetry import _families, _resilience4j
 from recloser.telemetry._instrumentation import Instrumentation, Targets
 from recloser.telemetry._names import boundaries_of, checked_registry
 from recloser.telemetry._policy_metrics import Policies
 from recloser.telemetry._readings import Readings
-from recloser.telemetry._tallies import DurationTally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from prometheus_client import Metric
 
@@ -87,9 +85,10 @@ def instrument(
 class BreakerCollector(Collector):
     """Exports the breakers of a registry, and policies, to Prometheus; for those who register collectors themselves.
 
-    The totals that breakers keep anyway are read at each scrape, so calls cost nothing; only `durations` are measured
-    for each call. Any thread may scrape. No counter decreases when breakers are evicted and created again. Create the
-    collector together with the registry: of earlier calls, it only knows the totals of breakers that still exist.
+    The totals that breakers keep anyway are read at each scrape, so calls cost nothing. Only `durations` cost each call
+    two readings of the clock and a count in a bucket. Any thread may scrape. No counter decreases when breakers are
+    evicted and created again. Create the collector together with the registry: of earlier calls, it only knows the
+    totals of breakers that still exist.
 
     Args:
         registry: The registry of the breakers.
@@ -100,7 +99,7 @@ class BreakerCollector(Collector):
         max_breakers: How many breakers have metrics of their own, >= 1: the first ones, permanently. All others are
             added up under the name `__other__`, which bounds the number of time series.
         durations: Whether to measure how long calls take; or the upper bounds of the histogram's buckets in seconds.
-            Costs some microseconds per call.
+            Calls that end after their generation have no duration. No event is needed.
 
     Raises:
         TypeError: An argument is of the wrong type.
@@ -123,13 +122,7 @@ class BreakerCollector(Collector):
         bounds = boundaries_of(durations)
         self._policies = Policies(policies)
         self._families = NAMINGS[naming]
-        self._readings = Readings(registry, max_breakers)
-        self._durations: DurationTally | None = None
-        self._unsubscribe: Callable[[], None] | None = None
-        if bounds is not None:
-            self._durations = DurationTally(bounds, self._readings.ledger.name_of)
-            timed = (CallSucceeded, CallFailed, CallIgnored)
-            self._unsubscribe = registry.subscribe(self._durations, kinds=timed)
+        self._readings = Readings(registry, max_breakers, bounds)
 
     def describe(self) -> Iterable[Metric]:
         """Return nothing: the metrics are not known before there are breakers."""
@@ -137,14 +130,12 @@ class BreakerCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Return the current values of all metrics; called by `prometheus_client`."""
-        breakers = self._families(self._readings.read(), self._durations)
+        breakers = self._families(self._readings.read())
         return [*breakers, *_families.families(self._policies.metrics, self._policies.read())]
 
     def close(self) -> None:
-        """Unsubscribe from the registry: transitions and durations are no longer counted; the rest is still read."""
+        """Stop counting transitions and measuring durations; the rest is still read."""
         self._readings.close()
-        if self._unsubscribe is not None:
-            self._unsubscribe()
 
 
 def _unregister(collector_registry: CollectorRegistry, collector: BreakerCollector) -> None:
