@@ -27,6 +27,10 @@ BATCH_STEP = 20
 """Batches are multiples of this number, so that a loop can mix different calls."""
 
 
+BETWEEN_ROUNDS: list[Callable[[], object]] = []
+"""What is called before each round, outside of the measurement: what a process does now and then."""
+
+
 class BenchmarkError(Exception):
     """A subject did not do what the benchmark measures."""
 
@@ -92,6 +96,8 @@ async def measure(subjects: Sequence[Subject], *, rounds: int, batch_millisecond
     try:
         for turn in range(rounds):
             gc.collect()
+            for act in BETWEEN_ROUNDS:
+                act()
             first = turn % len(subjects)
             for subject in (*subjects[first:], *subjects[:first]):
                 await subject.run(operations[subject.key] // WARM_UP_SHARE)

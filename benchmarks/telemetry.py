@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.comparisons import Build
 from benchmarks.contender import LONG_SECONDS, NEVER, TRIP_AFTER, Dependency, Work, trip, work
-from benchmarks.harness import Run
+from benchmarks.harness import BETWEEN_ROUNDS, Run
 from benchmarks.loops import Items, calls, failing_calls, items
 from benchmarks.own import RECLOSER
 from recloser import BreakerRegistry
@@ -46,6 +46,8 @@ def opentelemetry(registry: BreakerRegistry, *, durations: bool = False) -> obje
     sdk, export = import_module("opentelemetry.sdk.metrics"), import_module("opentelemetry.sdk.metrics.export")
     provider = sdk.MeterProvider([export.InMemoryMetricReader()], shutdown_on_exit=False)
     module = import_module("recloser.telemetry.opentelemetry")
+    if durations:
+        BETWEEN_ROUNDS.append(provider.force_flush)
     return module.instrument(registry, meter_provider=provider, durations=durations)
 
 

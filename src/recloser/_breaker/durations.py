@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LONGEST_OVER_SECONDS = 60.0
-MOST_SAMPLES = 10_000
-"""How many samples wait for their reader; a call that adds one more hands some over."""
+MOST_SAMPLES = 100_000
+"""How many samples wait for their reader; a call that adds one more hands some over. They take three megabytes."""
 SAMPLES_OF_A_CALL = 100
 """How many of the waiting samples a call hands over, so that no call takes long."""
 

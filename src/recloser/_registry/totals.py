@@ -105,7 +105,7 @@ class Ledger:
             if you want no histograms.
         record: Called with each duration: the name of the entry, the outcome (`success`, `failure` or `ignored`), the
             seconds, and the qualified name of the error's type, None without an error. That happens in `hand_over()`
-            and `close()`. While 10 000 durations of one name wait, calls hand over some of them as well. If it raises
+            and `close()`. While 100 000 durations of one name wait, calls hand over some of them as well. If it raises
             an Exception, that is logged, once until it works again, and the duration is lost.
 
     Raises:
