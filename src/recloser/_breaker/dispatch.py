@@ -16,7 +16,7 @@ import os
 from collections import deque
 from contextlib import suppress
 from time import time as wall_clock
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
 from recloser._breaker.functions import is_kind
 from recloser._breaker.loop_bound import LoopEvent
@@ -94,13 +94,14 @@ class Subscription(NamedTuple):
     dispatcher: Dispatcher | None = None
 
 
+PROCESS = [object()]
+"""Stands for this process; a child process has another one."""
+
+
 class Dispatcher:
     """The listeners of one breaker, and the queue of events to deliver to them."""
 
     __slots__ = ("_solo", "_turn", "durations", "entries", "queue", "wanted")
-
-    process: ClassVar[object] = object()
-    """Stands for this process; a child process has another one."""
 
     def __init__(self) -> None:
         self.entries: tuple[Subscription, ...] = ()
@@ -160,7 +161,7 @@ class Dispatcher:
 
         A turn of the parent process is over: the thread that delivers there was not forked.
         """
-        process = self.process
+        [process] = PROCESS
         mine = False
         try:
             with STEP:
@@ -212,7 +213,7 @@ class Dispatcher:
         interrupts: list[BaseException] | None = None
         try:
             if self._turn is None:  # as below
-                mine = self._turn = self.process
+                mine = self._turn = PROCESS[0]
                 if solo is None:
                     interrupts = self._pass_on(record)
                 else:
@@ -264,7 +265,7 @@ class Dispatcher:
             try:
                 # The interpreter changes neither to another thread nor to a signal handler between these lines.
                 if self._turn is None and self._solo is solo and not self.queue and not source.queue:
-                    mine = self._turn = self.process
+                    mine = self._turn = PROCESS[0]
                     listener(event)
             except BaseException as fault:  # noqa: BLE001 - whatever a listener raises
                 interrupts = _logged(fault, event)
@@ -289,7 +290,7 @@ def kind_of(item: Event | Record) -> type[Event]:
 
 
 def _enter_child_process() -> None:  # pragma: no cover - in the child
-    Dispatcher.process = object()
+    PROCESS[0] = object()
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch - not on Windows
