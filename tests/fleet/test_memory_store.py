@@ -1,6 +1,7 @@
 """The store in memory: its faults, on both event loops."""
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from recloser import CircuitState
@@ -203,9 +204,18 @@ async def test_a_clock_steps_by_a_finite_time(server: InMemoryServer, seconds: f
         server.step_clock(seconds)
 
 
+def read_late() -> object:
+    """Looks like a clock, and returns a coroutine."""
+    return anyio.lowlevel.checkpoint()
+
+
 async def test_what_is_no_clock_or_no_server_is_refused() -> None:
     with pytest.raises(TypeError, match="^clock must be a function"):
         InMemoryServer(clock=5)
+    with pytest.raises(TypeError, match="^clock must be a synchronous function"):
+        InMemoryServer(clock=anyio.sleep)
+    with pytest.raises(TypeError, match="^clock must be synchronous, but returned a coroutine"):
+        _ = InMemoryServer(clock=read_late).now_us
     with pytest.raises(TypeError, match="^server must be an InMemoryServer"):
         InMemoryStore("redis://localhost")
     with pytest.raises(ValueError, match="^op_timeout_seconds must be"):

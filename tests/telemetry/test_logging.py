@@ -240,9 +240,43 @@ async def test_structlog_loggers_of_every_make_are_taken() -> None:
         LogListener(logger)
 
 
+class AsyncLogger:
+    """A logger whose methods are coroutine functions."""
+
+    async def info(self, event: str, **_: object) -> None:
+        pytest.fail(f"nothing awaits {event}")
+
+    error = warning = info
+
+
+class Forwarding:
+    """A logger whose methods return what those of another one do."""
+
+    def __init__(self, logger: AsyncLogger) -> None:
+        self.logger = logger
+
+    def info(self, event: str, **fields: object) -> object:
+        return self.logger.info(event, **fields)
+
+    error = warning = info
+
+
+def test_a_logger_that_returns_coroutines_is_an_error_in_the_log(
+    log: pytest.LogCaptureFixture, clock: ManualClock
+) -> None:
+    registry = BreakerRegistry(clock=clock)
+    listener = LogListener(Forwarding(AsyncLogger()))
+    registry.subscribe(listener, kinds=listener.kinds)
+    registry.breaker("api").force_open("maintenance")
+    (record,) = [record for record in log.records if record.exc_info]
+    assert record.getMessage() == "A listener of circuit breaker 'api' raised on StateChanged"
+    assert str(record.exc_info[1]) == "logger must be synchronous, but returned a coroutine, which is not awaited"
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
+        ({"logger": AsyncLogger()}, TypeError, "logger must be a synchronous logger, "),
         ({"logger": "app"}, TypeError, "logger must be a logging.Logger, or one that takes fields as keywords"),
         ({"logger": logging.LoggerAdapter(logging.getLogger(), {})}, TypeError, "logger must be a logging.Logger"),
         (

@@ -6,6 +6,7 @@ import math
 from collections.abc import AsyncIterator
 
 import anyio
+import anyio.lowlevel
 import pytest
 import trio.testing
 
@@ -246,6 +247,11 @@ async def test_a_stream_that_shows_only_when_it_is_called_is_refused_there() -> 
         await FaultPlan().wrap(lambda: stream())()  # noqa: PLW0108 - a function that does not look like a stream
 
 
+def read_late() -> object:
+    """Looks like a clock, and returns a coroutine."""
+    return anyio.lowlevel.checkpoint()
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
@@ -257,6 +263,8 @@ async def test_a_stream_that_shows_only_when_it_is_called_is_refused_there() -> 
         (lambda: FaultPlan(then=OSError()), TypeError, r"then must be a step of a fault plan, as Fail\(...\), not"),
         (lambda: FaultPlan(7), TypeError, "step 1 must be a step of a fault plan, not 7"),
         (lambda: FaultPlan(clock=7), TypeError, "clock must be a function that returns seconds, not 7"),
+        (lambda: FaultPlan(clock=anyio.sleep), TypeError, "clock must be a synchronous function that returns seconds"),
+        (lambda: FaultPlan(clock=read_late), TypeError, "clock must be synchronous, but returned a coroutine"),
         (lambda: Fail("down"), TypeError, "error must be an exception or a type of exceptions, not 'down'"),
         (lambda: Fail(int), TypeError, "error must be an exception or a type of exceptions, not"),
         (lambda: Fail(OSError, times=0), ValueError, "times must be an integer >= 1, not 0"),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, SupportsFloat
 
 from recloser._breaker.dispatch import log
+from recloser._core.slots import check_synchronous, checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,17 +19,26 @@ class CheckedClock:
 
     Args:
         raw: Returns monotonic seconds.
-        breaker: The name of the breaker, for the log.
+        name: The name of what reads the clock, for the log; None if it has none.
+        kind: What reads the clock.
 
     Raises:
-        ValueError: The clock does not return a finite number.
+        TypeError: The first reading is no number.
+        ValueError: The first reading is not finite.
     """
 
-    __slots__ = ("_breaker", "_failed", "last", "raw")
+    __slots__ = ("_failed", "_kind", "_name", "last", "raw")
 
-    def __init__(self, raw: Callable[[], float], breaker: str) -> None:
+    def __init__(
+        self,
+        raw: Callable[[], float],
+        name: str | None = None,
+        *,
+        kind: str = "circuit breaker",
+    ) -> None:
         self.raw: Callable[[], float] = raw
-        self._breaker = breaker
+        self._name = name
+        self._kind = kind
         self._failed = False
         self.last: float = _checked(raw())
 
@@ -39,39 +49,50 @@ class CheckedClock:
         except Exception as fault:  # noqa: BLE001 - logged
             if not self._failed:
                 self._failed = True
-                message = "The clock of circuit breaker %r failed; its last reading is used"
-                log(logging.ERROR, message, self._breaker, exc_info=fault)
+                owner, names = (f"a {self._kind}", ()) if self._name is None else (f"{self._kind} %r", (self._name,))
+                log(logging.ERROR, f"The clock of {owner} failed; its last reading is used", *names, exc_info=fault)
             return self.last
         self._failed = False
         return now  # not the last reading, which may be another thread's by now
 
 
 def _checked(now: float) -> float:
+    if type(now) is not float and (isinstance(now, bool) or not isinstance(checked("clock", now), SupportsFloat)):
+        raise TypeError(f"the clock must return a finite number of seconds, not {now!r}")
     if not math.isfinite(now):
         raise ValueError(f"the clock must return a finite number of seconds, not {now!r}")
     return now
 
 
-def clock_of(breaker: str, clock: Callable[[], float]) -> tuple[Callable[[], float], float]:
-    """Return the clock of one breaker, which never raises, and its first reading; `time.monotonic` needs no checks.
+def clock_of(
+    name: str | None, clock: Callable[[], float], kind: str = "circuit breaker"
+) -> tuple[Callable[[], float], float]:
+    """Return the clock of one reader, which never raises, and its first reading; `time.monotonic` needs no checks.
+
+    Args:
+        name: The name of the reader; None if it has none.
+        clock: The clock that a user has chosen.
+        kind: What the reader is.
 
     Raises:
+        TypeError: The clock does not return a number.
         ValueError: The clock does not return a finite number.
     """
     if clock is time.monotonic:
         return clock, clock()
-    checked = CheckedClock(clock, breaker)
-    return checked, checked.last
+    own = CheckedClock(clock, name, kind=kind)
+    return own, own.last
 
 
 def checked_clock(clock: Callable[[], float] | None) -> Callable[[], float]:
     """Return the clock that a user has chosen; None means `time.monotonic`.
 
     Raises:
-        TypeError: The clock is not callable.
+        TypeError: The clock is not callable, or is asynchronous.
     """
     if clock is None:
         return time.monotonic
     if not callable(clock):
         raise TypeError(f"clock must be a function that returns monotonic seconds, not {clock!r}")
+    check_synchronous("clock", clock, "function that returns monotonic seconds")
     return clock

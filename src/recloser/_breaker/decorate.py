@@ -7,10 +7,11 @@ from time import time as wall_clock
 from typing import TYPE_CHECKING, Any
 
 from recloser._breaker.classify import raised
-from recloser._breaker.functions import carry_detailed, is_kind, misfit, name_after
+from recloser._breaker.functions import carry_detailed, misfit, name_after
 from recloser._breaker.lease import admit_by_lease
 from recloser._breaker.streams import protect_generator
 from recloser._core.outcomes import Outcome
+from recloser._core.slots import is_kind
 from recloser._core.tickets import NEEDS_LEASE
 from recloser._core.windows import ALWAYS
 
@@ -74,12 +75,11 @@ def _protect_coroutine(engine: Engine, fn: Callable[..., Awaitable[Any]]) -> Cal
                 return engine.settle_result(epoch, result, started)
             if watch.failed_result is not None:
                 try:
-                    passed = not watch.failed_result(result)
+                    passed = not (judgement := watch.failed_result(result))
                 except BaseException as fault:  # noqa: BLE001 - handled there
                     return engine.predicate_raised(epoch, result, fault, started)
                 if not passed:
-                    engine.settle(epoch, FAILURE, started)
-                    return result
+                    return engine.result_failed(epoch, result, judgement, started)
             if watch.times_ends:
                 if started is None or (seconds := (now := read_clock()) - started) > watch.limit or now >= epoch.edge:
                     engine.settle(epoch, SUCCESS, started)

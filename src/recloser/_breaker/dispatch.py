@@ -10,7 +10,6 @@ happens to single calls arrives as a record. Its event is made once for all list
 
 from __future__ import annotations
 
-import inspect
 import logging
 import os
 from collections import deque
@@ -18,7 +17,6 @@ from contextlib import suppress
 from time import time as wall_clock
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
-from recloser._breaker.functions import is_kind
 from recloser._breaker.loop_bound import LoopEvent
 from recloser._breaker.records import Record, event_of
 from recloser._breaker.steps import STEP
@@ -34,6 +32,7 @@ from recloser._core.events import (
     ProbeAdmitted,
     StateChanged,
 )
+from recloser._core.slots import check_unused, is_asynchronous
 from recloser._core.states import CircuitState
 
 if TYPE_CHECKING:
@@ -185,7 +184,8 @@ class Dispatcher:
             if not takes_records and event is None:
                 event = item if isinstance(item, Event) else event_of(item)
             try:
-                listener(item if event is None else event)
+                if (returned := listener(item if event is None else event)) is not None:
+                    check_unused("listener", returned)
             except BaseException as fault:  # noqa: BLE001 - whatever a listener raises
                 interrupts += _logged(fault, item)
         return interrupts
@@ -216,8 +216,8 @@ class Dispatcher:
                 mine = self._turn = PROCESS[0]
                 if solo is None:
                     interrupts = self._pass_on(record)
-                else:
-                    solo.listener(record if solo.takes_records else event_of(record))
+                elif (returned := solo.listener(record if solo.takes_records else event_of(record))) is not None:
+                    check_unused("listener", returned)
         except BaseException as fault:  # noqa: BLE001 - whatever the listener raises
             interrupts = _logged(fault, record)
         finally:
@@ -266,7 +266,8 @@ class Dispatcher:
                 # The interpreter changes neither to another thread nor to a signal handler between these lines.
                 if self._turn is None and self._solo is solo and not self.queue and not source.queue:
                     mine = self._turn = PROCESS[0]
-                    listener(event)
+                    if (returned := listener(event)) is not None:
+                        check_unused("listener", returned)
             except BaseException as fault:  # noqa: BLE001 - whatever a listener raises
                 interrupts = _logged(fault, event)
             finally:
@@ -343,7 +344,7 @@ def listen(
         TypeError: The listener is not a synchronous callable, or the kinds are not event types.
         ValueError: No breaker reports events of these kinds.
     """
-    if not callable(listener) or is_kind(inspect.iscoroutinefunction, listener):
+    if not callable(listener) or is_asynchronous(listener):
         raise TypeError(f"listener must be a synchronous callable, not {listener!r}; in a task, use events()")
     entry = Subscription(listener, kinds_of(kinds))
     dispatcher.add(entry)

@@ -46,6 +46,7 @@ from recloser._breaker.watch import Watch, is_start_needed, measure, relieve, wa
 from recloser._core.events import CallFailed, CallRejected, LateOutcome
 from recloser._core.machine import DISABLED, FAILURE, OPEN, SUCCESS, BreakerMachine
 from recloser._core.outcomes import Outcome
+from recloser._core.slots import refusal
 from recloser._core.states import Trigger
 from recloser._core.tickets import UNCOUNTED, Epoch, Expiry, Probe, Ticket
 from recloser._core.windows import ALWAYS, NEVER
@@ -257,10 +258,20 @@ class Engine:
             return result
         failed_result = self.machine.settings_of(ticket).failed_result
         try:
-            passed = failed_result is None or not failed_result(result)
+            passed = not (judgement := None if failed_result is None else failed_result(result))
         except BaseException as fault:  # noqa: BLE001 - handled there
             return self.predicate_raised(ticket, result, fault, started)
-        self.settle(ticket, SUCCESS if passed else FAILURE, started)
+        if not passed:
+            return self.result_failed(ticket, result, judgement, started)
+        self.settle(ticket, SUCCESS, started)
+        return result
+
+    def result_failed(self, ticket: Ticket, result: object, judgement: object, started: float | None) -> object:
+        """Settle a call whose `failed_result` returned a true value, the judgement; return its result."""
+        fault = refusal("failed_result", judgement)
+        if fault is not None:
+            return self.predicate_raised(ticket, result, fault, started)
+        self.settle(ticket, FAILURE, started)
         return result
 
     def predicate_raised(self, ticket: Ticket, result: object, fault: BaseException, started: float | None) -> object:

@@ -1,18 +1,12 @@
-"""Which functions can be called or decorated, and what a wrapper is named."""
+"""What a wrapper is named, and which functions can't be decorated."""
 
 from __future__ import annotations
 
 import functools
-import inspect
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-
-
-def is_kind(kind: Callable[[Any], bool], fn: Any) -> bool:  # noqa: ANN401 - asked of anything
-    """Return whether an `inspect` predicate holds for a function, or for the `__call__` of an object."""
-    return kind(fn) or (callable(fn) and not inspect.isclass(fn) and kind(type(fn).__call__))
 
 
 def name_after(wrapper: Any, fn: Any) -> None:  # noqa: ANN401 - any function

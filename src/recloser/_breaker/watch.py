@@ -55,6 +55,10 @@ class WatchingEngine(Protocol):
         """Settle a call that returned, off the closed path; return its result."""
         ...
 
+    def result_failed(self, ticket: Ticket, result: object, judgement: object, started: float | None) -> object:
+        """Settle a call whose `failed_result` returned a true value, the judgement; return its result."""
+        ...
+
     def predicate_raised(self, ticket: Ticket, result: object, fault: BaseException, started: float | None) -> object:
         """Settle a call whose `failed_result` raised; return its result."""
         ...
@@ -128,12 +132,11 @@ def returned(engine: WatchingEngine, ticket: Any, result: object, started: float
         return engine.settle_result(ticket, result, started)
     if watch.failed_result is not None:
         try:
-            passed = not watch.failed_result(result)
+            passed = not (judgement := watch.failed_result(result))
         except BaseException as fault:  # noqa: BLE001 - handled there
             return engine.predicate_raised(ticket, result, fault, started)
         if not passed:
-            engine.settle(ticket, Outcome.FAILURE, started)
-            return result
+            return engine.result_failed(ticket, result, judgement, started)
     if watch.times_ends:  # as succeeded() does it, whose call would take as long
         if started is None or (seconds := (now := engine.now()) - started) > watch.limit or now >= ticket.edge:
             engine.settle(ticket, SUCCESS, started)

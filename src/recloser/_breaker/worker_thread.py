@@ -7,17 +7,16 @@ when it ends.
 
 from __future__ import annotations
 
-import inspect
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from recloser._breaker.functions import is_kind
 from recloser._breaker.loop_bound import poster
 from recloser._breaker.permits import acquire_permit
 from recloser._breaker.probe_context import probe_step
+from recloser._core.slots import is_asynchronous
 from recloser._core.tickets import Probe
 from recloser.errors import MisuseError
 
@@ -40,7 +39,7 @@ async def call_in_thread(engine: Engine, fn: object, work: Callable[[], Any]) ->
         CircuitBreakerOpenError: The breaker rejected the call; no thread was started.
         TypeError: The function is asynchronous.
     """
-    if is_kind(inspect.iscoroutinefunction, fn) or is_kind(inspect.isasyncgenfunction, fn):
+    if is_asynchronous(fn):
         raise MisuseError(f"{fn!r} is asynchronous: a thread would not await it; use await breaker.call(fn, ...)")
     permit = await acquire_permit(engine)
     with probe_step(permit.ticket if isinstance(permit.ticket, Probe) else None):

@@ -17,6 +17,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from recloser._core.slots import checked
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -43,6 +45,7 @@ class Classifier:
         always_ignored: Types that are ignored whatever `ignored` says.
         never_expected: Types that are never a failure, whatever `expected` says.
         is_cancellation: Returns whether an exception is a cancellation of the event loop.
+        slot: The argument that `expected` was given for.
     """
 
     __slots__ = (
@@ -52,6 +55,7 @@ class Classifier:
         "_ignored",
         "_is_cancellation",
         "_never_expected",
+        "_slot",
         "outcome_by_type",
     )
 
@@ -63,12 +67,14 @@ class Classifier:
         always_ignored: tuple[type[BaseException], ...],
         never_expected: tuple[type[BaseException], ...] = (),
         is_cancellation: Callable[[BaseException], bool],
+        slot: str = "expected_exception",
     ) -> None:
         self._expected = expected
         self._ignored = ignored
         self._always_ignored = always_ignored
         self._never_expected = never_expected
         self._is_cancellation = is_cancellation
+        self._slot = slot
         self._groups = tuple(t for t in (*_types(expected), *_types(ignored)) if issubclass(t, BaseExceptionGroup))
         self.outcome_by_type: dict[type[BaseException], Outcome] = {}
 
@@ -99,17 +105,17 @@ class Classifier:
         return Outcome.SUCCESS if Outcome.SUCCESS in outcomes else Outcome.IGNORED
 
     def _classify_one(self, exc: BaseException) -> Outcome:
-        if isinstance(exc, self._always_ignored) or _matches(self._ignored, exc):
+        if isinstance(exc, self._always_ignored) or _matches("ignored_exception", self._ignored, exc):
             return Outcome.IGNORED
-        if not isinstance(exc, self._never_expected) and _matches(self._expected, exc):
+        if not isinstance(exc, self._never_expected) and _matches(self._slot, self._expected, exc):
             return Outcome.FAILURE
         return Outcome.SUCCESS if isinstance(exc, Exception) else Outcome.IGNORED
 
 
-def _matches(spec: ExceptionSpec, exc: BaseException) -> bool:
+def _matches(slot: str, spec: ExceptionSpec, exc: BaseException) -> bool:
     if isinstance(spec, type | tuple):
         return isinstance(exc, spec)
-    return isinstance(exc, Exception) and bool(spec(exc))
+    return isinstance(exc, Exception) and bool(checked(slot, spec(exc)))
 
 
 def _types(spec: ExceptionSpec) -> tuple[type[BaseException], ...]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from recloser._core import checks
 from recloser._core.defaults import ConsecutiveFailures, ConstantBackoff, ResetTimeout, Rule
+from recloser._core.slots import check_synchronous
 from recloser._core.values import Value
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Settings(Value):
         check_exceptions("ignored_exception", self.ignored_exception)
         if self.failed_result is not None and not callable(self.failed_result):
             raise TypeError(f"failed_result must be a predicate on the result or None, not {self.failed_result!r}")
-        _check_synchronous("failed_result", self.failed_result)
+        check_synchronous("failed_result", self.failed_result, "predicate")
         object.__setattr__(self, "success_threshold", checks.count("success_threshold", self.success_threshold))
         object.__setattr__(self, "max_probes", checks.count("max_probes", self.max_probes))
         self._check_seconds("probe_timeout_seconds", zero=False)
@@ -121,7 +121,7 @@ def _backoff(value: object) -> Backoff:
 def check_exceptions(argument: str, spec: object) -> None:
     types = spec if isinstance(spec, tuple) else (spec,)
     refuse_breaker(argument, spec)
-    _check_synchronous(argument, spec)
+    check_synchronous(argument, spec, "predicate")
     if all(isinstance(item, type) and issubclass(item, BaseException) for item in types):
         return
     if isinstance(spec, type | tuple) or not callable(spec):
@@ -135,12 +135,6 @@ def refuse_breaker(argument: str, spec: object) -> None:
     """Refuse a breaker where a predicate on exceptions is wanted: a breaker can be called, too."""
     if callable(getattr(spec, "is_failure", None)):
         raise TypeError(f"{argument} must be a predicate, not {spec!r}; write {argument}=breaker.is_failure")
-
-
-def _check_synchronous(argument: str, predicate: object) -> None:
-    called = type(predicate).__call__ if callable(predicate) else None
-    if inspect.iscoroutinefunction(predicate) or inspect.iscoroutinefunction(called):
-        raise TypeError(f"{argument} must be a synchronous predicate, {predicate!r} is asynchronous")
 
 
 DEFAULTS = Settings()

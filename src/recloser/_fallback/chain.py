@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections import Counter
 from contextlib import suppress
@@ -18,8 +17,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from recloser._breaker.dispatch import log
 from recloser._breaker.error_text import describe
-from recloser._breaker.functions import is_kind
 from recloser._core.settings import refuse_breaker
+from recloser._core.slots import checked, is_asynchronous
 from recloser._fallback.answers import Found
 from recloser._fallback.links import MemoryLink
 from recloser.errors import FallbackExhaustedError, NoAnswer, RejectedError
@@ -239,7 +238,7 @@ class Chain:
             return True
         if isinstance(exc, ExceptionGroup):
             return all(self._matches(leaf) for leaf in exc.exceptions)
-        return predicate is not None and bool(predicate(exc))
+        return predicate is not None and bool(checked("on", predicate(exc)))
 
 
 def condition_of(on: object) -> Condition:
@@ -252,7 +251,7 @@ def condition_of(on: object) -> Condition:
     if all(isinstance(item, type) and issubclass(item, Exception) for item in types):
         return (*ALWAYS, *types), None
     refuse_breaker("on", on)
-    if isinstance(on, type | tuple) or not callable(on) or is_kind(inspect.iscoroutinefunction, on):
+    if isinstance(on, type | tuple) or not callable(on) or is_asynchronous(on):
         raise TypeError(
             "on must be a subclass of Exception, a tuple of them, or a synchronous predicate on the exception, "
             f"not {on!r}; anything that is not an Exception, such as a cancellation, always ends the chain"

@@ -7,7 +7,8 @@ import itertools
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, Never, ParamSpec, Protocol, TypeVar, overload
 
-from recloser._breaker.functions import is_kind, name_after
+from recloser._breaker.functions import name_after
+from recloser._core.slots import is_kind
 from recloser._fallback.answers import Answering, Detailed, FunctionLink, Unannotated, chain_of, name_of, needs_await
 from recloser._fallback.chain import Chain, condition_of
 from recloser._fallback.links import Constant, ConstantLink, links_of

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from recloser._breaker.breaker import CircuitBreaker
-from recloser._breaker.functions import is_kind
+from recloser._core.slots import is_kind
 from recloser._fallback.answers import Found, FunctionLink, Link, chain_of, name_of
 from recloser._fallback.memory import LastKnownGood
 

@@ -13,15 +13,14 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import math
-import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from recloser._breaker.clock import checked_clock
 from recloser._breaker.dispatch import log
-from recloser._breaker.functions import is_kind
 from recloser._core import checks
+from recloser._core.slots import check_synchronous, checked
 from recloser.errors import MisuseError, NoAnswer
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ class SteadyClock:
         Raises:
             ValueError: The reading is not a finite number.
         """
-        reading = self._clock()
+        reading = checked("clock", self._clock())
         if self._latest <= reading < math.inf:
             self._latest = reading
         elif not math.isfinite(reading):
@@ -121,7 +120,7 @@ class Memory:
             if self._key is None:
                 key = (space, self._hashable(args, kwargs))
             else:
-                key = (space, self._key(*args, **kwargs))
+                key = (space, checked("key", self._key(*args, **kwargs)))
                 hash(key)
             return Memo(key, self._clock())
         except MisuseError:
@@ -206,11 +205,10 @@ class LastKnownGood:
     ) -> None:
         ttl_seconds = checks.seconds("ttl_seconds", ttl_seconds)
         max_entries = checks.count("max_entries", max_entries)
-        if key is not None and (not callable(key) or is_kind(inspect.iscoroutinefunction, key)):
+        check_synchronous("key", key, "function of a call's arguments or None")
+        if key is not None and not callable(key):
             raise TypeError(f"key must be a synchronous function of a call's arguments or None, not {key!r}")
-        clock = time.monotonic if clock is None else clock
-        if not callable(clock):
-            raise TypeError(f"clock must be a function that returns monotonic seconds, not {clock!r}")
+        clock = checked_clock(clock)
         if not isinstance(name, str):
             raise TypeError(f"name must be a string, not {name!r}")
         self.name = name

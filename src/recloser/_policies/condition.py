@@ -34,7 +34,7 @@ class AttemptCondition:
             if isinstance(kind, type) and not issubclass(kind, Exception):
                 raise TypeError(f"on must name subclasses of Exception: {kind.__name__} ends a program or a task")
         self._classifier = Classifier(
-            on, (), always_ignored=(RejectedError, MisuseError), is_cancellation=is_cancellation
+            on, (), always_ignored=(RejectedError, MisuseError), is_cancellation=is_cancellation, slot="on"
         )
         self._name = name
 

@@ -16,9 +16,10 @@ from abc import ABC, abstractmethod
 from types import AsyncGeneratorType
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, TypeVar, overload
 
-from recloser._breaker.functions import carry_detailed, is_kind, name_after
+from recloser._breaker.functions import carry_detailed, name_after
 from recloser._breaker.streams import Stream, pump
 from recloser._core.outcomes import leaves
+from recloser._core.slots import is_kind
 from recloser.errors import MisuseError, RejectedError
 
 if TYPE_CHECKING:

@@ -91,7 +91,7 @@ class RateLimit(AdmittingPolicy):
         self._calls = checks.count("calls", calls)
         self._per_seconds = checks.seconds("per_seconds", per_seconds)
         self._max_wait_seconds = checks.seconds("max_wait_seconds", max_wait_seconds, zero=True)
-        self._bucket = TokenBucket(self._calls, self._calls / self._per_seconds, clock)
+        self._bucket = TokenBucket(self._calls, self._calls / self._per_seconds, clock, self._name, "rate limit")
         self._line = _Line()
         self._lines = PerLoop(_Line)
         self._admitted = self._delayed = self._rejected = 0

@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from recloser._breaker.functions import carry_detailed, is_kind, misfit, name_after
+from recloser._breaker.functions import carry_detailed, misfit, name_after
 from recloser._breaker.streams import protect_generator
+from recloser._core.slots import check_synchronous, is_kind, refusal
 from recloser.errors import MisuseError
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ class KeyedBreakers:
 
     def __init__(self, group: str, key: Callable[..., str], obtain: Callable[[str], CircuitBreaker]) -> None:
         check_group(group)
-        if not callable(key) or is_kind(inspect.iscoroutinefunction, key):
+        check_synchronous("key", key, "function of the call's arguments")
+        if not callable(key):
             raise TypeError(f"key must be a synchronous function of the call's arguments, not {key!r}")
         self._group = group
         self._key = key
@@ -110,10 +112,8 @@ class KeyedBreakers:
             _note(exc, f"raised by the key function of per_key({self._group!r}); the call was not started")
             raise
         if not isinstance(key, str):
-            raise MisuseError(
-                f"the key of per_key({self._group!r}) must be a string, not {key!r}: "
-                "convert it, so that different keys remain different"
-            )
+            hint = refusal("the key function", key) or "convert it, so that different keys remain different"
+            raise MisuseError(f"the key of per_key({self._group!r}) must be a string, not {key!r}: {hint}")
         return self._obtain(f"{self._group}[{label(key)}]")
 
 

@@ -11,6 +11,7 @@ import anyio
 from recloser._breaker.breaker import CircuitBreaker
 from recloser._breaker.fleet_port import FleetPort
 from recloser._core import checks
+from recloser._core.slots import check_synchronous, checked
 from recloser.errors import FleetError, FleetStoreError
 from recloser.fleet._membership import Membership
 from recloser.fleet._policies import check_settings
@@ -74,6 +75,7 @@ class Fleet:
     ) -> None:
         if not callable(make_store):
             raise TypeError(f"make_store must be a function that returns a store, not {make_store!r}")
+        check_synchronous("make_store", make_store, "function that returns a store")
         random = _RANDOM if random is None else random
         if not isinstance(random, Random):
             raise TypeError(f"random must be a random.Random, not {random!r}")
@@ -96,7 +98,7 @@ class Fleet:
         """
         if self._group is not None:
             raise RuntimeError("this fleet is running already; use one per event loop")
-        store = self._store = self._make_store()
+        store = self._store = checked("make_store", self._make_store())
         group = self._group = anyio.create_task_group()
         await group.__aenter__()
         try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from recloser import CircuitState, StateChanged
 from recloser.events import CallRejected
-from recloser.lowlevel import checks
+from recloser.lowlevel import checks, slots
 
 if TYPE_CHECKING:
     from recloser import Event
@@ -124,7 +124,7 @@ class LogListener:
         if isinstance(self._logger, logging.Logger):
             write(line, *values, extra=fields)
         else:
-            write(line % values, **fields)
+            slots.check_unused("logger", write(line % values, **fields))
 
 
 class _Rejections:
@@ -151,4 +151,6 @@ def _checked_logger(logger: object) -> Any:  # noqa: ANN401 - either kind
     methods = ("info", "warning", "error")
     if isinstance(logger, logging.LoggerAdapter) or not all(callable(getattr(logger, name, None)) for name in methods):
         raise TypeError(f"logger must be a logging.Logger, or one that takes fields as keywords, not {logger!r}")
+    for name in methods:
+        slots.check_synchronous("logger", getattr(logger, name), "logger")
     return logger

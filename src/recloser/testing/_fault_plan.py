@@ -12,6 +12,7 @@ import anyio
 import anyio.lowlevel
 
 from recloser.errors import MisuseError
+from recloser.lowlevel import slots
 from recloser.testing._clock import ManualClock
 from recloser.testing._steps import UNSET, Chance, During, Fail, Hang, Slow, Step, Succeed, check_step
 
@@ -76,10 +77,11 @@ class FaultPlan:
         clock = time.monotonic if clock is None else clock
         if not callable(clock):
             raise TypeError(f"clock must be a function that returns seconds, not {clock!r}")
+        slots.check_synchronous("clock", clock, "function that returns seconds")
         self._script = [step for step in script for _ in range(step.times)]
         self._then = then
         self._clock = clock
-        self._made_at = clock()
+        self._made_at = slots.checked("clock", clock())
         self._random = Random(seed)
         self._calls: list[PlannedCall] = []
 
@@ -127,7 +129,7 @@ class FaultPlan:
         """
         if not callable(fn):
             raise TypeError(f"a fault plan wraps functions, not {fn!r}")
-        if inspect.isasyncgenfunction(fn) or inspect.isasyncgenfunction(type(fn).__call__):
+        if slots.is_kind(inspect.isasyncgenfunction, fn):
             raise _many_answers(fn)
 
         async def disturbed(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the signature is the function's
@@ -156,7 +158,7 @@ class FaultPlan:
     def _is_first(self, step: Chance | During) -> bool:
         if isinstance(step, Chance):
             return self._random.random() < step.rate
-        return step.start_seconds <= self._clock() - self._made_at < step.end_seconds
+        return step.start_seconds <= slots.checked("clock", self._clock()) - self._made_at < step.end_seconds
 
     async def _pass(self, seconds: float) -> None:
         if isinstance(self._clock, ManualClock):

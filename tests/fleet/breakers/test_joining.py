@@ -2,6 +2,7 @@
 
 import gc
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,22 @@ pytestmark = pytest.mark.anyio
 def new_fleet() -> Fleet:
     server = InMemoryServer()
     return Fleet(lambda: InMemoryStore(server))
+
+
+async def make_store_late() -> InMemoryStore:
+    return InMemoryStore(InMemoryServer())
+
+
+def make_store_unawaited() -> object:
+    """Looks synchronous, and returns a coroutine."""
+    return make_store_late()
+
+
+async def test_a_store_that_would_have_to_be_awaited_is_refused_where_the_fleet_is_entered() -> None:
+    fleet = Fleet(make_store_unawaited)
+    for _ in range(2):
+        with pytest.raises(TypeError, match="^make_store must be synchronous, but returned a coroutine"):
+            await fleet.__aenter__()
 
 
 def names(fleet: Fleet) -> list[str]:
@@ -201,6 +218,7 @@ def test_what_is_no_fleet_is_refused(fleet: object) -> None:
     ("arguments", "names_it"),
     [
         ({"make_store": "redis://localhost"}, "make_store must be a function that returns a store"),
+        ({"make_store": partial(make_store_late)}, "make_store must be a synchronous function that returns a store"),
         ({"random": 7}, "random must be a random.Random"),
         ({"quorum": 0}, "quorum"),
         ({"quorum": 101}, "quorum"),

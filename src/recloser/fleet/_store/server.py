@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from recloser._core import checks
+from recloser._core.slots import check_synchronous, checked
 from recloser.fleet._store.keyspace import Keyspace
 from recloser.fleet._store.reference import Script
 from recloser.fleet._store.wire import Namespace, write_message
@@ -48,6 +49,7 @@ class InMemoryServer:
         clock = time.monotonic if clock is None else clock
         if not callable(clock):
             raise TypeError(f"clock must be a function that returns seconds, not {clock!r}")
+        check_synchronous("clock", clock, "function that returns seconds")
         self._clock = clock
         self._epoch_us = EPOCH_US
         self.keyspace: Keyspace = Keyspace()
@@ -58,7 +60,7 @@ class InMemoryServer:
     @property
     def now_us(self) -> int:
         """The server's clock, in microseconds since the epoch."""
-        return self._epoch_us + round(self._clock() * 1_000_000)
+        return self._epoch_us + round(checked("clock", self._clock()) * 1_000_000)
 
     def step_clock(self, seconds: float) -> None:
         """Set the server's clock forward, or back by a negative number.
