@@ -21,6 +21,7 @@ class CheckedClock:
         raw: Returns monotonic seconds.
         name: The name of what reads the clock, for the log; None if it has none.
         kind: What reads the clock.
+        last: The reading that is used until there is a good one; None to read the clock at once.
 
     Raises:
         TypeError: The first reading is no number.
@@ -35,12 +36,13 @@ class CheckedClock:
         name: str | None = None,
         *,
         kind: str = "circuit breaker",
+        last: float | None = None,
     ) -> None:
         self.raw: Callable[[], float] = raw
         self._name = name
         self._kind = kind
         self._failed = False
-        self.last: float = _checked(raw())
+        self.last: float = _checked(raw()) if last is None else last
 
     def __call__(self) -> float:
         """Read the clock; if it fails, log that once and return the last good reading."""
@@ -71,14 +73,14 @@ def clock_of(
 
     Args:
         name: The name of the reader; None if it has none.
-        clock: The clock that a user has chosen.
+        clock: The clock that a user has chosen; one that is checked already stays as it is.
         kind: What the reader is.
 
     Raises:
         TypeError: The clock does not return a number.
         ValueError: The clock does not return a finite number.
     """
-    if clock is time.monotonic:
+    if clock is time.monotonic or isinstance(clock, CheckedClock):
         return clock, clock()
     own = CheckedClock(clock, name, kind=kind)
     return own, own.last
@@ -96,3 +98,16 @@ def checked_clock(clock: Callable[[], float] | None) -> Callable[[], float]:
         raise TypeError(f"clock must be a function that returns monotonic seconds, not {clock!r}")
     check_synchronous("clock", clock, "function that returns monotonic seconds")
     return clock
+
+
+def shared_clock(clock: Callable[[], float] | None) -> Callable[[], float]:
+    """Return the clock that the breakers of a registry share, for what a user has chosen.
+
+    A call may make a breaker, so a new breaker with this clock never fails: while the clock does, its last reading is
+    used, or 0 if there is none.
+
+    Raises:
+        TypeError: The clock is not callable, or is asynchronous.
+    """
+    raw = checked_clock(clock)
+    return raw if raw is time.monotonic else CheckedClock(raw, kind="registry", last=0.0)

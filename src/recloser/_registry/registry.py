@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 from weakref import WeakSet
 
 from recloser._breaker.breaker import CircuitBreaker
-from recloser._breaker.clock import checked_clock
+from recloser._breaker.clock import shared_clock
 from recloser._breaker.dispatch import EventStream, listen
 from recloser._breaker.engine import SYSTEM_RANDOM, Engine
 from recloser._breaker.health import VERSION
@@ -80,7 +80,8 @@ class BreakerRegistry:
     Args:
         max_breakers: How many breakers the registry keeps (>= 1); an evicted breaker that is still in use does not
             count. If all are forced open, disabled or running a probe, the registry keeps more and logs that once.
-        clock: Returns monotonic seconds, for the breakers that the registry creates; None means `time.monotonic`.
+        clock: Returns monotonic seconds, for the breakers that the registry creates; None means `time.monotonic`. If it
+            fails, that is logged, and its last reading is used, so that a call can always create its breaker.
         fleet: A `recloser.fleet.RedisFleet`, through which the registry's breakers share their state with breakers of
             the same name in other processes. `max_probes` is then 1, and a name has at most 200 bytes in UTF-8.
         **defaults: Settings as for `CircuitBreaker`, for the breakers that the registry creates.
@@ -98,7 +99,7 @@ class BreakerRegistry:
         fleet: SharingFleet | None = None,
         **defaults: Unpack[Options],
     ) -> None:
-        self._clock = checked_clock(clock)
+        self._clock = shared_clock(clock)
         self.queue: EvictionQueue = EvictionQueue(checks.count("max_breakers", max_breakers))
         """Internal: the present breakers, in the order in which they are evicted."""
         self._recent = self.queue.recent
