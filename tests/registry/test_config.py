@@ -2,6 +2,7 @@
 
 import tomllib
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -397,6 +398,34 @@ def test_a_file_that_is_no_toml_is_refused_by_name(tmp_path: Path, content: byte
     with pytest.raises(ValueError, match=r"breakers\.toml is not TOML: ") as caught:
         BreakerRegistry.from_config(path)
     assert caught.value.__cause__ is not None
+
+
+NESTED = {
+    "lists": "x = " + "[" * 10_000,
+    "inline tables": "x = " + "{x = " * 10_000,
+    "dotted keys": "[defaults]\n" + ".".join("x" * 3_000) + " = 1",
+    "a header": "[" + ".".join("x" * 3_000) + "]",
+}
+
+
+@pytest.mark.parametrize("content", NESTED.values(), ids=NESTED)
+def test_a_file_that_is_nested_too_deeply_is_refused_by_name(tmp_path: Path, content: str) -> None:
+    path = write(tmp_path, content)
+    with pytest.raises(ValueError, match="nested too deeply") as caught:
+        BreakerRegistry.from_config(path)
+    assert str(caught.value).startswith(str(path))
+
+
+@pytest.mark.parametrize("wrap", [lambda value: [value], lambda value: {"window": value}], ids=["lists", "tables"])
+@pytest.mark.parametrize("setting", ["trip_when", "expected_exception", "shadow"])
+def test_a_mapping_that_is_nested_too_deeply_is_refused(wrap: Callable[[object], object], setting: str) -> None:
+    value: object = {"failure_count": 3}
+    for _ in range(10_000):
+        value = wrap(value)
+    with pytest.raises(
+        ValueError, match="^the configuration is nested too deeply; the top-level keys .* are max_break"
+    ):
+        BreakerRegistry.from_config({"defaults": {setting: value}})
 
 
 def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:

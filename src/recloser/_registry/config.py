@@ -68,7 +68,7 @@ def read_configuration(source: Mapping[str, Any] | str | os.PathLike[str]) -> Co
     Raises:
         OSError: The file can't be read.
         TypeError: The source or a value has the wrong type.
-        ValueError: A key is unknown, a value is out of range, or the file is not TOML.
+        ValueError: A key is unknown, a value is out of range, or the file is not TOML or is nested too deeply.
     """
     if isinstance(source, Mapping):
         return _configuration(source)
@@ -77,6 +77,8 @@ def read_configuration(source: Mapping[str, Any] | str | os.PathLike[str]) -> Co
     text = Path(source).read_bytes()
     try:
         tables = tomllib.loads(text.decode())
+    except RecursionError:
+        raise _too_deep(os.fspath(source)) from None
     except ValueError as exc:
         raise ValueError(f"{os.fspath(source)} is not TOML: {exc}") from exc
     with blamed_on(os.fspath(source)):
@@ -84,9 +86,16 @@ def read_configuration(source: Mapping[str, Any] | str | os.PathLike[str]) -> Co
 
 
 def _configuration(tables: Mapping[str, Any], source: str = "") -> Configuration:
-    found = read_table("", tables, SECTIONS)
+    try:
+        found = read_table("", tables, SECTIONS)
+    except RecursionError:  # the text of an error shows the value, whatever its depth
+        raise _too_deep("the configuration") from None
     parts = {"groups" if key == "per_key" else key: value for key, value in found.items()}
     return Configuration(**parts, source=source, tables=tables)
+
+
+def _too_deep(source: str) -> ValueError:
+    return ValueError(f"{source} is nested too deeply; the top-level keys of a configuration are {', '.join(SECTIONS)}")
 
 
 # Tables of settings
