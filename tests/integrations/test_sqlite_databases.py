@@ -19,6 +19,7 @@ from recloser.events import Outcome
 from recloser.integrations import aiosqlite as for_aiosqlite
 from recloser.integrations import sqlalchemy as for_sqlalchemy
 from recloser.integrations._sqlite import classify_sqlite
+from recloser.testing import ManualClock
 from tests.integrations.kit import one, totals
 
 pytestmark = pytest.mark.anyio
@@ -197,6 +198,63 @@ async def test_a_block_of_a_statement_can_be_guarded_as_well(path: Path) -> None
             async with for_aiosqlite.guard(breaker, database.execute("select 1")):
                 raise ValueError("the block's own")
     assert totals(breaker) == {"success": 1, "ignored": 2}
+
+
+async def enter(block: AbstractAsyncContextManager[Any]) -> None:
+    async with block:
+        pass
+
+
+async def test_opening_a_file_of_sqlite_says_nothing_about_it(client_of: ClientOf, locked: Path) -> None:
+    clock = ManualClock()
+    breaker = one(clock=clock)
+    breaker.force_open("a test", for_seconds=1)
+    clock.advance(1)
+    async with client_of(f"file:{locked}") as client:
+        await enter(client.block(breaker))
+        assert breaker.state is CircuitState.HALF_OPEN
+        async with client.block(breaker) as connection:
+            await client.run(connection, "select 1")
+    assert breaker.state is CircuitState.CLOSED
+
+
+STATEMENTS: dict[str, Callable[[aiosqlite.Connection], Any]] = {
+    "execute": lambda database: database.execute("create table new (id int)"),
+    "executemany": lambda database: database.executemany("insert into names values (?)", [("new",)]),
+    "executescript": lambda database: database.executescript("create table new (id int)"),
+    "execute_insert": lambda database: database.execute_insert("insert into names values ('new')"),
+    "execute_fetchall": lambda database: database.execute_fetchall("select * from names"),
+}
+
+
+@pytest.mark.parametrize("run", STATEMENTS.values(), ids=STATEMENTS)
+async def test_each_statement_is_a_use_of_a_connection(path: Path, run: Callable[[aiosqlite.Connection], Any]) -> None:
+    breaker = one()
+    async with for_aiosqlite.guard(breaker, aiosqlite.connect(path)) as database:
+        async with for_aiosqlite.guard(breaker, run(database)):
+            pass
+        await database.rollback()
+    assert totals(breaker) == {"success": 2}
+
+
+async def test_a_cursor_that_executed_nothing_is_ignored(path: Path) -> None:
+    breaker = one()
+    async with aiosqlite.connect(path) as database:
+        await enter(for_aiosqlite.guard(breaker, database.cursor()))
+        assert totals(breaker) == {"ignored": 1}
+        async with for_aiosqlite.guard(breaker, database.cursor()) as cursor:
+            await cursor.execute("create table new (id int)")
+        await enter(for_aiosqlite.guard(breaker, database.cursor()))
+    assert totals(breaker) == {"ignored": 2, "success": 1}
+
+
+async def test_a_pre_ping_of_sqlite_says_nothing_about_the_file(locked: Path) -> None:
+    breaker = one()
+    engine = create_async_engine(f"sqlite+aiosqlite:///{locked}", pool_pre_ping=True)
+    await enter(for_sqlalchemy.guard(breaker, engine.connect()))
+    await enter(for_sqlalchemy.guard(breaker, engine.connect()))
+    await engine.dispose()
+    assert totals(breaker) == {"ignored": 2}
 
 
 async def test_what_sqlite_raises_is_recorded_by_its_code_alone(client_of: ClientOf, locked: Path) -> None:

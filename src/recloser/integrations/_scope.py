@@ -8,6 +8,8 @@ How a block can end, and what that means:
   `_network` describes. Any other exception of the block is ignored.
 - Both raise: the outcome that tells more counts. A failure tells more than a cancellation, which tells more than a
   success.
+- The block ends without an exception: a success if it made or used a connection, else it is ignored. A block that asked
+  nothing of the database says nothing about it; a pool lends its connections also when the server is gone.
 - A failure or a cancellation settles the permit before the inner scope is left. Leaving may wait for a server that no
   longer responds, and must not turn the outcome into a success.
 - An exception that raises while it is inspected is a failure, and is logged. The inner scope is still left.
@@ -46,6 +48,24 @@ CANCELLED = None
 MOST_TELLING_FIRST = (Outcome.FAILURE, CANCELLED, Outcome.SUCCESS, Outcome.IGNORED)
 
 
+class Usage:
+    """Watches whether a scope makes or uses a connection; this class can't tell, and assumes that it does.
+
+    It is made before the scope is entered.
+    """
+
+    def begin(self, entered: object) -> None:
+        """Note that the scope has been entered.
+
+        Args:
+            entered: What it has returned.
+        """
+
+    def end(self) -> bool:
+        """Stop watching; return whether a connection was made or used."""
+        return True
+
+
 @dataclass(frozen=True)
 class Rules:
     """How the exceptions of one library are classified.
@@ -56,12 +76,14 @@ class Rules:
             None before. An exception that is not the library's is ignored.
         is_wait: Returns whether an exception ended a wait for a connection of an exhausted pool, given the same.
         is_own_only: Whether an exception counts only if it was raised in one of the packages.
+        watch: Watches the use of connections in a scope.
     """
 
     packages: tuple[str, ...]
     classify: Callable[[Exception, object], Outcome]
     is_wait: Callable[[BaseException, object], bool] = lambda _exc, _entered: False
     is_own_only: bool = False
+    watch: Callable[[object], Usage] = lambda _scope: Usage()
 
 
 class Classified(NamedTuple):
@@ -81,7 +103,7 @@ class GuardedScope(Generic[T]):
         rules: The rules of the library that the scope belongs to.
     """
 
-    __slots__ = ("_breaker", "_entered", "_permit", "_rules", "_scope")
+    __slots__ = ("_breaker", "_entered", "_permit", "_rules", "_scope", "_usage")
 
     def __init__(self, breaker: CircuitBreaker, scope: AbstractAsyncContextManager[T, Any], rules: Rules) -> None:
         self._breaker = breaker
@@ -89,6 +111,7 @@ class GuardedScope(Generic[T]):
         self._rules = rules
         self._permit: Permit | None = None
         self._entered: object = None
+        self._usage = Usage()
 
     async def __aenter__(self) -> T:
         """Enter the inner scope.
@@ -104,12 +127,14 @@ class GuardedScope(Generic[T]):
         permit.__enter__()
         self._entered = None
         try:
+            self._usage = usage = self._rules.watch(self._scope)
             entered = await self._scope.__aenter__()
         except BaseException as exc:
             self._permit = None
             _settle(permit, self._classify(exc, entering=True))
             raise
         self._entered = entered
+        usage.begin(entered)
         return entered
 
     async def __aexit__(
@@ -125,11 +150,13 @@ class GuardedScope(Generic[T]):
         try:
             suppressed: bool | None = await self._scope.__aexit__(exc_type, exc, traceback)
         except BaseException as late:
+            self._usage.end()
             endings = [self._classify(late)] if exc is None else [self._classify(late), ending]
             _settle(permit, _most_telling(endings))
             raise
-        if suppressed:  # such as the exception that requests a rollback, which has then been made
-            permit.succeed()
+        is_used = self._usage.end()
+        if suppressed or exc is None:  # suppressed: such as what requests a rollback, which has then been made
+            ending = Classified(Outcome.SUCCESS if is_used else Outcome.IGNORED, None)
         _settle(permit, ending)
         return suppressed
 

@@ -4,6 +4,9 @@ Failures are lost, refused and timed out connections, `command_timeout`, and the
 of the server is a success, because the server has answered. Ignored are cancelled statements (57014) unless
 `failure_sqlstates` contains them, misuse of the driver, and exceptions of the block itself.
 
+A block that sent nothing is ignored: a connection that the pool had at hand, and that nobody used. By default a pool
+resets each connection that comes back, which is a query.
+
 asyncpg runs on asyncio only, and so does this module.
 """
 
@@ -15,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from recloser.events import Outcome
 from recloser.integrations._network import came_out_of, frames_of
-from recloser.integrations._scope import GuardedScope, Rules, checked_breaker, has_failure
+from recloser.integrations._scope import GuardedScope, Rules, Usage, checked_breaker, has_failure
 from recloser.integrations._sqlstate import checked_sqlstates, classify_sqlstate, severity_of
 
 if TYPE_CHECKING:
@@ -36,6 +39,8 @@ T = TypeVar("T")
 
 WRONG_SERVERS = (asyncpg.ProtocolError, asyncpg.TargetServerAttributeNotMatched)
 """The host that responds is no PostgreSQL, or none of the hosts is a primary."""
+PROTOCOL, QUERIES = "_protocol", "queries_count"
+"""Where a connection counts its queries. Undocumented; a test watches it."""
 
 
 def is_failure(exc: BaseException, *, failure_sqlstates: Collection[str] = ()) -> bool:
@@ -164,8 +169,26 @@ class BreakerPool:
         return bool(pool.get_size() == pool.get_max_size() and pool.get_idle_size() == 0)
 
 
+class QueryUsage(Usage):
+    """Counts the queries of the connection that a scope returns; what returns none can't be watched."""
+
+    def __init__(self) -> None:
+        self._protocol: Any = None
+        self._queries: Any = None
+
+    def begin(self, entered: object) -> None:
+        """Find the counter of the connection, which a pool takes away from its proxy at the end."""
+        self._protocol = getattr(entered, PROTOCOL, None)
+        self._queries = getattr(self._protocol, QUERIES, None)
+
+    def end(self) -> bool:
+        """Return whether a query was sent, also at the end of the scope; a transaction has begun with one."""
+        return self._queries is None or bool(getattr(self._protocol, QUERIES) != self._queries)
+
+
 def _rules(failure_sqlstates: Collection[str]) -> Rules:
-    return Rules(("asyncpg",), partial(_classify, checked_sqlstates("failure_sqlstates", failure_sqlstates)))
+    classify = partial(_classify, checked_sqlstates("failure_sqlstates", failure_sqlstates))
+    return Rules(("asyncpg",), classify, watch=lambda _scope: QueryUsage())
 
 
 def _classify(failures: frozenset[str], exc: Exception, connection: object) -> Outcome:

@@ -5,6 +5,9 @@ because the server has answered. Ignored are cancelled statements (57014) unless
 misuse of the driver, and exceptions of the block itself. A login that fails has no SQLSTATE, since libpq does not pass
 it on: a wrong password counts like a server without free connections.
 
+A block that did not wait for the server is ignored, such as one that used none of the connection that the pool had at
+hand. A connection that was made for the block, or that the pool has checked, counts as used.
+
 The asynchronous half of psycopg runs on asyncio only, and so does this module.
 """
 
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 try:
     import psycopg
     import psycopg_pool
+
+    from recloser.integrations._psycopg_usage import ConnectionUsage, PoolUsage
 except ModuleNotFoundError as _error:
     raise ImportError("recloser.integrations.psycopg needs psycopg: pip install 'recloser[psycopg]'") from _error
 
@@ -122,7 +127,12 @@ class BreakerPool:
         self._count_pool_timeouts = count_pool_timeouts
         self._lent = 0
         rules = _rules(failure_sqlstates)
-        self._rules = replace(rules, classify=partial(_classify_in_pool, rules.classify), is_wait=self._is_wait)
+        self._rules = replace(
+            rules,
+            classify=partial(_classify_in_pool, rules.classify),
+            is_wait=self._is_wait,
+            watch=self._watch,
+        )
 
     def connection(self, timeout: float | None = None) -> GuardedScope[psycopg.AsyncConnection[Any]]:
         """Return an async context manager that lends a connection, and commits or rolls back at its end.
@@ -145,6 +155,9 @@ class BreakerPool:
         finally:  # after the COMMIT
             self._lent -= lent
 
+    def _watch(self, _scope: object) -> PoolUsage:
+        return PoolUsage(self._pool)
+
     def _is_wait(self, exc: BaseException, connection: object) -> bool:
         """Return whether an exception ended a wait for a connection while the pool had lent all its connections."""
         if connection is not None:
@@ -157,7 +170,7 @@ class BreakerPool:
 
 def _rules(failure_sqlstates: Collection[str]) -> Rules:
     sqlstates = checked_sqlstates("failure_sqlstates", failure_sqlstates)
-    return Rules(("psycopg", "psycopg_pool"), partial(_classify, sqlstates))
+    return Rules(("psycopg", "psycopg_pool"), partial(_classify, sqlstates), watch=ConnectionUsage)
 
 
 def _classify_in_pool(classify: Callable[[Exception, object], Outcome], exc: Exception, connection: object) -> Outcome:

@@ -8,6 +8,11 @@ of the database is a success, because the database has answered. Ignored are can
 block itself. Of drivers other than those three, lost connections are recognised (`connection_invalidated`, OSErrors),
 but no codes.
 
+A block that neither made nor used a connection is ignored: a session that executed nothing, or a connection that the
+pool had at hand. Connecting, a pre-ping and each statement that SQLAlchemy executes count as a use. What a block does
+with the driver's own connection, past SQLAlchemy, is not seen. SQLite reads nothing to open a file, so that only
+statements count there.
+
 The block is guarded, not the engine's events: `handle_error` is not called when asyncpg cannot connect.
 
 `sqlalchemy.ext.asyncio` runs on asyncio only, and so does this module.
@@ -32,6 +37,8 @@ if TYPE_CHECKING:
 
 try:
     from sqlalchemy import exc as errors
+
+    from recloser.integrations._sqlalchemy_usage import ScopeUsage
 except ModuleNotFoundError as _error:
     raise ImportError(
         "recloser.integrations.sqlalchemy needs SQLAlchemy: pip install 'recloser[sqlalchemy]'"
@@ -96,7 +103,7 @@ def _is_wait(exc: BaseException, _connection: object) -> bool:
 def _rules(failure_sqlstates: Collection[str]) -> Rules:
     """Return the rules; a driver that the block uses by itself may talk to another database, so `is_own_only`."""
     classify = partial(_classify, checked_sqlstates("failure_sqlstates", failure_sqlstates))
-    return Rules(("sqlalchemy",), classify, _is_wait, is_own_only=True)
+    return Rules(("sqlalchemy",), classify, _is_wait, is_own_only=True, watch=ScopeUsage)
 
 
 def _classify(failures: frozenset[str], exc: Exception, _connection: object) -> Outcome:
