@@ -5,13 +5,15 @@ import contextvars
 import functools
 import gc
 import threading
-from unittest.mock import AsyncMock
+from collections.abc import AsyncGenerator, Callable, Iterator
+from unittest.mock import AsyncMock, MagicMock
 
 import anyio
 import pytest
 
-from recloser import CircuitBreakerOpenError, CircuitState
+from recloser import CircuitBreaker, CircuitBreakerOpenError, CircuitState
 from recloser._breaker.worker_thread import WorkerThreadCall
+from recloser.errors import MisuseError
 from recloser.testing import ManualClock
 from tests.breaker.kit import DependencyError, answer, make, make_open, make_ready, totals
 
@@ -293,6 +295,57 @@ async def test_a_coroutine_function_is_refused_because_no_thread_awaits_it(clock
         await breaker.call_in_thread(fn)
     assert "failure" not in totals(breaker)
     assert "success" not in totals(breaker)
+
+
+class Awaited:
+    """A callable whose call is asynchronous, which no look at the object itself tells."""
+
+    async def __call__(self) -> str:
+        return "answer"
+
+
+class Later:
+    """An awaitable that is no coroutine."""
+
+    def __await__(self) -> Iterator[None]:
+        yield
+
+
+async def count() -> AsyncGenerator[int]:
+    yield 1
+
+
+async def refuse_result(breaker: CircuitBreaker, fn: object) -> None:
+    with pytest.raises(MisuseError, match=r"which a thread would not await; use await breaker.call\(fn, ...\)"):
+        await breaker.call_in_thread(fn)
+
+
+UNFINISHED: dict[str, Callable[[], object]] = {
+    "lambda": lambda: answer(),  # noqa: PLW0108 - as people write it
+    "partial of a lambda": functools.partial(lambda fn: fn(), answer),
+    "partial of a callable": functools.partial(Awaited()),
+    "awaitable": Later,
+    "generator": lambda: count(),  # noqa: PLW0108 - as above
+}
+
+
+@pytest.mark.anyio
+@pytest.mark.filterwarnings("error")  # such as "coroutine was never awaited"
+@pytest.mark.parametrize("fn", UNFINISHED.values(), ids=UNFINISHED)
+async def test_what_a_thread_would_have_to_await_is_a_misuse_and_no_success(clock: ManualClock, fn: object) -> None:
+    breaker = await make_ready(clock, expected_exception=(DependencyError, TypeError))
+    await refuse_result(breaker, fn)
+    gc.collect()
+    assert breaker.state is CircuitState.HALF_OPEN
+    assert totals(breaker) == {"failure": 1, "ignored": 1, "probe": 1}
+    assert await breaker.call_in_thread(int) == 0
+    assert breaker.state is CircuitState.CLOSED
+
+
+@pytest.mark.anyio
+async def test_a_mock_in_a_thread_is_a_result(clock: ManualClock) -> None:
+    breaker, found = make(clock), MagicMock()
+    assert await breaker.call_in_thread(lambda: found) is found
 
 
 @pytest.mark.anyio

@@ -216,7 +216,7 @@ class CircuitBreaker(Unblockable):
 
         Raises:
             CircuitBreakerOpenError: The breaker rejected the call; no thread was started.
-            TypeError: `fn` is not callable, or is asynchronous.
+            TypeError: `fn` is not callable, is asynchronous, or returns an awaitable or an async generator.
             BaseException: Whatever `fn` raises, the same object.
         """
         result: T = await call_in_thread(self.engine, fn, functools.partial(fn, *args, **kwargs))

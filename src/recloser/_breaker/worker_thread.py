@@ -3,11 +3,15 @@
 A thread can't be cancelled. anyio shields the wait for it from cancel scopes, but asyncio's own `task.cancel()` ignores
 the shield. The caller then leaves while the function still runs, so the thread has the event loop settle the permit
 when it ends.
+
+A function that returns an awaitable or an async generator has not done its work, and no thread will await it: that is a
+misuse, and no success.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +41,7 @@ async def call_in_thread(engine: Engine, fn: object, work: Callable[[], Any]) ->
 
     Raises:
         CircuitBreakerOpenError: The breaker rejected the call; no thread was started.
-        TypeError: The function is asynchronous.
+        MisuseError: The function is asynchronous, or returns an awaitable or an async generator.
     """
     if is_asynchronous(fn):
         raise MisuseError(f"{fn!r} is asynchronous: a thread would not await it; use await breaker.call(fn, ...)")
@@ -51,7 +55,7 @@ class WorkerThreadCall:
 
     Args:
         permit: The permit of the call.
-        fn: The blocking function.
+        fn: The blocking function with its arguments.
     """
 
     __slots__ = ("_ended", "_error", "_fn", "_left", "_lock", "_permit", "_post", "_result", "_started")
@@ -82,7 +86,7 @@ class WorkerThreadCall:
                 return None
             self._started = True
         try:
-            self._result = self._fn()
+            self._result = _finished(self._fn())
         except BaseException as exc:
             self._error = exc
             raise
@@ -111,3 +115,19 @@ class WorkerThreadCall:
             self._permit.returned(self._result)
         else:
             self._permit.__exit__(type(error), error, None)
+
+
+def _finished(result: object) -> object:
+    """Return what a function in a thread has returned.
+
+    Raises:
+        MisuseError: It is an awaitable or an async generator; a coroutine is closed.
+    """
+    if not (inspect.isawaitable(result) or isinstance(result, AsyncGenerator)):
+        return result
+    if isinstance(result, Coroutine):
+        result.close()
+    raise MisuseError(
+        f"the function returned {result!r}, which a thread would not await; use await breaker.call(fn, ...), or "
+        "decorate an async generator function"
+    )
