@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from recloser._core.outcomes import CACHED_TYPES, Classifier, Outcome, leaves
+from recloser._core.outcomes import CACHED_TYPES, Classifier, Outcome, causes, leaves
 from tests.core.driver import F, I, S
 
 
@@ -258,3 +258,23 @@ def test_groups_may_be_nested_to_any_depth() -> None:
     for _ in range(10_000):
         error = group(error)
     assert [type(leaf) for leaf in leaves(error)] == [DownError]
+
+
+def test_the_causes_of_an_exception_come_nearest_first_and_each_once() -> None:
+    root, near, far, aside, member = KeyError(), LookupError(), DownError(), RefusedError(), MissError()
+    root.__cause__ = group(near, member)
+    root.__context__ = aside
+    near.__context__, far.__context__ = far, root
+    root.__suppress_context__ = True
+    assert [*causes(root)] == [root, root.__cause__, aside, near, member, far]
+
+
+def test_an_exception_that_was_handled_before_is_left_out_with_what_led_to_it() -> None:
+    root, handled, near = KeyError(), LookupError(), DownError()
+    root.__cause__, root.__context__, handled.__context__ = near, handled, RefusedError()
+    assert [*causes(root, handled=id(handled))] == [root, near]
+
+
+def test_an_exception_that_nothing_led_to_is_its_only_cause() -> None:
+    error = DownError()
+    assert [*causes(error)] == [error]

@@ -11,9 +11,10 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from recloser._breaker.cancellation import is_cancellation
-from recloser._breaker.classify import is_overdue
+from recloser._breaker.classify import is_overdue, raised
 from recloser._breaker.permits import acquire_permit
 from recloser._breaker.probe_context import enter_probe, leave_probe
+from recloser._breaker.readers import Throw, error_of_source
 from recloser._core.tickets import Probe
 
 if TYPE_CHECKING:
@@ -53,12 +54,22 @@ class Stream(ABC):
             paused_at: What `pause` returned.
         """
 
+    def blame(self, exc: BaseException, thrown: BaseException, item: object) -> BaseException:  # noqa: ARG002 - for those that judge
+        """Return what `ended()` is told about an iteration into which the reader has thrown an exception.
+
+        Args:
+            exc: The exception that ended the iteration.
+            thrown: What the reader has thrown last.
+            item: The last item.
+        """
+        return exc
+
     @abstractmethod
     def ended(self, exc: BaseException | None, *, has_delivered: bool) -> None:
         """Note the end of the iteration.
 
         Args:
-            exc: The exception that ended it; None after the last item.
+            exc: The exception that ended it, or what `blame()` returned; None after the last item.
             has_delivered: Whether the generator has yielded an item.
         """
 
@@ -66,10 +77,15 @@ class Stream(ABC):
 class ProtectedStream(Stream):
     """One protected iteration, which holds a permit until it ends."""
 
-    __slots__ = ("_permit",)
+    __slots__ = ("_handled", "_permit")
 
     def __init__(self, permit: AcquiredPermit) -> None:
         self._permit = permit
+        self._handled = id(raised())  # the exception itself would keep its frames alive
+
+    def blame(self, exc: BaseException, thrown: BaseException, item: object) -> BaseException:
+        """Return the error of the source; a GeneratorExit, as of an early close, if there is only one of the reader."""
+        return error_of_source(self._permit.engine, exc, Throw(thrown, item, self._handled)) or GeneratorExit()
 
     def ended(self, exc: BaseException | None, *, has_delivered: bool) -> None:
         """Settle the permit: if the reader leaves after an item, the dependency has answered."""
@@ -168,10 +184,11 @@ def pump(
     async def protected(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:  # noqa: ANN401 - the signature is the function's
         stream = await admit(args, kwargs)
         item = _NO_ITEM
+        thrown: BaseException | None = None
         try:
             source = fn(*args, **kwargs)
             send, pause = source.asend, stream.pause
-            step = send(None)
+            step: Any = send(None)
             while True:
                 try:
                     item = await step
@@ -190,12 +207,16 @@ def pump(
                     await source.aclose()
                     raise
                 except BaseException as exc:  # noqa: BLE001 - forwarded to the function's own generator
+                    thrown = exc
                     step = source.athrow(exc)
                 else:
                     step = send(sent)
         except BaseException as exc:
-            stream.ended(exc, has_delivered=item is not _NO_ITEM)
+            stream.ended(exc if thrown is None else stream.blame(exc, thrown, item), has_delivered=item is not _NO_ITEM)
             raise
-        stream.ended(None, has_delivered=item is not _NO_ITEM)
+        else:
+            stream.ended(None, has_delivered=item is not _NO_ITEM)
+        finally:
+            step = thrown = None  # an exception refers to this frame, and must not refer to itself by it
 
     return protected

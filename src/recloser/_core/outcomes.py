@@ -14,6 +14,7 @@ For an exception group, the leaves decide.
 
 from __future__ import annotations
 
+from collections import deque
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -136,3 +137,25 @@ def leaves(exc: BaseException) -> Iterator[BaseException]:
             pending.extend(reversed(exc.exceptions))
         else:
             yield exc
+
+
+def causes(exc: BaseException, *, handled: int | None = None) -> Iterator[BaseException]:
+    """Iterate over an exception and everything that led to it, each once, the nearest first.
+
+    What led to an exception are the members of a group, `__cause__` and `__context__`. `raise ... from None` only hides
+    the context from tracebacks, so it is included.
+
+    Args:
+        exc: Any exception.
+        handled: The `id()` of an exception that is left out, with all that led to it: of the one that was being handled
+            when a call began, and that Python made the context of whatever the call raised.
+    """
+    pending: deque[BaseException | None] = deque([exc])
+    seen = {handled}
+    while pending:
+        found = pending.popleft()
+        if found is not None and id(found) not in seen:
+            seen.add(id(found))
+            yield found
+            pending += found.exceptions if isinstance(found, BaseExceptionGroup) else ()
+            pending += (found.__cause__, found.__context__)
