@@ -150,6 +150,78 @@ async def test_leaving_counts_as_well(body: BaseException | None, leaving: BaseE
     assert await counted(body, leaving=leaving) == {total: 1}
 
 
+def made_of(error: BaseException, *, further: BaseException | None = None) -> BaseException:
+    """Makes an error of the block's own while another one is handled."""
+    try:
+        try:
+            raise error
+        except type(error) as caught:
+            raise LookupError from further or caught
+    except LookupError as made:
+        return made
+
+
+class BusyError(Exception):
+    """Stands for a wait for a connection, which is ignored."""
+
+
+@pytest.mark.parametrize(
+    ("body", "total"),
+    [
+        (made_of(DownError()), "failure"),
+        (made_of(WrongError()), "success"),
+        (made_of(ValueError()), "ignored"),
+        (made_of(ValueError(), further=DownError()), "failure"),
+        (made_of(made_of(DownError())), "failure"),
+        (made_of(made_of(WrongError(), further=DownError())), "failure"),
+        (made_of(KeyboardInterrupt(), further=ValueError()), "ignored"),
+        (made_of(FileNotFoundError()), "ignored"),
+        (ExceptionGroup("", [made_of(DownError())]), "failure"),
+    ],
+)
+async def test_an_error_of_the_blocks_own_counts_as_the_drivers_error_that_led_to_it(
+    body: BaseException, total: str
+) -> None:
+    assert await counted(body) == {total: 1}
+
+
+async def test_the_drivers_error_behind_one_of_the_block_is_the_one_that_is_recorded() -> None:
+    breaker = one()
+    with pytest.raises(LookupError):
+        async with GuardedScope(breaker, Scope(), RULES):
+            raise made_of(DownError())
+    assert "DownError" in breaker.explain()
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        Rules((__name__,), classify, is_wait=lambda exc, _entered: isinstance(exc, BusyError)),
+        Rules((__name__, BusyError.__module__.partition(".")[0]), classify),
+    ],
+    ids=["a wait for a connection", "an error of the driver"],
+)
+async def test_what_led_to_an_ignored_error_of_the_driver_does_not_count(rules: Rules) -> None:
+    breaker, busy = one(), BusyError()
+    busy.__context__ = DownError()
+    with pytest.raises(LookupError):
+        async with GuardedScope(breaker, Scope(), rules):
+            raise made_of(busy)
+    assert totals(breaker) == {"ignored": 1}
+
+
+async def test_an_error_that_was_handled_before_the_block_does_not_count() -> None:
+    breaker = one()
+    try:
+        raise DownError  # noqa: TRY301 - it is handled here
+    except DownError:
+        with pytest.raises(LookupError) as caught:
+            async with GuardedScope(breaker, Scope(), RULES):
+                raise LookupError  # noqa: B904 - its context is what is tested
+    assert isinstance(caught.value.__context__, DownError)
+    assert totals(breaker) == {"ignored": 1}
+
+
 async def test_an_attribute_that_only_looks_like_a_drivers_error_is_none() -> None:
     assert await counted(ForeignError()) == {"failure": 1}
     assert not for_sqlalchemy.is_failure(ForeignError())

@@ -2,17 +2,19 @@
 
 import sqlite3
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import aiosqlite
+import httpx
 import pytest
+from fastapi import Depends, FastAPI, HTTPException
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionmaker, create_async_engine
 
 from recloser import CircuitBreaker, CircuitState
 from recloser.events import Outcome
@@ -340,3 +342,27 @@ def test_a_group_is_a_failure_if_one_of_its_exceptions_is() -> None:
 def test_a_breaker_that_is_none_is_refused() -> None:
     with pytest.raises(TypeError, match="breaker must be a CircuitBreaker, not None"):
         for_aiosqlite.guard(None, aiosqlite.connect(":memory:"))
+
+
+async def test_an_endpoint_that_turns_the_drivers_error_into_a_response_does_not_hide_it(tmp_path: Path) -> None:
+    breaker, app = one(failure_threshold=9), FastAPI()
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path / 'missing' / 'database'}")
+    sessions = async_sessionmaker(engine)
+
+    async def session() -> AsyncIterator[AsyncSession]:
+        async with for_sqlalchemy.guard(breaker, sessions()) as session:
+            yield session
+
+    @app.get("/{row}")
+    async def read(row: int, session: Annotated[AsyncSession, Depends(session)]) -> None:
+        if row == 404:
+            raise HTTPException(404)
+        try:
+            await session.execute(text("SELECT 1"))
+        except OperationalError:
+            raise HTTPException(503) from None
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://example.org") as client:
+        assert [(await client.get(f"/{row}")).status_code for row in (1, 404, 1)] == [503, 404, 503]
+    assert (totals(breaker)["failure"], totals(breaker)["ignored"]) == (2, 1)
+    await engine.dispose()

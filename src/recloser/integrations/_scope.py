@@ -5,7 +5,8 @@ How a block can end, and what that means:
 - The breaker rejects the block: the inner scope is not entered.
 - Entering raises: any OSError is the database's, because nothing else has run yet.
 - The block raises, or leaving it does, as a COMMIT can: errors of the driver are classified by their codes, OSErrors as
-  `_network` describes. Any other exception of the block is ignored.
+  `_network` describes. Any other exception of the block is judged by the error of the driver that led to it, as when an
+  endpoint turns that into a response, and is ignored if there is none.
 - Both raise: the outcome that tells more counts. A failure tells more than a cancellation, which tells more than a
   success.
 - The block ends without an exception: a success if it made or used a connection, else it is ignored. A block that asked
@@ -23,6 +24,7 @@ address, a statement or values of a row.
 from __future__ import annotations
 
 import logging
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
@@ -31,7 +33,7 @@ from recloser import CircuitBreaker
 from recloser.events import Outcome
 from recloser.integrations._http import stand_in
 from recloser.integrations._network import came_out_of, is_network_error
-from recloser.lowlevel import leaves
+from recloser.lowlevel import causes, leaves
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,7 +105,7 @@ class GuardedScope(Generic[T]):
         rules: The rules of the library that the scope belongs to.
     """
 
-    __slots__ = ("_breaker", "_entered", "_permit", "_rules", "_scope", "_usage")
+    __slots__ = ("_breaker", "_entered", "_handled", "_permit", "_rules", "_scope", "_usage")
 
     def __init__(self, breaker: CircuitBreaker, scope: AbstractAsyncContextManager[T, Any], rules: Rules) -> None:
         self._breaker = breaker
@@ -112,6 +114,7 @@ class GuardedScope(Generic[T]):
         self._permit: Permit | None = None
         self._entered: object = None
         self._usage = Usage()
+        self._handled: int | None = None
 
     async def __aenter__(self) -> T:
         """Enter the inner scope.
@@ -126,6 +129,7 @@ class GuardedScope(Generic[T]):
         self._permit = permit = await self._breaker.acquire()
         permit.__enter__()
         self._entered = None
+        self._handled = id(sys.exception())
         try:
             self._usage = usage = self._rules.watch(self._scope)
             entered = await self._scope.__aenter__()
@@ -162,9 +166,27 @@ class GuardedScope(Generic[T]):
 
     def _classify(self, exc: BaseException, *, entering: bool = False) -> Classified:
         """Classify an exception; a group by its leaves, of which cancellations do not count."""
-        found = [Classified(self._classify_leaf(leaf, entering=entering), leaf) for leaf in leaves(exc)]
+        found = [self._classify_with_causes(leaf, entering=entering) for leaf in leaves(exc)]
         counted = [one for one in found if one.outcome is not CANCELLED]
         return _most_telling(counted) if counted else Classified(CANCELLED, exc)
+
+    def _classify_with_causes(self, exc: BaseException, *, entering: bool) -> Classified:
+        """Classify an exception; one that is ignored by the error of the driver that led to it, if there is one."""
+        outcome = self._classify_leaf(exc, entering=entering)
+        if outcome is not Outcome.IGNORED:
+            return Classified(outcome, exc)
+        for cause in causes(exc, handled=self._handled):
+            of_cause = self._classify_leaf(cause, entering=False)
+            if of_cause in {Outcome.FAILURE, Outcome.SUCCESS}:
+                return Classified(of_cause, cause)
+            if self._is_final(cause):
+                break
+        return Classified(outcome, exc)
+
+    def _is_final(self, exc: BaseException) -> bool:
+        """Return whether an exception is the driver's own, or ended a wait for a connection."""
+        module = type(exc).__module__.partition(".")[0]
+        return module in self._rules.packages or self._rules.is_wait(exc, self._entered)
 
     def _classify_leaf(self, exc: BaseException, *, entering: bool) -> Outcome | None:
         try:
