@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from recloser._breaker.durations import Durations
 
+    Report = Callable[[float, float], None]
     Kinds = type[Event] | tuple[type[Event], ...]
 
 E_co = TypeVar("E_co", bound=Event, covariant=True)
@@ -228,20 +229,18 @@ class Dispatcher:
         elif self.queue or interrupts:
             self.deliver(interrupts)
 
-    def success_reporter(
-        self, breaker: str, generation: int, source: Dispatcher | None = None
-    ) -> Callable[[float, float], None]:
+    def success_reporter(self, breaker: str, generation: int, source: Dispatcher | None = None) -> Report:  # noqa: C901
         """Return a function that reports a success: `report(now, seconds)`, as quick as it can be for one listener.
 
         Args:
             breaker: The name of the breaker.
             generation: The generation of the calls.
-            source: The dispatcher of the breaker, if this is the one that it passes everything on to.
+            source: The dispatcher of the breaker, if it passes everything on to this one.
         """
         solo = self._solo
         if solo is not None and solo.dispatcher is not None:
             return solo.dispatcher.success_reporter(breaker, generation, self)
-        source = self if source is None else source
+        source = source or self
         if solo is None:
             return lambda now, seconds: source.report(
                 (CallSucceeded, breaker, wall_clock(), now, generation, seconds, False)

@@ -288,13 +288,10 @@ class Engine:
         if ticket is UNCOUNTED:
             return
         if self.outcome_by_type.get(type(exc)) is FAILURE:
-            if ticket is self.counting:
-                self.count_failure(ticket, exc)
-                return
             watch = self.watch
-            if watch is not None and watch.epoch is ticket and watch.report is None and started is not None:
-                now = self.now()
-                self.count_failure(ticket, exc, now, max(0.0, now - started))
+            timed = watch is not None and watch.epoch is ticket and watch.report is None and started is not None
+            if timed or ticket is self.counting:
+                self.count_failure(ticket, exc, started if timed else None)
                 return
         if isinstance(exc, GeneratorExit):  # the call was closed, or garbage collected
             if is_in_own_loop(ticket):
@@ -318,21 +315,15 @@ class Engine:
             raise
         self.settle(ticket, outcome, started, exc, cancelled=cancelled)
 
-    def count_failure(
-        self,
-        epoch: Any,  # noqa: ANN401 - an Epoch; as at `live`
-        exc: BaseException,
-        now: float | None = None,
-        duration: float = 0.0,
-    ) -> None:
+    def count_failure(self, ticket: Ticket, exc: BaseException, started: float | None = None) -> None:
         """Count a failure on the closed path, of which nobody has to be told."""
         machine = self.machine
-        if now is None:
-            now = self.now() if machine.meter.needs_clock else 0.0
+        now = self.now() if started is not None or machine.meter.needs_clock else 0.0
+        duration = 0.0 if started is None else max(0.0, now - started)
         self.failed_at = wall_clock()
         trigger = machine.count_failure(now, duration)
         if trigger is not None:
-            self.trip(epoch, now, FAILURE, exc)
+            self.trip(ticket, now, FAILURE, exc)
 
     def _classify(
         self, ticket: Ticket, exc: BaseException, started: float | None, settings: Settings

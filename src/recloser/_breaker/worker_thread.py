@@ -10,6 +10,7 @@ misuse, and no success.
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import suppress
