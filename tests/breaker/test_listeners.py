@@ -9,7 +9,8 @@ from unittest.mock import AsyncMock
 import anyio
 import pytest
 
-from recloser import CircuitBreaker, CircuitState, CountWindow, Event, FailureRate
+from recloser import CircuitBreaker, CircuitState, CountWindow, Event, FailureRate, StateChanged
+from recloser._breaker.dispatch import kind_of
 from recloser.events import (
     CallFailed,
     CallIgnored,
@@ -20,7 +21,7 @@ from recloser.events import (
     ProbeAdmitted,
     Trigger,
 )
-from recloser.testing import ManualClock
+from recloser.testing import ManualClock, RecordingListener
 from tests.breaker.kit import (
     EVERYTHING,
     DependencyError,
@@ -382,3 +383,20 @@ async def test_a_listener_that_logs_while_logging_is_off_is_called(
     breaker.subscribe(events.append)
     breaker.reset()
     assert len(events) == 1
+
+
+async def test_a_success_is_reported_after_the_change_that_began_its_generation(clock: ManualClock) -> None:
+    """A success is only reported directly once the change is queued: another thread may make a call in between."""
+    breaker, received = make(clock), RecordingListener()
+    breaker.subscribe(received)
+    engine, enqueued = breaker.engine, []
+    refresh = type(engine)._refresh  # noqa: SLF001 - the step that makes the closed path available again
+
+    def noted(self: object) -> None:
+        enqueued.append((engine.machine.epoch.generation, [kind_of(item) for item in engine.dispatcher.queue]))
+        refresh(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(engine), "_refresh", noted)
+        breaker.reset()
+    assert enqueued == [(2, [StateChanged])]

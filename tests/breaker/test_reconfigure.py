@@ -253,3 +253,17 @@ async def test_a_cancelled_probe_keeps_the_limit_of_its_episode(
         scope.cancel()
         await anyio.lowlevel.checkpoint()
     assert breaker.state is (CircuitState.OPEN if before == 5 else CircuitState.HALF_OPEN)
+
+
+def test_a_run_without_a_time_limit_is_taken_over_beside_one_with_a_limit(clock: ManualClock) -> None:
+    recent, run = ConsecutiveFailures(3, within_seconds=10), ConsecutiveFailures(5)
+    breaker = make(clock, trip_when=run | recent)
+    for _ in range(4):
+        permit = breaker.try_acquire_nowait()
+        assert permit is not None
+        permit.fail(DependencyError())
+        clock.advance(20)
+    breaker.reconfigure(trip_when=run | ConsecutiveFailures(2, within_seconds=10))
+    assert breaker.failure_count == 4
+    breaker.reconfigure(trip_when=run)
+    assert breaker.failure_count == 4

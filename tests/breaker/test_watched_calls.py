@@ -1,5 +1,6 @@
 """Calls that somebody times, judges, measures or listens to: each is counted and reported once, with its duration."""
 
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 
@@ -9,8 +10,8 @@ import pytest
 from recloser import CircuitBreaker, CircuitState, ConsecutiveFailures, CountWindow, SlowCallRate, StateChanged
 from recloser._core.outcomes import Outcome
 from recloser.events import CallFailed, CallIgnored, CallSucceeded, LateOutcome
-from recloser.testing import ManualClock
-from tests.breaker.kit import DependencyError, make, make_ready, totals
+from recloser.testing import ManualClock, RecordingListener
+from tests.breaker.kit import DependencyError, answer, make, make_ready, totals
 from tests.breaker.watched import Watched
 
 pytestmark = pytest.mark.anyio
@@ -323,3 +324,35 @@ async def test_a_slow_probe_opens_the_breaker_again(clock: ManualClock, way: Way
     await way(breaker, taking(clock, 1.25))
     assert breaker.state is CircuitState.OPEN
     assert [(event.duration_seconds, event.is_probe) for event in heard] == [(1.25, True)]
+
+
+@pytest.mark.parametrize("listens", [False, True])
+async def test_a_predicate_that_moves_the_breaker_makes_its_call_late(clock: ManualClock, *, listens: bool) -> None:
+    def reset(_: object) -> bool:
+        breaker.reset()
+        return False
+
+    breaker, received = make(clock, failed_result=reset), RecordingListener()
+    if listens:
+        breaker.subscribe(received)
+    assert await breaker(answer)() == "answer"
+    assert await breaker.call(answer) == "answer"
+    snapshot = breaker.snapshot()
+    assert (snapshot.success_total, snapshot.late_total) == (0, 2)
+    assert len(received.of(LateOutcome)) == 2 * listens
+
+
+async def test_an_interrupt_of_a_predicate_leaves_no_cycle(clock: ManualClock) -> None:
+    def interrupt(_: object) -> bool:
+        raise KeyboardInterrupt
+
+    breaker = make(clock, failed_result=interrupt)
+    protected = breaker(answer)
+    gc.collect()
+    gc.disable()
+    try:
+        with suppress(KeyboardInterrupt):
+            await protected()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

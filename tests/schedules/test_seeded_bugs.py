@@ -162,14 +162,14 @@ BUGS_OF_THE_TIMED_PATH: dict[str, Bug] = {
     "the decorator counts a judged failure as a success, too": (
         calls,
         *IN_THE_DECORATOR,
-        "engine.settle(epoch, FAILURE, started)\n                    return result\n",
-        "engine.settle(epoch, FAILURE, started)\n",
+        "return engine.settle_by_predicate(",
+        "engine.settle_by_predicate(",
     ),
     "a judged failure of a call is counted as a success, too": (
         calls,
         *IN_A_CALL,
-        "engine.settle(ticket, Outcome.FAILURE, started)\n            return result\n",
-        "engine.settle(ticket, Outcome.FAILURE, started)\n",
+        "return engine.settle_by_predicate(",
+        "engine.settle_by_predicate(",
     ),
     "the decorator reports before it counts": (
         calls,

@@ -83,9 +83,10 @@ def request_probe(engine: AdmittingEngine, now: float) -> Ticket | CircuitBreake
 def take(engine: AdmittingEngine, now: float) -> Admitted:
     """Have the machine admit or reject the call; the breaker becomes half-open, or closes after a timed disable."""
     with STEP:
-        admission = engine.machine.admit(now, SemaphoreGate)
-        engine.refresh()
-        return record(engine, admission, now)
+        try:
+            return record(engine, engine.machine.admit(now, SemaphoreGate), now)
+        finally:
+            engine.refresh()  # once the events are queued
 
 
 def record(engine: AdmittingEngine, admission: Admission, now: float) -> Admitted:

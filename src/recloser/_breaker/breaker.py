@@ -246,10 +246,10 @@ class CircuitBreaker(Unblockable):
     async def try_acquire(self) -> Permit | None:
         """Like `acquire()`, but return None if the call is rejected."""
         engine = self.engine
-        if engine.shut_until > ALWAYS and 0 < (left := engine.shut_until - engine.now()) < NEVER:
+        if engine.shut_until > ALWAYS and 0 < (left := engine.shut_until - (now := engine.now())) < NEVER:
             engine.machine.rejected += 1
             if engine.dispatcher is not None:
-                engine.report_rejection(left)
+                engine.report_rejection(now, left)
             return None
         ticket = engine.try_admit()
         if ticket is NEEDS_LEASE:

@@ -43,6 +43,7 @@ def change_by_hand(
     with STEP:
         events: list[Event | Record] = [engine.note(engine.transition(trigger, now, **details))]
         enqueue(engine, events)
+        engine.refresh()
     deliver(engine, events)
 
 

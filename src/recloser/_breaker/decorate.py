@@ -78,8 +78,8 @@ def _protect_coroutine(engine: Engine, fn: Callable[..., Awaitable[Any]]) -> Cal
                     passed = not (judgement := watch.failed_result(result))
                 except BaseException as fault:  # noqa: BLE001 - handled there
                     return engine.predicate_raised(epoch, result, fault, started)
-                if not passed:
-                    return engine.result_failed(epoch, result, judgement, started)
+                if not passed or engine.watch is not watch:
+                    return engine.settle_by_predicate(epoch, result, judgement, started, passed=passed)
             if watch.times_ends:
                 if started is None or (seconds := (now := read_clock()) - started) > watch.limit or now >= epoch.edge:
                     engine.settle(epoch, SUCCESS, started)

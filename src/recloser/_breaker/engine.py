@@ -119,12 +119,11 @@ class Engine:
     """What else is done with calls on the closed path."""
     outcome_by_type: dict[type[BaseException], Outcome]
     """The outcomes of exceptions that need no more than a count; empty if listeners or a fleet are told of failures."""
-    now: Callable[[], float]
-    """Returns the time in monotonic seconds; never raises."""
 
     def __init__(self, name: str, settings: Settings, clock: Callable[[], float], random: Random) -> None:
         self.name: str = name
-        self.now, now = clock_of(name, clock)
+        read_clock, now = clock_of(name, clock)
+        self.now: Callable[[], float] = read_clock  # never raises; monotonic seconds
         self.machine: BreakerMachine = BreakerMachine(settings, random, now)
         self.face: Callable[[], Any] | None = None  # the CircuitBreaker around this engine, while it lives
         self.port: LeasePort | None = None  # the connection to a fleet
@@ -173,11 +172,12 @@ class Engine:
         """
         if self.shut_until > ALWAYS:
             machine = self.machine
-            left = self.shut_until - self.now()
+            now = self.now()
+            left = self.shut_until - now
             if 0 < left < NEVER:
                 machine.rejected += 1
                 if self.dispatcher is not None:
-                    raise self.reported_rejection(left)
+                    raise self.reported_rejection(now, left)
                 raise CircuitBreakerOpenError(self.name, left, OPEN, machine.frozen_failures, machine.last_error)
         return accepted(self.try_admit())
 
@@ -261,24 +261,26 @@ class Engine:
             passed = not (judgement := None if failed_result is None else failed_result(result))
         except BaseException as fault:  # noqa: BLE001 - handled there
             return self.predicate_raised(ticket, result, fault, started)
-        if not passed:
-            return self.result_failed(ticket, result, judgement, started)
-        self.settle(ticket, SUCCESS, started)
-        return result
+        return self.settle_by_predicate(ticket, result, judgement, started, passed=passed)
 
-    def result_failed(self, ticket: Ticket, result: object, judgement: object, started: float | None) -> object:
-        """Settle a call whose `failed_result` returned a true value, the judgement; return its result."""
-        fault = refusal("failed_result", judgement)
+    def settle_by_predicate(
+        self, ticket: Ticket, result: object, judgement: object, started: float | None, *, passed: bool
+    ) -> object:
+        """Settle a call that `failed_result` has judged; return its result."""
+        fault = None if passed else refusal("failed_result", judgement)
         if fault is not None:
             return self.predicate_raised(ticket, result, fault, started)
-        self.settle(ticket, FAILURE, started)
+        self.settle(ticket, SUCCESS if passed else FAILURE, started)
         return result
 
     def predicate_raised(self, ticket: Ticket, result: object, fault: BaseException, started: float | None) -> object:
         """Settle a call whose `failed_result` raised: as failed, or as ignored after an interrupt."""
         if not isinstance(fault, Exception):
             self.settle(ticket, IGNORED, started)
-            raise fault
+            try:
+                raise fault
+            finally:
+                del fault  # its traceback holds this frame
         self.settle(ticket, FAILURE, started)
         log_error(self, "failed_result of circuit breaker %r raised; the call counts as failed", fault)
         return result
@@ -413,6 +415,7 @@ class Engine:
                 transition = self.transition(trigger, now, last_error=error, open_seconds=end.open_seconds)
                 events.append(self.note(transition))
             enqueue(self, events)
+            self.refresh()
         if current and end.duration is not None:
             measure(self.dispatcher, end.outcome, end.duration, end.now, exc)
         try:
@@ -445,17 +448,16 @@ class Engine:
                 transition = self.transition(Trigger.TRIPPED, now, last_error=error, open_seconds=open_seconds)
                 events.append(self.note(transition))
             enqueue(self, events)
+            self.refresh()
         deliver(self, events)
         if interrupt is not None:
             raise interrupt
 
     def transition(self, trigger: Trigger, now: float, **details: Any) -> Transition:  # noqa: ANN401 - passed on
-        """Make a transition of the machine; holding `STEP`."""
+        """Make a transition of the machine; holding `STEP`. `refresh()` follows once its event is queued."""
         self.live = self.counting = self.watch = None
         self.shut_until = ALWAYS
-        transition = self.machine.transition(trigger, now, **details)
-        self._refresh()
-        return transition
+        return self.machine.transition(trigger, now, **details)
 
     # Reporting
 
@@ -478,16 +480,16 @@ class Engine:
         if self.dispatcher is not None:
             self.dispatcher.report(record)
 
-    def report_rejection(self, left: float) -> None:
+    def report_rejection(self, now: float, left: float) -> None:
         """Report a call that was rejected while `left` seconds of the reset timeout remained."""
         dispatcher = self.dispatcher
         if dispatcher is not None and CallRejected in dispatcher.wanted:
-            dispatcher.report(call_rejected(self.name, self.shut_until - left, OPEN, left, shadow=False))
+            dispatcher.report(call_rejected(self.name, now, OPEN, left, shadow=False))
 
-    def reported_rejection(self, left: float) -> CircuitBreakerOpenError:
+    def reported_rejection(self, now: float, left: float) -> CircuitBreakerOpenError:
         """Report such a call; return the error, which describes the state before listeners can change it."""
         error = CircuitBreakerOpenError(self.name, left, OPEN, self.machine.frozen_failures, self.machine.last_error)
-        self.report_rejection(left)
+        self.report_rejection(now, left)
         return error
 
     def listeners(self) -> Dispatcher:

@@ -96,9 +96,9 @@ class FleetPort:
         engine = self.engine
         with STEP:
             expired = engine.machine.expire(now)
-            engine.refresh()
             events = [event for expiry in expired for event in engine.note_expiry(expiry, now)]
             enqueue(engine, events)
+            engine.refresh()
         deliver(engine, events)
 
     async def lease_probe(self) -> Ticket | CircuitBreakerOpenError | None:
@@ -166,9 +166,9 @@ class FleetPort:
                 machine.attempt = fleet.attempt
             if not triggers and fleet.seconds is not None and machine.state in (OPEN, HALF_OPEN):
                 machine.postpone(now + fleet.seconds)
-                engine.refresh()
                 wake(engine)
             enqueue(engine, events)
+            engine.refresh()
         deliver(engine, events)
 
     def _path_to(self, fleet: FleetState) -> tuple[Trigger, ...]:

@@ -212,10 +212,10 @@ def permit_for(engine: Engine, answer: Ticket | CircuitBreakerOpenError) -> Acqu
 
 def try_acquire_permit_nowait(engine: Engine) -> AcquiredPermit | None:
     """Admit one call without asking a fleet, also outside a task; None if it is rejected."""
-    if engine.shut_until > ALWAYS and 0 < (left := engine.shut_until - engine.now()) < NEVER:
+    if engine.shut_until > ALWAYS and 0 < (left := engine.shut_until - (now := engine.now())) < NEVER:
         engine.machine.rejected += 1
         if engine.dispatcher is not None:
-            engine.report_rejection(left)
+            engine.report_rejection(now, left)
         return None
     try:
         ticket = engine.try_admit()

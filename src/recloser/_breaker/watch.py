@@ -18,7 +18,7 @@ generation change.
 from __future__ import annotations
 
 from functools import reduce
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from recloser._core.defaults import slow_call_limit
 from recloser._core.events import CallSucceeded
@@ -30,38 +30,11 @@ if TYPE_CHECKING:
 
     from recloser._breaker.dispatch import Dispatcher
     from recloser._core.settings import Settings
-    from recloser._core.tickets import Epoch, Ticket
+    from recloser._core.tickets import Epoch
 
     Report: TypeAlias = Callable[[float, float], None]
 
 SUCCESS = Outcome.SUCCESS
-
-
-class WatchingEngine(Protocol):
-    """What this module reads and calls of a breaker's engine."""
-
-    now: Callable[[], float]
-    watch: Watch | None
-
-    def observe(self, epoch: Epoch) -> None:
-        """Report a success of the closed path to the machine."""
-        ...
-
-    def settle(self, ticket: Ticket, outcome: Outcome, started: float | None) -> None:
-        """Settle a call."""
-        ...
-
-    def settle_result(self, ticket: Ticket, result: object, started: float | None) -> object:
-        """Settle a call that returned, off the closed path; return its result."""
-        ...
-
-    def result_failed(self, ticket: Ticket, result: object, judgement: object, started: float | None) -> object:
-        """Settle a call whose `failed_result` returned a true value, the judgement; return its result."""
-        ...
-
-    def predicate_raised(self, ticket: Ticket, result: object, fault: BaseException, started: float | None) -> object:
-        """Settle a call whose `failed_result` raised; return its result."""
-        ...
 
 
 class Watch:
@@ -125,7 +98,7 @@ def is_start_needed(settings: Settings, dispatcher: Dispatcher | None) -> bool:
     return dispatcher is not None and (dispatcher.durations is not None or _is_heard(dispatcher))
 
 
-def returned(engine: WatchingEngine, ticket: Any, result: object, started: float | None) -> object:  # noqa: ANN401 - as at `Engine.live`
+def returned(engine: Any, ticket: Any, result: object, started: float | None) -> object:  # noqa: ANN401 - an Engine; an Epoch or a Probe
     """Settle a call that returned and was not only counted; return its result."""
     watch = engine.watch
     if watch is None or watch.epoch is not ticket:
@@ -135,8 +108,8 @@ def returned(engine: WatchingEngine, ticket: Any, result: object, started: float
             passed = not (judgement := watch.failed_result(result))
         except BaseException as fault:  # noqa: BLE001 - handled there
             return engine.predicate_raised(ticket, result, fault, started)
-        if not passed:
-            return engine.result_failed(ticket, result, judgement, started)
+        if not passed or engine.watch is not watch:
+            return engine.settle_by_predicate(ticket, result, judgement, started, passed=passed)
     if watch.times_ends:  # as succeeded() does it, whose call would take as long
         if started is None or (seconds := (now := engine.now()) - started) > watch.limit or now >= ticket.edge:
             engine.settle(ticket, SUCCESS, started)
@@ -149,7 +122,7 @@ def returned(engine: WatchingEngine, ticket: Any, result: object, started: float
     return result
 
 
-def succeeded(engine: WatchingEngine, ticket: Any, started: float | None) -> None:  # noqa: ANN401 - as above
+def succeeded(engine: Any, ticket: Any, started: float | None) -> None:  # noqa: ANN401 - as above
     """Settle a call that succeeded and was not only counted."""
     watch = engine.watch
     if watch is None or watch.epoch is not ticket:

@@ -9,7 +9,7 @@ from recloser._core.states import Trigger
 from recloser._core.wording import plural
 
 if TYPE_CHECKING:
-    from recloser._core.meters import Evidence
+    from recloser._core.evidence import Evidence
 
 
 class ByHand(NamedTuple):

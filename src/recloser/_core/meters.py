@@ -8,28 +8,16 @@ time window the end of the current bucket. A slow success is always reported.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from recloser._core.evidence import Evidence, rate_evidence, run_evidence
 from recloser._core.windows import ALWAYS, NEVER, Ring, TimeRing, Window, WindowTotals
-from recloser._core.wording import percent, plural
+from recloser._core.wording import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 T = TypeVar("T")
-
-
-class Evidence(NamedTuple):
-    """Why a rule is met, in numbers and as text; the fields are those of `Cause`."""
-
-    kind: str
-    observed: float
-    threshold: float
-    text: str
-    calls: int | None = None
-    counted: int | None = None
-    window: Window | None = None
-    slow_call_seconds: float | None = None
 
 
 class Counts(Protocol):
@@ -118,7 +106,7 @@ class RunMeter:
 
     def adopt(self, other: RuleMeter, counts: Counts, now: float) -> None:
         """Take over the run of another meter of consecutive failures."""
-        if isinstance(other, RunMeter | RecentRunMeter):
+        if isinstance(other, RunMeters):
             self._resume(counts, other.failure_count(counts, now))
 
     def failure_count(self, counts: Counts, now: float) -> int:  # noqa: ARG002 - one protocol for all meters
@@ -137,7 +125,7 @@ class RunMeter:
 
     def evidence(self, counts: Counts, now: float) -> Evidence | None:
         """Return why the rule is met; None if it is not."""
-        return _run_evidence(self.failure_count(counts, now), self.threshold)
+        return run_evidence(self.failure_count(counts, now), self.threshold)
 
 
 class RecentRunMeter:
@@ -194,7 +182,10 @@ class RecentRunMeter:
 
     def evidence(self, counts: Counts, now: float) -> Evidence | None:
         """Return why the rule is met; None if it is not."""
-        return _run_evidence(self.failure_count(counts, now), self._threshold)
+        return run_evidence(self.failure_count(counts, now), self._threshold)
+
+
+RunMeters = (RunMeter, RecentRunMeter)
 
 
 class FailureRateMeter:
@@ -248,7 +239,7 @@ class FailureRateMeter:
     def evidence(self, counts: Counts, now: float) -> Evidence | None:
         """Return why the rule is met; None if it is not."""
         totals = self.ring.peek(counts.successes, now)
-        evidence = _rate_evidence("failure_rate", "failed", self._rate, self.failure_rate(counts, now), totals)
+        evidence = rate_evidence("failure_rate", "failed", self._rate, self.failure_rate(counts, now), totals)
         return evidence and evidence._replace(window=self._window)
 
     def _weigh(self, totals: tuple[int, int]) -> bool:
@@ -384,7 +375,7 @@ class SlowCallRateMeter:
         """Return why the rule is met; None if it is not."""
         totals = self._slow.peek(self._fast(counts), now)
         how = f"took longer than {self._slow_call_seconds:g} s"
-        evidence = _rate_evidence("slow_call_rate", how, self._rate, self.slow_call_rate(counts, now), totals)
+        evidence = rate_evidence("slow_call_rate", how, self._rate, self.slow_call_rate(counts, now), totals)
         return evidence and evidence._replace(window=self._window, slow_call_seconds=self._slow_call_seconds)
 
     def _fast(self, counts: Counts) -> int:
@@ -433,10 +424,17 @@ class AnyMeter:
             meter.clear(counts)
 
     def adopt(self, other: RuleMeter, counts: Counts, now: float) -> None:
-        """Let each meter take over what fits it, preferably from the meter at the same position."""
+        """Let each meter take over what fits it, preferably from the meter at the same position; a run comes last.
+
+        All meters of runs share one run, and until it is taken over, others read it.
+        """
         others = parts_of(other)
-        for index, meter in enumerate(self.parts):
-            for candidate in (*others, *others[index : index + 1]):
+        for index, meter in sorted(enumerate(self.parts), key=lambda part: isinstance(part[1], RunMeter)):
+            candidates = [*others, *others[index : index + 1]]
+            if isinstance(meter, RunMeter):
+                meter.adopt(([each for each in candidates if isinstance(each, RunMeters)] or others)[-1], counts, now)
+                break
+            for candidate in candidates:
                 meter.adopt(candidate, counts, now)
 
     def failure_count(self, counts: Counts, now: float) -> int:
@@ -460,13 +458,6 @@ def _first(found: Iterable[T | None]) -> T | None:
     return next((item for item in found if item is not None), None)
 
 
-def _run_evidence(run: int, threshold: int) -> Evidence | None:
-    if run < threshold:
-        return None
-    text = f"{run} consecutive {plural(run, 'failure')} (threshold {threshold})"
-    return Evidence("consecutive_failures", run, threshold, text)
-
-
 def _weighed(totals: tuple[int, int], rate: float, minimum_calls: int, ring: Ring) -> tuple[bool, float]:
     """Return whether a rate is reached, and until when a call that is no hit can't reach it.
 
@@ -482,15 +473,6 @@ def _weighed(totals: tuple[int, int], rate: float, minimum_calls: int, ring: Rin
 
 def _rate(totals: WindowTotals, minimum_calls: int) -> float | None:
     return totals.hits / totals.calls if totals.calls >= minimum_calls else None
-
-
-def _rate_evidence(kind: str, how: str, threshold: float, rate: float | None, totals: WindowTotals) -> Evidence | None:
-    if rate is None or rate < threshold:
-        return None
-    calls, counted = totals.calls, totals.hits
-    figures = f"{counted} of {calls} calls {how}; threshold {percent(threshold)}"
-    text = f"{kind.replace('_', ' ')} {percent(rate)} ({figures})"
-    return Evidence(kind, rate, threshold, text, calls=calls, counted=counted)
 
 
 def parts_of(meter: RuleMeter) -> tuple[RuleMeter, ...]:
