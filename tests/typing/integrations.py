@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, a
 from starlette.applications import Starlette
 
 import recloser.integrations.aiosqlite
+import recloser.integrations.http_errors
 import recloser.integrations.httpx
 import recloser.integrations.httpx2
 import recloser.integrations.psycopg
@@ -72,6 +73,11 @@ def transport() -> None:
 def transport_of_httpx2() -> None:
     guarded = recloser.integrations.httpx2.BreakerTransport(httpx2.AsyncHTTPTransport())
     httpx2.AsyncClient(transport=guarded)
+
+
+def http_errors() -> None:
+    CircuitBreaker(expected_exception=recloser.integrations.http_errors.is_failure)
+    assert_type(recloser.integrations.http_errors.is_failure(KeyError()), bool)
 
 
 async def databases(engine: AsyncEngine, pool: psycopg_pool.AsyncConnectionPool) -> None:

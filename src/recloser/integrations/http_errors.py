@@ -1,0 +1,115 @@
+"""A predicate for functions that raise the HTTP errors of any client: `expected_exception=http_errors.is_failure`.
+
+A client raises an exception for every bad status, but most of these are answers: a 404 says that the server works. It
+is a failure if the server is overloaded or broken.
+
+No client is imported; the status is read from the attributes that HTTP clients and web frameworks give to their
+exceptions:
+
+- `status_code`, `status`, `http_status`, or `code`: FastAPI, Starlette, aiohttp, urllib, the SDKs of model APIs;
+- `status_code` or `status` of its `response`: httpx, requests;
+- `code()`, a status of gRPC, which counts as the HTTP status that the gRPC documentation assigns to it.
+
+An exception without a status is judged by its `__cause__`, if that has one.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from recloser.lowlevel import leaves, publish
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["is_failure"]
+
+STATUSES = range(100, 600)
+SERVER_ERRORS = range(500, 600)
+NOT_SUPPORTED = frozenset({HTTPStatus.NOT_IMPLEMENTED, HTTPStatus.HTTP_VERSION_NOT_SUPPORTED})
+OF_EXCEPTIONS = ("status_code", "status", "http_status")
+OF_RESPONSES = ("status_code", "status")
+OF_GRPC = {
+    "CANCELLED": 499,
+    "UNKNOWN": 500,
+    "INVALID_ARGUMENT": 400,
+    "DEADLINE_EXCEEDED": 504,
+    "NOT_FOUND": 404,
+    "ALREADY_EXISTS": 409,
+    "PERMISSION_DENIED": 403,
+    "RESOURCE_EXHAUSTED": 429,
+    "FAILED_PRECONDITION": 400,
+    "ABORTED": 409,
+    "OUT_OF_RANGE": 400,
+    "UNIMPLEMENTED": 501,
+    "INTERNAL": 500,
+    "UNAVAILABLE": 503,
+    "DATA_LOSS": 500,
+    "UNAUTHENTICATED": 401,
+}
+"""HTTP statuses by the names of gRPC's."""
+
+
+def is_failure(exc: BaseException) -> bool:
+    """Return whether an exception means that an HTTP service failed; for `expected_exception=` of a breaker.
+
+    Failures are the statuses 429 and 5xx except 501 and 505, and exceptions without a status, such as a refused
+    connection. Any other status is an answer.
+
+    Args:
+        exc: Any exception; a group is a failure if one of its exceptions is.
+    """
+    return any(_is_failure_status(_status_behind(leaf)) for leaf in leaves(exc))
+
+
+def _is_failure_status(status: int | None) -> bool:
+    if status is None or status == HTTPStatus.TOO_MANY_REQUESTS:
+        return True
+    return status in SERVER_ERRORS and status not in NOT_SUPPORTED
+
+
+def _status_behind(exc: BaseException) -> int | None:
+    """Return the status of an exception, else that of the nearest of its causes that has one."""
+    seen = set[int]()
+    cause: BaseException | None = exc
+    while cause is not None and id(cause) not in seen:
+        status = _status_of(cause)
+        if status is not None:
+            return status
+        seen.add(id(cause))
+        cause = cause.__cause__
+    return None
+
+
+def _status_of(exc: BaseException) -> int | None:
+    code, response = _attribute(exc, "code"), _attribute(exc, "response")
+    if callable(code):
+        code = _result(code)
+    values = [_attribute(exc, name) for name in OF_EXCEPTIONS] + [code]
+    values += [_attribute(response, name) for name in OF_RESPONSES]
+    return next((status for status in map(_status, values) if status is not None), None)
+
+
+def _status(value: object) -> int | None:
+    """Return an HTTP status; None for any other code, such as that of an API, a process or a WebSocket."""
+    if isinstance(value, int):
+        return int(value) if value in STATUSES else None
+    name = _attribute(value, "name")
+    return OF_GRPC.get(name) if isinstance(name, str) else None
+
+
+def _attribute(owner: object, name: str) -> object:
+    with suppress(Exception):  # a property may raise anything
+        return getattr(owner, name, None)
+    return None
+
+
+def _result(function: Callable[[], object]) -> object:
+    with suppress(Exception):  # as above
+        return function()
+    return None
+
+
+publish(globals())
