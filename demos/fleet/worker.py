@@ -17,6 +17,7 @@ import httpx
 from demos.fleet.pace import NAME, THRESHOLD, Pace
 from recloser import BreakerRegistry, CircuitBreaker, CircuitBreakerOpenError, StateChanged
 from recloser.fleet import RedisFleet
+from recloser.integrations.http_errors import is_failure
 
 __all__ = ["Worker", "main", "report"]
 
@@ -39,7 +40,10 @@ class Worker:
             redis_url, namespace="demo", poll_seconds=pace.poll_seconds, lease_seconds=pace.lease_seconds
         )
         registry = BreakerRegistry(
-            fleet=self._fleet, failure_threshold=THRESHOLD, reset_timeout_seconds=pace.reset_timeout_seconds
+            fleet=self._fleet,
+            failure_threshold=THRESHOLD,
+            reset_timeout_seconds=pace.reset_timeout_seconds,
+            expected_exception=is_failure,
         )
         self._breaker: CircuitBreaker = registry.breaker(NAME)
         self._breaker.subscribe(self._report_change, StateChanged)

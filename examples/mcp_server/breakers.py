@@ -3,6 +3,7 @@
 import httpx
 
 from recloser import BreakerRegistry, CircuitBreaker
+from recloser.integrations import http_errors
 
 from .sqlite import is_down
 
@@ -40,6 +41,5 @@ class Breakers:
 
 def is_service_down(exc: BaseException) -> bool:
     """Return whether an HTTP service failed; a 404 is an answer, and a full pool is our own problem."""
-    if isinstance(exc, httpx.HTTPStatusError):
-        return exc.response.is_server_error or exc.response.status_code == httpx.codes.TOO_MANY_REQUESTS
-    return isinstance(exc, httpx.TransportError) and not isinstance(exc, httpx.PoolTimeout)
+    is_own = not isinstance(exc, httpx.HTTPStatusError | httpx.TransportError) or isinstance(exc, httpx.PoolTimeout)
+    return not is_own and http_errors.is_failure(exc)
