@@ -17,8 +17,8 @@ HOST = "127.0.0.1"
 class Http2Upstream:
     """One connection of the server, which answers each path in its way.
 
-    `/ok` has a body, `/503` fails, `/reset` ends its stream in the middle of its body, `/hang` does not end it,
-    `/release` does, and ends all that hang, and `/goaway` ends the connection.
+    `/ok` has a body, `/parts` one of several frames, `/503` fails, `/reset` ends its stream in the middle of its body,
+    `/hang` does not end it, `/release` does, and ends all that hang, and `/goaway` ends the connection.
     """
 
     def __init__(self, stream: ByteStream) -> None:
@@ -52,7 +52,9 @@ class Http2Upstream:
         status = "503" if path == "/503" else "200"
         connection.send_headers(number, [(":status", status)], end_stream=path == "/503")
         if path != "/503":
-            connection.send_data(number, b"body", end_stream=path in {"/ok", "/release"})
+            for _ in range(3 if path == "/parts" else 0):
+                connection.send_data(number, b"part")
+            connection.send_data(number, b"body", end_stream=path in {"/ok", "/parts", "/release"})
         if path == "/reset":
             connection.reset_stream(number, error_code=2)
         elif path == "/hang":

@@ -1,13 +1,19 @@
-"""The bodies of an exchange: that of the response settles the permit, that of the request remembers its own error."""
+"""The bodies of an exchange: that of the response settles the permit, that of the request remembers its own error.
+
+A body behaves as the one inside. Each `aiter()` starts an iteration of its own, because some clients leave one in the
+middle and read the rest in another. An iterator has the methods of a generator if the one inside has them, because some
+clients close what they leave.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Any, Protocol
 
 from recloser.integrations._http import is_event_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from typing import Self
 
     from recloser import Permit
@@ -35,25 +41,26 @@ class GuardedBody:
         self._settle = settle
         self._headers = headers
         self._has_begun = False
+        self._is_left = False
         self._paused_at: float | None = None
 
-    def __aiter__(self) -> Self:
-        """Start reading."""
-        self._chunks = aiter(self._body)
-        return self
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Start an iteration."""
+        return iteration(aiter(self._body), self)
 
-    async def __anext__(self) -> bytes:
-        """Return the next chunk; the time that the reader takes between two chunks does not count."""
+    async def take(self, chunk_to_come: Awaitable[bytes]) -> bytes:
+        """Wait for the next chunk; the time that the reader takes between two chunks does not count."""
         permit = self._permit
-        if self._paused_at is not None:
-            permit.resume(self._paused_at)
+        permit.resume(self._paused_at)
+        self._paused_at = None
         try:
-            chunk: bytes = await anext(self._chunks)
+            chunk = await chunk_to_come
         except StopAsyncIteration:
             permit.succeed()
             raise
         except BaseException as exc:
-            if self._has_begun and not isinstance(exc, Exception | GeneratorExit) and is_event_stream(self._headers):
+            is_cut_off = not isinstance(exc, Exception | GeneratorExit)
+            if self._is_left or (self._has_begun and is_cut_off and is_event_stream(self._headers)):
                 permit.succeed()
             else:
                 self._settle(permit, exc)
@@ -63,6 +70,13 @@ class GuardedBody:
             permit.progress()
         self._paused_at = permit.pause()
         return chunk
+
+    def leave(self) -> None:
+        """Note that an iteration ends in the middle.
+
+        That closes the connection, as without a breaker. What another iteration then raises is the reader's doing.
+        """
+        self._is_left = True
 
     async def aclose(self) -> None:
         """Close the body. An exchange that has not ended yet is a success; it is settled before anything waits."""
@@ -85,20 +99,105 @@ class GuardedUpload:
         self._source = source
         self.error: Exception | None = None
 
-    def __aiter__(self) -> Self:
-        """Start sending."""
-        self._chunks = aiter(self._source)
-        return self
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Start an iteration."""
+        return iteration(aiter(self._source), self)
 
-    async def __anext__(self) -> bytes:
-        """Return the next chunk."""
+    async def take(self, chunk_to_come: Awaitable[bytes]) -> bytes:
+        """Wait for the next chunk."""
         try:
-            chunk: bytes = await anext(self._chunks)
+            return await chunk_to_come
         except Exception as exc:
             self.error = exc
             raise
-        return chunk
+
+    def leave(self) -> None:
+        """Do nothing: the transport may read as little as it wants."""
 
     async def aclose(self) -> None:
         """Close the body."""
         await self._source.aclose()
+
+
+class Body(Protocol):
+    """What an iteration tells about itself."""
+
+    async def take(self, chunk_to_come: Awaitable[bytes], /) -> bytes:
+        """Wait for a chunk."""
+        ...
+
+    def leave(self) -> None:
+        """Note that the iteration ends in the middle."""
+        ...
+
+
+def iteration(chunks: AsyncIterator[bytes], body: Body) -> AsyncIterator[bytes]:
+    """Return an iterator that takes the chunks of another one through its body.
+
+    Args:
+        chunks: The iterator inside. If it is a generator, the iterator has the methods of one.
+        body: Waits for each chunk.
+    """
+    kind = _GeneratorIteration if isinstance(chunks, AsyncGenerator) else _Iteration
+    return kind(chunks, body)
+
+
+class _Iteration:
+    """One iteration over a body."""
+
+    __slots__ = ("_body", "_chunks", "_is_reading", "_is_waiting")
+
+    def __init__(self, chunks: Any, body: Body) -> None:  # noqa: ANN401 - an iterator or a generator
+        self._chunks = chunks
+        self._body = body
+        self._is_reading = False
+        self._is_waiting = False
+
+    def __aiter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Return the next chunk. A second reader at the same time gets the error of the iterator inside, uncounted."""
+        if self._is_waiting:
+            return await anext(self._chunks)
+        self._is_waiting, self._is_reading = True, False
+        try:
+            chunk = await self._body.take(anext(self._chunks))
+        finally:
+            self._is_waiting = False
+        self._is_reading = True
+        return chunk
+
+    def __del__(self) -> None:
+        """Note an iteration that is dropped in the middle."""
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._is_reading:
+            self._is_reading = False
+            self._body.leave()
+
+
+class _GeneratorIteration(_Iteration):
+    """One iteration over a body whose iterators are generators; it is an `AsyncGenerator` for those who ask."""
+
+    __slots__ = ()
+
+    async def asend(self, value: Any) -> bytes:  # noqa: ANN401 - as the generator inside
+        """Return the next chunk; send a value into the generator, which makes no use of it."""
+        if value is None:
+            return await anext(self)
+        chunk: bytes = await self._chunks.asend(value)
+        return chunk
+
+    async def athrow(self, *exc_info: Any) -> bytes:  # noqa: ANN401 - as the generator inside
+        """Raise an error of the reader's in the generator."""
+        self._leave()
+        chunk: bytes = await self._chunks.athrow(*exc_info)
+        return chunk
+
+    async def aclose(self) -> None:
+        """End the iteration; the body stays open."""
+        self._leave()
+        await self._chunks.aclose()

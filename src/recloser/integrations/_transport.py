@@ -114,7 +114,7 @@ class GuardedTransport(Generic[Transport]):
     async def _send(self, request: Any, permit: Permit) -> Any:  # noqa: ANN401 - of httpx or httpx2
         """Send a request; an error that its own body raises is ignored."""
         source = request.stream
-        if isinstance(source, self._library.ByteStream):
+        if not self._is_streamed(source):  # bytes or a form
             return await self._inner.handle_async_request(request)
         request.stream = upload = self._upload(source)
         try:
@@ -124,7 +124,8 @@ class GuardedTransport(Generic[Transport]):
                 permit.ignore()
             raise
         finally:
-            request.stream = source
+            if request.stream is upload:  # a transport that reads a request replaces its body by what was read
+                request.stream = source
 
     async def __aenter__(self) -> Self:
         """Enter the inner transport."""
@@ -166,10 +167,18 @@ class GuardedTransport(Generic[Transport]):
 
     def _settle_by_head(self, permit: Permit, response: Any) -> None:  # noqa: ANN401 - of httpx or httpx2
         """Settle a permit by the head of a response, or leave that to the body."""
+        if not isinstance(response, self._library.Response):  # the client refuses it
+            permit.ignore()
+            return
         status = response.status_code
         if status in self._failure_statuses:
             permit.fail(status_error(status), reset_timeout_seconds=retry_after(response.headers, self._longest_wait))
-        elif response.is_closed or status == SWITCHING_PROTOCOLS:  # already read, or no longer HTTP
-            permit.succeed()
+        elif response.is_closed or status == SWITCHING_PROTOCOLS or not self._is_streamed(response.stream):
+            permit.succeed()  # already read, or no longer HTTP
         else:
             response.stream = self._body(response.stream, permit, self._settle, response.headers)
+
+    def _is_streamed(self, body: object) -> bool:
+        """Return whether a body comes bit by bit; the others, which can be read synchronously too, are in memory."""
+        library = self._library
+        return isinstance(body, library.AsyncByteStream) and not isinstance(body, library.SyncByteStream)
