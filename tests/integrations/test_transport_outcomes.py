@@ -23,15 +23,16 @@ async def test_a_response_is_a_success_and_comes_through(library: Library, upstr
     assert totals(breaker) == {"success": 1}
 
 
-async def test_a_status_of_the_caller_s_making_is_a_success(library: Library, upstream: Upstream) -> None:
+@pytest.mark.parametrize("status", [400, 404, 408, 499, 501, 505])
+async def test_a_status_of_the_caller_s_making_is_a_success(library: Library, upstream: Upstream, status: int) -> None:
     breaker = one()
-    upstream.scripts["/"] = answer("404 Not Found")
+    upstream.scripts["/"] = answer(f"{status} Oh")
     async with client_of(library, breaker) as client:
-        assert (await client.get(upstream.url())).status_code == 404
+        assert (await client.get(upstream.url())).status_code == status
     assert totals(breaker) == {"success": 1}
 
 
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 520, 527, 529, 599])
 async def test_a_failing_status_is_one_failure_and_the_response_comes_through(
     library: Library, upstream: Upstream, status: int
 ) -> None:

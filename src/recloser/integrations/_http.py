@@ -19,10 +19,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FAILURE_STATUSES = frozenset({429, 500, 502, 503, 504})
+STATUSES = range(100, 600)
+UNSUPPORTED = frozenset({HTTPStatus.NOT_IMPLEMENTED.value, HTTPStatus.HTTP_VERSION_NOT_SUPPORTED.value})
+"""The 5xx that answer what was asked, however healthy the server is."""
+FAILURE_STATUSES = frozenset({HTTPStatus.TOO_MANY_REQUESTS.value, *range(500, 600)}) - UNSUPPORTED
+"""429 and all 5xx but 501 and 505; those of proxies (520 to 527) and of overloaded model APIs (529) have no names."""
 SWITCHING_PROTOCOLS = HTTPStatus.SWITCHING_PROTOCOLS.value
 LONGEST_RETRY_AFTER_SECONDS = 300.0
-STATUSES = range(100, 600)
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 LONGEST_HOST = 253

@@ -44,7 +44,7 @@ class BreakerTransport(GuardedTransport[httpx.AsyncBaseTransport], httpx.AsyncBa
             `max_breakers` bounds the number of breakers, however many hosts there are. Several transports may share
             it.
         breaker: One breaker for all origins, instead of a registry.
-        failure_statuses: The statuses that are failures, from 100 to 599.
+        failure_statuses: The statuses that are failures, from 100 to 599; by default 429 and all 5xx but 501 and 505.
         ignored_exception: Further exception types that are ignored.
         max_retry_after_seconds: A failing response that opens the breaker may say for how long, in `Retry-After`; this
             is the upper bound (finite, > 0). None to disregard the header.
