@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"transport": object()}, TypeError, "transport must be an AsyncBaseTransport, not <object"),
+        ({"transport": object()}, TypeError, "transport must be an AsyncBaseTransport of httpx2?, not <object"),
         ({"registry": {}}, TypeError, "registry must be a BreakerRegistry, not {}"),
         ({"breaker": "api"}, TypeError, "breaker must be a CircuitBreaker, not 'api'"),
         ({"failure_statuses": 503}, TypeError, "failure_statuses must be a collection of HTTP statuses .*, not 503"),
@@ -51,7 +51,7 @@ def test_it_is_a_transport_of_its_library(library: Library) -> None:
 
 
 def test_a_transport_of_another_library_is_refused() -> None:
-    with pytest.raises(TypeError, match="transport must be an AsyncBaseTransport"):
+    with pytest.raises(TypeError, match=r"transport must be an AsyncBaseTransport of httpx, not <httpx2\."):
         importlib.import_module("recloser.integrations.httpx").BreakerTransport(
             importlib.import_module("httpx2").AsyncHTTPTransport()
         )

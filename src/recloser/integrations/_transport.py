@@ -16,7 +16,7 @@ A probe holds its permit until then. Once its body has begun, its time limit no 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar, cast
 
 from recloser import BreakerRegistry, CircuitBreaker, RejectedError
 from recloser.integrations._http import (
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 Transport = TypeVar("Transport")
 
+LIBRARIES = ("httpx", "httpx2")
+"""The libraries that have a transport of their own."""
+
 
 class GuardedTransport(Generic[Transport]):
     """An asynchronous transport behind circuit breakers; the modules of the libraries describe it."""
@@ -64,7 +67,7 @@ class GuardedTransport(Generic[Transport]):
     ) -> None:
         library = self._library
         if transport is not None and not isinstance(transport, library.AsyncBaseTransport):
-            raise TypeError(f"transport must be an AsyncBaseTransport, not {transport!r}")
+            raise TypeError(f"transport must be an AsyncBaseTransport of {library.__name__}, not {transport!r}")
         if registry is not None and not isinstance(registry, BreakerRegistry):
             raise TypeError(f"registry must be a BreakerRegistry, not {registry!r}")
         if breaker is not None and not isinstance(breaker, CircuitBreaker):
@@ -100,8 +103,11 @@ class GuardedTransport(Generic[Transport]):
 
         Raises:
             CircuitBreakerOpenError: The breaker rejects the request; nothing is sent.
+            TypeError: The client is one of another library; nothing is sent.
             Exception: Whatever the transport raises, the same object.
         """
+        if not isinstance(request, self._library.Request):
+            raise self._misfit(request)
         permit = await self._breaker_of(request.url).acquire()
         try:
             response = await self._send(request, permit)
@@ -110,6 +116,33 @@ class GuardedTransport(Generic[Transport]):
             raise
         self._settle_by_head(permit, response)
         return response
+
+    def handle_request(self, request: object) -> NoReturn:  # noqa: ARG002 - the signature of a synchronous transport
+        """Refuse the request of a synchronous client.
+
+        Raises:
+            TypeError: Always; nothing is sent.
+        """
+        raise self._synchronous()
+
+    def __enter__(self) -> NoReturn:
+        """Refuse a synchronous client."""
+        raise self._synchronous()
+
+    def _synchronous(self) -> TypeError:
+        library = self._library.__name__
+        return TypeError(
+            f"this BreakerTransport is for {library}.AsyncClient, not for the synchronous {library}.Client"
+        )
+
+    def _misfit(self, request: object) -> TypeError:
+        """Return the error for a request of another library, without its text, which contains an address."""
+        library = self._library.__name__
+        other = type(request).__module__.partition(".")[0]
+        start = f"this BreakerTransport is for {library}.AsyncClient"
+        if other in LIBRARIES:
+            return TypeError(f"{start}; {other}.AsyncClient needs recloser.integrations.{other}.BreakerTransport")
+        return TypeError(f"{start}; it can't send a {other}.{type(request).__qualname__}")
 
     async def _send(self, request: Any, permit: Permit) -> Any:  # noqa: ANN401 - of httpx or httpx2
         """Send a request; an error that its own body raises is ignored."""
