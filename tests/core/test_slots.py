@@ -106,7 +106,11 @@ def test_a_synchronous_function_is_accepted_whatever_is_around_it(fn: object) ->
     check_synchronous("key", fn, "function")
 
 
-@pytest.mark.parametrize("returned", [None, True, 0, 1.5, "key", (), [ask], object(), Exception(), iter(())], ids=repr)
+@pytest.mark.parametrize(
+    "returned",
+    [None, True, 0, 1.5, "key", (), [ask], object(), Exception(), iter(())],
+    ids=lambda given: type(given).__name__,
+)
 def test_what_is_not_awaited_is_returned_as_it_is(returned: object) -> None:
     assert refusal("key", returned) is None
     assert checked("key", returned) is returned

@@ -60,7 +60,9 @@ async def test_a_clock_that_returns_a_coroutine_is_logged_and_nothing_is_remembe
     ]
 
 
-@pytest.mark.parametrize("given", [ask, Source("asked"), functools.partial(Source("asked"))], ids=str)
+@pytest.mark.parametrize(
+    "given", [ask, Source("asked"), functools.partial(Source("asked"))], ids=lambda given: type(given).__name__
+)
 def test_an_asynchronous_function_is_refused_when_it_is_given(given: object) -> None:
     with pytest.raises(TypeError, match="on must be .* a synchronous predicate on the exception"):
         Fallback(Constant(0), on=given)

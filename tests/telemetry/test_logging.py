@@ -243,6 +243,9 @@ async def test_structlog_loggers_of_every_make_are_taken() -> None:
 class AsyncLogger:
     """A logger whose methods are coroutine functions."""
 
+    def __repr__(self) -> str:
+        return "AsyncLogger()"
+
     async def info(self, event: str, **_: object) -> None:
         pytest.fail(f"nothing awaits {event}")
 
