@@ -91,7 +91,7 @@ class CallCounter:
     """
 
     def __init__(self, connection: aiosqlite.Connection) -> None:
-        self.calls = 0
+        self.calls: int = 0
         self._connection = ref(connection)
         vars(connection)[EXECUTE] = self.execute
 
