@@ -36,7 +36,7 @@ def test_a_run_has_several_processes_and_says_how_far_they_differ() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "process 2 of 2" in done.stderr
     row = next(line for line in done.stdout.splitlines() if line.startswith("| floor: rejection "))
-    assert re.search(r"\| +\d+ \| +\d+ - \d+ \|", row), row
+    assert re.search(r"\| +[\d,]+ \| +[\d,]+ - [\d,]+ \|", row), row
 
 
 def test_an_unknown_group_is_refused_by_name() -> None:
