@@ -97,7 +97,7 @@ registry.health()
 @pytest.mark.parametrize(
     ("module", "use"),
     [
-        ("tomllib", "from recloser import BreakerRegistry; BreakerRegistry.from_config({})"),
+        ("recloser._registry.config", "from recloser import BreakerRegistry; BreakerRegistry.from_config({})"),
         ("recloser._registry.lint", "from recloser import BreakerRegistry; BreakerRegistry().lint()"),
         ("recloser._fallback", "from recloser import Fallback"),
         ("recloser._policies", "from recloser import Timeout"),

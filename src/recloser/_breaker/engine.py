@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from random import SystemRandom
 from time import time as wall_clock
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast
 
 from recloser._breaker.admission import accepted, admitted, request_probe, take
 from recloser._breaker.cancellation import is_cancellation
@@ -477,8 +477,7 @@ class Engine:
 
     def report(self, record: Record) -> None:
         """Deliver the record of one call to the listeners, after what is queued."""
-        if self.dispatcher is not None:
-            self.dispatcher.report(record)
+        cast("Dispatcher", self.dispatcher).report(record)  # there are only records where there were listeners
 
     def report_rejection(self, now: float, left: float) -> None:
         """Report a call that was rejected while `left` seconds of the reset timeout remained."""

@@ -38,8 +38,3 @@ def error_text(exc: BaseException | None) -> tuple[str | None, BaseException | N
         return describe(exc), None
     except BaseException as interrupt:  # noqa: BLE001 - raised once the call is settled
         return None, interrupt
-
-
-def slow_probe(seconds: float) -> str:
-    """Return the text of the failure of a probe that was slow."""
-    return f"slow probe, {seconds:.3g} s"

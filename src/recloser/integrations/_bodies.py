@@ -119,7 +119,7 @@ class GuardedUpload:
         await self._source.aclose()
 
 
-class Body(Protocol):
+class ReadBody(Protocol):
     """What an iteration tells about itself."""
 
     async def take(self, chunk_to_come: Awaitable[bytes], /) -> bytes:
@@ -131,7 +131,7 @@ class Body(Protocol):
         ...
 
 
-def iteration(chunks: AsyncIterator[bytes], body: Body) -> AsyncIterator[bytes]:
+def iteration(chunks: AsyncIterator[bytes], body: ReadBody) -> AsyncIterator[bytes]:
     """Return an iterator that takes the chunks of another one through its body.
 
     Args:
@@ -147,7 +147,7 @@ class _Iteration:
 
     __slots__ = ("_body", "_chunks", "_is_reading", "_is_waiting")
 
-    def __init__(self, chunks: Any, body: Body) -> None:  # noqa: ANN401 - an iterator or a generator
+    def __init__(self, chunks: Any, body: ReadBody) -> None:  # noqa: ANN401 - an iterator or a generator
         self._chunks = chunks
         self._body = body
         self._is_reading = False
@@ -184,12 +184,9 @@ class _GeneratorIteration(_Iteration):
 
     __slots__ = ()
 
-    async def asend(self, value: Any) -> bytes:  # noqa: ANN401 - as the generator inside
-        """Return the next chunk; send a value into the generator, which makes no use of it."""
-        if value is None:
-            return await anext(self)
-        chunk: bytes = await self._chunks.asend(value)
-        return chunk
+    async def asend(self, value: Any) -> bytes:  # noqa: ANN401, ARG002 - as the generator inside
+        """Return the next chunk; the generator makes no use of the value."""
+        return await anext(self)
 
     async def athrow(self, *exc_info: Any) -> bytes:  # noqa: ANN401 - as the generator inside
         """Raise an error of the reader's in the generator."""
