@@ -4,7 +4,7 @@ import gc
 import inspect
 import itertools
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 
 import pytest
@@ -17,7 +17,7 @@ from recloser.events import CallSucceeded
 from recloser.testing import ManualClock
 from tests.breaker.kit import DependencyError, answer, fail, make, make_probing, make_ready, totals
 from tests.breaker.watched import WAYS_TO_WATCH, Watched
-from tests.tear import torn_at
+from tests.tear import small_heap, torn_at
 
 pytestmark = [
     pytest.mark.anyio,
@@ -27,6 +27,13 @@ pytestmark = [
         "ignore::pytest.PytestUnraisableExceptionWarning",  # interrupted in a finaliser
     ),
 ]
+
+
+@pytest.fixture(autouse=True)
+def _quick_collections() -> Iterator[None]:
+    with small_heap():
+        yield
+
 
 LONG = 100_000.0
 

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from weakref import ref
 
@@ -15,7 +15,7 @@ from recloser import Bulkhead
 from recloser._policies.bulkhead import _Hold, _Room
 from recloser.errors import BulkheadFullError
 from tests.policies.kit import Dependency, in_usual_order
-from tests.tear import torn_at
+from tests.tear import small_heap, torn_at
 
 pytestmark = [
     pytest.mark.anyio,
@@ -25,6 +25,12 @@ pytestmark = [
         "ignore::pytest.PytestUnraisableExceptionWarning",  # interrupted before an iteration was closed
     ),
 ]
+
+
+@pytest.fixture(autouse=True)
+def _quick_collections() -> Iterator[None]:
+    with small_heap():
+        yield
 
 
 @pytest.fixture(params=["asyncio", "trio"])
