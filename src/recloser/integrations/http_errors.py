@@ -16,9 +16,9 @@ An exception without a status is judged by its `__cause__`, if that has one.
 from __future__ import annotations
 
 from contextlib import suppress
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from recloser.integrations._http import FAILURE_STATUSES, STATUSES
 from recloser.lowlevel import leaves, publish
 
 if TYPE_CHECKING:
@@ -26,9 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["is_failure"]
 
-STATUSES = range(100, 600)
-SERVER_ERRORS = range(500, 600)
-NOT_SUPPORTED = frozenset({HTTPStatus.NOT_IMPLEMENTED, HTTPStatus.HTTP_VERSION_NOT_SUPPORTED})
+FAILURES = {None, *FAILURE_STATUSES}
+"""The statuses that are failures; None stands for an exception without a status."""
 OF_EXCEPTIONS = ("status_code", "status", "http_status")
 OF_RESPONSES = ("status_code", "status")
 OF_GRPC = {
@@ -61,13 +60,7 @@ def is_failure(exc: BaseException) -> bool:
     Args:
         exc: Any exception; a group is a failure if one of its exceptions is.
     """
-    return any(_is_failure_status(_status_behind(leaf)) for leaf in leaves(exc))
-
-
-def _is_failure_status(status: int | None) -> bool:
-    if status is None or status == HTTPStatus.TOO_MANY_REQUESTS:
-        return True
-    return status in SERVER_ERRORS and status not in NOT_SUPPORTED
+    return any(_status_behind(leaf) in FAILURES for leaf in leaves(exc))
 
 
 def _status_behind(exc: BaseException) -> int | None:
