@@ -405,6 +405,7 @@ NESTED = {
     "inline tables": "x = " + "{x = " * 10_000,
     "dotted keys": "[defaults]\n" + ".".join("x" * 3_000) + " = 1",
     "a header": "[" + ".".join("x" * 3_000) + "]",
+    "few levels": "[" + ".".join("x" * 40) + "]",
 }
 
 
@@ -426,6 +427,13 @@ def test_a_mapping_that_is_nested_too_deeply_is_refused(wrap: Callable[[object],
         ValueError, match="^the configuration is nested too deeply; the top-level keys .* are max_break"
     ):
         BreakerRegistry.from_config({"defaults": {setting: value}})
+
+
+def test_a_list_that_lies_within_itself_is_refused_as_nested_too_deeply() -> None:
+    rules: list[object] = []
+    rules += [rules, rules]
+    with pytest.raises(ValueError, match="nested too deeply"):
+        BreakerRegistry.from_config({"defaults": {"trip_when": rules}})
 
 
 def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:

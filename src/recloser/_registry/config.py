@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial, reduce
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ from recloser._registry.tables import (
     read_table,
     refuse_unknown,
 )
+
+DEEPEST = 32  # levels of tables and lists within each other, many more than any setting needs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,16 +89,24 @@ def read_configuration(source: Mapping[str, Any] | str | os.PathLike[str]) -> Co
 
 
 def _configuration(tables: Mapping[str, Any], source: str = "") -> Configuration:
-    try:
-        found = read_table("", tables, SECTIONS)
-    except RecursionError:  # the text of an error shows the value, whatever its depth
-        raise _too_deep("the configuration") from None
+    if _is_deeper(tables, DEEPEST):
+        raise _too_deep("the configuration")
+    found = read_table("", tables, SECTIONS)
     parts = {"groups" if key == "per_key" else key: value for key, value in found.items()}
     return Configuration(**parts, source=source, tables=tables)
 
 
 def _too_deep(source: str) -> ValueError:
     return ValueError(f"{source} is nested too deeply; the top-level keys of a configuration are {', '.join(SECTIONS)}")
+
+
+def _is_deeper(tables: Mapping[str, Any], levels: int) -> bool:
+    """Tell whether tables and lists lie more than so many levels within each other, or a list lies within itself."""
+    level: list[Any] = [tables]
+    for _ in range(levels):
+        within = chain.from_iterable(item.values() if isinstance(item, Mapping) else item for item in level)
+        level = [*{id(item): item for item in within if isinstance(item, Mapping | list | tuple)}.values()]
+    return bool(level)
 
 
 # Tables of settings
