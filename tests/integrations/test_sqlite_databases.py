@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -95,16 +95,23 @@ def locked(path: Path) -> Generator[Path]:
 ClientOf = Callable[[str], AbstractAsyncContextManager[Client]]
 
 
+@contextmanager
+def waiting_for_threads() -> Generator[None]:
+    """Waits for the threads of connections that can't be made, which do not wait for their own."""
+    before = set(threading.enumerate())
+    yield
+    for thread in set(threading.enumerate()) - before:
+        thread.join(5)
+
+
 async def outcome_on(client_of: ClientOf, address: str, statement: str) -> tuple[BaseException, dict[str, int]]:
     """Runs a statement that fails; returns with what, and what was counted."""
     breaker = one()
-    before = set(threading.enumerate())
-    async with client_of(address) as client:
-        with pytest.raises((sqlite3.Error, DBAPIError)) as raised:
-            async with client.block(breaker) as connection:
-                await client.run(connection, statement)
-    for thread in set(threading.enumerate()) - before:  # a connection that can't be made does not wait for its own
-        thread.join(5)
+    with waiting_for_threads():
+        async with client_of(address) as client:
+            with pytest.raises((sqlite3.Error, DBAPIError)) as raised:
+                async with client.block(breaker) as connection:
+                    await client.run(connection, statement)
     exc = raised.value
     return exc.orig if isinstance(exc, DBAPIError) and exc.orig is not None else exc, totals(breaker)
 
@@ -362,7 +369,9 @@ async def test_an_endpoint_that_turns_the_drivers_error_into_a_response_does_not
         except OperationalError:
             raise HTTPException(503) from None
 
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://example.org") as client:
-        assert [(await client.get(f"/{row}")).status_code for row in (1, 404, 1)] == [503, 404, 503]
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://example.org")
+    with waiting_for_threads():
+        async with client:
+            assert [(await client.get(f"/{row}")).status_code for row in (1, 404, 1)] == [503, 404, 503]
     assert (totals(breaker)["failure"], totals(breaker)["ignored"]) == (2, 1)
     await engine.dispose()
