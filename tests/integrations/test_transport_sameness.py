@@ -24,6 +24,8 @@ STEPS = (
 )
 GOOD = ("/ok", "/parts")
 TIMEOUTS = {"/hang": 0.03}
+READ_TIMEOUT = 0.5
+"""Who reads on after the end of a body waits as long as that."""
 
 
 class Plan(NamedTuple):
@@ -129,7 +131,7 @@ class Reader:
 async def see(library: Library, upstream: CountedUpstream, plan: Plan, inner: Any, transport: Any) -> Seen:  # noqa: ANN401 - of httpx or httpx2
     """Has a reader carry out a plan, and returns what it and the server have seen."""
     before = upstream.connections
-    timeout = library.web.Timeout(5, read=TIMEOUTS.get(plan.path, 5))
+    timeout = library.web.Timeout(5, read=TIMEOUTS.get(plan.path, READ_TIMEOUT))
     async with library.web.AsyncClient(transport=transport, timeout=5) as client:
         request = client.build_request("GET", f"{upstream.url}{plan.path}", timeout=timeout)
         if plan.through_client:
@@ -167,7 +169,7 @@ async def compare(library: Library, plan: Plan, breaker: CircuitBreaker, *, http
 @pytest.mark.parametrize("http2", [False, True], ids=["http1", "http2"])
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 @settings(
-    max_examples=150 if FULL else 15,
+    max_examples=60 if FULL else 15,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
