@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["is_failure"]
 
-FAILURES = {None, *FAILURE_STATUSES}
+FAILURES: frozenset[int | None] = frozenset({None, *FAILURE_STATUSES})
 """The statuses that are failures; None stands for an exception without a status."""
 OF_EXCEPTIONS = ("status_code", "status", "http_status")
 OF_RESPONSES = ("status_code", "status")
