@@ -6,7 +6,7 @@ import functools
 import inspect
 from datetime import UTC, datetime
 from random import Random
-from types import AsyncGeneratorType, CoroutineType
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Never, NoReturn, ParamSpec, TypeVar, overload
 from weakref import ref
 
@@ -21,6 +21,7 @@ from recloser._breaker.lease import admit_by_lease, try_admit_by_lease
 from recloser._breaker.permits import Guard, Permit
 from recloser._breaker.reading import health_of, snapshot_of
 from recloser._breaker.refusals import NotAsyncFunction, Unblockable, checked_name
+from recloser._breaker.unfinished import is_finished, protect_unfinished
 from recloser._breaker.watch import returned
 from recloser._breaker.worker_thread import call_in_thread
 from recloser._core.events import Event
@@ -149,13 +150,13 @@ class CircuitBreaker(Unblockable):
         `overdue_after_seconds` applies.
 
         Args:
-            fn: A function that returns an awaitable or a plain value.
+            fn: A function that returns an awaitable or a plain value. An async generator is protected to its end.
             *args: Positional arguments for `fn`.
             **kwargs: Keyword arguments for `fn`.
 
         Raises:
             CircuitBreakerOpenError: The breaker rejected the call; `fn` was not called.
-            TypeError: `fn` is not callable, or is an async generator function.
+            TypeError: `fn` is not callable, is an async generator function, or has returned what can't be protected.
             BaseException: Whatever `fn` raises, the same object.
         """
         engine = self.engine
@@ -172,8 +173,8 @@ class CircuitBreaker(Unblockable):
             result: Any = fn(*args, **kwargs)
             if type(result) is CoroutineType or inspect.isawaitable(result):
                 result = await result
-            elif type(result) is AsyncGeneratorType:
-                raise MisuseError(f"{fn!r} is an async generator function: decorate it with the breaker and iterate it")
+            if type(result) is not engine.returned and not is_finished(engine, result):
+                return await protect_unfinished(engine, epoch, fn, result, started)
         except:
             if not callable(fn):
                 permits.settle_misuse(engine, epoch, fn)

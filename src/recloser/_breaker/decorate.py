@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 from time import time as wall_clock
-from typing import TYPE_CHECKING, Any
+from types import NoneType
+from typing import TYPE_CHECKING, Any, cast
 
 from recloser._breaker.classify import raised
 from recloser._breaker.functions import carry_detailed, misfit, name_after
 from recloser._breaker.lease import admit_by_lease
 from recloser._breaker.streams import protect_generator
+from recloser._breaker.unfinished import finished_type, protect_unfinished
 from recloser._core.outcomes import Outcome
 from recloser._core.slots import is_kind
 from recloser._core.tickets import NEEDS_LEASE
@@ -45,22 +47,24 @@ def protect(engine: Engine, call: Callable[..., Awaitable[Any]], fn: Any) -> Any
     return wrapper
 
 
+# In one piece: each function that a closed call enters costs it a third of a hand-written breaker.
 def _protect_coroutine(engine: Engine, fn: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:  # noqa: C901 - see below
-    read_clock = engine.now
+    read_clock, returned = engine.now, cast("type | None", NoneType)
 
-    # In one piece: each function that a closed call enters costs it a third of a hand-written breaker.
-    async def protected(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401, C901, PLR0912 - the signature is the function's
+    async def protected(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401, C901, PLR0911, PLR0912 - the signature is the function's
+        nonlocal returned
         epoch, started = engine.live, None
         if epoch is None:
             if (watch := engine.watch) is not None:
                 epoch, started = watch.epoch, read_clock()
             else:
-                epoch = engine.admit()
-                if epoch is NEEDS_LEASE:
+                if (epoch := engine.admit()) is NEEDS_LEASE:
                     epoch = await admit_by_lease(engine)
                 started = engine.begin(epoch)
         try:
             result = await (fn(*args, **kwargs) if kwargs else fn(*args))  # a tenth less without them
+            if type(result) is not returned and (returned := finished_type(result)) is None:
+                return await protect_unfinished(engine, epoch, fn, result, started)
         except:
             if engine.counting is not epoch or engine.outcome_by_type.get(type(raised())) is not FAILURE:
                 engine.call_raised(epoch, raised(), started)

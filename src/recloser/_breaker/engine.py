@@ -61,7 +61,6 @@ if TYPE_CHECKING:
     from recloser._core.fleet import LeasePort
     from recloser._core.outcomes import Classifier
     from recloser._core.settings import Settings
-    from recloser._core.tickets import Epoch, Expiry
 
 IGNORED = Outcome.IGNORED
 NO_OUTCOMES: dict[type[BaseException], Outcome] = {}
@@ -102,6 +101,7 @@ class Engine:
         "opened_at",
         "outcome_by_type",
         "port",
+        "returned",
         "shut_until",
         "waiting",
         "watch",
@@ -128,6 +128,7 @@ class Engine:
         self.face: Callable[[], Any] | None = None  # the CircuitBreaker around this engine, while it lives
         self.port: LeasePort | None = None  # the connection to a fleet
         self.definition: object = None  # how a registry defined the breaker
+        self.returned: type | None = type(None)  # the type of what `call()` has returned last
         self.lock: LoopLock | None = None
         self.dispatcher: Dispatcher | None = None
         self.waiting: dict[LoopEvent, None] | None = None  # one for each task that waits until a call has a chance

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from recloser._breaker.engine import Engine
-    from recloser._breaker.permits import AcquiredPermit
+    from recloser._breaker.permits import Permit
 
 _NO_ITEM = object()
 
@@ -32,7 +32,7 @@ def protect_generator(
     """Return a protected async generator function; `choose` picks the breaker by the arguments of each call."""
 
     async def admit(args: tuple[Any, ...], kwargs: dict[str, Any]) -> ProtectedStream:
-        return _stream_of(await acquire_permit(choose(args, kwargs)))
+        return stream_of(await acquire_permit(choose(args, kwargs)))
 
     return pump(admit, fn)
 
@@ -79,7 +79,7 @@ class ProtectedStream(Stream):
 
     __slots__ = ("_handled", "_permit")
 
-    def __init__(self, permit: AcquiredPermit) -> None:
+    def __init__(self, permit: Permit) -> None:
         self._permit = permit
         self._handled = id(raised())  # the exception itself would keep its frames alive
 
@@ -106,7 +106,7 @@ class MeasuredStream(ProtectedStream):
 
     __slots__ = ("_asked_at", "_read_clock", "_started")
 
-    def __init__(self, permit: AcquiredPermit, started: float) -> None:
+    def __init__(self, permit: Permit, started: float) -> None:
         super().__init__(permit)
         self._read_clock = permit.engine.now
         self._started = self._asked_at = started
@@ -136,7 +136,7 @@ class ProbeStream(MeasuredStream):
 
     __slots__ = ("_probe",)
 
-    def __init__(self, permit: AcquiredPermit, probe: Probe) -> None:
+    def __init__(self, permit: Permit, probe: Probe) -> None:
         super().__init__(permit, probe.admitted_at)
         self._probe = probe
         enter_probe(probe)
@@ -163,7 +163,8 @@ class ProbeStream(MeasuredStream):
         super().ended(exc, has_delivered=has_delivered)
 
 
-def _stream_of(permit: AcquiredPermit) -> ProtectedStream:
+def stream_of(permit: Permit) -> ProtectedStream:
+    """Return the protected iteration that a permit is for."""
     ticket, started = permit.ticket, permit.started
     if isinstance(ticket, Probe):
         return ProbeStream(permit, ticket)
