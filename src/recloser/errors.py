@@ -19,9 +19,10 @@ Exceptions of the protected call are never wrapped or changed. They reach the ca
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from recloser._core.outcomes import leaves
+from recloser._core.outcomes import leaves, stands_alone
 from recloser._core.states import CircuitState
 from recloser._core.wording import plural
 
@@ -54,8 +55,8 @@ class RecloserError(Exception):
 class RejectedError(RecloserError):
     """The call was rejected and not started, to protect the dependency.
 
-    The fields are positional and stored in `args`, so raising the error is cheap and it can be pickled. A breaker
-    around another one never counts it as a failure.
+    The fields are positional and stored in `args`, so raising the error is cheap. It can be pickled, and made again
+    from JSON: `type(error)(*json.loads(json.dumps(error.args)))`. A breaker around another one never counts it.
 
     Args:
         name: The name of the breaker, bulkhead or rate limit that rejected the call.
@@ -119,8 +120,7 @@ class CircuitBreakerOpenError(RejectedError):
     @property
     def state(self) -> CircuitState:
         """The state that rejected the call."""
-        state: CircuitState = self._field(2, CircuitState.OPEN)
-        return state
+        return CircuitState(self._field(2, CircuitState.OPEN))  # which JSON has made a string
 
     @property
     def failure_count(self) -> int:
@@ -223,13 +223,14 @@ class CallTimeoutError(RecloserError, TimeoutError):
     """
 
     def __init__(self, name: str, seconds: float) -> None:
-        super().__init__(f"Timeout {name!r}: the call did not end within {seconds:g} s and was cancelled")
+        super().__init__()  # an OSError would take the fields for an errno and a text
+        self.args: tuple[Any, ...] = (name, seconds)
         self.name = name
         self.seconds = seconds
 
-    def __reduce__(self) -> tuple[type[CallTimeoutError], tuple[str, float]]:
-        """Pickle the fields: every TimeoutError is an OSError, which would be pickled as its message."""
-        return type(self), (self.name, self.seconds)
+    def __str__(self) -> str:
+        """Return which timeout it was, and how long the call was allowed to take."""
+        return f"Timeout {self.name!r}: the call did not end within {self.seconds:g} s and was cancelled"
 
 
 class NoAnswer(RecloserError):  # noqa: N818 - not a failure: a cache that misses has done its job
@@ -315,9 +316,10 @@ def rejection_of(exc: BaseException) -> RejectedError | None:
     """Return the rejection behind an exception, or None if there is none.
 
     Clients and retry libraries often raise an exception of their own from the one that ended the call. This function
-    follows explicit causes (`raise ... from ...`) and looks into exception groups and into the last attempt of
-    tenacity's `RetryError`. It does not follow `__context__`: an exception raised while a rejection was handled is not
-    that rejection.
+    follows explicit causes (`raise ... from ...`) and looks into exception groups, into the arguments of exceptions,
+    into the last attempt of tenacity's `RetryError`, and into the response of an HTTP error, which may be that of
+    `answer_503`. It does not follow `__context__`: an exception raised while a rejection was handled is not that
+    rejection.
 
     Args:
         exc: Any exception. A rejection is its own rejection.
@@ -335,9 +337,18 @@ def rejection_of(exc: BaseException) -> RejectedError | None:
         if id(found) in seen:
             continue
         seen.add(id(found))
-        inner = [*(found.exceptions if isinstance(found, BaseExceptionGroup) else ()), _last_attempt(found)]
-        pending += [other for other in (found.__cause__, *reversed(inner)) if other is not None]
+        parts = found.exceptions if isinstance(found, BaseExceptionGroup) else found.args
+        behind = [found.__cause__, _answered(found), _last_attempt(found), *reversed(parts)]
+        pending += [other for other in behind if isinstance(other, BaseException)]
     return None
+
+
+_EXEMPT = (RejectedError, MisuseError)
+
+
+def is_exempt(exc: BaseException) -> bool:
+    """Return whether an exception never counts: a rejection, what was raised from one, or misuse."""
+    return isinstance(exc, _EXEMPT) or (not stands_alone(exc) and rejection_of(exc) is not None)
 
 
 def _last_attempt(exc: BaseException) -> BaseException | None:
@@ -347,6 +358,15 @@ def _last_attempt(exc: BaseException) -> BaseException | None:
         return None
     error: BaseException | None = attempt.exception()
     return error
+
+
+def _answered(exc: BaseException) -> RejectedError | None:
+    """Return the rejection in whose place a transport has made the response of an HTTP error."""
+    with suppress(Exception):  # a property may raise anything
+        extensions: Any = getattr(getattr(exc, "response", None), "extensions", None)
+        rejection = extensions.get("rejection") if isinstance(extensions, dict) else None
+        return rejection if isinstance(rejection, RejectedError) else None
+    return None
 
 
 def _when(retry_after: float | None) -> str:

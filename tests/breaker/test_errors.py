@@ -1,11 +1,13 @@
 """The exceptions: their messages, their fields, and that they can be pickled and copied."""
 
 import copy
+import json
 import pickle
 
 import pytest
 
-from recloser import CircuitBreakerOpenError, CircuitState, RecloserError, RejectedError
+from recloser import CallTimeoutError, CircuitBreakerOpenError, CircuitState, RecloserError, RejectedError
+from recloser.errors import BulkheadFullError, RateLimitedError
 from recloser.events import CallRejected
 from recloser.testing import ManualClock
 from tests.breaker.kit import DependencyError, fail, make, make_open, make_probing
@@ -199,3 +201,29 @@ async def test_a_probe_that_outlived_its_time_is_named_as_the_last_failure(clock
     clock.advance(60)
     assert (await rejection(breaker)).last_error == "probe still running after 60 s"
     permit.ignore()
+
+
+def through_json(error: Exception) -> Exception:
+    """Returns an error that is made again from its type and its arguments, which a task queue keeps as JSON."""
+    return type(error)(*json.loads(json.dumps(error.args)))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        CircuitBreakerOpenError("payments", None, CircuitState.HALF_OPEN),
+        CircuitBreakerOpenError("payments", 12.0, CircuitState.FORCED_OPEN, 0, None, "maintenance"),
+        CircuitBreakerOpenError(*FULL),
+        BulkheadFullError("reports", None, 5, 2, 0.5),
+        RateLimitedError("mail", 2.5),
+        CallTimeoutError("slow", 1.5),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_survives_json(error: Exception) -> None:
+    made = through_json(error)
+    assert (type(made), str(made), made.args) == (type(error), str(error), error.args)
+
+
+def test_a_state_that_was_json_is_a_state_again() -> None:
+    assert through_json(CircuitBreakerOpenError(*FULL)).state is CircuitState.OPEN

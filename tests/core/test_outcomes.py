@@ -37,7 +37,11 @@ def is_cancellation(exc: BaseException) -> bool:
 
 def classifier(expected: Any = Exception, ignored: Any = ()) -> Classifier:  # noqa: ANN401 - wrong types are not tried
     return Classifier(
-        expected, ignored, always_ignored=(RefusedError,), never_expected=(MissError,), is_cancellation=is_cancellation
+        expected,
+        ignored,
+        is_exempt=lambda exc: isinstance(exc, RefusedError),
+        never_expected=(MissError,),
+        is_cancellation=is_cancellation,
     )
 
 

@@ -215,6 +215,15 @@ async def test_rejections_and_missing_answers_always_go_on(on: object, error: Ex
     assert await protect(Source("first", error), Constant(3), on=on)() == 3
 
 
+@pytest.mark.parametrize("on", [(), lambda _: False], ids=["nothing", "predicate"])
+@pytest.mark.parametrize("grouped", [False, True])
+async def test_what_was_raised_from_a_rejection_goes_on(on: object, *, grouped: bool) -> None:
+    error = DownError("no connection")
+    error.__cause__ = RejectedError("inner")
+    raised = ExceptionGroup("one", [error]) if grouped else error
+    assert await protect(Source("first", raised), Constant(3), on=on)() == 3
+
+
 @pytest.mark.parametrize("on", [DownError, lambda error: isinstance(error, DownError)], ids=["type", "predicate"])
 async def test_a_group_goes_on_if_each_of_its_leaves_does(on: object) -> None:
     inner = ExceptionGroup("inner", [DownError(), NoAnswer()])

@@ -249,6 +249,50 @@ async def test_another_exception_is_left_to_the_framework(build: Build) -> None:
             await ask(app)
 
 
+class ClientError(Exception):
+    """Raised by a client from whatever ended its request."""
+
+
+def client_error(cause: Exception) -> ClientError:
+    error = ClientError(INTERNAL)
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+async def test_what_a_client_raised_from_a_rejection_is_a_503(build: Build, *, grouped: bool) -> None:
+    error = ExceptionGroup("one", [client_error(OPEN)]) if grouped else client_error(OPEN)
+    options = {} if build is middleware else {"wrappers": [ClientError]}
+    response = await ask(build(failing(error), **options))
+    assert (response.status_code, response.headers["retry-after"]) == (503, "42")
+    assert INTERNAL not in response.text
+
+
+async def test_what_a_client_raised_from_something_else_is_left_to_the_framework(build: Build) -> None:
+    app = build(
+        failing(client_error(OSError(INTERNAL))), **({} if build is middleware else {"wrappers": [ClientError]})
+    )
+    if isinstance(app, Litestar):
+        assert (await ask(app)).status_code == 500
+    else:
+        with pytest.raises(ClientError):
+            await ask(app)
+
+
+async def test_the_middleware_in_a_framework_finds_what_a_client_raised_from_a_rejection() -> None:
+    app = FastAPI()
+    app.add_middleware(RejectionMiddleware)
+    app.get("/")(failing(client_error(OPEN)))
+    assert (await ask(app)).status_code == 503
+
+
+@pytest.mark.parametrize("wrappers", [7, Exception, [Exception], [KeyboardInterrupt], ["ClientError"]])
+@pytest.mark.parametrize("use", [exception_handlers, litestar_exception_handlers])
+def test_wrappers_that_are_no_exceptions_of_a_client_are_refused(use: Callable[..., object], wrappers: object) -> None:
+    with pytest.raises(TypeError, match="wrappers must be subclasses of Exception that a client raises, not "):
+        use(wrappers=wrappers)
+
+
 async def test_a_response_that_has_begun_is_cut_off_by_the_middleware() -> None:
     async def app(_scope: object, _receive: object, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})

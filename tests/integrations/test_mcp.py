@@ -184,6 +184,33 @@ async def test_a_rejection_in_a_task_group_is_explained(sdk: ModuleType) -> None
     assert answer.text.endswith("Retry in 5 s.")
 
 
+async def test_what_a_client_raised_from_a_rejection_is_explained(sdk: ModuleType) -> None:
+    server, error = sdk.Server("tested"), LookupError(INTERNAL)
+    error.__cause__ = CircuitBreakerOpenError(INTERNAL, 4.2)
+    raiser(server, error)
+    async with sdk.connect(server) as session:
+        answer = await session.call("fetch")
+    assert answer.text.endswith("is temporarily unavailable. Retry in 5 s.")
+
+
+async def test_what_a_tool_says_itself_about_a_rejection_stays(sdk: ModuleType) -> None:
+    server = sdk.Server("tested")
+
+    @explain_rejections
+    async def reject() -> None:
+        await anyio.lowlevel.checkpoint()
+        raise CircuitBreakerOpenError(INTERNAL, 4.2)
+
+    with pytest.raises(Exception, match="temporarily unavailable") as caught:
+        await reject()
+    error = type(caught.value)("The weather is not available today.")
+    error.__cause__ = CircuitBreakerOpenError(INTERNAL, 4.2)
+    raiser(server, error)
+    async with sdk.connect(server) as session:
+        answer = await session.call("fetch")
+    assert answer.text.endswith("The weather is not available today.")
+
+
 async def test_an_error_beside_a_rejection_is_not_explained_away(sdk: ModuleType) -> None:
     server = sdk.Server("tested")
     raiser(server, ExceptionGroup("two", [CircuitBreakerOpenError(INTERNAL, 5.0), LookupError("no such thing")]))

@@ -37,6 +37,29 @@ def test_a_group_of_rejections_is_found_whole(group: ExceptionGroup[Exception]) 
     assert repr(found) == repr(group)
 
 
+class ClientError(Exception):
+    """Raised by a client from whatever ended its request."""
+
+
+def wrapped(rejection: RejectedError) -> ClientError:
+    error = ClientError("connection error")
+    error.__cause__ = rejection
+    return error
+
+
+def test_what_was_raised_from_a_rejection_is_the_rejection() -> None:
+    assert rejection_in(wrapped(LIMITED)) is LIMITED
+
+
+def test_in_a_group_what_was_raised_from_a_rejection_counts_as_one() -> None:
+    group = ExceptionGroup("nested", [wrapped(OPEN), ExceptionGroup("deep", [LIMITED, MISS])])
+    found = rejection_in(group)
+    assert repr(found) == repr(group)
+    assert retry_after(found) == 30
+    assert not is_all(RateLimitedError, found)
+    assert is_all(RateLimitedError, rejection_in(ExceptionGroup("one", [wrapped(LIMITED)])))
+
+
 @pytest.mark.parametrize("error", [OSError("down"), MISS, ExceptionGroup("none", [OSError()]), exhausted(MISS)])
 def test_what_holds_no_rejection_is_raised_as_it_is(error: Exception) -> None:
     with pytest.raises(type(error)) as caught:

@@ -100,15 +100,22 @@ async def test_a_rejected_attempt_starts_no_further_ones() -> None:
     assert circuit.health()["rejected_total"] == 1
 
 
+def raised_from_a_rejection() -> Exception:
+    error = DownError()
+    error.__cause__ = RejectedError("inner")
+    return error
+
+
 @pytest.mark.parametrize(
     "error",
     [
+        raised_from_a_rejection(),
         ExceptionGroup("all", [RejectedError("inner")]),
         ExceptionGroup("both", [RejectedError("inner"), DownError()]),
         MisuseError("wrong"),
     ],
 )
-async def test_a_group_of_rejections_and_misuse_start_no_further_attempts(error: Exception) -> None:
+async def test_rejections_behind_other_errors_and_misuse_start_no_further_attempts(error: Exception) -> None:
     dependency = Dependency(error)
     with pytest.raises(type(error)):
         await Hedge(1, 3, budget=None).call(dependency.ask)

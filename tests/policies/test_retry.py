@@ -189,6 +189,16 @@ async def test_rejections_go_by_their_own_rule_whatever_is_named(on: object) -> 
     assert intervals(dependency) == [1]
 
 
+async def test_what_was_raised_from_a_rejection_is_waited_for_as_the_rejection() -> None:
+    wrapped = DownError()
+    wrapped.__cause__ = RateLimitedError("quota", 1.0)
+    budget = RetryBudget(0, minimum_per_second=0, burst=1, clock=ManualClock())
+    dependency = Dependency(wrapped, "answer")
+    assert await Retry(2, 0.0, budget=budget).call(dependency.ask) == "answer"
+    assert intervals(dependency) == [1]
+    assert budget.withdraw()
+
+
 async def test_rejections_in_a_group_are_waited_for_together() -> None:
     both = ExceptionGroup("both", [RateLimitedError("a", 1.0), RateLimitedError("b", 3.0)])
     dependency = Dependency(both, "answer")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 from recloser._breaker.cancellation import deadline_of, is_cancellation
 from recloser._breaker.dispatch import log
 from recloser._core.outcomes import Classifier, Outcome
-from recloser.errors import MisuseError, NoAnswer, RejectedError
+from recloser.errors import NoAnswer, is_exempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +33,7 @@ else:
 
     raised = exception
 
+
 DEADLINES_REMEMBERED = 16
 """How many deadlines a breaker remembers, so that each counts once."""
 HINT_AFTER_CANCELLATIONS = 10
@@ -44,7 +45,7 @@ def _classifier(expected: ExceptionSpec, ignored: ExceptionSpec) -> Classifier:
     return Classifier(
         expected,
         ignored,
-        always_ignored=(RejectedError, MisuseError),
+        is_exempt=is_exempt,
         never_expected=(NoAnswer,),
         is_cancellation=is_cancellation,
     )

@@ -3,7 +3,8 @@
 The rules, in this order:
 
 1. Cancellations are not classified here. As leaves of an exception group, they do not count.
-2. An ignored exception is ignored, even if it is also expected.
+2. An ignored exception is ignored, even if it is also expected. So is what is exempt: a rejection, and what was raised
+   from one.
 3. An expected exception is a failure.
 4. A `BaseException` that is not an `Exception` (KeyboardInterrupt, SystemExit, GeneratorExit) is ignored, unless an
    expected type names it. Predicates only see instances of `Exception`.
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     ExceptionSpec = type[BaseException] | tuple[type[BaseException], ...] | Callable[[BaseException], object]
 
+MAY_HOLD_ANOTHER = frozenset({"last_attempt", "response"})
+"""Attributes of exceptions in which a rejection may be found; outcomes of such types are not cached."""
 CACHED_TYPES = 256
 """How many exception types a classifier caches before it starts again; some programs create types at run time."""
 
@@ -43,18 +46,19 @@ class Classifier:
     Args:
         expected: What counts as a failure: a type, a tuple of types, or a predicate.
         ignored: What is ignored: a type, a tuple of types, or a predicate.
-        always_ignored: Types that are ignored whatever `ignored` says.
+        is_exempt: Returns whether an exception is ignored whatever `ignored` says. For an exception that stands
+            alone, it depends on the type only.
         never_expected: Types that are never a failure, whatever `expected` says.
         is_cancellation: Returns whether an exception is a cancellation of the event loop.
         slot: The argument that `expected` was given for.
     """
 
     __slots__ = (
-        "_always_ignored",
         "_expected",
         "_groups",
         "_ignored",
         "_is_cancellation",
+        "_is_exempt",
         "_never_expected",
         "_slot",
         "outcome_by_type",
@@ -65,14 +69,14 @@ class Classifier:
         expected: ExceptionSpec,
         ignored: ExceptionSpec,
         *,
-        always_ignored: tuple[type[BaseException], ...],
+        is_exempt: Callable[[BaseException], bool],
         never_expected: tuple[type[BaseException], ...] = (),
         is_cancellation: Callable[[BaseException], bool],
         slot: str = "expected_exception",
     ) -> None:
         self._expected = expected
         self._ignored = ignored
-        self._always_ignored = always_ignored
+        self._is_exempt = is_exempt
         self._never_expected = never_expected
         self._is_cancellation = is_cancellation
         self._slot = slot
@@ -89,7 +93,7 @@ class Classifier:
             return self._classify_leaves(exc)
         outcome = self._classify_one(exc)
         by_type = isinstance(self._expected, type | tuple) and isinstance(self._ignored, type | tuple)
-        if by_type and not isinstance(exc, BaseExceptionGroup):  # a group of cancellations alone never gets here
+        if by_type and stands_alone(exc):  # a group of cancellations alone never gets here
             if len(self.outcome_by_type) >= CACHED_TYPES:
                 self.outcome_by_type.clear()
             self.outcome_by_type[type(exc)] = outcome
@@ -106,11 +110,21 @@ class Classifier:
         return Outcome.SUCCESS if Outcome.SUCCESS in outcomes else Outcome.IGNORED
 
     def _classify_one(self, exc: BaseException) -> Outcome:
-        if isinstance(exc, self._always_ignored) or _matches("ignored_exception", self._ignored, exc):
+        if self._is_exempt(exc) or _matches("ignored_exception", self._ignored, exc):
             return Outcome.IGNORED
         if not isinstance(exc, self._never_expected) and _matches(self._slot, self._expected, exc):
             return Outcome.FAILURE
         return Outcome.SUCCESS if isinstance(exc, Exception) else Outcome.IGNORED
+
+
+def stands_alone(exc: BaseException) -> bool:
+    """Return whether there is no other exception that an exception was raised from, contains or holds."""
+    if exc.__cause__ is not None or isinstance(exc, BaseExceptionGroup):
+        return False
+    for arg in exc.args:
+        if isinstance(arg, BaseException):
+            return False
+    return not exc.__dict__ or MAY_HOLD_ANOTHER.isdisjoint(exc.__dict__)
 
 
 def _matches(slot: str, spec: ExceptionSpec, exc: BaseException) -> bool:

@@ -21,7 +21,7 @@ from recloser._core.settings import refuse_breaker
 from recloser._core.slots import checked, is_asynchronous
 from recloser._fallback.answers import Found
 from recloser._fallback.links import MemoryLink
-from recloser.errors import FallbackExhaustedError, NoAnswer, RejectedError
+from recloser.errors import FallbackExhaustedError, NoAnswer, RejectedError, rejection_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
@@ -238,6 +238,8 @@ class Chain:
             return True
         if isinstance(exc, ExceptionGroup):
             return all(self._matches(leaf) for leaf in exc.exceptions)
+        if rejection_of(exc) is not None:
+            return True
         return predicate is not None and bool(checked("on", predicate(exc)))
 
 

@@ -62,11 +62,11 @@ class Fallback(Generic[D]):
     Args:
         *links: Async or plain functions and other callables, also functions that are protected by a breaker, a policy
             or another fallback; `LastKnownGood`; and, as the last link, a `Constant`. None is an answer like any other.
-        on: After which exceptions the fallback moves on, in addition to `RejectedError`, `NoAnswer` and the
-            `FallbackExhaustedError` of a fallback inside: a subclass of `Exception`, a tuple of them, or a predicate on
-            the exception, such as `breaker.is_failure`. By default, there are no others. For an exception group, all
-            leaves have to match. If a predicate raises, its error is logged, and the exception it was asked about goes
-            to the caller.
+        on: After which exceptions the fallback moves on, in addition to `RejectedError`, what was raised from one (see
+            `rejection_of`), `NoAnswer` and the `FallbackExhaustedError` of a fallback inside: a subclass of
+            `Exception`, a tuple of them, or a predicate on the exception, such as `breaker.is_failure`. By default,
+            there are no others. For an exception group, all leaves have to match. If a predicate raises, its error is
+            logged, and the exception it was asked about goes to the caller.
         name: The name in logs and errors, where the default is that of the primary; in descriptions, where it is
             `fallback-<n>`.
 

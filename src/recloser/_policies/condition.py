@@ -9,7 +9,7 @@ from recloser._breaker.cancellation import is_cancellation
 from recloser._breaker.dispatch import log
 from recloser._core.outcomes import Classifier, Outcome
 from recloser._core.settings import check_exceptions
-from recloser.errors import MisuseError, RejectedError
+from recloser.errors import is_exempt
 
 if TYPE_CHECKING:
     from recloser._core.outcomes import ExceptionSpec
@@ -33,9 +33,7 @@ class AttemptCondition:
         for kind in on if isinstance(on, tuple) else (on,):
             if isinstance(kind, type) and not issubclass(kind, Exception):
                 raise TypeError(f"on must name subclasses of Exception: {kind.__name__} ends a program or a task")
-        self._classifier = Classifier(
-            on, (), always_ignored=(RejectedError, MisuseError), is_cancellation=is_cancellation, slot="on"
-        )
+        self._classifier = Classifier(on, (), is_exempt=is_exempt, is_cancellation=is_cancellation, slot="on")
         self._name = name
 
     def classify(self, exc: Exception) -> Outcome:

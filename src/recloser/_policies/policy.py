@@ -20,7 +20,7 @@ from recloser._breaker.functions import carry_detailed, name_after
 from recloser._breaker.streams import Stream, pump
 from recloser._core.outcomes import leaves
 from recloser._core.slots import is_kind
-from recloser.errors import MisuseError, RejectedError
+from recloser.errors import MisuseError, RejectedError, rejection_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -196,8 +196,8 @@ class AdmittingPolicy(StreamPolicy):
 
 
 def rejections(exc: BaseException) -> list[RejectedError]:
-    """Return the rejections among the leaves of an exception."""
-    return [leaf for leaf in leaves(exc) if isinstance(leaf, RejectedError)]
+    """Return the rejections that the leaves of an exception are, or were raised from."""
+    return [rejection for rejection in map(rejection_of, leaves(exc)) if rejection is not None]
 
 
 def is_awaitable(result: object) -> bool:

@@ -74,9 +74,9 @@ class Retry(Policy):
     """Repeats a call that fails, with increasing waits in between.
 
     Put it outside the breaker, so that the breaker sees each attempt. A rejection (an open breaker, a full bulkhead, a
-    rate limit) is never retried immediately. If it has a `retry_after`, the call waits that long plus the backoff,
-    which spreads calls that wait for the same time. If that exceeds the rest of `max_wait_seconds`, or no time is
-    known, the rejection is raised at once.
+    rate limit), or what was raised from one (see `rejection_of`), is never retried immediately. If it has a
+    `retry_after`, the call waits that long plus the backoff, which spreads calls that wait for the same time. If that
+    exceeds the rest of `max_wait_seconds`, or no time is known, the rejection is raised at once.
 
     When all attempts have failed, the exception of the last one is raised, the same object. Cancellations and other
     exceptions that are no `Exception` are raised at once. If a wait is cancelled, there is no further attempt.

@@ -6,13 +6,14 @@ be alleviated after some delay" (RFC 9110, 15.6.4): a 503. A 429 means that this
 `rate_limited_status=429`.
 
 The response reveals no names, states or errors; the problem document (RFC 9457) holds the status and the time to retry.
-Only rejections are handled: whatever else a group contains is raised again, so a rejection never hides an error.
+Only rejections are handled: whatever else a group contains is raised again, so a rejection never hides an error. An
+exception that a client has raised from a rejection (see `recloser.rejection_of`) is handled as the rejection.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from http import HTTPStatus
 from typing import Any, Literal, TypeAlias
 
@@ -35,10 +36,11 @@ TRY_AGAIN_LATER = 1013  # of the close codes that IANA registers for WebSockets
 class RejectionMiddleware:
     """Responds to the rejections of the application that it wraps, in any ASGI framework.
 
-    Put it outermost: unlike the handlers of a framework, it also handles the rejections that other middlewares raise.
-    Litestar turns the exceptions of its routes into responses before a middleware sees them, and needs its handlers as
-    well. Exceptions that are no rejections pass through. So does a rejection after the response has begun, which leaves
-    the server no choice but to drop the connection. A WebSocket is closed with code 1013.
+    Add it last, so that it is the outermost middleware: `app.add_middleware(RejectionMiddleware)`. Unlike the handlers
+    of a framework, it also handles the rejections that other middlewares raise, and rejections behind exceptions of any
+    type. Litestar turns the exceptions of its routes into responses before a middleware sees them, and needs its
+    handlers as well. Exceptions that are no rejections pass through. So does a rejection after the response has begun,
+    which leaves the server no choice but to drop the connection. A WebSocket is closed with code 1013.
 
     Args:
         app: The ASGI application.
@@ -69,13 +71,15 @@ class RejectionMiddleware:
 
         try:
             await self._app(scope, receive, watched)
-        except (RejectedError, ExceptionGroup) as exc:
+        except Exception as exc:
             if has_begun:
                 raise
             await _RejectionResponse(rejection_in(exc), self._rate_limited_status)(scope, receive, send)
 
 
-def exception_handlers(*, rate_limited_status: Literal[429, 503] = 503) -> dict[Any, Any]:
+def exception_handlers(
+    *, rate_limited_status: Literal[429, 503] = 503, wrappers: type[Exception] | Iterable[type[Exception]] = ()
+) -> dict[Any, Any]:
     """Return the exception handlers for Starlette and FastAPI: `FastAPI(exception_handlers=exception_handlers())`.
 
     They handle `RejectedError` and `ExceptionGroup`, because a child of a task group raises its rejection inside a
@@ -83,19 +87,25 @@ def exception_handlers(*, rate_limited_status: Literal[429, 503] = 503) -> dict[
 
     Args:
         rate_limited_status: 503, or 429 if each client has its own `RateLimit`.
+        wrappers: The exception types that a client raises from a rejection, such as `anthropic.APIConnectionError`. If
+            no rejection is behind such an exception, it is raised again.
 
     Raises:
+        TypeError: `wrappers` are no exception types.
         ValueError: `rate_limited_status` is another number.
     """
     status = _checked(rate_limited_status)
+    kinds = _kinds(wrappers)
 
     async def handle(_connection: object, exc: Exception) -> _RejectionResponse:  # synchronous ones run in a thread
         return _RejectionResponse(rejection_in(exc), status)
 
-    return {RejectedError: handle, ExceptionGroup: handle}
+    return dict.fromkeys(kinds, handle)
 
 
-def litestar_exception_handlers(*, rate_limited_status: Literal[429, 503] = 503) -> dict[Any, Any]:
+def litestar_exception_handlers(
+    *, rate_limited_status: Literal[429, 503] = 503, wrappers: type[Exception] | Iterable[type[Exception]] = ()
+) -> dict[Any, Any]:
     """Return the exception handlers for Litestar: `Litestar(exception_handlers=litestar_exception_handlers())`.
 
     They handle `RejectedError` and `ExceptionGroup`, as those for Starlette do. A handler of Litestar cannot raise an
@@ -104,15 +114,18 @@ def litestar_exception_handlers(*, rate_limited_status: Literal[429, 503] = 503)
 
     Args:
         rate_limited_status: 503, or 429 if each client has its own `RateLimit`.
+        wrappers: The exception types that a client raises from a rejection, such as `anthropic.APIConnectionError`.
 
     Raises:
         ImportError: Litestar is not installed.
+        TypeError: `wrappers` are no exception types.
         ValueError: `rate_limited_status` is another number.
     """
     from litestar import Response  # noqa: PLC0415 - not a dependency
     from litestar.exceptions.responses import create_debug_response, create_exception_response  # noqa: PLC0415 - as above
 
     status = _checked(rate_limited_status)
+    kinds = _kinds(wrappers)
 
     def handle(request: Any, exc: Exception) -> Any:  # noqa: ANN401 - Litestar's types are not at hand
         try:
@@ -127,7 +140,7 @@ def litestar_exception_handlers(*, rate_limited_status: Literal[429, 503] = 503)
         chosen: Callable[[Any, Exception], Any] = handlers.get(Exception) or handlers.get(500) or default
         return chosen
 
-    return {RejectedError: handle, ExceptionGroup: handle}
+    return dict.fromkeys(kinds, handle)
 
 
 class _RejectionResponse:
@@ -167,3 +180,14 @@ def _checked(rate_limited_status: int) -> int:
     if rate_limited_status not in {429, 503}:
         raise ValueError(f"rate_limited_status must be 429 or 503, not {rate_limited_status!r}")
     return rate_limited_status
+
+
+def _kinds(wrappers: type[Exception] | Iterable[type[Exception]]) -> tuple[type[Exception], ...]:
+    """Return the exception types that are handled.
+
+    A handler for `Exception` would be called for every error; the frameworks log those and raise them again.
+    """
+    kinds = tuple(wrappers) if isinstance(wrappers, Iterable) else (wrappers,)
+    if not all(isinstance(kind, type) and issubclass(kind, Exception) and kind is not Exception for kind in kinds):
+        raise TypeError(f"wrappers must be subclasses of Exception that a client raises, not {wrappers!r}")
+    return (RejectedError, ExceptionGroup, *kinds)

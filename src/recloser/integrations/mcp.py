@@ -20,7 +20,7 @@ from functools import cache, wraps
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
-from recloser import BreakerRegistry, RejectedError, StateChanged
+from recloser import BreakerRegistry, StateChanged
 from recloser.integrations._rejections import rejection_in, retry_after
 
 if TYPE_CHECKING:
@@ -58,11 +58,12 @@ def explain_rejections(
 ) -> Any:
     """Decorate a tool so that the model reads why a call was rejected, and when to retry.
 
-    A rejection, or an exception group of rejections only, becomes a `ToolError` of the SDK, with the rejection as its
-    cause: `The service behind this tool is temporarily unavailable. Retry in 42 s.` The message names no breaker,
-    because names can be internal addresses. If a group contains other exceptions too, those are raised. Other
-    exceptions and cancellations pass through. The decorator belongs above the breaker and below that of the server. It
-    keeps the signature of the function, from which the SDK derives the schema of the tool.
+    A rejection, an exception that a client has raised from one, or an exception group of such exceptions only becomes a
+    `ToolError` of the SDK, with the exception as its cause: `The service behind this tool is temporarily unavailable.
+    Retry in 42 s.` The message names no breaker, because names can be internal addresses. If a group contains other
+    exceptions too, those are raised. Other exceptions, a `ToolError` of the tool's own and cancellations pass through.
+    The decorator belongs above the breaker and below that of the server. It keeps the signature of the function, from
+    which the SDK derives the schema of the tool.
 
         @server.tool()
         @explain_rejections
@@ -91,7 +92,9 @@ def explain_rejections(
         async def explained(*args: P.args, **kwargs: P.kwargs) -> R:
             try:
                 return await tool(*args, **kwargs)
-            except (RejectedError, ExceptionGroup) as exc:
+            except Exception as exc:
+                if isinstance(exc, tuple(_tool_error_types())):  # the tool has worded it itself
+                    raise
                 raise _tool_error(message, retry_after(rejection_in(exc))) from exc
 
         return explained
