@@ -68,10 +68,18 @@ def transport() -> None:
         ignored_exception=(httpx.ReadTimeout, httpx.ProxyError),
         max_retry_after_seconds=None,
     )
+    recloser.integrations.httpx.BreakerTransport(
+        key=lambda request: request.url.host or None, on_rejection=recloser.integrations.httpx.answer_503
+    )
+    recloser.integrations.httpx.BreakerTransport(
+        on_rejection=lambda error, request: httpx.Response(503, text=error.name, request=request)
+    )
 
 
 def transport_of_httpx2() -> None:
-    guarded = recloser.integrations.httpx2.BreakerTransport(httpx2.AsyncHTTPTransport())
+    guarded = recloser.integrations.httpx2.BreakerTransport(
+        httpx2.AsyncHTTPTransport(), on_rejection=recloser.integrations.httpx2.raise_transport_error
+    )
     httpx2.AsyncClient(transport=guarded)
 
 

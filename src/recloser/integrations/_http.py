@@ -48,12 +48,17 @@ def origin(scheme: str, host: str, port: int | None) -> str:
         port: None for the default port of the scheme.
     """
     scheme, host = scheme.lower(), host.lower()
-    if ":" in host:
-        host = f"[{_compressed(host)}]"
-    elif len(host) > LONGEST_HOST:
-        host = f"{host[:EXCERPT]}~{blake2b(host.encode(), digest_size=DIGEST_BYTES).hexdigest()}"
+    host = f"[{_compressed(host)}]" if ":" in host else bounded(host)
     is_default = port is None or port == DEFAULT_PORTS.get(scheme)
     return f"{scheme}://{host}" if is_default else f"{scheme}://{host}:{port}"
+
+
+def bounded(name: str) -> str:
+    """Return a name that is fit for logs: one that is too long or not printable becomes an excerpt and a digest."""
+    if len(name) <= LONGEST_HOST and name.isprintable():
+        return name
+    excerpt = "".join(character if character.isprintable() else "?" for character in name[:EXCERPT])
+    return f"{excerpt}~{blake2b(name.encode('utf-8', 'surrogatepass'), digest_size=DIGEST_BYTES).hexdigest()}"
 
 
 def _compressed(address: str) -> str:

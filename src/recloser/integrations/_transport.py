@@ -2,7 +2,8 @@
 
 How an exchange is classified:
 
-- The breaker rejects it: `CircuitBreakerOpenError` reaches the client's caller, and nothing is sent.
+- The breaker rejects it: `CircuitBreakerOpenError` reaches the client's caller, or `on_rejection` answers in its place.
+  Nothing is sent, and nothing is settled.
 - The transport raises: a transport error is a failure, unless the client caused it (its pool is exhausted, its request
   is invalid). Any other exception is ignored. The breaker classifies cancellations, as it does for any call.
 - A failing status counts when the head of the response arrives. Nothing in the body can change it, and an error page
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar, cast
 
-from recloser import BreakerRegistry, CircuitBreaker, RejectedError
+from recloser import BreakerRegistry, CircuitBreaker, CircuitBreakerOpenError, RejectedError
 from recloser.integrations._http import (
     FAILURE_STATUSES,
     LONGEST_RETRY_AFTER_SECONDS,
@@ -29,10 +30,11 @@ from recloser.integrations._http import (
     stand_in,
     status_error,
 )
+from recloser.integrations._slots import KeySlot, RejectionSlot
 from recloser.lowlevel import checks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import ModuleType, TracebackType
     from typing import Self
 
@@ -40,12 +42,14 @@ if TYPE_CHECKING:
     from recloser.integrations._bodies import GuardedBody, GuardedUpload
 
 Transport = TypeVar("Transport")
+Request = TypeVar("Request")
+Response = TypeVar("Response")
 
 LIBRARIES = ("httpx", "httpx2")
 """The libraries that have a transport of their own."""
 
 
-class GuardedTransport(Generic[Transport]):
+class GuardedTransport(Generic[Transport, Request, Response]):
     """An asynchronous transport behind circuit breakers; the modules of the libraries describe it."""
 
     _library: ClassVar[ModuleType]
@@ -61,6 +65,8 @@ class GuardedTransport(Generic[Transport]):
         *,
         registry: BreakerRegistry | None = None,
         breaker: CircuitBreaker | None = None,
+        key: Callable[[Request], str | None] | None = None,
+        on_rejection: Callable[[RejectedError, Request], Response] | None = None,
         failure_statuses: Iterable[int] = FAILURE_STATUSES,
         ignored_exception: type[Exception] | tuple[type[Exception], ...] = (),
         max_retry_after_seconds: float | None = LONGEST_RETRY_AFTER_SECONDS,
@@ -74,12 +80,16 @@ class GuardedTransport(Generic[Transport]):
             raise TypeError(f"breaker must be a CircuitBreaker, not {breaker!r}")
         if registry is not None and breaker is not None:
             raise ValueError(f"registry={registry!r} and breaker={breaker!r} exclude each other")
+        if key is not None and breaker is not None:
+            raise ValueError(f"key={key!r} chooses among the breakers of a registry; breaker={breaker!r} is only one")
         ignored = ignored_exception if isinstance(ignored_exception, tuple) else (ignored_exception,)
         if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in ignored):
             raise TypeError(f"ignored_exception must be exception types, not {ignored_exception!r}")
         self._inner: Any = library.AsyncHTTPTransport() if transport is None else transport
         self._breaker = breaker
         self._registry = BreakerRegistry() if registry is None and breaker is None else registry
+        self._key = None if key is None else KeySlot(key)
+        self._on_rejection = None if on_rejection is None else RejectionSlot(on_rejection, library)
         self._failure_statuses = checked_statuses("failure_statuses", failure_statuses)
         of_client = (library.PoolTimeout, library.LocalProtocolError, library.UnsupportedProtocol)
         self._ignored: tuple[type[Exception], ...] = (RejectedError, *of_client, *ignored)
@@ -87,28 +97,43 @@ class GuardedTransport(Generic[Transport]):
 
     @property
     def registry(self) -> BreakerRegistry | None:
-        """The registry of the breakers, one per origin; None if one breaker serves all origins."""
+        """The registry of the breakers; None if one breaker serves all requests."""
         return self._registry
 
-    def breaker_for(self, url: Any) -> CircuitBreaker:  # noqa: ANN401 - of httpx or httpx2
-        """Return the breaker that requests to a URL go through.
+    def breaker_for(self, target: Any) -> CircuitBreaker:  # noqa: ANN401 - of httpx or httpx2
+        """Return the breaker that a request goes through.
 
         Args:
-            url: A URL of the library, or a string.
+            target: A request or a URL of the library, or a string. With `key`, it must be a request.
+
+        Raises:
+            TypeError: There is a `key`, and the target is no request.
+            Exception: Whatever `key` raises.
         """
-        return self._breaker_of(self._library.URL(url))
+        if isinstance(target, self._library.Request):
+            return self._breaker_of(target)
+        if self._key is not None:
+            raise TypeError(f"with key={self._key.function!r}, breaker_for() needs a {self._library.__name__}.Request")
+        return self._breaker_of(self._library.Request("GET", target))
 
     async def handle_async_request(self, request: Any) -> Any:  # noqa: ANN401 - of httpx or httpx2
         """Send a request if its breaker admits it; see the class.
 
         Raises:
             CircuitBreakerOpenError: The breaker rejects the request; nothing is sent.
-            TypeError: The client is one of another library; nothing is sent.
-            Exception: Whatever the transport raises, the same object.
+            TypeError: The client is one of another library, or `key` or `on_rejection` returned something that can't be
+                used; nothing is sent.
+            Exception: Whatever the transport, `key` or `on_rejection` raises, the same object.
         """
         if not isinstance(request, self._library.Request):
             raise self._misfit(request)
-        permit = await self._breaker_of(request.url).acquire()
+        breaker = self._breaker_of(request)
+        try:
+            permit = await breaker.acquire()
+        except CircuitBreakerOpenError as rejection:
+            if self._on_rejection is None:
+                raise
+            return self._on_rejection.answer(rejection, request)
         try:
             response = await self._send(request, permit)
         except BaseException as exc:
@@ -178,9 +203,13 @@ class GuardedTransport(Generic[Transport]):
         """Close the inner transport; the breakers stay."""
         await self._inner.aclose()
 
-    def _breaker_of(self, url: Any) -> CircuitBreaker:  # noqa: ANN401 - of httpx or httpx2
+    def _breaker_of(self, request: Any) -> CircuitBreaker:  # noqa: ANN401 - of httpx or httpx2
         if self._registry is None:
             return cast("CircuitBreaker", self._breaker)  # without a registry there is a breaker
+        name = None if self._key is None else self._key.name_of(request)
+        if name is not None:
+            return self._registry.breaker(name)
+        url = request.url
         return self._registry.breaker(origin(url.scheme, url.raw_host.decode("ascii"), url.port))
 
     def _settle(self, permit: Permit, exc: BaseException) -> None:
