@@ -145,6 +145,41 @@ def test_an_exception_without_a_status_is_a_failure(error: Exception) -> None:
     assert is_failure(error)
 
 
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("overloaded_error", True),
+        ("api_error", True),
+        ("rate_limit_error", True),
+        ("server_error", True),
+        ("invalid_request_error", False),
+        ("authentication_error", False),
+        ("not_found_error", False),
+        (["invalid_request_error"], True),
+        (None, True),
+    ],
+)
+def test_an_error_event_in_a_stream_is_judged_by_its_type(kind: object, *, expected: bool) -> None:
+    like_anthropic = ApiError(status_code=200, body={"type": "error", "error": {"type": kind}})
+    like_openai = ApiError(code=None, body={"type": kind})
+    assert is_failure(like_anthropic) is expected
+    assert is_failure(like_openai) is expected
+
+
+def test_a_timeout_of_the_client_is_a_failure_whatever_its_status() -> None:
+    class Timeout(ApiError):  # noqa: N818 - as litellm names it
+        pass
+
+    assert is_failure(Timeout(status_code=408))
+    assert not is_failure(ApiError(status_code=408))
+
+
+@pytest.mark.parametrize("body", [None, "overloaded", ["overloaded"], {}, {"error": "overloaded"}])
+def test_a_good_status_does_not_make_an_exception_an_answer(body: object) -> None:
+    assert is_failure(ApiError(status_code=200, body=body))
+    assert not is_failure(ApiError(status_code=404, body=body))
+
+
 def test_an_exception_without_a_status_is_judged_by_its_cause() -> None:
     error, between = ApiError(), ApiError(code="not_found")
     error.__cause__, between.__cause__ = between, of_httpx(httpx, 404)
