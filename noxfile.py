@@ -100,6 +100,25 @@ def mcp1(session: nox.Session) -> None:
     session.run("pytest", "tests/integrations/test_mcp.py", *session.posargs)
 
 
+SDK_TESTS = ["hypothesis", "pytest>=9", "pytest-asyncio>=1.3"]
+
+
+@nox.session(python="3.11")
+def sdks(session: nox.Session) -> None:
+    """Runs real SDKs over the transports: those of model APIs and of other services."""
+    clients = ["anthropic", "elasticsearch", "google-genai", "huggingface_hub", "litellm", "mcp>=2.3", "openai"]
+    extras = ".[httpx,httpx2,redis,retry,trio]"
+    session.install("--editable", extras, *SDK_TESTS, *clients, "qdrant-client", "uvicorn>=0.35")
+    session.run("pytest", "tests/sdks", *session.posargs)
+
+
+@nox.session(python="3.11")
+def sdks_before_httpx2(session: nox.Session) -> None:
+    """Runs the last versions of openai and anthropic that speak httpx."""
+    session.install("--editable", ".[httpx,httpx2,redis,retry,trio]", *SDK_TESTS, "anthropic<1", "openai<3")
+    session.run("pytest", "tests/sdks", *session.posargs)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Checks style, format, spelling, changelog fragments and generated docs."""
