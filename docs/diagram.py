@@ -28,6 +28,7 @@ ON = {
     Trigger.PROBES_PASSED: "enough probes succeeded",
     Trigger.PROBE_FAILED: "a probe failed",
     Trigger.PROBE_TIMED_OUT: "a probe took too long",
+    Trigger.PROBE_PASSED_LATE: "a probe that took too long succeeded after all",
     Trigger.FORCED_OPEN: "force_open()",
     Trigger.DISABLED: "disable()",
     Trigger.DISABLE_ENDED: "a call arrives after the time of disable()",

@@ -134,29 +134,34 @@ async def test_a_late_outcome_is_reported_with_what_it_would_have_counted_as(clo
     ]
 
 
-async def test_the_end_of_a_probe_that_has_timed_out_is_reported_as_late(clock: ManualClock) -> None:
+@pytest.mark.parametrize(("end", "then"), [("fail", []), ("succeed", ["open -> closed"])])
+async def test_the_end_of_a_probe_that_has_timed_out_is_reported_as_late(
+    clock: ManualClock, end: str, then: list[str]
+) -> None:
     breaker, permit = await make_probing(clock)
     events = []
     breaker.subscribe(events.append)
     clock.advance(60)
     assert await breaker.try_acquire() is None
-    permit.succeed()
-    assert names(events) == ["CallFailed", "half_open -> open", "CallRejected", "LateOutcome"]
+    getattr(permit, end)()
+    assert names(events) == ["CallFailed", "half_open -> open", "CallRejected", "LateOutcome", *then]
     failed = events[0]
     assert (failed.is_probe, failed.generation, failed.duration_seconds) == (True, permit.generation, 60)
     assert (failed.error_type, failed.error_message) == (None, "probe still running after 60 s")
 
 
-async def test_a_probe_stream_that_has_delivered_is_reported_as_a_success_when_it_times_out(clock: ManualClock) -> None:
-    breaker, permit = await make_probing(clock, success_threshold=2)
-    permit.progress()
+async def test_the_first_sign_of_life_of_a_probe_is_reported_as_its_success(clock: ManualClock) -> None:
+    breaker, permit = await make_probing(clock)
     events = []
     breaker.subscribe(events.append)
-    clock.advance(60)
-    following = await breaker.acquire()
-    assert names(events) == ["CallSucceeded", "ProbeAdmitted"]
-    following.ignore()
-    permit.ignore()
+    clock.advance(2)
+    permit.progress()
+    clock.advance(600)
+    permit.fail(DependencyError("cut"))
+    assert names(events) == ["CallSucceeded", "half_open -> closed", "CallFailed", "closed -> open"]
+    passed, failed = events[0], events[2]
+    assert (passed.is_probe, passed.generation, passed.duration_seconds) == (True, permit.generation, 2)
+    assert (failed.is_probe, failed.generation, failed.duration_seconds) == (False, permit.generation + 1, 602)
 
 
 async def test_a_probe_is_reported_with_the_generation_of_its_episode(clock: ManualClock) -> None:

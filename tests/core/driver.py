@@ -5,7 +5,7 @@ from typing import Any
 
 from recloser._core.defaults import slow_call_limit
 from recloser._core.events import Snapshot, Transition
-from recloser._core.machine import CLOSED, DISABLED, BreakerMachine, Ticket
+from recloser._core.machine import CLOSED, DISABLED, BreakerMachine, Probe, Ticket
 from recloser._core.outcomes import Outcome
 from recloser._core.settings import Settings
 from recloser._core.states import CircuitState, Trigger
@@ -61,7 +61,7 @@ class Driver:
 
     def try_admit(self) -> Ticket | None:
         admission = self.machine.admit(self.now, self.new_gate)
-        steps = (*(expiry.transition for expiry in admission.expired), admission.reopened)
+        steps = (None if admission.expired is None else admission.expired.transition, admission.reopened)
         self.transitions += [transition for transition in steps if transition is not None]
         if admission.ticket is None:
             self.machine.rejected += 1
@@ -79,6 +79,14 @@ class Driver:
         if trigger is not None:
             self.go(trigger, last_error="ConnectionError: down" if outcome is F else None)
         return self.state
+
+    def progress(self, ticket: Ticket, duration: float = 0.0) -> Ticket | None:
+        """Tells of the first sign that a call works; returns the ticket of what remains, None if its end is nothing."""
+        if not isinstance(ticket, Probe) or not self.machine.may_pass(ticket):
+            return ticket
+        before = self.machine.epoch
+        state = self.settle(ticket, S, duration)
+        return self.machine.epoch if state is CLOSED and self.machine.epoch is not before else None
 
     def call(self, *outcomes: Outcome, duration: float = 0.0) -> CircuitState:
         for outcome in outcomes:

@@ -19,6 +19,7 @@ CLOSED, OPEN, HALF_OPEN = CircuitState.CLOSED, CircuitState.OPEN, CircuitState.H
 FORCED_OPEN, DISABLED = CircuitState.FORCED_OPEN, CircuitState.DISABLED
 
 ADMITTING = (CLOSED, DISABLED)
+INCONCLUSIVE = (Trigger.WAIT_ELAPSED, Trigger.PROBE_TIMED_OUT)
 
 
 @dataclass(eq=False)
@@ -28,8 +29,8 @@ class ModelCall:
     generation: int
     admitted_at: float
     is_probe: bool = False
-    progressed: bool = False
-    timed_out: bool = False
+    overran: "ModelEpisode | None" = None
+    """The half-open period in which it ran out of time."""
     over: bool = False
 
 
@@ -135,6 +136,11 @@ class ModelEpisode:
     probes: list[ModelCall] = field(default_factory=list)
     passed: int = 0
 
+    def is_slow(self, seconds: float) -> bool:
+        """Tells whether a probe of that many seconds is slow."""
+        rules = [rule for rule in parts(self.settings.trip_when) if isinstance(rule, SlowCallRate)]
+        return any(seconds > rule.slow_call_seconds for rule in rules)
+
 
 def parts(rule: Any) -> tuple[Any, ...]:  # noqa: ANN401 - rules
     return rule.rules if isinstance(rule, AnyOf) else (rule,)
@@ -156,6 +162,9 @@ class Model:
         self.frozen_failures = 0
         self.memories = [Memory(rule) for rule in parts(settings.trip_when)]
         self.episode: ModelEpisode | None = None
+        self.overran: list[ModelCall] = []
+        """Probes that have run out of time, and may still pass."""
+        self.late_passes = 0
         self.totals: Counter[str] = Counter()
         self.log: list[tuple[CircuitState, Trigger, CircuitState]] = []
         self.observed: list[float | None] = []
@@ -183,12 +192,14 @@ class Model:
         """Ends a call in a success, a failure, ignored, cancelled or leaked."""
         assert not call.over
         call.over = True
-        late = call.timed_out or call.generation != self.generation
+        late = call.overran is not None or call.generation != self.generation
         self._remove(call)
-        if kind == "leaked" and call.timed_out:
+        if kind == "leaked" and call.overran is not None:
             return
         if late and kind != "leaked":
             self.totals["late"] += 1
+            if kind == "success" and call in self.overran:
+                self._pass_late(call, now, seconds)
             return
         self.totals[kind] += 1
         if kind in ("success", "failure"):
@@ -196,6 +207,17 @@ class Model:
                 self._end_probe(now, failed=kind == "failure", seconds=seconds)
             else:
                 self._record(now, seconds, failed=kind == "failure")
+
+    def progress(self, call: ModelCall, now: float, seconds: float) -> ModelCall | None:
+        """Tells of the first sign that a probe works; returns the call that goes on, None if its end counts as nothing.
+
+        What says nothing any more goes on as it was.
+        """
+        is_current = call.overran is None and call.generation == self.generation
+        if not call.is_probe or not (is_current or call in self.overran):
+            return call
+        self.end(call, "success", now, seconds)
+        return ModelCall(self.generation, call.admitted_at) if self.state is CLOSED else None
 
     def _remove(self, call: ModelCall) -> None:
         if self.episode is not None and call in self.episode.probes:
@@ -211,32 +233,40 @@ class Model:
     def _end_probe(self, now: float, *, failed: bool, seconds: float) -> None:
         episode = self.episode
         assert episode is not None
-        rules = [rule for rule in parts(episode.settings.trip_when) if isinstance(rule, SlowCallRate)]
-        if failed or any(seconds > rule.slow_call_seconds for rule in rules):
+        if failed or episode.is_slow(seconds):
             self._open(Trigger.PROBE_FAILED, now, now)
-        else:
-            self._pass(now, now)
+            return
+        episode.passed += 1
+        if self.passed() >= episode.settings.success_threshold:
+            self._close(Trigger.PROBES_PASSED, now, now)
 
-    def _pass(self, now: float, since: float) -> None:
-        assert self.episode is not None
-        self.episode.passed += 1
-        if self.episode.passed == self.episode.settings.success_threshold:
-            self._close(Trigger.PROBES_PASSED, now, since)
+    def _pass_late(self, call: ModelCall, now: float, seconds: float) -> None:
+        episode = call.overran
+        assert episode is not None
+        self.overran.remove(call)
+        if episode.is_slow(seconds):
+            return
+        self.late_passes += episode.passed + 1
+        if self.passed() >= episode.settings.success_threshold and not self.is_trying():
+            self._close(Trigger.PROBE_PASSED_LATE, now, now)
 
     def _time_out(self, now: float) -> None:
-        while self.episode is not None and self.episode.probes:
-            call = self.episode.probes[0]
-            over_at = call.admitted_at + self.episode.limit
-            if now < over_at:
-                return
-            call.timed_out = True
-            self._remove(call)
-            if call.progressed:
-                self.totals["success"] += 1
-                self._pass(now, over_at)
-            else:
-                self.totals["failure"] += 1
-                self._open(Trigger.PROBE_TIMED_OUT, now, over_at)
+        episode = self.episode
+        if episode is None or not episode.probes:
+            return
+        call = episode.probes[0]
+        over_at = call.admitted_at + episode.limit
+        if now < over_at:
+            return
+        call.overran = episode
+        self._remove(call)
+        if self.passed() >= episode.settings.success_threshold:
+            self.totals["ignored"] += 1
+            self._close(Trigger.PROBE_PASSED_LATE, now, over_at)
+        else:
+            self.totals["failure"] += 1
+            self._open(Trigger.PROBE_TIMED_OUT, now, over_at)
+            self.overran.append(call)
 
     # Transitions
 
@@ -286,6 +316,9 @@ class Model:
         self.generation += 1
         self.changed_at = now if since is None else since
         self.episode = None
+        if trigger not in INCONCLUSIVE:
+            self.overran.clear()
+            self.late_passes = 0
 
     def reconfigure(self, settings: Settings, now: float) -> None:
         if settings.trip_when != self.settings.trip_when:
@@ -298,6 +331,14 @@ class Model:
         self.settings = settings
 
     # Reading
+
+    def is_trying(self) -> bool:
+        """Tells whether a probe runs."""
+        return self.episode is not None and bool(self.episode.probes)
+
+    def passed(self) -> int:
+        """Returns how many probes have passed, in time or late, of those that are needed to close."""
+        return self.late_passes + (0 if self.episode is None else self.episode.passed)
 
     def failure_count(self, now: float) -> int:
         return self.memories[0].failure_count(now) if self.state in ADMITTING else self.frozen_failures
@@ -314,6 +355,14 @@ class Model:
         failure = [memory.rate(now) for memory in self.memories if isinstance(memory.rule, FailureRate)]
         slow = [memory.rate(now) for memory in self.memories if isinstance(memory.rule, SlowCallRate)]
         return next((r for r in failure if r is not None), None), next((r for r in slow if r is not None), None)
+
+    def ready_at(self, now: float) -> float:
+        """Returns when the breaker admits a call that it rejects now, by the end of a reset timeout or of a limit."""
+        if self.state in (OPEN, FORCED_OPEN):
+            return self.reopen_at
+        if self.episode is None or not self.is_full(now):
+            return now
+        return self.episode.probes[0].admitted_at + self.episode.limit
 
     def is_full(self, now: float) -> bool:
         """Tells whether a half-open breaker rejects a call."""

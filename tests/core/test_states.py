@@ -63,6 +63,8 @@ def test_the_table_holds_what_the_design_says_and_nothing_else() -> None:
         (CircuitState.HALF_OPEN, Trigger.PROBES_PASSED, CircuitState.CLOSED),
         (CircuitState.HALF_OPEN, Trigger.PROBE_FAILED, CircuitState.OPEN),
         (CircuitState.HALF_OPEN, Trigger.PROBE_TIMED_OUT, CircuitState.OPEN),
+        (CircuitState.OPEN, Trigger.PROBE_PASSED_LATE, CircuitState.CLOSED),
+        (CircuitState.HALF_OPEN, Trigger.PROBE_PASSED_LATE, CircuitState.CLOSED),
         (CircuitState.CLOSED, Trigger.FLEET_OPENED, CircuitState.OPEN),
         (CircuitState.HALF_OPEN, Trigger.FLEET_OPENED, CircuitState.OPEN),
         (CircuitState.OPEN, Trigger.FLEET_PROBING, CircuitState.HALF_OPEN),

@@ -129,6 +129,17 @@ async def closed_by_several_probes() -> AsyncGenerator[CircuitBreaker]:
 
 
 @scene
+async def closed_by_a_probe_that_had_run_out_of_time() -> AsyncGenerator[CircuitBreaker]:
+    stage = Stage(failure_threshold=1, reset_timeout_seconds=60, probe_timeout_seconds=30)
+    await stage.fail()
+    permit = await stage.after(60).acquire()
+    await stage.after(30).try_acquire()
+    stage.after(5)
+    permit.succeed()
+    yield stage.after(10)
+
+
+@scene
 async def closed_by_hand() -> AsyncGenerator[CircuitBreaker]:
     stage = Stage()
     stage.breaker.reset()

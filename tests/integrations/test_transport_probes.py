@@ -26,23 +26,55 @@ def drop(box: list[object]) -> None:
     gc.collect()
 
 
-async def test_a_probe_holds_its_permit_until_the_end_of_its_body(
+async def test_a_probe_holds_its_permit_until_the_first_chunk_of_its_body(
     library: Library, upstream: Upstream, clock: ManualClock
 ) -> None:
     breaker = one(clock=clock)
     rest = anyio.Event()
-    upstream.scripts["/"] = trickle(HEAD_OF_TEN + b"12345", b"67890", rest)
+    upstream.scripts["/"] = trickle(HEAD_OF_TEN, b"1234567890", rest)
     await half_open_breaker(breaker, clock)
     async with client_of(library, breaker) as client, client.stream("GET", upstream.url()) as response:
         chunks = response.aiter_raw()
-        await anext(chunks)
         assert breaker.state is CircuitState.HALF_OPEN
         with pytest.raises(CircuitBreakerOpenError):
             await client.get(upstream.url("/other"))
+        assert "/other" not in upstream.hits
         rest.set()
-        assert [chunk async for chunk in chunks] == [b"67890"]
+        await anext(chunks)
         assert breaker.state is CircuitState.CLOSED
-    assert "/other" not in upstream.hits
+        assert [chunk async for chunk in chunks] == []
+    assert breaker.health()["success_total"] == 2
+
+
+async def test_a_silent_event_stream_is_settled_by_its_head_and_shuts_nobody_out(
+    library: Library, upstream: Upstream, clock: ManualClock
+) -> None:
+    breaker = one(clock=clock, probe_timeout_seconds=10)
+    upstream.scripts["/events"] = hang(HEAD_OF_EVENTS)
+    upstream.scripts["/"] = answer("200 OK")
+    await half_open_breaker(breaker, clock)
+    async with client_of(library, breaker) as client, client.stream("GET", upstream.url("/events")):
+        assert breaker.state is CircuitState.CLOSED
+        for _ in range(3):
+            clock.advance(600)
+            assert (await client.get(upstream.url())).status_code == 200
+    assert breaker.state is CircuitState.CLOSED
+    assert breaker.health()["failure_total"] == 1
+
+
+@pytest.mark.parametrize(("head", "chunk"), [(HEAD_OF_EVENTS, b"data: 1\n\n"), (HEAD_OF_TEN, b"12345")])
+async def test_a_probe_whose_body_breaks_off_later_is_one_failure_of_the_closed_breaker(
+    library: Library, upstream: Upstream, clock: ManualClock, head: bytes, chunk: bytes
+) -> None:
+    breaker, begun = one(clock=clock), anyio.Event()
+    upstream.scripts["/"] = reset(head, chunk, when=begun)
+    await half_open_breaker(breaker, clock)
+    async with client_of(library, breaker) as client:
+        with pytest.raises((library.web.ReadError, library.web.RemoteProtocolError)):
+            await reading(client, upstream.url(), begun)
+    assert breaker.health()["failure_total"] == 2
+    assert breaker.health()["success_total"] == 1
+    assert breaker.state is CircuitState.OPEN
 
 
 async def test_a_failing_status_ends_a_probe_at_once(library: Library, upstream: Upstream, clock: ManualClock) -> None:
@@ -55,7 +87,7 @@ async def test_a_failing_status_ends_a_probe_at_once(library: Library, upstream:
     assert breaker.health()["probes_in_flight"] == 0
 
 
-async def test_a_probe_whose_body_has_begun_is_not_failed_by_its_time_limit(
+async def test_a_probe_whose_body_has_begun_has_no_time_limit(
     library: Library, upstream: Upstream, clock: ManualClock
 ) -> None:
     breaker = one(clock=clock, probe_timeout_seconds=10)
@@ -115,7 +147,7 @@ async def test_a_probe_that_is_cancelled_before_the_headers_is_ignored(
     assert breaker.state is CircuitState.HALF_OPEN
 
 
-async def test_a_probe_that_is_cancelled_in_the_middle_of_its_body_is_ignored(
+async def test_a_probe_that_is_cancelled_in_the_middle_of_its_body_has_passed(
     library: Library, upstream: Upstream, clock: ManualClock
 ) -> None:
     breaker, begun = one(clock=clock), anyio.Event()
@@ -127,7 +159,7 @@ async def test_a_probe_that_is_cancelled_in_the_middle_of_its_body_is_ignored(
         group.cancel_scope.cancel()
     assert breaker.health()["probes_in_flight"] == 0
     assert breaker.health()["cancelled_total"] == 1
-    assert breaker.state is CircuitState.HALF_OPEN
+    assert breaker.state is CircuitState.CLOSED
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])

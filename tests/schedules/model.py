@@ -74,6 +74,12 @@ class Ticket:
     is_shadow: bool = False
     is_timed: bool = True
     progressed: bool = False
+    is_done: bool = False
+    """Whether it is settled for good before its end, which counts as nothing."""
+    overran: Plan | None = None
+    """The plan of the half-open episode in which it ran out of time; its verdict is provisional until it is None."""
+    passed_before: int = 0
+    """How many probes of that episode had passed."""
     idle: float = 0.0
     """Seconds that a stream waited for its reader."""
     timed_out: bool = False
@@ -110,9 +116,11 @@ class Model:
     open_seconds: float = 0.0
     reopen_at: float = 0.0
     passed: int = 0
+    late_passes: int = 0
     frozen_failures: int = 0
     window: list[Record] = field(default_factory=list)
     probes: list[Ticket] = field(default_factory=list)
+    overran: list[Ticket] = field(default_factory=list)
     totals: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -128,7 +136,7 @@ class Model:
         self._expire(now)
         if self.state in CLOSED_DOORS and now >= self.reopen_at:
             self.episode = self.plan
-            self._go("half_open", now)
+            self._go("half_open", now, is_final=False)
         if self.state in CLOSED_DOORS or (self.state == "half_open" and len(self.probes) >= self.episode.max_probes):
             self.totals["rejected"] += 1
             self.report(Report(CallRejected, detail=self.plan.shadow))
@@ -145,14 +153,30 @@ class Model:
         """Ends an admitted call and counts it in `totals`."""
         assert not ticket.settled, "the call was settled twice"
         ticket.settled = True
-        if ticket.is_shadow:
+        if not ticket.is_shadow and not ticket.is_done:
+            self._end(ticket, verdict, now, error_type)
+
+    def progress(self, ticket: Ticket, now: float) -> None:
+        """Notes the first sign that a probe works, which settles it; the call itself goes on."""
+        ticket.progressed = True
+        if not ticket.is_probe or ticket.is_done or (self.is_late(ticket) and ticket not in self.overran):
             return
+        self._end(ticket, Verdict.SUCCESS, now, None)
+        if self.state == "closed":
+            self.totals["continued"] += 1
+            ticket.generation, ticket.is_probe, ticket.timed_out = self.generation, False, False
+        else:
+            ticket.is_done = True
+
+    def _end(self, ticket: Ticket, verdict: Verdict, now: float, error_type: str | None) -> None:
         if ticket in self.probes:
             self.probes.remove(ticket)
         if self.is_late(ticket):
             self.totals["late"] += 1
             outcome = Verdict.IGNORED if verdict is Verdict.CANCELLED else verdict
             self.report(Report(LateOutcome, ticket.generation, detail=outcome.value))
+            if verdict is Verdict.SUCCESS and ticket in self.overran:
+                self._pass_late(ticket, now)
             return
         self.totals[verdict] += 1
         self._report_end(ticket, verdict, ticket.seconds(now), error_type)
@@ -183,7 +207,7 @@ class Model:
         return self.episode if ticket in self.probes else self.plan
 
     def is_late(self, ticket: Ticket) -> bool:
-        return ticket.is_shadow or ticket.timed_out or ticket.generation != self.generation
+        return ticket.is_shadow or ticket.is_done or ticket.timed_out or ticket.generation != self.generation
 
     def is_clean(self) -> bool:
         """Whether the breaker is closed, and nothing in its window can trip it."""
@@ -215,33 +239,42 @@ class Model:
         elif failed or seconds > _slow_limit(self.plan.rule):
             self._go("open", now)
         else:
-            self._pass(now)
+            self.passed += 1
+            if self.passed + self.late_passes >= self.episode.success_threshold:
+                self._go("closed", now)
 
-    def _pass(self, now: float) -> None:
-        self.passed += 1
-        if self.passed >= self.episode.success_threshold:
-            self._go("closed", now)
+    def _pass_late(self, ticket: Ticket, now: float) -> None:
+        """Lets a probe that ran out of time pass; while a later one runs, that one decides."""
+        plan = ticket.overran
+        assert plan is not None
+        self.overran.remove(ticket)
+        if now - ticket.at - ticket.idle <= _slow_limit(plan.rule):
+            self.late_passes += ticket.passed_before + 1
+            if self.passed + self.late_passes >= plan.success_threshold and not self.probes:
+                self._go("closed", now)
 
     def _expire(self, now: float) -> None:
-        while self.state == "half_open" and self.probes:
-            probe, limit = self.probes[0], self.probes[0].at + self._probe_seconds()
-            if now < limit:
-                return
-            probe.timed_out = True
-            self.probes.pop(0)
-            verdict = Verdict.SUCCESS if probe.progressed else Verdict.FAILURE
-            self.totals["timed_out"] += 1
-            self.totals[verdict] += 1
-            self._report_end(probe, verdict, now - probe.at, None)
-            if probe.progressed:
-                self._pass(limit)
-            else:
-                self._go("open", limit)
+        if self.state != "half_open" or not self.probes or now < self.probes[0].at + self._probe_seconds():
+            return
+        probe = self.probes.pop(0)
+        limit = probe.at + self._probe_seconds()
+        probe.timed_out, probe.overran, probe.passed_before = True, self.episode, self.passed
+        self.totals["timed_out"] += 1
+        is_overruled = self.passed + self.late_passes >= self.episode.success_threshold
+        verdict = Verdict.IGNORED if is_overruled else Verdict.FAILURE
+        self.totals[verdict] += 1
+        self._report_end(probe, verdict, now - probe.at, None)
+        if is_overruled:
+            self._go("closed", limit)
+        else:
+            self._go("open", limit, is_final=False)
+            self.overran.append(probe)
 
     def _probe_seconds(self) -> float:
         return self.episode.probe_timeout_seconds or max(self.open_seconds, SHORTEST_DEFAULT_PROBE_TIMEOUT)
 
-    def _go(self, state: str, now: float) -> None:
+    def _go(self, state: str, now: float, *, is_final: bool = True) -> None:
+        """Changes the state; a transition that is not final leaves open whether earlier probes may still pass."""
         settings = self.episode if self.state == "half_open" else self.plan
         if self.state in OPEN_DOORS:
             self.frozen_failures = self.failure_count(now)
@@ -250,6 +283,9 @@ class Model:
         self.generation += 1
         self.probes = []
         self.passed = 0
+        if is_final:
+            self.overran = []
+            self.late_passes = 0
         if state == "open":
             self.attempt += 1
             self.open_seconds = _open_seconds(settings.backoff, self.attempt)

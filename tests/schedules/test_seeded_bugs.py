@@ -23,7 +23,7 @@ from recloser._breaker.streams import MeasuredStream
 from recloser._core.defaults import slow_call_limit
 from recloser._core.machine import BreakerMachine
 from recloser._core.outcomes import Outcome
-from recloser._core.tickets import Probe
+from recloser._core.tickets import UNCOUNTED, Probe
 from recloser._core.windows import NEVER
 from recloser.testing.explorer import Schedule, ScheduleError, explore
 from tests.schedules.plan import RULES, Plan
@@ -46,7 +46,7 @@ async def late_permit(breaker: CircuitBreaker) -> Permit:
 
 exit_guard, acquire, enqueue = Guard.__aexit__, CircuitBreaker.acquire, Dispatcher.enqueue
 
-BUGS: dict[str, tuple[Scenario, type, str, Callable[..., Any]]] = {
+BUGS: dict[str, tuple[Scenario, type, str, Any]] = {
     "the generation is not checked": (
         calls,
         BreakerMachine,
@@ -65,7 +65,10 @@ BUGS: dict[str, tuple[Scenario, type, str, Callable[..., Any]]] = {
     ),
     "a dropped permit is not released": (calls, Engine, "lose", lambda *_: None),
     "a cancellation is a success": (calls, Cancellations, "classify", lambda *_: Outcome.SUCCESS),
-    "a probe never times out": (calls, BreakerMachine, "_expire_probes", lambda *_: []),
+    "a probe never times out": (calls, BreakerMachine, "expire", lambda *_: None),
+    "an item settles no probe": (calls, Permit, "progress", lambda _: None),
+    "the rest of a probe's call counts as nothing": (calls, Permit, "_last_ticket", UNCOUNTED),
+    "a probe that ran out of time never passes": (calls, BreakerMachine, "_pass_late", lambda *_: None),
     "waiting tasks are not woken": (control_by_hand, LoopEvent, "set", lambda _: None),
     "only the last event of a step is delivered": (
         streams,

@@ -251,7 +251,7 @@ class World:
         try:
             for item in range(self.schedule.rng.randrange(4)):
                 await self.schedule.pause(0.5)
-                ticket.progressed = True
+                self.model.progress(ticket, self.now())
                 paused = self.now()
                 try:
                     yield item
@@ -360,7 +360,8 @@ class World:
         seen, right = {kind: health[f"{kind}_total"] for kind in TOTALS}, {kind: totals[kind] for kind in TOTALS}
         assert seen == right, f"the breaker counts {seen}, the model {right}"
         settled = sum(totals[kind] for kind in TOTALS) - totals["rejected"]
-        assert settled + totals["leaked_after_time_out"] == totals["admitted"] + totals["timed_out"], totals
+        ends = totals["admitted"] + totals["timed_out"] + totals["continued"]
+        assert settled + totals["leaked_after_time_out"] == ends, totals
         assert health["probes_in_flight"] == 0
         self.watchers.check()
 

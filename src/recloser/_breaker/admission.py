@@ -93,7 +93,7 @@ def record(engine: AdmittingEngine, admission: Admission, now: float) -> Admitte
     """Queue the events of an admission, holding `STEP`; return its ticket and the events."""
     ticket = admission.ticket
     try:
-        events = [event for expiry in admission.expired for event in engine.note_expiry(expiry, now)]
+        events = [] if admission.expired is None else engine.note_expiry(admission.expired, now)
         if admission.reopened is not None:
             events.append(engine.note(admission.reopened))
         if isinstance(ticket, Probe) and is_wanted(engine, ProbeAdmitted):

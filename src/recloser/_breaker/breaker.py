@@ -78,8 +78,8 @@ class CircuitBreaker(Unblockable):
             joined by `|`.
         success_threshold: How many probes must succeed before the breaker closes (>= 1).
         max_probes: How many probes may run at once while the breaker is half-open (>= 1).
-        probe_timeout_seconds: How long a probe may run before the next call counts it as failed, or as succeeded if it
-            has delivered a part (finite, > 0). By default the larger of the current reset timeout and 60 s.
+        probe_timeout_seconds: How long a probe may run before the next call counts it as failed (finite, > 0). By
+            default the larger of the current reset timeout and 60 s.
         overdue_after_seconds: A cancelled call that ran at least this long counts as a failure (finite, >= 0);
             by default it is ignored. Set it if callers use `asyncio.timeout()` or `asyncio.wait_for()`: a breaker can't
             see why they cancel. Deadlines of `anyio.fail_after()` and `anyio.move_on_after()` around a call always

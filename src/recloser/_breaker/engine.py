@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from random import SystemRandom
 from time import time as wall_clock
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from recloser._breaker.admission import accepted, admitted, request_probe, take
 from recloser._breaker.cancellation import is_cancellation
@@ -35,6 +35,7 @@ from recloser._breaker.notify import (
     expired_probe,
     is_wanted,
     log_error,
+    note_wrong_expiry,
     report_transition,
     slow_probe,
     wake,
@@ -44,11 +45,11 @@ from recloser._breaker.records import KIND_OF_END, Record, call_ended, call_reje
 from recloser._breaker.steps import STEP
 from recloser._breaker.watch import Watch, is_start_needed, measure, relieve, watch_of
 from recloser._core.events import CallFailed, CallRejected, LateOutcome
-from recloser._core.machine import DISABLED, FAILURE, OPEN, SUCCESS, BreakerMachine
+from recloser._core.machine import CLOSED, DISABLED, FAILURE, OPEN, SUCCESS, BreakerMachine
 from recloser._core.outcomes import Outcome
 from recloser._core.slots import refusal
 from recloser._core.states import Trigger
-from recloser._core.tickets import UNCOUNTED, Epoch, Expiry, Probe, Ticket
+from recloser._core.tickets import UNCOUNTED, Epoch, Expiry, Probe, ProbeEnd, Ticket
 from recloser._core.windows import ALWAYS, NEVER
 from recloser.errors import CircuitBreakerOpenError
 
@@ -69,17 +70,6 @@ SYSTEM_RANDOM = SystemRandom()
 """The default source of jitter."""
 
 
-class ProbeEnd(NamedTuple):
-    """How a probe ended."""
-
-    probe: Probe
-    outcome: Outcome
-    now: float
-    duration: float | None
-    cancelled: bool
-    open_seconds: float | None
-
-
 class Engine:
     """One breaker's machine, run under anyio."""
 
@@ -93,6 +83,7 @@ class Engine:
         "face",
         "failed_at",
         "finalisers",
+        "is_limit_doubted",
         "live",
         "lock",
         "machine",
@@ -136,6 +127,7 @@ class Engine:
         self._cancellations: Cancellations | None = None
         self.failed_at: float | None = None
         self.opened_at: float | None = None
+        self.is_limit_doubted: bool = False  # whether the log has said that probes take longer than their limit
         self.classify_by(settings)
         self.refresh()
 
@@ -415,12 +407,15 @@ class Engine:
             else:
                 transition = self.transition(trigger, now, last_error=error, open_seconds=end.open_seconds)
                 events.append(self.note(transition))
+                ticket.successor = machine.epoch if machine.state is CLOSED else None
             enqueue(self, events)
             self.refresh()
         if current and end.duration is not None:
             measure(self.dispatcher, end.outcome, end.duration, end.now, exc)
         try:
             deliver(self, events)
+            if end.outcome is SUCCESS and ticket.overran is not None:
+                note_wrong_expiry(self, ticket.overran.limit_seconds, duration)
         finally:
             relieve(self.dispatcher)
         if interrupt is not None:
@@ -463,14 +458,13 @@ class Engine:
     # Reporting
 
     def note_expiry(self, expiry: Expiry, now: float) -> list[Event | Record]:
-        """Report a timed-out probe and the transition that it caused, if any; return the events to deliver."""
+        """Report a probe that has run out of time, and the transition; return the events to deliver."""
         if self.port is not None:
             self.port.expired(expiry)
         if expiry.outcome is FAILURE:
             self.failed_at = wall_clock()
         measure(self.dispatcher, expiry.outcome, now - expiry.probe.admitted_at, now, None)
-        events = expired_probe(self, expiry, now)
-        return events if expiry.transition is None else [*events, self.note(expiry.transition)]
+        return [*expired_probe(self, expiry, now), self.note(expiry.transition)]
 
     def note(self, transition: Transition) -> StateChanged:
         """Report a transition to the fleet and to waiting tasks; return its event. Holding `STEP`."""

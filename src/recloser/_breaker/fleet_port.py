@@ -18,7 +18,7 @@ from recloser._breaker.loop_bound import SemaphoreGate
 from recloser._breaker.notify import deliver, enqueue, report_transition, wake
 from recloser._breaker.steps import STEP
 from recloser._core.fleet import FleetState, path
-from recloser._core.machine import CLOSED, DISABLED, HALF_OPEN, OPEN, SUCCESS
+from recloser._core.machine import CLOSED, DISABLED, HALF_OPEN, OPEN
 from recloser._core.states import CircuitState, Trigger
 from recloser._core.tickets import NEEDS_LEASE, UNCOUNTED, Admission, Probe, Ticket
 
@@ -48,6 +48,7 @@ class FleetPort:
     def __init__(self, engine: Engine, membership: FleetMembership) -> None:
         self._engine = ref(engine)
         self.membership = membership
+        engine.machine.make_final()
 
     @property
     def engine(self) -> Engine:
@@ -92,11 +93,11 @@ class FleetPort:
         return NEEDS_LEASE if machine.may_try(now) and not self.membership.is_asking else None
 
     def _expire(self, now: float) -> None:
-        """Settle the probes that have timed out, and report them."""
+        """Settle a probe that has run out of time, and report it."""
         engine = self.engine
         with STEP:
-            expired = engine.machine.expire(now)
-            events = [event for expiry in expired for event in engine.note_expiry(expiry, now)]
+            expiry = engine.machine.expire(now)
+            events = [] if expiry is None else engine.note_expiry(expiry, now)
             enqueue(engine, events)
             engine.refresh()
         deliver(engine, events)
@@ -122,7 +123,7 @@ class FleetPort:
                     return None
                 probe, reopened = machine.grant(now, GrantedGate(membership, grant.token), grant.token, grant.passed)
                 engine.refresh()
-                answer = record(engine, Admission(probe, (), reopened), now)
+                answer = record(engine, Admission(probe, None, reopened), now)
         finally:
             lock.release()
         return admitted(engine, answer, now)
@@ -135,8 +136,9 @@ class FleetPort:
             self.membership.call_counted(duration)
 
     def expired(self, expiry: Expiry) -> None:
-        """Report a timed-out probe to the fleet."""
-        self.membership.probe_settled(expiry.probe.token, passed=expiry.outcome is SUCCESS)
+        """Report a probe that has run out of time to the fleet, which goes on without it: it can't pass any more."""
+        self.machine.make_final()
+        self.membership.probe_settled(expiry.probe.token, passed=False)
 
     def transitioned(self, transition: Transition) -> Transition:
         """Report a transition that the breaker made itself; return it, with a new `retry_after` if that has changed."""

@@ -31,6 +31,8 @@ class Reported(Protocol):
     """Set when a call may have a chance: one event for each task in `wait_until_ready()`."""
     opened_at: float | None
     """When the breaker opened, as a wall-clock timestamp; None while it is closed or disabled."""
+    is_limit_doubted: bool
+    """Whether the log has said that probes take longer than their limit."""
 
 
 def is_wanted(breaker: Reported, kind: type[Event]) -> bool:
@@ -87,6 +89,18 @@ def expired_probe(breaker: Reported, expiry: Expiry, now: float) -> list[Event |
         return []
     seconds = now - expiry.probe.admitted_at
     return [call_ended(breaker.name, now, expiry.probe, expiry.outcome, seconds, text=expiry.error)]
+
+
+def note_wrong_expiry(breaker: Reported, limit: float, seconds: float) -> None:
+    """Log once that a probe has succeeded after its limit, so that it was wrong to count it as a failure."""
+    if breaker.is_limit_doubted:
+        return
+    breaker.is_limit_doubted = True
+    message = (
+        "Circuit breaker %r counted a probe as a failure after %.3g s, and it succeeded after %.3g s. If calls may "
+        "take that long, set probe_timeout_seconds to more, or call permit.progress() at the first sign that one works"
+    )
+    log(logging.WARNING, message, breaker.name, limit, seconds)
 
 
 def state_changed(breaker: str, transition: Transition) -> StateChanged:

@@ -68,7 +68,7 @@ class Permit:
             if ticket.observed and (ticket.edge == ALWAYS or engine.now() >= ticket.edge):
                 engine.observe(ticket)
         else:
-            succeeded(engine, ticket, self.started)
+            succeeded(engine, self._last_ticket, self.started)
 
     def fail(self, exc: BaseException | None = None, *, reset_timeout_seconds: float | None = None) -> None:
         """Count the call as a failure, whatever `expected_exception` says.
@@ -86,12 +86,12 @@ class Permit:
         if seconds is not None:
             seconds = checks.seconds("reset_timeout_seconds", seconds)
         if self._let_go():
-            self.engine.settle(self.ticket, Outcome.FAILURE, self.started, exc, open_seconds=seconds)
+            self.engine.settle(self._last_ticket, Outcome.FAILURE, self.started, exc, open_seconds=seconds)
 
     def ignore(self) -> None:
         """Give the permit back; the call counts as ignored, neither as a success nor as a failure."""
         if self._let_go():
-            self.engine.settle(self.ticket, Outcome.IGNORED, self.started)
+            self.engine.settle(self._last_ticket, Outcome.IGNORED, self.started)
 
     def __enter__(self) -> Self:
         """Return the permit itself; calls through the breaker inside the block of a probe are part of that probe."""
@@ -106,20 +106,39 @@ class Permit:
         if exc is None:
             self.succeed()
         elif self._let_go():
-            self.engine.call_raised(self.ticket, exc, self.started)
+            self.engine.call_raised(self._last_ticket, exc, self.started)
 
     def returned(self, result: object) -> None:
         """Settle the permit by the result of the call, which counts as a failure if `failed_result` says so."""
         if self._let_go():
-            returned(self.engine, self.ticket, result, self.started)
+            returned(self.engine, self._last_ticket, result, self.started)
 
     def progress(self) -> None:
-        """Note that the call has delivered a part, for example of a stream or of a response's body.
+        """Note that the dependency works: the call has delivered a part, or a long job or a session has begun well.
 
-        A probe that has delivered something counts as a success when it exceeds its probe timeout.
+        That settles a probe as a success at once, and gives its permit back to other calls. If it closes the breaker,
+        the rest of the call is a call like any other of the closed breaker, with an outcome of its own. If more probes
+        have to succeed, or the probe was too slow, the end of the rest is not counted. Other calls are not affected.
         """
-        if isinstance(self.ticket, Probe):
-            self.ticket.progressed = True
+        if self.held and isinstance(self.ticket, Probe):
+            self._pass(self.ticket)
+
+    def _pass(self, probe: Probe) -> None:
+        """Settle the probe, if that still counts, but keep the permit if the rest of the call has a generation."""
+        engine = self.engine
+        if not engine.machine.may_pass(probe):
+            return
+        try:
+            engine.settle(probe, Outcome.SUCCESS, self.started)
+        finally:
+            if probe.successor is None:
+                self._let_go()
+
+    @property
+    def _last_ticket(self) -> Ticket:
+        """The ticket that the end of the call is counted by: that of the generation which a passed probe began."""
+        ticket: Ticket = self.ticket
+        return ticket.successor or ticket if isinstance(ticket, Probe) else ticket
 
     def pause(self) -> float | None:
         """Note that the call waits for something other than its dependency, such as the reader of a stream.
@@ -176,7 +195,7 @@ class AcquiredPermit(Permit):
         if not self.held:
             return
         self.held = False
-        self.engine.lose(self.ticket)
+        self.engine.lose(self._last_ticket)
         warnings.warn(
             f"a permit of circuit breaker {self.engine.name!r} was dropped without succeed(), fail() or ignore()",
             ResourceWarning,

@@ -1,8 +1,8 @@
 """Forwards async generators, and protects their iterations: one permit from the first step to the end.
 
 All items pass through one loop, in `pump`. Most streams only need to know how they end, and for those the loop calls
-nothing of the library between two items. A stream whose duration is measured excludes its reader's time, and a probe is
-left while the reader runs: these have a `pause`. Which kind a stream is does not change after its admission.
+nothing of the library between two items. A stream whose duration is measured excludes its reader's time, and a probe
+passes with its first item: these have a `pause`. Which kind a stream is does not change after its admission.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class MeasuredStream(ProtectedStream):
 
 
 class ProbeStream(MeasuredStream):
-    """A protected iteration that is a probe; only the generator's own steps are part of the probe."""
+    """A protected iteration that is a probe until its first item; what its reader does is not part of the probe."""
 
     __slots__ = ("_probe",)
 
@@ -143,7 +143,7 @@ class ProbeStream(MeasuredStream):
 
     @property
     def pause(self) -> Callable[[], float]:
-        """Leaves the probe."""
+        """Settles the probe and leaves it."""
         return self._pause
 
     def _pause(self) -> float:
@@ -151,11 +151,6 @@ class ProbeStream(MeasuredStream):
         now = self._read_clock()
         leave_probe(self._probe)
         return now
-
-    def resume(self, paused_at: float) -> None:
-        """Enter the probe again."""
-        enter_probe(self._probe)
-        super().resume(paused_at)
 
     def ended(self, exc: BaseException | None, *, has_delivered: bool) -> None:
         """Leave the probe and settle the permit."""

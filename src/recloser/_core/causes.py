@@ -69,6 +69,7 @@ def _text(trigger: Trigger, by_hand: ByHand) -> str:
         Trigger.WAIT_ELAPSED: "the reset timeout has elapsed and a call arrived",
         Trigger.PROBE_FAILED: "a probe failed",
         Trigger.PROBE_TIMED_OUT: "a probe did not end in time",
+        Trigger.PROBE_PASSED_LATE: "a probe that had run out of time succeeded after all",
         Trigger.DISABLED: f"disabled {by}{'' if for_seconds is None else f' for {for_seconds:g} s'}{why}",
         Trigger.DISABLE_ENDED: "the time that it was disabled for has elapsed",
         Trigger.RESET: f"reset {by}{why}",

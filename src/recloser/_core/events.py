@@ -320,6 +320,8 @@ class ProbeAdmitted(Event):
 class LateOutcome(Event):
     """A call ended after its generation; it counts as late and changes nothing else.
 
+    Only the success of a probe that has run out of time may close the breaker.
+
     Attributes:
         generation: The generation that admitted the call.
         outcome: What it would have counted as.

@@ -11,6 +11,9 @@ Invariants:
   machine's. Otherwise the call is late, and only increments `late`.
 - An admitted probe is in `episode.probes` until it is settled. It gives its permit back exactly once, to the gate that
   the permit came from, whatever has happened to the episode since.
+- A verdict by expiry is provisional. A probe that has run out of time may still pass, unless something has `decided`
+  since its admission: another probe that failed or passed, a person, or the fleet. While a later probe runs, the
+  machine waits for that one; if it runs out of time as well, the late success decides.
 - Admission relies on no invariant, because an exception from outside, such as KeyboardInterrupt, can arrive between any
   two statements. A half-open machine without an episode starts one, and a new gate replaces lost permits, so there is
   always a way out of half-open.
@@ -30,12 +33,13 @@ from recloser._core.causes import ByHand, cause_of
 from recloser._core.events import Cause, Snapshot, Transition
 from recloser._core.meters import AnyMeter, RunMeter, parts_of
 from recloser._core.outcomes import Outcome
+from recloser._core.snapshots import snapshot_of
 from recloser._core.states import TRANSITIONS, CircuitState, Trigger
 from recloser._core.tickets import Admission, Episode, Epoch, Expiry, Probe, Ticket
 from recloser._core.windows import ALWAYS, NEVER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from random import Random
 
     from recloser._core.backoff import Backoff
@@ -50,6 +54,8 @@ FORCED_OPEN = CircuitState.FORCED_OPEN
 DISABLED = CircuitState.DISABLED
 SUCCESS = Outcome.SUCCESS
 FAILURE = Outcome.FAILURE
+UNDECIDED = frozenset({Trigger.WAIT_ELAPSED, Trigger.PROBE_TIMED_OUT})
+"""The triggers after which a probe that has run out of time may still pass."""
 NO_RUN = -1
 """No total of successes is equal to it: the latest failures are not known to be a run."""
 NO_LEAKS: list[Ticket] = []
@@ -70,12 +76,14 @@ class BreakerMachine:
         "cancelled",
         "cause",
         "changed_at",
+        "decided",
         "episode",
         "epoch",
         "frozen_failures",
         "ignored",
         "last_error",
         "late",
+        "late_passes",
         "leaked",
         "leaks",
         "meter",
@@ -119,6 +127,8 @@ class BreakerMachine:
         self.cause: Cause | None = None
         self.last_error: str | None = None
         self.episode: Episode | None = None
+        self.decided: int = 1  # the latest generation whose beginning was final
+        self.late_passes: int = 0  # since then: the probes that have passed late, and those that had passed before them
         self.leaks = NO_LEAKS
         self.ignored = self.cancelled = self.rejected = self.late = self.leaked = 0
         self.probes = self.probe_successes = self.probe_failures = 0
@@ -143,9 +153,24 @@ class BreakerMachine:
             return Admission(self._take_probe(now, new_gate), expired, reopened)
         return Admission(self.epoch if self.state in (CLOSED, DISABLED) else None, expired, reopened)
 
-    def expire(self, now: float) -> tuple[Expiry, ...]:
-        """Settle the probes that have timed out; return each with its outcome and transition."""
-        return tuple(self._expire_probes(now))
+    def expire(self, now: float) -> Expiry | None:
+        """Settle the oldest probe if it has run out of time, which ends the episode."""
+        episode = self.episode
+        if episode is None or not episode.probes:
+            return None
+        probe = episode.probes[0]
+        limit = probe.admitted_at + episode.limit_seconds
+        if now < limit:
+            return None
+        self._release(probe)
+        if self.passed >= episode.settings.success_threshold:  # an earlier one has passed late while this one ran
+            self.ignored += 1
+            return Expiry(probe, Outcome.IGNORED, None, self.transition(Trigger.PROBE_PASSED_LATE, now, since=limit))
+        self.probe_failures += 1
+        probe.overran = episode
+        error = f"probe still running after {episode.limit_seconds:g} s"
+        transition = self.transition(Trigger.PROBE_TIMED_OUT, now, since=limit, last_error=error)
+        return Expiry(probe, FAILURE, error, transition)
 
     @property
     def admits_all(self) -> bool:
@@ -204,6 +229,22 @@ class BreakerMachine:
             return not ticket.settled and ticket.epoch is self.epoch
         return ticket is self.epoch
 
+    def may_pass(self, probe: Probe) -> bool:
+        """Return whether the success of a probe would matter: it is current, or it may still pass late."""
+        return self.is_current(probe) or self._may_pass_late(probe)
+
+    def _may_pass_late(self, probe: Probe) -> bool:
+        return probe.overran is not None and probe.epoch.generation > self.decided
+
+    @property
+    def passed(self) -> int:
+        """How many of the probes needed to close have passed."""
+        return self.late_passes + (0 if self.episode is None else self.episode.passed)
+
+    def make_final(self) -> None:
+        """Let no probe pass that has run out of time until now."""
+        self.decided, self.late_passes = self.epoch.generation, 0
+
     def settings_of(self, ticket: Ticket) -> Settings:
         """Return the settings for a call: a half-open episode keeps those with which it started."""
         episode = self.episode
@@ -230,7 +271,7 @@ class BreakerMachine:
             self._release(ticket)
         if not current:
             self.late += 1
-            return None
+            return self._pass_late(ticket, duration) if outcome is SUCCESS else None
         if outcome is not SUCCESS and outcome is not FAILURE:
             if cancelled:
                 self.cancelled += 1
@@ -303,9 +344,9 @@ class BreakerMachine:
         self.reopen_at = ALWAYS
         self.state = new  # before the epoch: a thread that reads them the other way round admits no call to an open one
         self.epoch = self.epoch.next()
-        self.episode = episode
-        self.changed_at = since
-        self.cause = cause
+        if trigger not in UNDECIDED:
+            self.make_final()
+        self.episode, self.changed_at, self.cause = episode, since, cause
         if new is OPEN:
             self._enter_open(since, open_seconds, last_error, backoff)
         elif new is FORCED_OPEN:
@@ -371,35 +412,7 @@ class BreakerMachine:
 
     def snapshot(self, now: float) -> Snapshot:
         """Return the state and all counts; this changes nothing."""
-        episode, epoch = self.episode, self.epoch
-        settings = self.settings if episode is None else episode.settings
-        return Snapshot(
-            state=self.state,
-            generation=epoch.generation,
-            rule=str(self.settings.trip_when),
-            threshold=self.settings.trip_when.threshold,
-            failure_count=self.failure_count(now),
-            failure_rate=self.meter.failure_rate(epoch, now),
-            slow_call_rate=self.meter.slow_call_rate(epoch, now),
-            retry_after=self.retry_after(now),
-            attempt=self.attempt,
-            opened_monotonic=self.opened_at,
-            changed_monotonic=self.changed_at,
-            taken_monotonic=now,
-            cause=self.cause,
-            last_error=self.last_error,
-            success_total=epoch.successes + self.probe_successes,
-            failure_total=epoch.failures + self.probe_failures,
-            ignored_total=self.ignored,
-            cancelled_total=self.cancelled,
-            rejected_total=self.rejected,
-            late_total=self.late,
-            leaked_total=self.leaked,
-            probe_total=self.probes,
-            probes_in_flight=0 if episode is None else len(episode.probes),
-            probes_passed=0 if episode is None else episode.passed,
-            success_threshold=settings.success_threshold,
-        )
+        return snapshot_of(self, now)
 
     def _new_episode(self, new_gate: Callable[[int], Gate]) -> Episode:
         settings = self.settings
@@ -432,24 +445,6 @@ class BreakerMachine:
         probe.settled = True
         probe.gate.give()
 
-    def _expire_probes(self, now: float) -> Iterator[Expiry]:
-        """Settle the probes that have timed out: as failed, or as succeeded if they have delivered something."""
-        while (episode := self.episode) is not None and episode.probes:
-            probe = episode.probes[0]
-            limit = probe.admitted_at + episode.limit_seconds
-            if now < limit:
-                break
-            self._release(probe)
-            outcome = SUCCESS if probe.progressed else FAILURE
-            error = f"probe still running after {episode.limit_seconds:g} s" if outcome is FAILURE else None
-            trigger = self._count_probe(outcome, 0.0)
-            if trigger is Trigger.PROBE_FAILED:
-                trigger = Trigger.PROBE_TIMED_OUT
-            transition = None
-            if trigger is not None:
-                transition = self.transition(trigger, now, since=limit, last_error=error)
-            yield Expiry(probe, outcome, error, transition)
-
     def count_failure(self, now: float, duration: float) -> Trigger | None:
         """Count a failure of the current epoch, closed or disabled; return the trigger that it causes, if any."""
         epoch, meter = self.epoch, self.meter
@@ -473,7 +468,17 @@ class BreakerMachine:
         if duration > episode.slow_call_seconds:
             return Trigger.PROBE_FAILED
         episode.passed += 1
-        return Trigger.PROBES_PASSED if episode.passed >= episode.settings.success_threshold else None
+        return Trigger.PROBES_PASSED if self.passed >= episode.settings.success_threshold else None
+
+    def _pass_late(self, ticket: Ticket, duration: float) -> Trigger | None:
+        """Let a probe that had run out of time pass, as if it had done so in time."""
+        episode = ticket.overran if isinstance(ticket, Probe) and self._may_pass_late(ticket) else None
+        if episode is None or duration > episode.slow_call_seconds:
+            return None
+        self.late_passes += episode.passed + 1
+        is_trying = self.episode is not None and self.episode.probes
+        is_enough = self.passed >= episode.settings.success_threshold
+        return Trigger.PROBE_PASSED_LATE if is_enough and not is_trying else None
 
     def _watch(self) -> None:
         """Set what the closed path reads to know which calls the meter wants to see."""

@@ -2,6 +2,7 @@
 
 `TRANSITIONS[state][trigger]` is the next state. No other transition can happen. For example, a closed breaker never
 becomes half-open, and an open breaker only closes by hand or after a successful probe, its own or one of its fleet.
+A probe that has run out of time may still succeed: if nothing has contradicted it since, that closes the breaker too.
 The diagram in the documentation is generated from this table.
 """
 
@@ -44,6 +45,8 @@ class Trigger(StrEnum):
     """A probe failed, or it was slow and the trip rule counts slow calls."""
     PROBE_TIMED_OUT = "probe_timed_out"
     """A probe ran longer than the probe timeout."""
+    PROBE_PASSED_LATE = "probe_passed_late"
+    """A probe that had run out of time succeeded after all, and no later one runs or has failed."""
     FORCED_OPEN = "forced_open"
     """`force_open()` was called."""
     DISABLED = "disabled"
@@ -74,6 +77,7 @@ TRANSITIONS: Mapping[CircuitState, Mapping[Trigger, CircuitState]] = MappingProx
         CircuitState.OPEN: MappingProxyType(
             {
                 Trigger.WAIT_ELAPSED: CircuitState.HALF_OPEN,
+                Trigger.PROBE_PASSED_LATE: CircuitState.CLOSED,
                 Trigger.FLEET_PROBING: CircuitState.HALF_OPEN,
                 Trigger.FLEET_CLOSED: CircuitState.CLOSED,
                 **_BY_HAND,
@@ -84,6 +88,7 @@ TRANSITIONS: Mapping[CircuitState, Mapping[Trigger, CircuitState]] = MappingProx
                 Trigger.PROBES_PASSED: CircuitState.CLOSED,
                 Trigger.PROBE_FAILED: CircuitState.OPEN,
                 Trigger.PROBE_TIMED_OUT: CircuitState.OPEN,
+                Trigger.PROBE_PASSED_LATE: CircuitState.CLOSED,
                 Trigger.FLEET_OPENED: CircuitState.OPEN,
                 Trigger.FLEET_CLOSED: CircuitState.CLOSED,
                 **_BY_HAND,

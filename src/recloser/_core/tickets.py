@@ -67,17 +67,22 @@ class Epoch:
 
 
 class Probe:
-    """The ticket of one probe."""
+    """The ticket of one probe.
 
-    __slots__ = ("admitted_at", "epoch", "gate", "progressed", "settled", "token")
+    `overran` is the episode in which it ran out of time, if it has. `successor` is the generation that it has brought
+    about by passing, if it has: what remains of its call belongs to that one.
+    """
+
+    __slots__ = ("admitted_at", "epoch", "gate", "overran", "settled", "successor", "token")
 
     def __init__(self, epoch: Epoch, gate: Gate, admitted_at: float, token: int = 0) -> None:
         self.epoch: Epoch = epoch
         self.gate: Gate = gate
         self.admitted_at: float = admitted_at
         self.token: int = token
-        self.progressed: bool = False
+        self.overran: Episode | None = None
         self.settled: bool = False
+        self.successor: Epoch | None = None
 
     @property
     def generation(self) -> int:
@@ -118,18 +123,29 @@ class Episode:
             probe.gate = gate
 
 
+class ProbeEnd(NamedTuple):
+    """How a probe ended: its outcome, when, after how many seconds, and for how long it opens the breaker."""
+
+    probe: Probe
+    outcome: Outcome
+    now: float
+    duration: float | None
+    cancelled: bool
+    open_seconds: float | None
+
+
 class Expiry(NamedTuple):
-    """A probe that has timed out, its outcome, and the transition that it caused, if any."""
+    """A probe that has run out of time, its outcome, and the transition that it caused."""
 
     probe: Probe
     outcome: Outcome
     error: str | None
-    transition: Transition | None
+    transition: Transition
 
 
 class Admission(NamedTuple):
     """The answer to a call: its ticket, or None if it is rejected, and what happened during the admission."""
 
     ticket: Ticket | None
-    expired: tuple[Expiry, ...] = ()
+    expired: Expiry | None = None
     reopened: Transition | None = None

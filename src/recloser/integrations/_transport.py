@@ -12,7 +12,8 @@ How an exchange is classified:
   a success: the dependency has responded, and the reader has enough. So is the cancellation of an event stream that has
   delivered something, because that is how event streams end.
 
-A probe holds its permit until then. Once its body has begun, its time limit no longer applies.
+A probe passes earlier: with the good head of an event stream, and with the first chunk of any other body. The rest of
+the exchange is then one of the closed breaker, where the body decides as above.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from recloser.integrations._http import (
     LONGEST_RETRY_AFTER_SECONDS,
     SWITCHING_PROTOCOLS,
     checked_statuses,
+    is_event_stream,
     origin,
     retry_after,
     stand_in,
@@ -238,6 +240,8 @@ class GuardedTransport(Generic[Transport, Request, Response]):
         elif response.is_closed or status == SWITCHING_PROTOCOLS or not self._is_streamed(response.stream):
             permit.succeed()  # already read, or no longer HTTP
         else:
+            if is_event_stream(response.headers):  # which may be silent for as long as nothing happens
+                permit.progress()
             response.stream = self._body(response.stream, permit, self._settle, response.headers)
 
     def _is_streamed(self, body: object) -> bool:

@@ -41,7 +41,8 @@ class BreakerTransport(
     Failures are httpx's transport errors and the given statuses. Ignored are a pool without a free connection
     (`PoolTimeout`), invalid requests (`LocalProtocolError`, `UnsupportedProtocol`), errors of the request's own body,
     and exceptions that are no transport errors. Any other exchange is settled at the end of the response body: an error
-    while it is read is a failure, closing it early is a success. The breaker classifies a cancellation as it does for
+    while it is read is a failure, closing it early is a success. A probe passes earlier: with the head of an event
+    stream, or with the first chunk of any other body. The breaker classifies a cancellation as it does for
     any call, with one exception: cancelling an event stream (`text/event-stream`) that has delivered something is a
     success. The breaker's own `expected_exception`, `ignored_exception` and `failed_result` have no effect here.
 

@@ -65,28 +65,45 @@ async def test_a_probe_that_timed_out_is_told_as_failed_by_the_next_caller_of_it
         assert states(processes) == ["open"] * 2
 
 
-async def test_a_probe_that_timed_out_after_it_has_delivered_something_is_told_as_passed() -> None:
+async def test_the_first_sign_of_life_of_a_probe_is_told_as_its_success() -> None:
     async with fleet_of(2, probe_timeout_seconds=LEASE_SECONDS) as processes:
         permit = await make_probing(processes)
+        token = permit.generation
         permit.progress()
-        await anyio.sleep(LEASE_SECONDS)
-        assert await processes[0].is_admitted()
         await settle()
         assert states(processes) == ["closed"] * 2
+        await anyio.sleep(3 * LEASE_SECONDS)
+        assert await processes[1].is_admitted()
+        assert permit.generation == token
         permit.succeed()
+        await settle()
+        assert states(processes) == ["closed"] * 2
 
 
-async def test_with_more_successes_to_come_a_probe_that_timed_out_leaves_the_next_to_all() -> None:
-    async with fleet_of(2, probe_timeout_seconds=LEASE_SECONDS, success_threshold=2) as processes:
+async def test_with_more_successes_to_come_the_first_sign_of_life_leaves_the_next_probe_to_all() -> None:
+    async with fleet_of(2, success_threshold=2) as processes:
         permit = await make_probing(processes)
         permit.progress()
-        await anyio.sleep(LEASE_SECONDS)
-        await processes[0].is_admitted()
         await settle()
         assert await processes[1].is_admitted()
         await settle()
         assert states(processes) == ["closed"] * 2
+        permit.fail()
+        await settle()
+        assert states(processes) == ["closed"] * 2
+
+
+async def test_a_probe_that_ran_out_of_time_does_not_pass_late_even_while_the_store_is_out_of_reach() -> None:
+    async with fleet_of(2, probe_timeout_seconds=LEASE_SECONDS) as processes:
+        permit = await make_probing(processes)
+        processes[0].store.cut()
+        await anyio.sleep(LEASE_SECONDS)
+        assert not await processes[0].is_admitted()
+        permit.progress()
         permit.succeed()
+        await settle()
+        assert processes[0].breaker.get_state() == "open"
+        assert processes[0].breaker.snapshot().late_total == 1
 
 
 async def test_the_probe_of_a_process_that_died_delays_recovery_by_its_lease() -> None:

@@ -11,6 +11,7 @@ const TEXTS = {
   disable_ended: "the time that it was disabled for has elapsed",
   probe_failed: "a probe failed",
   probe_timed_out: "a probe did not end in time",
+  probe_passed_late: "a probe that had run out of time succeeded after all",
   fleet_opened: "the fleet opened",
   fleet_probing: "another process of the fleet runs the probe",
   fleet_closed: "a probe of the fleet succeeded",
