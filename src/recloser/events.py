@@ -8,6 +8,7 @@
      +- CallRejected(state, retry_after)              a call that was not started
      +- ProbeAdmitted                                 a call that tests the dependency
      +- LateOutcome(outcome)                          the end of a call after its generation
+     +- ShadowOutcome(outcome)                        the end of a call that only shadow mode has let through
      +- EventsDropped(count)                          a slow reader of a stream lost events
 """
 
@@ -22,11 +23,13 @@ from recloser._core.events import (
     EventsDropped,
     LateOutcome,
     ProbeAdmitted,
+    ShadowOutcome,
     Snapshot,
     StateChanged,
 )
 from recloser._core.homes import publish as _publish
 from recloser._core.outcomes import Outcome
+from recloser._core.shadow import ShadowCalls
 from recloser._core.states import Trigger
 
 __all__ = [
@@ -41,6 +44,8 @@ __all__ = [
     "LateOutcome",
     "Outcome",
     "ProbeAdmitted",
+    "ShadowCalls",
+    "ShadowOutcome",
     "Snapshot",
     "StateChanged",
     "Trigger",

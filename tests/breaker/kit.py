@@ -78,6 +78,12 @@ def totals(breaker: CircuitBreaker) -> dict[str, int]:
     return {key.removesuffix("_total"): value for key, value in health.items() if key.endswith("_total") and value}
 
 
+def in_shadow(breaker: CircuitBreaker) -> tuple[int, int, int]:
+    """Returns how many calls shadow mode has let through, and how many of them failed and succeeded."""
+    shadow = breaker.health()["shadow"]
+    return shadow["would_reject"], shadow["failed"], shadow["succeeded"]
+
+
 def admits_a_probe(breaker: CircuitBreaker) -> bool:
     """Returns whether the next call is a probe; that call is released at once."""
     permit = breaker.try_acquire_nowait()

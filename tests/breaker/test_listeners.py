@@ -19,6 +19,7 @@ from recloser.events import (
     LateOutcome,
     Outcome,
     ProbeAdmitted,
+    ShadowOutcome,
     Trigger,
 )
 from recloser.testing import ManualClock, RecordingListener
@@ -373,11 +374,37 @@ async def test_a_listener_of_one_breaker_receives_no_event_of_another(clock: Man
     assert events == []
 
 
-async def test_a_call_that_only_shadow_mode_admits_is_reported_once_as_rejected(clock: ManualClock) -> None:
+async def test_a_call_that_only_shadow_mode_admits_is_reported_as_rejected_and_again_with_its_outcome(
+    clock: ManualClock,
+) -> None:
     breaker, events = await make_open(clock, shadow=True), []
     breaker.subscribe(events.append)
+
+    async def answer_late(error: Exception | None) -> None:
+        clock.advance(2)
+        if error is not None:
+            raise error
+
+    await breaker.call(answer_late, None)
+    with pytest.raises(DependencyError):
+        await breaker.call(answer_late, DependencyError("still down"))
+    assert names(events) == ["CallRejected", "ShadowOutcome"] * 2
+    assert [event.shadow for event in events[::2]] == [True, True]
+    told = [(e.generation, e.outcome, e.duration_seconds, e.error_type, e.error_message) for e in events[1::2]]
+    assert told == [
+        (2, Outcome.SUCCESS, 2.0, None, None),
+        (2, Outcome.FAILURE, 2.0, "DependencyError", "still down"),
+    ]
+
+
+async def test_what_shadow_mode_lets_through_is_told_to_those_alone_who_ask_for_it(clock: ManualClock) -> None:
+    breaker, rejected, ended = await make_open(clock, shadow=True), [], []
+    breaker.subscribe(rejected.append, kinds=CallRejected)
+    stop = breaker.subscribe(ended.append, kinds=ShadowOutcome)
     await breaker.call(answer)
-    assert [(type(event), event.shadow) for event in events] == [(CallRejected, True)]
+    stop()
+    await breaker.call(answer)
+    assert (names(rejected), names(ended)) == (["CallRejected"] * 2, ["ShadowOutcome"])
 
 
 async def test_a_listener_that_logs_while_logging_is_off_is_called(

@@ -17,6 +17,7 @@ from tests.breaker.kit import (
     admits_a_probe,
     drop_in_threads,
     fail,
+    in_shadow,
     make,
     make_open,
     make_probing,
@@ -242,19 +243,20 @@ async def test_a_permit_can_be_settled_in_another_task(clock: ManualClock) -> No
     assert breaker.state is CircuitState.CLOSED
 
 
-async def test_a_permit_that_only_shadow_mode_grants_is_not_counted(clock: ManualClock) -> None:
+async def test_a_permit_that_only_shadow_mode_grants_is_counted_apart(clock: ManualClock) -> None:
     breaker = await make_open(clock, shadow=True)
     permit = await breaker.acquire()
     assert (permit.generation, permit.is_probe) == (0, False)
     permit.fail()
-    assert totals(breaker) == {"failure": 1, "rejected": 1}
+    permit.succeed()
+    assert (totals(breaker), in_shadow(breaker)) == ({"failure": 1}, (1, 1, 0))
 
 
 async def test_a_permit_that_only_shadow_mode_grants_may_be_dropped(clock: ManualClock) -> None:
     breaker = await make_open(clock, shadow=True)
     permit = await breaker.try_acquire()
     del permit
-    assert totals(breaker) == {"failure": 1, "rejected": 1}
+    assert (totals(breaker), in_shadow(breaker)) == ({"failure": 1}, (1, 0, 0))
 
 
 async def test_as_many_probes_as_max_probes_run_at_once(clock: ManualClock) -> None:

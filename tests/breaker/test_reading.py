@@ -55,6 +55,9 @@ KEYS = {
 CAUSE_KEYS = {"trigger", "text", "rule", "observed", "threshold", "last_error", "reason", "author", "for_seconds"}
 
 
+NOTHING_IN_SHADOW = {"would_reject": 0, "failed": 0, "succeeded": 0}
+
+
 async def in_every_state(clock: ManualClock) -> list[CircuitBreaker]:
     probing, permit = await make_probing(clock)
     permit.ignore()
@@ -93,10 +96,11 @@ async def test_health_of_a_new_breaker(clock: ManualClock) -> None:
 async def test_health_shows_shadow_mode(clock: ManualClock) -> None:
     breaker = await make_open(clock, shadow=True)
     health = breaker.health()
-    assert (health["state"], health["retry_after"], health["shadow"]) == ("open", 60.0, {"would_reject": 0})
+    assert (health["state"], health["retry_after"], health["shadow"]) == ("open", 60.0, NOTHING_IN_SHADOW)
     for _ in range(3):
         await breaker.call(answer)
-    assert breaker.health()["shadow"] == {"would_reject": 3}
+    await fail_once(breaker)
+    assert breaker.health()["shadow"] == {"would_reject": 4, "failed": 1, "succeeded": 3}
     breaker.reconfigure(shadow=False)
     assert breaker.health()["shadow"] is None
 

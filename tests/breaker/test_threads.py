@@ -15,7 +15,7 @@ from recloser import CircuitBreaker, CircuitBreakerOpenError, CircuitState
 from recloser._breaker.worker_thread import WorkerThreadCall
 from recloser.errors import MisuseError
 from recloser.testing import ManualClock
-from tests.breaker.kit import DependencyError, answer, make, make_open, make_ready, totals
+from tests.breaker.kit import DependencyError, answer, in_shadow, make, make_open, make_ready, totals
 
 PATIENCE_SECONDS = 60.0
 """How long a thread waits for its test before it gives up, so that a failing test ends."""
@@ -103,6 +103,7 @@ async def test_a_probe_in_a_thread_closes_the_breaker(clock: ManualClock) -> Non
 async def test_shadow_mode_runs_a_thread_for_a_call_that_would_be_rejected(clock: ManualClock) -> None:
     breaker = await make_open(clock, shadow=True)
     assert await breaker.call_in_thread(int, 7) == 7
+    assert in_shadow(breaker) == (1, 0, 1)
 
 
 @pytest.mark.anyio

@@ -75,10 +75,15 @@ def test_the_exit_code_is_4_while_people_alone_keep_breakers_from_being_closed(r
 
 def test_a_breaker_in_shadow_mode_is_shown_but_does_not_count(registry: BreakerRegistry) -> None:
     trip(registry.breaker("payments", shadow=True))
+    trip(registry.breaker("payments"))
+    registry.breaker("search", shadow=True)
     with served(registry) as url:
         result = status(url)
     assert result.exit_code == 0
-    assert result.output.startswith("1 breaker: 1 open\npayments: open for ")
+    first, second, *_ = result.output.splitlines()
+    assert first == "2 breakers: 1 in shadow mode, 1 closed"
+    assert second.startswith("payments: open for ")
+    assert second.endswith(", shadow: rejects nothing, would have rejected 1 (1 failed, 0 succeeded)")
 
 
 @pytest.mark.parametrize(
@@ -99,7 +104,7 @@ def test_the_exit_code_follows_from_the_states(states: list[str], code: int) -> 
 
 def breaker(state: str, *, shadow: bool = False) -> Breaker:
     made = Breaker("payments", 0.0)
-    made.merge({"state": state, "shadow": shadow}, 0.0)
+    made.merge({"state": state, "shadow": {"would_reject": 0} if shadow else None}, 0.0)
     return made
 
 

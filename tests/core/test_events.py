@@ -115,8 +115,9 @@ def test_a_state_change_has_plain_fields_for_a_structured_log() -> None:
         "failure_count": 0,
         "time_in_old_state_seconds": 0.0,
         "retry_after_seconds": 60.0,
+        "shadow": False,
     }
-    assert {type(value) for value in CHANGED.fields().values()} == {str, int, float, type(None)}
+    assert {type(value) for value in CHANGED.fields().values()} == {str, int, float, bool, type(None)}
 
 
 def test_a_cause_reads_as_part_of_a_sentence() -> None:

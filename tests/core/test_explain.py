@@ -1,4 +1,5 @@
 from recloser._core.explain import explain
+from recloser._core.shadow import ShadowCalls
 from recloser._core.states import Trigger
 from recloser._core.trip import FailureRate, SlowCallRate
 from recloser._core.windows import CountWindow
@@ -44,6 +45,18 @@ def test_closed_tells_the_rates_that_are_defined() -> None:
     assert "1 failure counted; it opens at failure rate of 90 % in the last 10 calls" in said(driver)
     driver.call(F)
     assert "2 failures counted, failure rate 50 %, slow call rate 75 %; it opens at " in said(driver)
+
+
+def test_shadow_mode_tells_what_enforcing_would_have_done() -> None:
+    driver = Driver(failure_threshold=1, shadow=True)
+    driver.call(F)
+    nothing = "; in shadow mode it rejects nothing: 0 calls would have been rejected."
+    assert said(driver).endswith(f"a probe may go through in 60.0 s{nothing}")
+    driver.machine.shadow_calls = ShadowCalls(would_reject=41, failed=30, succeeded=11)
+    tail = "; in shadow mode it rejects nothing: 41 calls would have been rejected (30 failed, 11 succeeded)."
+    assert said(driver).endswith(f"a probe may go through in 60.0 s{tail}")
+    driver.go(Trigger.FORCED_OPEN, reason="a test")
+    assert said(driver).endswith(f"; it stays so until reset() is called{tail}")
 
 
 def test_open_tells_why_and_when_a_probe_may_go_through() -> None:

@@ -242,7 +242,15 @@ async def open_again_after_a_probe_that_did_not_end() -> AsyncGenerator[CircuitB
 @scene
 async def open_in_shadow_mode() -> AsyncGenerator[CircuitBreaker]:
     stage = Stage(failure_threshold=1, shadow=True)
-    await stage.fail()
+    await stage.fail(3)
+    await stage.succeed()
+    yield stage.breaker
+
+
+@scene
+async def forced_open_in_shadow_mode() -> AsyncGenerator[CircuitBreaker]:
+    stage = Stage(shadow=True)
+    stage.breaker.force_open("a test")
     yield stage.breaker
 
 

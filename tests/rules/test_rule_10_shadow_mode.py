@@ -1,10 +1,10 @@
-"""Rule 10: shadow mode rejects nothing."""
+"""Rule 10: shadow mode rejects nothing, and tells what it would have rejected and how that really ended."""
 
 import anyio
 import pytest
 
 from recloser import CircuitBreakerOpenError, Permit, StateChanged
-from recloser.events import CallFailed, CallRejected
+from recloser.events import CallFailed, CallRejected, Outcome, ShadowOutcome
 from recloser.testing import ManualClock
 from tests.breaker.kit import (
     RESET_SECONDS,
@@ -12,6 +12,7 @@ from tests.breaker.kit import (
     answer,
     fail,
     fail_once,
+    in_shadow,
     make,
     make_open,
     make_ready,
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.anyio
 
 @each_style
 @pytest.mark.parametrize("error", [None, DependencyError()], ids=["success", "failure"])
-async def test_rule_10_a_call_that_would_be_rejected_runs_in_shadow_mode_and_is_counted_nowhere_else(
+async def test_rule_10_a_call_that_would_be_rejected_runs_in_shadow_mode_and_is_counted_apart_with_its_outcome(
     clock: ManualClock, style: Style, error: Exception | None
 ) -> None:
     breaker, events = await make_open(clock, shadow=True), []
@@ -35,8 +36,13 @@ async def test_rule_10_a_call_that_would_be_rejected_runs_in_shadow_mode_and_is_
         with pytest.raises(DependencyError) as caught:
             await style(breaker, fail, error)
         assert caught.value is error
-    assert [(type(event), event.shadow) for event in events] == [(CallRejected, True)]
-    assert (breaker.state, totals(breaker)) == (OPEN, {"failure": 1, "rejected": 1})
+    rejected, ended = events
+    assert isinstance(rejected, CallRejected)
+    assert rejected.shadow
+    assert isinstance(ended, ShadowOutcome)
+    assert ended.outcome is (Outcome.SUCCESS if error is None else Outcome.FAILURE)
+    assert (breaker.state, totals(breaker)) == (OPEN, {"failure": 1})
+    assert in_shadow(breaker) == ((1, 0, 1) if error is None else (1, 1, 0))
 
 
 @each_style
@@ -69,22 +75,77 @@ async def test_rule_10_a_call_without_a_permit_in_shadow_mode_settles_no_probe(c
     assert breaker.state is CLOSED
 
 
-async def test_rule_10_a_cancelled_call_that_would_have_been_rejected_is_counted_nowhere(clock: ManualClock) -> None:
+async def test_rule_10_a_cancelled_call_that_would_have_been_rejected_neither_failed_nor_succeeded(
+    clock: ManualClock,
+) -> None:
     breaker = await make_open(clock, shadow=True)
-    for scope in (anyio.CancelScope(), anyio.move_on_after(0)):
-        with scope:
+    for _ in range(2):
+        with anyio.CancelScope() as scope:
             scope.cancel()
             await breaker.call(anyio.sleep_forever)
-    assert totals(breaker) == {"failure": 1, "rejected": 2}
+    assert (totals(breaker), in_shadow(breaker)) == ({"failure": 1}, (2, 0, 0))
 
 
-async def test_rule_10_predicates_are_not_asked_about_calls_that_would_have_been_rejected(clock: ManualClock) -> None:
-    asked: list[object] = []
+async def test_rule_10_a_call_that_would_have_been_rejected_fails_by_its_deadline(clock: ManualClock) -> None:
     breaker = await make_open(clock, shadow=True)
-    breaker.reconfigure(expected_exception=asked.append, failed_result=asked.append)
-    await fail_once(breaker)
-    await breaker.call(answer)
-    assert asked == []
+
+    async def hang() -> None:
+        clock.advance(10)
+        await anyio.sleep_forever()
+
+    with anyio.move_on_after(0.01):
+        await breaker.call(hang)
+    assert (totals(breaker), in_shadow(breaker)) == ({"failure": 1}, (1, 1, 0))
+
+
+async def test_rule_10_the_settings_decide_how_a_call_ended_that_would_have_been_rejected(clock: ManualClock) -> None:
+    breaker = await make_open(clock, shadow=True)
+    breaker.reconfigure(expected_exception=OSError, ignored_exception=KeyError, failed_result="bad".__eq__)
+    for result in ("bad", "good"):
+        await breaker.call(lambda result=result: result)
+    for error in (OSError(), ValueError(), KeyError()):
+        with pytest.raises(type(error)):
+            await breaker.call(fail, error)
+    assert (totals(breaker), in_shadow(breaker)) == ({"failure": 1}, (5, 2, 2))
+
+
+async def test_rule_10_outcomes_change_nothing_of_calls_that_would_have_been_rejected(clock: ManualClock) -> None:
+    breaker = await make_open(clock, shadow=True)
+    before = breaker.snapshot()
+    for _ in range(5):
+        await fail_once(breaker)
+        await breaker.call(answer)
+    after = breaker.snapshot()
+    assert (after.state, after.generation, after.failure_count) == (before.state, 2, before.failure_count)
+    assert (after.failure_total, after.success_total, after.late_total) == (1, 0, 0)
+    assert in_shadow(breaker) == (10, 5, 5)
+
+
+async def test_rule_10_what_was_let_through_is_known_after_shadow_mode_and_no_rejection_is_part_of_it(
+    clock: ManualClock,
+) -> None:
+    breaker = await make_open(clock)
+    with pytest.raises(CircuitBreakerOpenError):
+        await breaker.call(answer)
+    breaker.reconfigure(shadow=True)
+    permit = await breaker.acquire()
+    breaker.reconfigure(shadow=False)
+    permit.fail()
+    with pytest.raises(CircuitBreakerOpenError):
+        await breaker.call(answer)
+    snapshot = breaker.snapshot()
+    assert (snapshot.rejected_total, snapshot.shadow_calls) == (2, (1, 1, 0))
+    assert (snapshot.shadow, breaker.health()["shadow"]) == (False, None)
+
+
+async def test_rule_10_a_call_from_inside_a_probe_is_part_of_it_in_shadow_mode(clock: ManualClock) -> None:
+    breaker = await make_ready(clock, shadow=True)
+
+    async def nested() -> object:
+        return await breaker.call(answer)
+
+    assert await breaker.call(nested) == "answer"
+    assert (breaker.state, in_shadow(breaker)) == (CLOSED, (0, 0, 0))
 
 
 async def test_rule_10_outside_shadow_mode_events_say_so(clock: ManualClock) -> None:

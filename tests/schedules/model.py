@@ -21,7 +21,15 @@ from recloser import (
 )
 from recloser._core.defaults import AnyOf
 from recloser._core.trip import TripRule
-from recloser.events import CallFailed, CallIgnored, CallRejected, CallSucceeded, LateOutcome, ProbeAdmitted
+from recloser.events import (
+    CallFailed,
+    CallIgnored,
+    CallRejected,
+    CallSucceeded,
+    LateOutcome,
+    ProbeAdmitted,
+    ShadowOutcome,
+)
 from tests.schedules.plan import Plan, Rule
 
 SHORTEST_DEFAULT_PROBE_TIMEOUT = 60.0
@@ -72,6 +80,8 @@ class Ticket:
     at: float
     is_probe: bool
     is_shadow: bool = False
+    would_reject: int = 0
+    """The generation that would have rejected the call; 0 if it would have been admitted."""
     is_timed: bool = True
     progressed: bool = False
     is_done: bool = False
@@ -97,6 +107,10 @@ class Record:
     at: float
     failed: bool
     seconds: float
+
+
+def _outcome_of(verdict: Verdict) -> Verdict:
+    return Verdict.IGNORED if verdict is Verdict.CANCELLED else verdict
 
 
 @dataclass(eq=False)
@@ -129,7 +143,7 @@ class Model:
     def arrive(self, now: float, inside: Ticket | None = None) -> Ticket | None:
         """Admits or rejects (None) a call.
 
-        In shadow mode a rejected call runs, and is not counted. Nor is a call from inside a running probe.
+        In shadow mode a rejected call runs, and is counted apart. A call from inside a running probe is not counted.
         """
         if inside is not None and inside in self.probes and now < inside.at + self._probe_seconds():
             return Ticket(0, now, is_probe=False, is_shadow=True)
@@ -138,9 +152,10 @@ class Model:
             self.episode = self.plan
             self._go("half_open", now, is_final=False)
         if self.state in CLOSED_DOORS or (self.state == "half_open" and len(self.probes) >= self.episode.max_probes):
-            self.totals["rejected"] += 1
+            self.totals["would_reject" if self.plan.shadow else "rejected"] += 1
             self.report(Report(CallRejected, detail=self.plan.shadow))
-            return Ticket(0, now, is_probe=False, is_shadow=True) if self.plan.shadow else None
+            extra = Ticket(0, now, is_probe=False, is_shadow=True, would_reject=self.generation)
+            return extra if self.plan.shadow else None
         ticket = Ticket(self.generation, now, is_probe=self.state == "half_open")
         ticket.is_timed = ticket.is_probe or self._times_calls()
         self.totals["admitted"] += 1
@@ -153,6 +168,10 @@ class Model:
         """Ends an admitted call and counts it in `totals`."""
         assert not ticket.settled, "the call was settled twice"
         ticket.settled = True
+        if ticket.would_reject:
+            outcome = _outcome_of(verdict)
+            self.totals[f"shadow_{outcome}"] += 1
+            self.report(Report(ShadowOutcome, ticket.would_reject, ticket.seconds(now), detail=outcome.value))
         if not ticket.is_shadow and not ticket.is_done:
             self._end(ticket, verdict, now, error_type)
 
@@ -173,8 +192,7 @@ class Model:
             self.probes.remove(ticket)
         if self.is_late(ticket):
             self.totals["late"] += 1
-            outcome = Verdict.IGNORED if verdict is Verdict.CANCELLED else verdict
-            self.report(Report(LateOutcome, ticket.generation, detail=outcome.value))
+            self.report(Report(LateOutcome, ticket.generation, detail=_outcome_of(verdict).value))
             if verdict is Verdict.SUCCESS and ticket in self.overran:
                 self._pass_late(ticket, now)
             return

@@ -15,6 +15,7 @@ from recloser.events import (
     EventsDropped,
     LateOutcome,
     ProbeAdmitted,
+    ShadowOutcome,
 )
 from tests.schedules.world import World
 
@@ -44,12 +45,13 @@ class Observer:
 
     def check(self) -> None:
         """Checks that the events add up to the totals, and that the state changes form a legal path from closed."""
-        health = self.world.breaker.health()
+        health, snapshot = self.world.breaker.health(), self.world.breaker.snapshot()
         assert {event.breaker for event in self.log} <= {self.world.breaker.name}
         assert all(event.monotonic <= self.world.now() for event in self.log)
         seen = Counter(type(event) for event in self.log)
         cancelled = sum(isinstance(event, CallIgnored) and event.cancelled for event in self.log)
-        assert seen[CallRejected] == health["rejected_total"]
+        assert seen[CallRejected] == health["rejected_total"] + snapshot.shadow_calls.would_reject
+        assert seen[ShadowOutcome] >= snapshot.shadow_calls.failed + snapshot.shadow_calls.succeeded
         assert seen[LateOutcome] == health["late_total"]
         assert seen[ProbeAdmitted] == health["probe_total"]
         assert seen[CallIgnored] == health["ignored_total"] + health["cancelled_total"]

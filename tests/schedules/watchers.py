@@ -11,7 +11,15 @@ from typing import Any
 from recloser import CircuitBreaker, Event, StateChanged
 from recloser._breaker.durations import Claim, Histograms, Samples, claim_durations, release_durations
 from recloser._core.outcomes import Outcome
-from recloser.events import CallFailed, CallIgnored, CallRejected, CallSucceeded, LateOutcome, ProbeAdmitted
+from recloser.events import (
+    CallFailed,
+    CallIgnored,
+    CallRejected,
+    CallSucceeded,
+    LateOutcome,
+    ProbeAdmitted,
+    ShadowOutcome,
+)
 from tests.breaker.watched import take
 from tests.schedules.model import Report
 
@@ -19,7 +27,7 @@ Kinds = tuple[type[Event], ...]
 KINDS: tuple[Kinds, ...] = (
     (CallSucceeded,),
     (CallFailed,),
-    (CallIgnored, LateOutcome),
+    (CallIgnored, LateOutcome, ShadowOutcome),
     (CallFailed, CallIgnored, StateChanged),
     (Event,),
     (Event,),
@@ -42,6 +50,9 @@ REPORT_OF: dict[type[Event], Callable[[Any], Report]] = {
         CallIgnored, event.generation, event.duration_seconds, event.is_probe, event.cancelled
     ),
     LateOutcome: lambda event: Report(LateOutcome, event.generation, detail=event.outcome.value),
+    ShadowOutcome: lambda event: Report(
+        ShadowOutcome, event.generation, event.duration_seconds, detail=event.outcome.value
+    ),
     ProbeAdmitted: lambda event: Report(ProbeAdmitted, event.generation),
     CallRejected: lambda event: Report(CallRejected, detail=event.shadow),
     StateChanged: lambda event: Report(StateChanged, detail=(event.old.value, event.new.value)),

@@ -359,6 +359,8 @@ class World:
         health, totals = self.breaker.health(), self.model.totals
         seen, right = {kind: health[f"{kind}_total"] for kind in TOTALS}, {kind: totals[kind] for kind in TOTALS}
         assert seen == right, f"the breaker counts {seen}, the model {right}"
+        shadow = totals["would_reject"], totals["shadow_failure"], totals["shadow_success"]
+        assert self.breaker.snapshot().shadow_calls == shadow
         settled = sum(totals[kind] for kind in TOTALS) - totals["rejected"]
         ends = totals["admitted"] + totals["timed_out"] + totals["continued"]
         assert settled + totals["leaked_after_time_out"] == ends, totals

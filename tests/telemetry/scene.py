@@ -48,10 +48,21 @@ def play(registry: BreakerRegistry, clock: ManualClock) -> None:
     """Lets breakers do everything."""
     registry.add(CircuitBreaker("payments", failure_threshold=2, clock=clock))
     anyio.run(live, registry, "payments", clock)
+    let_through(registry.breaker("payments"))
     take(registry, "rates").succeed()
     fail(registry, "rates")
     for name in ("search", "mail"):
         take(registry, name).ignore()
+
+
+def let_through(breaker: CircuitBreaker) -> None:
+    """Lets a breaker in shadow mode admit a call that it would have rejected."""
+    breaker.reconfigure(shadow=True)
+    breaker.force_open("a test")
+    permit = breaker.try_acquire_nowait()
+    assert permit is not None
+    permit.succeed()
+    breaker.reset()
 
 
 def policies() -> list[object]:

@@ -127,6 +127,12 @@ def test_every_panel_and_every_alert_says_what_it_is_about(way: str) -> None:
     assert len({rule["alert"] for rule in RULES[way]}) == len(RULES[way])
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_only_leaked_permits_of_a_breaker_in_shadow_mode_raise_an_alert(way: str) -> None:
+    raising = {rule["alert"] for rule in RULES[way] if "circuit_breaker_shadow == 1" not in rule["expr"]}
+    assert raising == {"CircuitBreakerRejectsMany", "CircuitBreakerLeaksPermits"}  # it rejects nothing
+
+
 def test_a_wrong_metric_or_label_would_be_noticed() -> None:
     expression = 'sum by (circuit_breaker_nme) (rate(circuit_breaker_cals_total{circuit_breaker_name="x"}[5m]))'
     assert metrics_in(expression) == ["circuit_breaker_cals_total"]

@@ -73,6 +73,16 @@ async def test_the_totals_of_a_breaker_that_is_gone_stay(clock: ManualClock) -> 
     assert read(ledger)["payments"] == Entry("payments", LIFE, ())
 
 
+async def test_what_shadow_mode_let_through_stays_when_the_breaker_is_gone(clock: ManualClock) -> None:
+    registry = make(clock, max_breakers=1, shadow=True)
+    ledger = Ledger(registry)
+    fail(registry, "payments", 4)
+    told = read(ledger)["payments"].totals
+    assert told == Totals(failure=2, would_reject=2, shadow_failure=2)
+    evict(registry)
+    assert read(ledger)["payments"].totals == told
+
+
 async def test_a_leaked_permit_that_was_not_released_yet_is_in_the_last_words(clock: ManualClock) -> None:
     registry = make(clock, max_breakers=1)
     ledger = Ledger(registry)

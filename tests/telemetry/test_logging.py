@@ -70,6 +70,7 @@ async def test_the_librarys_own_lines_for_transitions_have_fields(
         "failure_count": 2,
         "time_in_old_state_seconds": 0.0,
         "retry_after_seconds": 3600.0,
+        "shadow": False,
     }
 
 
@@ -170,6 +171,19 @@ async def test_calls_that_shadow_mode_lets_through_are_told_as_such(
     assert lines(log, "app") == [
         ("WARNING", "Circuit breaker 'payments' would have rejected 1 call: it is open"),
     ]
+
+
+async def test_an_opening_in_shadow_mode_is_told_as_such_and_is_no_error(
+    clock: ManualClock, log: pytest.LogCaptureFixture
+) -> None:
+    registry = make(clock, shadow=True)
+    listen(registry, LogListener(logging.getLogger("app")))
+    fail(registry, "payments", 2)
+    line = "Circuit breaker 'payments' in shadow mode went from closed to open: 2 consecutive failures (threshold 2)"
+    for logger in ("recloser", "app"):
+        [(level, text)] = lines(log, logger)
+        assert (level, text.startswith(line)) == ("INFO", True)
+    assert [record.shadow for record in log.records] == [True, True]
 
 
 async def test_rejections_of_very_many_breakers_take_bounded_room_and_are_all_told(

@@ -254,6 +254,7 @@ async def test_a_transition_is_an_event_of_the_span_in_which_it_happens(
         "circuit_breaker.failure_count": 1,
         "circuit_breaker.time_in_old_state_seconds": 0.0,
         "circuit_breaker.retry_after_seconds": 60.0,
+        "circuit_breaker.shadow": False,
     }
 
 

@@ -55,6 +55,24 @@ async def test_calls_are_told_by_outcome(clock: ManualClock) -> None:
     assert told.value("circuit_breaker_probes_total", name="payments") == 2
 
 
+async def test_calls_that_shadow_mode_lets_through_are_told_apart(clock: ManualClock) -> None:
+    registry = make(clock, shadow=True)
+    collector = BreakerCollector(registry)
+    registry.breaker("search")
+    fail(registry, "payments", 5)
+    succeed(registry, "payments")
+    told = scrape(collector)
+    assert told.values("circuit_breaker_shadow") == {("payments",): 1, ("search",): 1}
+    assert told.value("circuit_breaker_rejections_total", name="payments") == 0
+    assert told.values("circuit_breaker_shadow_rejections_total") == {("payments",): 4}
+    assert told.values("circuit_breaker_shadow_calls_total") == {("payments", "failure"): 3, ("payments", "success"): 1}
+    assert told.value("circuit_breaker_calls_total", name="payments", outcome="failure") == 2
+    registry.reconfigure(shadow=False)
+    told = scrape(collector)
+    assert told.values("circuit_breaker_shadow") == {("payments",): 0, ("search",): 0}
+    assert told.value("circuit_breaker_shadow_rejections_total", name="payments") == 4
+
+
 async def test_transitions_are_told_by_states_and_cause(clock: ManualClock) -> None:
     registry = make(clock)
     collector = BreakerCollector(registry)
@@ -287,6 +305,16 @@ async def test_resilience4j_names_are_told_on_request(clock: ManualClock) -> Non
     assert told.values("resilience4j_circuitbreaker_slow_call_rate") == {("payments",): -1}
     assert told.values("resilience4j_circuitbreaker_buffered_calls") == {("failed", "payments"): 0}
     assert {family.name.startswith("resilience4j_circuitbreaker_") for family in told.families} == {True}
+
+
+async def test_a_breaker_in_shadow_mode_only_counts_for_dashboards_of_resilience4j(clock: ManualClock) -> None:
+    registry = make(clock, shadow=True)
+    collector = BreakerCollector(registry, naming="resilience4j")
+    fail(registry, "payments", 3)
+    told = scrape(collector)
+    states = told.values("resilience4j_circuitbreaker_state")
+    assert {state: value for (_, state), value in states.items() if value} == {"metrics_only": 1}
+    assert told.values("resilience4j_circuitbreaker_not_permitted_calls_total") == {("not_permitted", "payments"): 0}
 
 
 async def test_resilience4j_rates_are_percentages(clock: ManualClock) -> None:

@@ -84,7 +84,7 @@ class CircuitBreaker(Unblockable):
             by default it is ignored. Set it if callers use `asyncio.timeout()` or `asyncio.wait_for()`: a breaker can't
             see why they cancel. Deadlines of `anyio.fail_after()` and `anyio.move_on_after()` around a call always
             count as failures.
-        shadow: Decide and report as usual, but reject no call.
+        shadow: Decide and report as usual, but reject no call; `health()` says what would have been rejected.
         clock: Returns monotonic seconds; None means `time.monotonic`.
         random: The source of randomness for the jitter of a backoff; None means that of the operating system.
 

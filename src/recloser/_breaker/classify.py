@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 from recloser._breaker.cancellation import deadline_of, is_cancellation
 from recloser._breaker.dispatch import log
 from recloser._core.outcomes import Classifier, Outcome
+from recloser._core.tickets import ShadowCall
 from recloser.errors import NoAnswer, is_exempt
 
 if TYPE_CHECKING:
@@ -101,7 +102,8 @@ class Cancellations:
             return self._by_deadline(deadline, is_current=self._machine.is_current(ticket))
         if self._machine.settings_of(ticket).overdue_after_seconds is not None and started is not None:
             return Outcome.FAILURE if is_overdue(self._machine, ticket, started, read_clock) else Outcome.IGNORED
-        self._count_unexplained()
+        if not isinstance(ticket, ShadowCall):
+            self._count_unexplained()
         return Outcome.IGNORED
 
     def _by_deadline(self, deadline: Deadline, *, is_current: bool) -> Outcome:

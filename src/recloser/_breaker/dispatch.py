@@ -30,10 +30,10 @@ from recloser._core.events import (
     EventsDropped,
     LateOutcome,
     ProbeAdmitted,
+    ShadowOutcome,
     StateChanged,
 )
 from recloser._core.slots import check_unused, is_asynchronous
-from recloser._core.states import CircuitState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,10 +49,8 @@ E_co = TypeVar("E_co", bound=Event, covariant=True)
 
 logger = logging.getLogger("recloser")
 
-_OPENED = (CircuitState.OPEN, CircuitState.FORCED_OPEN)
-
 ALL_KINDS: frozenset[type[Event]] = frozenset(
-    (StateChanged, CallSucceeded, CallFailed, CallIgnored, CallRejected, ProbeAdmitted, LateOutcome)
+    (StateChanged, CallSucceeded, CallFailed, CallIgnored, CallRejected, ProbeAdmitted, LateOutcome, ShadowOutcome)
 )
 """The kinds of events that a breaker reports."""
 NO_KINDS: frozenset[type[Event]] = frozenset()
@@ -322,10 +320,9 @@ def log(
 
 
 def log_transition(event: StateChanged) -> None:
-    """Log a state change with its cause: as an error if the breaker opens, else as information."""
-    level = logging.ERROR if event.new in _OPENED else logging.INFO
-    line = "Circuit breaker %r went from %s to %s: %s"  # as str(event), but log collectors group records by the format
-    log(level, line, event.breaker, event.old, event.new, event.cause, extra=event.fields())
+    """Log a state change with its cause: as an error if the breaker rejects calls from now on, else as information."""
+    line, values = event.log_line()
+    log(logging.ERROR if event.rejects else logging.INFO, line, *values, extra=event.fields())
 
 
 def listen(

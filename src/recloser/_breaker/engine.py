@@ -42,6 +42,8 @@ from recloser._breaker.notify import (
 )
 from recloser._breaker.probe_context import enter_probe, entered_probes
 from recloser._breaker.records import KIND_OF_END, Record, call_ended, call_rejected, late_outcome
+from recloser._breaker.rejection import reject
+from recloser._breaker.shadow import settle_apart
 from recloser._breaker.steps import STEP
 from recloser._breaker.watch import Watch, is_start_needed, measure, relieve, watch_of
 from recloser._core.events import CallFailed, CallRejected, LateOutcome
@@ -49,7 +51,7 @@ from recloser._core.machine import CLOSED, DISABLED, FAILURE, OPEN, SUCCESS, Bre
 from recloser._core.outcomes import Outcome
 from recloser._core.slots import refusal
 from recloser._core.states import Trigger
-from recloser._core.tickets import UNCOUNTED, Epoch, Expiry, Probe, ProbeEnd, Ticket
+from recloser._core.tickets import UNCOUNTED, Epoch, Expiry, Probe, ProbeEnd, ShadowCall, Ticket
 from recloser._core.windows import ALWAYS, NEVER
 from recloser.errors import CircuitBreakerOpenError
 
@@ -192,16 +194,8 @@ class Engine:
         return self.reject(now) if ticket is None else ticket
 
     def reject(self, now: float) -> Ticket | CircuitBreakerOpenError:
-        """Count and report a rejection; return the error, which describes the state before listeners can change it."""
-        machine = self.machine
-        machine.rejected += 1
-        shadow = machine.settings.shadow
-        wait, state = machine.retry_after(now), machine.state
-        reason = None if machine.cause is None else machine.cause.reason
-        error = CircuitBreakerOpenError(self.name, wait, state, machine.frozen_failures, machine.last_error, reason)
-        if is_wanted(self, CallRejected):
-            self.report(call_rejected(self.name, now, state, wait, shadow=shadow))
-        return UNCOUNTED if shadow else error
+        """Count and report a rejection; return the error, or a ticket in shadow mode."""
+        return reject(self, now)
 
     def is_inside_probe(self, now: float) -> bool:
         """Return whether the running code is part of a running probe of this breaker."""
@@ -232,7 +226,7 @@ class Engine:
 
     def start(self, ticket: Ticket) -> float | None:
         """Return when a call starts, in monotonic seconds; None if its duration is not needed."""
-        if isinstance(ticket, Probe):
+        if isinstance(ticket, Probe | ShadowCall):
             return ticket.admitted_at
         return self.now() if is_start_needed(self.machine.settings, self.dispatcher) else None
 
@@ -343,7 +337,8 @@ class Engine:
         open_seconds: float | None = None,
     ) -> None:
         """Count the outcome of an admitted call, make the transition that it causes, if any, and report both."""
-        if ticket is UNCOUNTED:
+        if ticket is UNCOUNTED or isinstance(ticket, ShadowCall):
+            settle_apart(self, ticket, outcome, started, exc)
             return
         machine = self.machine
         if outcome is SUCCESS and ticket is self.counting and not machine.epoch.observed:

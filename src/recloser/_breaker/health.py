@@ -40,11 +40,14 @@ class ShadowHealth(TypedDict):
     """What a breaker in shadow mode would have done.
 
     Attributes:
-        would_reject: How many calls it would have rejected. If `reconfigure()` has switched shadow mode on, it includes
-            the calls that were rejected before.
+        would_reject: How many calls it would have rejected. All of them ran, and no other total contains them.
+        failed: How many of them failed: enforcing would have saved these.
+        succeeded: How many of them succeeded: enforcing would have cost these.
     """
 
     would_reject: int
+    failed: int
+    succeeded: int
 
 
 class BreakerHealth(TypedDict):
@@ -60,7 +63,7 @@ class BreakerHealth(TypedDict):
         failure_total: Calls that failed.
         ignored_total: Calls that say nothing about the dependency, except cancelled ones.
         cancelled_total: Calls that were cancelled, unless the cancellation counted as a failure.
-        rejected_total: Calls that were rejected, or would have been in shadow mode.
+        rejected_total: Calls that were rejected; those that shadow mode has let through are in `shadow`.
         late_total: Calls that ended after their generation.
         leaked_total: Calls whose permit was dropped without being settled.
         probe_total: Calls that were admitted as probes.
@@ -72,7 +75,7 @@ class BreakerHealth(TypedDict):
             a registry None if a clock has run beyond all numbers.
         cause: Why the last transition happened; None if there was none.
         probes_in_flight: Probes that are running.
-        shadow: None unless the breaker is in shadow mode.
+        shadow: What the breaker would have rejected, and how that ended; None unless the breaker is in shadow mode.
     """
 
     state: str

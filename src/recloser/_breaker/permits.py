@@ -11,7 +11,7 @@ from recloser._breaker.probe_context import enter_probe
 from recloser._breaker.watch import returned, succeeded
 from recloser._core import checks
 from recloser._core.outcomes import Outcome
-from recloser._core.tickets import NEEDS_LEASE, UNCOUNTED, Probe, Ticket
+from recloser._core.tickets import NEEDS_LEASE, UNCOUNTED, Probe, ShadowCall, Ticket
 from recloser._core.windows import ALWAYS, NEVER
 from recloser.errors import CircuitBreakerOpenError, MisuseError
 
@@ -44,11 +44,11 @@ class Permit:
 
     @property
     def generation(self) -> int:
-        """The breaker's generation that admitted the call; 0 if the call is not counted.
+        """The breaker's generation that admitted the call; 0 if none did.
 
-        Calls from inside a probe are not counted, nor are those that only shadow mode admits. A probe that a fleet
-        granted has the fleet's generation, which increases from probe to probe across all processes: pass it to a
-        dependency that can refuse older ones.
+        Calls from inside a probe are not counted, and those that only shadow mode admits are counted apart. A probe
+        that a fleet granted has the fleet's generation, which increases from probe to probe across all processes: pass
+        it to a dependency that can refuse older ones.
         """
         ticket: Ticket = self.ticket
         return ticket.generation
@@ -192,7 +192,7 @@ class AcquiredPermit(Permit):
 
     def __del__(self) -> None:
         """If the permit is unsettled, have it released and counted as leaked."""
-        if not self.held:
+        if not self.held or isinstance(self.ticket, ShadowCall):
             return
         self.held = False
         self.engine.lose(self._last_ticket)

@@ -53,7 +53,7 @@ def health_of(engine: Engine) -> BreakerHealth:
         "time_in_state_seconds": snapshot.time_in_state_seconds,
         "cause": None if snapshot.cause is None else _cause_health(snapshot.cause),
         "probes_in_flight": snapshot.probes_in_flight,
-        "shadow": _shadow_health(snapshot) if engine.machine.settings.shadow else None,
+        "shadow": _shadow_health(snapshot) if snapshot.shadow else None,
     }
 
 
@@ -72,4 +72,5 @@ def _cause_health(cause: Cause) -> CauseHealth:
 
 
 def _shadow_health(snapshot: Snapshot) -> ShadowHealth:
-    return {"would_reject": snapshot.rejected_total}
+    calls = snapshot.shadow_calls
+    return {"would_reject": calls.would_reject, "failed": calls.failed, "succeeded": calls.succeeded}

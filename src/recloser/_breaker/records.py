@@ -20,9 +20,10 @@ from recloser._core.events import (
     Event,
     LateOutcome,
     ProbeAdmitted,
+    ShadowOutcome,
 )
 from recloser._core.outcomes import Outcome
-from recloser._core.tickets import Probe, Ticket
+from recloser._core.tickets import Probe, ShadowCall, Ticket
 
 if TYPE_CHECKING:
     from recloser._core.states import CircuitState
@@ -87,6 +88,14 @@ def late_outcome(breaker: str, now: float, ticket: Ticket, outcome: Outcome) -> 
     return LateOutcome, breaker, wall_clock(), now, generation, outcome
 
 
+def shadow_outcome(
+    breaker: str, now: float, ticket: ShadowCall, outcome: Outcome, duration: float | None, *, exc: BaseException | None
+) -> Record:
+    """Return the record of the end of a call that only shadow mode had admitted."""
+    head = (ShadowOutcome, breaker, wall_clock(), now, ticket.epoch.generation, outcome, duration)
+    return (*head, None, None) if exc is None else (*head, type(exc).__qualname__, message_of(exc))
+
+
 def _origin(ticket: Ticket) -> tuple[int, bool]:
     """Return the generation that admitted a call, and whether the call is a probe."""
     return (ticket.epoch.generation, True) if isinstance(ticket, Probe) else (ticket.generation, False)
@@ -108,5 +117,5 @@ def event_of(record: Record) -> Event:
 _new = object.__new__
 _SLOTS = {
     kind: tuple(f"{field.name}_" for field in fields(kind))
-    for kind in (CallSucceeded, CallFailed, CallIgnored, CallRejected, ProbeAdmitted, LateOutcome)
+    for kind in (CallSucceeded, CallFailed, CallIgnored, CallRejected, ProbeAdmitted, LateOutcome, ShadowOutcome)
 }

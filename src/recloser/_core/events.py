@@ -12,7 +12,8 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar, cast, dataclass_transform
 
 from recloser._core.outcomes import Outcome  # noqa: TC001 - here and below: for tools that evaluate the annotations
-from recloser._core.states import CircuitState, Trigger  # noqa: TC001
+from recloser._core.shadow import NO_SHADOW_CALLS, ShadowCalls
+from recloser._core.states import CircuitState, Trigger
 from recloser._core.values import Value
 from recloser._core.windows import CountWindow, TimeWindow
 from recloser._core.wording import plural
@@ -96,7 +97,8 @@ class Snapshot(Value):
     `failure_rate` and `slow_call_rate` are None if they are undefined or not measured. `retry_after` is in seconds, or
     None if the time is not known. `opened_monotonic`, `changed_monotonic` and `taken_monotonic` are readings of the
     breaker's clock. `last_error` is the type and message of the failure that opened the breaker, or None while it is
-    closed or disabled.
+    closed or disabled. `shadow` is whether the breaker is in shadow mode, and `shadow_calls` what it would have
+    rejected in that mode since its creation.
     """
 
     state: CircuitState
@@ -124,6 +126,8 @@ class Snapshot(Value):
     probes_in_flight: int
     probes_passed: int
     success_threshold: int
+    shadow: bool = False
+    shadow_calls: ShadowCalls = NO_SHADOW_CALLS
 
     @property
     def time_in_state_seconds(self) -> float:
@@ -217,7 +221,13 @@ class StateChanged(Event):
 
     def __str__(self) -> str:
         """Return a line for a log: what happened, and why."""
-        return f"Circuit breaker {self.breaker!r} went from {self.old} to {self.new}: {self.cause}"
+        line, values = self.log_line()
+        return line % values
+
+    def log_line(self) -> tuple[str, tuple[object, ...]]:
+        """Return that line as a format and its values: tools that collect logs group records by the format."""
+        mode = " in shadow mode" if self.snapshot.shadow else ""
+        return f"Circuit breaker %r{mode} went from %s to %s: %s", (self.breaker, self.old, self.new, self.cause)
 
     def fields(self) -> dict[str, object]:
         """Return the fields for a structured log: plain values with stable names."""
@@ -235,7 +245,13 @@ class StateChanged(Event):
             "failure_count": self.snapshot.failure_count,
             "time_in_old_state_seconds": self.snapshot.time_in_state_seconds,
             "retry_after_seconds": self.retry_after,
+            "shadow": self.snapshot.shadow,
         }
+
+    @property
+    def rejects(self) -> bool:
+        """Whether the breaker rejects calls from now on: it has opened, and is not in shadow mode."""
+        return self.new in (CircuitState.OPEN, CircuitState.FORCED_OPEN) and not self.snapshot.shadow
 
 
 @_event
@@ -296,7 +312,7 @@ class CallIgnored(Event):
 
 @_event
 class CallRejected(Event):
-    """A call was rejected and not started; with `shadow`, it ran although the breaker would have rejected it.
+    """A call was rejected and not started; with `shadow`, it runs, and a `ShadowOutcome` says how it ended.
 
     Attributes:
         state: The state that rejected it.
@@ -329,6 +345,25 @@ class LateOutcome(Event):
 
     generation: int
     outcome: Outcome
+
+
+@_event
+class ShadowOutcome(Event):
+    """A call ended that a breaker in shadow mode would have rejected; it changes nothing else.
+
+    Attributes:
+        generation: The generation that would have rejected it.
+        outcome: What it would have counted as.
+        duration_seconds: How long the call ran; None if it never began, because what was called is no function.
+        error_type: The qualified name of the exception's type; None if there was no exception.
+        error_message: The exception's message, at most 200 characters.
+    """
+
+    generation: int
+    outcome: Outcome
+    duration_seconds: float | None
+    error_type: str | None
+    error_message: str | None
 
 
 @_event

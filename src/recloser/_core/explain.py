@@ -15,7 +15,18 @@ def explain(name: str, snapshot: Snapshot) -> str:
     """Return a sentence: the state and its duration, the cause with figures and the last error, and what comes next."""
     state = snapshot.state.replace("_", " ")
     since = f"for {snapshot.time_in_state_seconds:.1f} s"
-    return f"Circuit breaker {name!r} is {state} {since}: {_DETAILS[snapshot.state](snapshot)}."
+    detail = _DETAILS[snapshot.state](snapshot)
+    return f"Circuit breaker {name!r} is {state} {since}: {detail}{_shadow(snapshot)}."
+
+
+def _shadow(snapshot: Snapshot) -> str:
+    """Say what shadow mode changes, and what it has found out."""
+    if not snapshot.shadow:
+        return ""
+    calls = snapshot.shadow_calls
+    counts = f"{calls.would_reject} {plural(calls.would_reject, 'call')} would have been rejected"
+    ends = f" ({calls.failed} failed, {calls.succeeded} succeeded)" if calls.would_reject else ""
+    return f"; in shadow mode it rejects nothing: {counts}{ends}"
 
 
 def _closed(snapshot: Snapshot) -> str:
@@ -44,7 +55,8 @@ def _half_open(snapshot: Snapshot) -> str:
 def _forced_open(snapshot: Snapshot) -> str:
     wait = snapshot.retry_after
     if wait is None:
-        return f"{snapshot.cause}; it rejects all calls until reset() is called"
+        what = "stays so" if snapshot.shadow else "rejects all calls"
+        return f"{snapshot.cause}; it {what} until reset() is called"
     following = f"a probe may go through in {wait:.1f} s" if wait else "the next call is a probe"
     return f"{snapshot.cause}; {following}"
 

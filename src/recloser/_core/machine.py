@@ -33,6 +33,7 @@ from recloser._core.causes import ByHand, cause_of
 from recloser._core.events import Cause, Snapshot, Transition
 from recloser._core.meters import AnyMeter, RunMeter, parts_of
 from recloser._core.outcomes import Outcome
+from recloser._core.shadow import NO_SHADOW_CALLS, ShadowCalls
 from recloser._core.snapshots import snapshot_of
 from recloser._core.states import TRANSITIONS, CircuitState, Trigger
 from recloser._core.tickets import Admission, Episode, Epoch, Expiry, Probe, Ticket
@@ -96,6 +97,7 @@ class BreakerMachine:
         "rejected",
         "reopen_at",
         "settings",
+        "shadow_calls",
         "state",
     )
 
@@ -130,6 +132,7 @@ class BreakerMachine:
         self.decided: int = 1  # the latest generation whose beginning was final
         self.late_passes: int = 0  # since then: the probes that have passed late, and those that had passed before them
         self.leaks = NO_LEAKS
+        self.shadow_calls: ShadowCalls = NO_SHADOW_CALLS
         self.ignored = self.cancelled = self.rejected = self.late = self.leaked = 0
         self.probes = self.probe_successes = self.probe_failures = 0
         self.epoch: Epoch = Epoch(1, 0, 0)
@@ -298,7 +301,7 @@ class BreakerMachine:
     @staticmethod
     def is_unsettled(ticket: Ticket) -> bool:
         """Return whether a dropped ticket has yet to be released."""
-        return not (isinstance(ticket, Probe) and ticket.settled)
+        return isinstance(ticket, Epoch) or (isinstance(ticket, Probe) and not ticket.settled)
 
     def abandon_probes(self, gate: Gate) -> None:
         """Give up the probes of an event loop that is gone, and continue with a new gate."""

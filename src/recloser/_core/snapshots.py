@@ -42,4 +42,6 @@ def snapshot_of(machine: Any, now: float) -> Snapshot:  # noqa: ANN401 - a Break
         probes_in_flight=0 if episode is None else len(episode.probes),
         probes_passed=machine.passed,
         success_threshold=settings.success_threshold,
+        shadow=machine.settings.shadow,
+        shadow_calls=machine.shadow_calls,
     )

@@ -1,6 +1,7 @@
 """Tickets, which admitted calls hold until they are settled, and half-open episodes.
 
-The ticket of a call through a closed or disabled breaker is the `Epoch` that admits it; that of a probe is a `Probe`.
+The ticket of a call through a closed or disabled breaker is the `Epoch` that admits it; that of a probe is a `Probe`,
+and that of a call that only shadow mode admits a `ShadowCall`.
 """
 
 from __future__ import annotations
@@ -90,12 +91,24 @@ class Probe:
         return self.token or self.epoch.generation
 
 
-Ticket = Epoch | Probe
+class ShadowCall:
+    """The ticket of a call that would have been rejected, and that only shadow mode admits; it changes no state."""
+
+    __slots__ = ("admitted_at", "epoch")
+
+    generation = 0
+    """No generation has admitted the call."""
+
+    def __init__(self, epoch: Epoch, admitted_at: float) -> None:
+        self.epoch: Epoch = epoch
+        self.admitted_at: float = admitted_at
+
+
+Ticket = Epoch | Probe | ShadowCall
 """What an admitted call holds until it is settled."""
 
 UNCOUNTED = Epoch(0, 0, 0)
-"""The ticket of a call that goes through without being counted: only shadow mode admits it, or it comes from inside a
-running probe."""
+"""The ticket of a call that goes through without being counted, because it comes from inside a running probe."""
 NEEDS_LEASE = Epoch(0, 0, 0)
 """Stands for a ticket: the caller can ask the fleet for the lease of a probe."""
 

@@ -27,6 +27,7 @@ from recloser._breaker.durations import Claim, Samples, claim_durations, release
 from recloser._breaker.reading import snapshot_of
 from recloser._breaker.steps import STEP
 from recloser._core import checks
+from recloser._core.shadow import ShadowCalls
 from recloser._registry.duration_totals import DurationSums, Recorder
 
 if TYPE_CHECKING:
@@ -56,6 +57,9 @@ class Totals(NamedTuple):
         leaked: Calls whose permit was dropped without being settled.
         rejected: Calls that were rejected.
         probe: Calls that were admitted as probes.
+        would_reject: Calls that would have been rejected, and ran because of shadow mode.
+        shadow_failure: Those of them that failed.
+        shadow_success: Those of them that succeeded.
     """
 
     success: int = 0
@@ -66,6 +70,9 @@ class Totals(NamedTuple):
     leaked: int = 0
     rejected: int = 0
     probe: int = 0
+    would_reject: int = 0
+    shadow_failure: int = 0
+    shadow_success: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,12 +287,16 @@ class Finaliser:
             machine.leaked + sum(map(machine.is_unsettled, machine.leaks)),
             machine.rejected,
             machine.probes,
+            *machine.shadow_calls,
         )
         self.departed.append((self._counted, totals))
 
 
+_COUNTED = Totals._fields[: -len(ShadowCalls._fields)]
+
+
 def _totals_of(snapshot: Snapshot) -> Totals:
-    return Totals._make(getattr(snapshot, f"{field}_total") for field in Totals._fields)
+    return Totals._make((*(getattr(snapshot, f"{field}_total") for field in _COUNTED), *snapshot.shadow_calls))
 
 
 def _plus(totals: Totals | None, more: tuple[int, ...]) -> Totals:

@@ -52,6 +52,25 @@ def _probes_in_flight(reading: Reading) -> Series:
             yield (entry.name,), sum(snapshot.probes_in_flight for snapshot in entry.snapshots)
 
 
+def _shadow(reading: Reading) -> Series:
+    for entry in reading.entries:
+        if entry.snapshots:
+            yield (entry.name,), sum(snapshot.shadow for snapshot in entry.snapshots)
+
+
+def _shadow_rejections(reading: Reading) -> Series:
+    for entry in reading.entries:
+        if entry.totals.would_reject:
+            yield (entry.name,), entry.totals.would_reject
+
+
+def _shadow_calls(reading: Reading) -> Series:
+    for entry in reading.entries:
+        if entry.totals.would_reject:
+            yield (entry.name, "success"), entry.totals.shadow_success
+            yield (entry.name, "failure"), entry.totals.shadow_failure
+
+
 def _own(value: Callable[[Snapshot], float | None]) -> Callable[[Reading], Series]:
     """Return what reads a value of each existing breaker that has metrics of its own, unless it is None."""
 
@@ -90,8 +109,30 @@ BREAKER_METRICS = (
         "circuit_breaker_rejections",
         "counter",
         "{rejection}",
-        "Calls that were rejected, or would have been in shadow mode.",
+        "Calls that were rejected; those that shadow mode lets through are none.",
         _total(lambda totals: totals.rejected),
+    ),
+    _define(
+        "circuit_breaker_shadow",
+        "sum",
+        "{breaker}",
+        f"1 if the breaker is in shadow mode, else 0; for {Ledger.OTHER}, how many breakers are.",
+        _shadow,
+    ),
+    _define(
+        "circuit_breaker_shadow_rejections",
+        "counter",
+        "{rejection}",
+        "Calls that would have been rejected, and ran because of shadow mode; absent if there were none.",
+        _shadow_rejections,
+    ),
+    _define(
+        "circuit_breaker_shadow_calls",
+        "counter",
+        "{call}",
+        "How calls ended that would have been rejected, and ran because of shadow mode; absent if there were none.",
+        _shadow_calls,
+        "outcome",
     ),
     _define(
         "circuit_breaker_probes",

@@ -1,18 +1,20 @@
 """The metrics for Prometheus with the names of resilience4j, so that its Grafana dashboards work.
 
-Its rates are percentages, and -1 if they are undefined. Metrics without a counterpart are missing: recloser counts
+Its rates are percentages, and -1 if they are undefined. A breaker in shadow mode rejects nothing, so its state is
+`metrics_only`. Metrics without a counterpart are missing: recloser counts
 calls but does not keep them, so there are no `slow_calls`, no `max_buffered_calls`, and only the failed
 `buffered_calls`.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from recloser.telemetry._breaker_metrics import states_of
+from recloser.telemetry._names import STATES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from recloser.telemetry._readings import Reading
 
 PREFIX = "resilience4j_circuitbreaker_"
+SHADOW = "metrics_only"
+"""The state of a breaker that counts, and rejects nothing."""
 KINDS = {"success": "successful", "failure": "failed", "ignored": "ignored"}
 
 
@@ -57,10 +61,9 @@ def breaker_families(reading: Reading) -> Iterator[Metric]:
 def _states(reading: Reading) -> Metric:
     family = GaugeMetricFamily(f"{PREFIX}state", "1 for the state of the breaker, else 0.", labels=["name", "state"])
     for entry in reading.entries:
-        for labels, value in states_of(entry):
-            family.add_metric(labels, value)
-        if entry.snapshots:
-            family.add_metric([entry.name, "metrics_only"], 0)
+        counts = Counter(SHADOW if snapshot.shadow else snapshot.state.value for snapshot in entry.snapshots)
+        for state in (*STATES, SHADOW) if entry.snapshots else ():
+            family.add_metric([entry.name, state], counts[state])
     return family
 
 

@@ -10,7 +10,7 @@ import logging
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Protocol
 
-from recloser import CircuitState, StateChanged
+from recloser import StateChanged
 from recloser.events import CallRejected
 from recloser.lowlevel import checks, slots
 
@@ -22,7 +22,6 @@ __all__ = ["KeyValueLogger", "LogListener", "is_no_transition"]
 LIBRARY = "recloser"
 MOST_BREAKERS = 1000
 """For how many breakers rejections are counted at a time."""
-_OPENED = (CircuitState.OPEN, CircuitState.FORCED_OPEN)
 
 
 class KeyValueLogger(Protocol):
@@ -87,9 +86,8 @@ class LogListener:
             if rejections is not None:
                 self._log_rejections(rejections)
             if self._logs_transitions:
-                level = "error" if event.new in _OPENED else "info"
-                line = "Circuit breaker %r went from %s to %s: %s"
-                self._log(level, line, (event.breaker, event.old, event.new, event.cause), event.fields())
+                line, values = event.log_line()
+                self._log("error" if event.rejects else "info", line, values, event.fields())
 
     def _count(self, event: CallRejected, interval: float) -> None:
         rejections = self._rejections.get(event.breaker)

@@ -140,6 +140,14 @@ def test_the_most_urgent_come_first_unless_one_asks_otherwise(board: Board, cloc
     assert urgency("unheard_of") > urgency("closed")
 
 
+def test_a_breaker_in_shadow_mode_is_as_urgent_as_it_rejects_and_in_no_other_count(board: Board) -> None:
+    shadow = {"would_reject": 5}
+    states = {"a": entry("open", shadow=shadow), "b": entry("disabled"), "c": entry(shadow=shadow), "d": entry("open")}
+    board.replace(snapshot(states))
+    assert [breaker.name for breaker in board.ordered()] == ["d", "b", "a", "c"]
+    assert board.counts == {"open": 1, "disabled": 1, "in shadow mode": 1, "closed": 1}
+
+
 def test_breakers_whose_rates_are_not_known_come_last(board: Board, clock: ManualClock) -> None:
     board.replace(snapshot({"old": entry()}))
     clock.advance(2)

@@ -44,10 +44,11 @@ def test_the_whole_state_is_summed_up_and_then_each_transition_is_a_line() -> No
 
 def test_a_state_says_what_comes_next_and_what_is_special() -> None:
     log = Log()
-    log.replace(snapshot({"a": entry("disabled"), "b": entry("open", shadow={"would_reject": 1})}))
+    log.replace(snapshot({"a": entry("disabled"), "b": entry("open", shadow={"would_reject": 1, "failed": 1})}))
+    shadow = "shadow: rejects nothing, would have rejected 1 (1 failed, 0 succeeded)"
     assert log.lines()[1:] == [
-        f"b: open for 2 s, probe in 8 s, shadow: rejects nothing: {CAUSE}",
         f"a: disabled for 2 s, admits all calls until reset: {CAUSE}; 5 failures counted",
+        f"b: open for 2 s, probe in 8 s, {shadow}: {CAUSE}",
     ]
 
 

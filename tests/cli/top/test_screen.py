@@ -27,7 +27,7 @@ def lines_of(board: Board, width: int = 100, height: int = 24) -> list[str]:
 
 
 def test_a_breaker_that_is_not_closed_says_since_when_what_comes_next_and_why(board: Board, clock: ManualClock) -> None:
-    board.replace(snapshot({"payments": entry("open", cause=NO_ROUTE), "search": entry(shadow={"would_reject": 1})}))
+    board.replace(snapshot({"payments": entry("open", cause=NO_ROUTE), "search": entry(shadow={"would_reject": 0})}))
     clock.advance(3.5)
     assert lines_of(board) == [
         "head",

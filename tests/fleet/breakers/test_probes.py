@@ -226,9 +226,10 @@ async def test_shadow_mode_lets_all_through_and_makes_probes() -> None:
             await settle()
             assert dependency.running == 6
             assert sum(one.breaker.snapshot().probe_total for one in processes) == 1
-            assert sum(one.breaker.snapshot().rejected_total for one in processes) == 5
+            assert sum(one.breaker.snapshot().shadow_calls.would_reject for one in processes) == 5
             dependency.end()
         await settle()
+        assert sum(one.breaker.snapshot().shadow_calls.succeeded for one in processes) == 5
         assert states(processes) == ["closed"] * 2
 
 

@@ -75,13 +75,13 @@ class Board:
 
         Args:
             text: Only those with this text in their name or their cause, in either case of its letters.
-            sort: By `state`, the most urgent one first; by `name`; or by `failures` or `rejections` per second, the
-                highest rate first.
+            sort: By `state`, the most urgent one first, shadow mode before closed; by `name`; or by `failures` or
+                `rejections` per second, the highest rate first.
         """
         chosen = [breaker for breaker in self.breakers.values() if is_about(breaker, text)]
         chosen.sort(key=lambda breaker: breaker.name)
         if sort == "state":
-            chosen.sort(key=lambda breaker: urgency(breaker.state))
+            chosen.sort(key=lambda breaker: urgency(breaker.shown_state))
         elif sort in {"failures", "rejections"}:
             rates = {breaker.name: self.rates(breaker) for breaker in chosen}
             chosen.sort(key=lambda breaker: -getattr(rates[breaker.name], sort, -1.0))
@@ -180,8 +180,11 @@ class Board:
 
 
 def counts_of(breakers: Iterable[Breaker]) -> dict[str, int]:
-    """Return how many breakers are in each state that occurs, the most urgent one first."""
-    counts = Counter(breaker.state for breaker in breakers)
+    """Return how many breakers are in each state that occurs, the most urgent one first.
+
+    Those in shadow mode that are not closed count as such: they reject nothing.
+    """
+    counts = Counter(breaker.shown_state for breaker in breakers)
     return {state: counts[state] for state in sorted(counts, key=urgency)}
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recloser.cli.client.messages import TOTALS, UNKNOWN
+from recloser.cli.client.states import CLOSED, IN_SHADOW
 
 __all__ = ["Breaker", "Rates"]
 
@@ -46,6 +47,11 @@ class Breaker:
         """The state, as the server names it."""
         state: str = self.entry["state"]
         return state
+
+    @property
+    def shown_state(self) -> str:
+        """The state; for a breaker that is not closed and rejects nothing, shadow mode in its place."""
+        return IN_SHADOW if self.entry["shadow"] and self.state != CLOSED else self.state
 
     def merge(self, changed: dict[str, Any], at: float) -> None:
         """Take over what has changed.

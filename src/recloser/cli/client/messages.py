@@ -81,10 +81,11 @@ def _flag(value: object) -> bool:
     return value
 
 
-def _object_or_none(value: object) -> dict[str, Any] | None:
+def _shadow(value: object) -> dict[str, float] | None:
     if not isinstance(value, dict | None):
         raise TypeError(f"{value!r:.50} is neither an object nor null")
-    return cast("dict[str, Any] | None", value)
+    figures = cast("dict[str, object] | None", value)
+    return None if figures is None else {key: _number(figures.get(key, 0)) for key in _SHADOW_FIGURES}
 
 
 def _number_or_none(value: object) -> float | None:
@@ -227,12 +228,13 @@ class TransitionEntry:
         return cls(int(_number(data["seq"])), read_time(data["at"]), breaker, old, new, _cause(data["cause"]))
 
 
+_SHADOW_FIGURES = ("would_reject", "failed", "succeeded")
 _READ: dict[str, Callable[[object], Any]] = {
     "state": _text,
     "cause": _cause_or_none,
     "last_error": _text_or_none,
     "rule": _text,
-    "shadow": _object_or_none,
+    "shadow": _shadow,
     "attempt": _number,
     "failure_count": _number,
     "failure_rate": _number_or_none,

@@ -84,7 +84,7 @@ def next_step(breaker: "Breaker", now: float) -> str:
     if state == "disabled":
         return _disabled_until(breaker, now)
     if breaker.probe_at is None:
-        return "rejects all calls until reset"
+        return "stays so until reset" if breaker.entry["shadow"] else "rejects all calls until reset"
     left = breaker.probe_at - now
     return f"probe in {duration(math.ceil(min(left, _LONGEST_SECONDS)))}" if left > 0 else "the next call is a probe"
 
@@ -116,8 +116,14 @@ def time_in_state(breaker: "Breaker", now: float) -> str:
 
 
 def mode(breaker: "Breaker") -> str:
-    """Say what a breaker does differently from others; nothing if it does nothing differently."""
-    return "shadow: rejects nothing" if breaker.entry["shadow"] else ""
+    """Say what a breaker does differently from others, and what came of it; nothing if it does nothing differently."""
+    shadow = breaker.entry["shadow"]
+    if shadow is None:
+        return ""
+    if not shadow["would_reject"]:
+        return "shadow: rejects nothing"
+    would, failed, succeeded = map(number, (shadow["would_reject"], shadow["failed"], shadow["succeeded"]))
+    return f"shadow: rejects nothing, would have rejected {would} ({failed} failed, {succeeded} succeeded)"
 
 
 def is_about(breaker: "Breaker", text: str) -> bool:

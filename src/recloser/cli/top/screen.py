@@ -162,7 +162,7 @@ def _breaker(board: Board, breaker: Breaker, width: int) -> list[Text]:
             value = None if known is None else getattr(known, key)
             shown = _UNKNOWN if value is None else rate(value)
             rates.append(Text(f"{shown:>{_RATE_WIDTH}}", style=style if value else "dim"))
-    lines = [_line(Text(word(state), style=_style(state)), name, rates, width)]
+    lines = [_line(Text(word(state), style=_style(breaker.shown_state)), name, rates, width)]
     if state != CLOSED:
         parts = ", ".join(filter(None, [time_in_state(breaker, now), next_step(breaker, now)]))
         lines.append(Text.assemble(f"  {parts}: ", (why(breaker), "dim")))

@@ -6,6 +6,7 @@
 
 import { ServerClock } from "./clock.js";
 import { History } from "./history.js";
+import { isInShadow } from "./states.js";
 
 /** @typedef {import("./messages.js").About} About */
 /** @typedef {import("./messages.js").BreakerEntry} BreakerEntry */
@@ -81,11 +82,13 @@ export class Board {
     return data.transitions;
   }
 
-  /** How many breakers are in each state. */
+  /** How many breakers are in each state, without those that shadow mode keeps from rejecting anything. */
   counts() {
     /** @type {Map<string, number>} */
     const counts = new Map();
-    for (const { entry } of this.breakers.values()) counts.set(entry.state, (counts.get(entry.state) ?? 0) + 1);
+    for (const { entry } of this.breakers.values()) {
+      if (!isInShadow(entry)) counts.set(entry.state, (counts.get(entry.state) ?? 0) + 1);
+    }
     return counts;
   }
 

@@ -6,6 +6,7 @@ import { capitalized, rate } from "./formatting.js";
 import { latestRate } from "./history.js";
 import { showState } from "./icons.js";
 import { mode, nextStep, timeInState, waited, why } from "./sentences.js";
+import { isInShadow } from "./states.js";
 
 /** @typedef {import("./board.js").Board} Board */
 /** @typedef {import("./board.js").Breaker} Breaker */
@@ -44,6 +45,7 @@ export class Card {
     if (breaker !== this.#breaker) this.#drawnUntil = 0;
     this.#breaker = breaker;
     element.dataset.state = breaker.entry.state;
+    element.toggleAttribute("data-shadow", isInShadow(breaker.entry));
     const name = find(".name", element);
     setText(name, breaker.name);
     name.title = breaker.name;

@@ -20,7 +20,7 @@
  * @property {string} state
  * @property {number | null} time_in_state_seconds
  * @property {number | null} retry_after In seconds from the message's time.
- * @property {object | null} shadow
+ * @property {{would_reject: number, failed: number, succeeded: number} | null} shadow
  * @property {CauseFields | null} cause
  * @property {string | null} last_error
  * @property {string} rule

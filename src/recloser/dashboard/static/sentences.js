@@ -57,7 +57,7 @@ export function nextStep({ entry, probeAt, since }, now) {
   if (entry.state === "closed") return "";
   if (entry.state === "half_open") return followsFleet(entry) ? "closes or opens as the fleet does" : "a probe decides";
   if (entry.state === "disabled") return disabledUntil(entry.cause?.for_seconds ?? null, since, now);
-  if (probeAt === null) return "rejects all calls until reset";
+  if (probeAt === null) return entry.shadow ? "stays so until reset" : "rejects all calls until reset";
   const left = (probeAt - now) / 1000;
   return left > 0 ? `probe in ${duration(Math.ceil(Math.min(left, LONGEST_SECONDS)))}` : "the next call is a probe";
 }
@@ -95,11 +95,14 @@ export function timeInState({ since }, now) {
 }
 
 /**
- * What a breaker does differently from others; nothing if it does nothing differently.
+ * What a breaker does differently from others, and what came of it; nothing if it does nothing differently.
  * @param {Breaker} breaker
  */
 export function mode({ entry }) {
-  return entry.shadow ? "shadow: rejects nothing" : "";
+  if (!entry.shadow) return "";
+  const { would_reject, failed, succeeded } = entry.shadow;
+  const ends = `(${number(failed)} failed, ${number(succeeded)} succeeded)`;
+  return `shadow: rejects nothing${would_reject ? `, would have rejected ${number(would_reject)} ${ends}` : ""}`;
 }
 
 /**

@@ -11,6 +11,22 @@ export function word(state) {
 }
 
 /**
+ * Whether a breaker is not closed, and yet rejects nothing because of shadow mode.
+ * @param {import("./messages.js").BreakerEntry} entry
+ */
+export function isInShadow({ shadow, state }) {
+  return shadow !== null && state !== "closed";
+}
+
+/**
+ * The place of a breaker in the order of states: shadow mode comes before closed.
+ * @param {import("./messages.js").BreakerEntry} entry
+ */
+export function rank(entry) {
+  return isInShadow(entry) ? urgency("closed") - 0.5 : urgency(entry.state);
+}
+
+/**
  * The place of a state in the order; an unknown state comes last.
  * @param {string} state
  */

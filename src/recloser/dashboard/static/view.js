@@ -5,7 +5,7 @@ import { number } from "./formatting.js";
 import { latestRate } from "./history.js";
 import { icon } from "./icons.js";
 import { why } from "./sentences.js";
-import { STATES, urgency, word } from "./states.js";
+import { isInShadow, rank, STATES, word } from "./states.js";
 
 /** @typedef {import("./board.js").Breaker} Breaker */
 /** @typedef {import("./board.js").Board} Board */
@@ -57,7 +57,7 @@ export class View {
   choose(board) {
     const text = this.#text.value.trim().toLowerCase();
     const chosen = [...board.breakers.values()].filter((breaker) => {
-      if (this.#states.size && !this.#states.has(breaker.entry.state)) return false;
+      if (this.#states.size && (isInShadow(breaker.entry) || !this.#states.has(breaker.entry.state))) return false;
       return !text || `${breaker.name}\n${why(breaker)}`.toLowerCase().includes(text);
     });
     this.#showCounts(board, chosen.length);
@@ -68,7 +68,7 @@ export class View {
   #order(board) {
     const sort = this.#sort.value;
     if (sort === "name") return byName;
-    if (sort === "state") return (/** @type {Breaker} */ one, /** @type {Breaker} */ other) => urgency(one.entry.state) - urgency(other.entry.state) || byName(one, other);
+    if (sort === "state") return (/** @type {Breaker} */ one, /** @type {Breaker} */ other) => rank(one.entry) - rank(other.entry) || byName(one, other);
     const kind = sort === "failures" ? "failures" : "rejections";
     const until = board.completeUntil();
     const rates = new Map([...board.breakers.values()].map((breaker) => [breaker, latestRate(breaker.history.until(until)[kind]) ?? -1]));
