@@ -13,12 +13,12 @@
 """
 
 from recloser._breaker.dispatch import EventStream
+from recloser._core.cause import Cause
 from recloser._core.events import (
     CallFailed,
     CallIgnored,
     CallRejected,
     CallSucceeded,
-    Cause,
     Event,
     EventsDropped,
     LateOutcome,
@@ -28,6 +28,7 @@ from recloser._core.events import (
     StateChanged,
 )
 from recloser._core.homes import publish as _publish
+from recloser._core.outage import ErrorCount, Outage
 from recloser._core.outcomes import Outcome
 from recloser._core.shadow import ShadowCalls
 from recloser._core.states import Trigger
@@ -38,10 +39,12 @@ __all__ = [
     "CallRejected",
     "CallSucceeded",
     "Cause",
+    "ErrorCount",
     "Event",
     "EventStream",
     "EventsDropped",
     "LateOutcome",
+    "Outage",
     "Outcome",
     "ProbeAdmitted",
     "ShadowCalls",

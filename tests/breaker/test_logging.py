@@ -23,6 +23,12 @@ from tests.breaker.kit import (
 
 pytestmark = pytest.mark.anyio
 
+CLOSED_AGAIN = "1 of 1 probe succeeded; the outage lasted 60.0 s"
+OPEN_AGAIN = (
+    "a probe failed; last error DependencyError: down; the outage has lasted 60.0 s and began with: "
+    "1 consecutive failure (threshold 1); 1 probe failed; errors so far: 2 x DependencyError"
+)
+
 LOGGER = logging.getLogger("recloser")
 
 
@@ -90,7 +96,10 @@ async def test_half_open_and_closed_are_logged_as_information(
             "INFO",
             "Circuit breaker 'payments' went from open to half_open: the reset timeout has elapsed and a call arrived",
         ),
-        ("INFO", "Circuit breaker 'payments' went from half_open to closed: 1 of 1 probe succeeded"),
+        (
+            "INFO",
+            "Circuit breaker 'payments' went from half_open to closed: " + CLOSED_AGAIN,
+        ),
     ]
 
 
@@ -100,7 +109,7 @@ async def test_a_probe_that_fails_is_logged_as_an_error(clock: ManualClock, log:
     await fail_once(breaker)
     assert lines(log)[-1] == (
         "ERROR",
-        "Circuit breaker 'payments' went from half_open to open: a probe failed; last error DependencyError: down",
+        "Circuit breaker 'payments' went from half_open to open: " + OPEN_AGAIN,
     )
 
 
@@ -111,7 +120,10 @@ async def test_control_by_hand_is_logged(clock: ManualClock, log: pytest.LogCapt
     breaker.reset()
     assert lines(log) == [
         ("ERROR", "Circuit breaker 'payments' went from closed to forced_open: forced open until reset: maintenance"),
-        ("INFO", "Circuit breaker 'payments' went from forced_open to disabled: disabled by hand"),
+        (
+            "INFO",
+            "Circuit breaker 'payments' went from forced_open to disabled: disabled by hand; the outage lasted 0.0 s",
+        ),
         ("INFO", "Circuit breaker 'payments' went from disabled to closed: reset by hand"),
     ]
 

@@ -49,6 +49,8 @@ KEYS = {
     "cause",
     "probes_in_flight",
     "shadow",
+    "outage",
+    "outages",
 }
 """What every release of this version has; later ones may have more."""
 
@@ -90,6 +92,8 @@ async def test_health_of_a_new_breaker(clock: ManualClock) -> None:
         "cause": None,
         "probes_in_flight": 0,
         "shadow": None,
+        "outage": None,
+        "outages": [],
     }
 
 
@@ -145,8 +149,10 @@ async def test_health_has_all_keys_and_is_ready_for_json_in_every_state(clock: M
 async def test_the_values_of_health_are_plain_and_no_enumerations(clock: ManualClock) -> None:
     for breaker in await in_every_state(clock):
         health = breaker.health()
-        values = [*health.values(), *(health["cause"] or {}).values()]
-        assert {type(value) for value in values if value is not health["cause"]} <= {str, int, float, bool, type(None)}
+        nested = ("cause", "outage", "outages")
+        values = [value for key, value in health.items() if key not in nested]
+        values += [*(health["cause"] or {}).values()]
+        assert {type(value) for value in values} <= {str, int, float, bool, type(None)}
 
 
 async def test_the_health_of_several_breakers_fits_the_requested_shape(clock: ManualClock) -> None:
@@ -278,7 +284,8 @@ async def test_explain_says_how_many_probes_run(clock: ManualClock) -> None:
     assert breaker.explain() == (
         "Circuit breaker 'payments' is half open for 0.0 s: the reset timeout has elapsed and a call arrived; "
         "last error DependencyError: down; 1 probe running, 0 of 2 succeeded; "
-        "it closes at 2 and opens again on a failure."
+        "it closes at 2 and opens again on a failure; "
+        "the outage has lasted 60.0 s and began with: 1 consecutive failure (threshold 1)."
     )
     permit.ignore()
 

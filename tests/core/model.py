@@ -167,6 +167,8 @@ class Model:
         self.late_passes = 0
         self.totals: Counter[str] = Counter()
         self.log: list[tuple[CircuitState, Trigger, CircuitState]] = []
+        self.outage_before: Counter[str] | None = None
+        self.outage_began = 0
         self.observed: list[float | None] = []
 
     # Calls
@@ -279,7 +281,7 @@ class Model:
             self.opened_at = None
         else:
             self._go(FORCED_OPEN, trigger, now)
-            self.opened_at = now
+            self.opened_at = now if self.opened_at is None else self.opened_at
             self.open_seconds = for_seconds or 0.0
             self.reopen_at = float("inf") if for_seconds is None else now + for_seconds
 
@@ -287,7 +289,7 @@ class Model:
         settings = self.settings if self.episode is None else self.episode.settings
         self._go(OPEN, trigger, now, since)
         self.attempt += 1
-        self.opened_at = since
+        self.opened_at = since if self.opened_at is None else self.opened_at
         self.open_seconds = self._draw(settings.backoff)
         self.reopen_at = since + self.open_seconds
 
@@ -311,6 +313,10 @@ class Model:
     def _go(self, new: CircuitState, trigger: Trigger, now: float, since: float | None = None) -> None:
         if self.state in ADMITTING:
             self.frozen_failures = self.failure_count(now)
+        if new in ADMITTING:
+            self.outage_before = None
+        elif self.outage_before is None:
+            self.outage_before, self.outage_began = self.totals.copy(), len(self.log)
         self.log.append((self.state, trigger, new))
         self.state = new
         self.generation += 1

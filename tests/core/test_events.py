@@ -35,6 +35,7 @@ CHANGED = StateChanged(
     cause=Cause(Trigger.TRIPPED, "so", rule="5 failures", observed=5, threshold=5, last_error="OSError: down"),
     snapshot=SNAPSHOT,
     retry_after=60.0,
+    outage=None,
 )
 EVENTS: list[Event] = [
     CHANGED,
@@ -116,6 +117,9 @@ def test_a_state_change_has_plain_fields_for_a_structured_log() -> None:
         "time_in_old_state_seconds": 0.0,
         "retry_after_seconds": 60.0,
         "shadow": False,
+        "outage_seconds": None,
+        "outage_rejections": None,
+        "outage_failed_probes": None,
     }
     assert {type(value) for value in CHANGED.fields().values()} == {str, int, float, bool, type(None)}
 

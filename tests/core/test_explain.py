@@ -83,8 +83,9 @@ def test_open_again_tells_the_attempt() -> None:
     driver.wait_out()
     driver.call(F)
     assert said(driver) == (
-        "Circuit breaker 'payments' is open for 0.0 s: a probe failed; "
-        "last error ConnectionError: down (attempt 2); a probe may go through in 60.0 s."
+        "Circuit breaker 'payments' is open for 60.0 s: 1 consecutive failure (threshold 1); "
+        "last error ConnectionError: down (attempt 2); 1 probe failed; errors so far: 2 x ConnectionError; "
+        "a probe may go through in 60.0 s."
     )
 
 
@@ -95,8 +96,8 @@ def test_half_open_tells_the_probes() -> None:
     driver.admit()
     assert said(driver) == (
         "Circuit breaker 'payments' is half open for 0.0 s: the reset timeout has elapsed and a call arrived; "
-        "1 probe running, 1 of 3 succeeded; "
-        "it closes at 3 and opens again on a failure."
+        "1 probe running, 1 of 3 succeeded; it closes at 3 and opens again on a failure; "
+        "the outage has lasted 60.0 s and began with: the trip rule was met."
     )
     driver.admit()
     assert "2 probes running, 1 of 3 succeeded" in said(driver)

@@ -241,7 +241,7 @@ class TestProbeTimeout:
         driver.advance(12)
         assert driver.try_admit() is None
         snapshot = driver.snapshot
-        assert (snapshot.opened_monotonic, snapshot.changed_monotonic, snapshot.retry_after) == (15.0, 15.0, 3.0)
+        assert (snapshot.opened_monotonic, snapshot.changed_monotonic, snapshot.retry_after) == (0.0, 15.0, 3.0)
         assert driver.transitions[-1].monotonic == 22.0
 
     def test_the_call_that_notices_may_itself_be_the_next_probe(self) -> None:

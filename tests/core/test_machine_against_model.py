@@ -225,6 +225,18 @@ class Comparison(RuleBasedStateMachine):
         assert observed == model.observed
 
     @invariant()
+    def outages_agree(self) -> None:
+        outage, model = self.driver.snapshot.outage, self.model
+        assert (outage is None) == (model.outage_before is None)
+        if outage is not None and model.outage_before is not None:
+            grown = {kind: model.totals[kind] - model.outage_before[kind] for kind in ("probe", "rejected")}
+            assert {"probe": outage.probes, "rejected": outage.rejected} == grown
+            assert outage.seconds == max(0.0, self.driver.now - model.opened_at)
+            assert outage.cause.trigger is model.log[model.outage_began][1]
+            failed = (Trigger.PROBE_FAILED, Trigger.PROBE_TIMED_OUT)
+            assert outage.probes_failed == sum(step[1] in failed for step in model.log[model.outage_began :])
+
+    @invariant()
     def probes_agree(self) -> None:
         snapshot, episode = self.driver.snapshot, self.model.episode
         assert snapshot.probes_passed == self.model.passed()

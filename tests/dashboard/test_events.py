@@ -33,6 +33,8 @@ async def test_it_begins_with_the_whole_state(registry: BreakerRegistry) -> None
     sent, known = event.data["breakers"].pop("orders"), status["breakers"].pop("orders")
     assert known.keys() - sent.keys() == {"explanation"}  # the stream has no sentences
     assert known["cause"].pop("text") == "1 consecutive failure (threshold 1)"
+    assert known["outage"]["cause"].pop("text") == "1 consecutive failure (threshold 1)"
+    assert known["outage"].items() >= sent.pop("outage").items()  # a client computes how long it has lasted
     running = {"since", "time_in_state_seconds", "retry_after"}
     assert {key: known[key] for key in sent.keys() - running} == {key: sent[key] for key in sent.keys() - running}
     assert event.data | {"timestamp": ""} == status | {"timestamp": ""}

@@ -24,10 +24,15 @@ async def test_it_is_the_registry_s_health_with_causes_and_explanations(registry
     document = (await ask(Dashboard(registry), "/status.json")).json()
     added = {name: [entry.pop(key) for key in ADDED] for name, entry in document["breakers"].items()}
     causes = {name: entry.pop("cause") for name, entry in document["breakers"].items()}
+    outages = {name: entry.pop("outage") for name, entry in document["breakers"].items()}
     health = registry.health()["breakers"]
     assert document["breakers"] == {
-        name: {key: value for key, value in entry.items() if key != "cause"} for name, entry in health.items()
+        name: {key: value for key, value in entry.items() if key not in {"cause", "outage"}}
+        for name, entry in health.items()
     }
+    assert outages["orders"] is None
+    assert outages["payments"]["cause"] == causes["payments"]
+    assert outages["payments"].keys() == health["payments"]["outage"].keys()
     for breaker in registry:
         attempt, explanation, last_error, passed, since, threshold = added[breaker.name]
         snapshot = breaker.snapshot()

@@ -16,7 +16,7 @@ from recloser.cli.client import formatting
 from recloser.cli.client.board import Board
 from recloser.cli.client.causes import cause_text
 from recloser.cli.client.messages import read_fleet
-from recloser.cli.client.sentences import fleet_status, missed, mode, next_step, time_in_state, waited, why
+from recloser.cli.client.sentences import fleet_status, missed, mode, next_step, outage, time_in_state, waited, why
 from recloser.cli.client.states import word
 from recloser.events import Trigger
 from tests.dashboard.vectors import FILE, SCENES, play
@@ -37,6 +37,7 @@ def said(vector: dict[str, Any]) -> dict[str, object]:
         "next_step": next_step(breaker, now),
         "waited": waited(breaker, now),
         "mode": mode(breaker),
+        "outage": outage(breaker, now),
     }
 
 

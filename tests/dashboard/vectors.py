@@ -405,7 +405,7 @@ def renew() -> None:
     """Writes the entries of all scenes into the file."""
     vectors = json.loads(FILE.read_text(encoding="utf-8"))
     known = {vector["title"]: vector for vector in vectors["breakers"]}
-    nothing = dict.fromkeys(["time_in_state", "why", "next_step", "waited", "mode"])
+    nothing = dict.fromkeys(["time_in_state", "why", "next_step", "waited", "mode", "outage"])
     vectors["timestamp"] = NOON.isoformat()
     vectors["breakers"] = [
         {"seconds_later": 0.0, "expected": nothing, **known.get(title, {}), "title": title, "entry": entry}

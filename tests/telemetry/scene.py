@@ -51,6 +51,7 @@ def play(registry: BreakerRegistry, clock: ManualClock) -> None:
     let_through(registry.breaker("payments"))
     take(registry, "rates").succeed()
     fail(registry, "rates")
+    registry.breaker("rates").force_open("a test")
     for name in ("search", "mail"):
         take(registry, name).ignore()
 

@@ -71,6 +71,9 @@ async def test_the_librarys_own_lines_for_transitions_have_fields(
         "time_in_old_state_seconds": 0.0,
         "retry_after_seconds": 3600.0,
         "shadow": False,
+        "outage_seconds": 0.0,
+        "outage_rejections": 0,
+        "outage_failed_probes": 0,
     }
 
 
@@ -149,7 +152,7 @@ async def test_what_is_left_is_told_before_the_next_transition(
     assert [line for _, line in lines(log, "app")] == [
         "Circuit breaker 'payments' rejected 1 call: it is open",
         "Circuit breaker 'payments' rejected 7 calls: it is open",
-        "Circuit breaker 'payments' went from open to closed: reset by hand",
+        "Circuit breaker 'payments' went from open to closed: reset by hand; the outage lasted 0.0 s; 8 calls rejected",
     ]
 
 
@@ -240,7 +243,7 @@ async def test_structlog_gets_the_fields_as_key_and_value(clock: ManualClock) ->
     assert [line["event"] for line in told[1:]] == [
         "Circuit breaker 'payments' rejected 1 call: it is open",
         "Circuit breaker 'payments' rejected 1 call: it is open",
-        "Circuit breaker 'payments' went from open to closed: reset by hand",
+        "Circuit breaker 'payments' went from open to closed: reset by hand; the outage lasted 0.0 s; 2 calls rejected",
     ]
     assert (told[0]["circuit_breaker"], told[0]["new_state"], told[1]["rejections"]) == ("payments", "open", 1)
 

@@ -65,6 +65,7 @@ circuit_breaker probes_in_flight          sum       {probe}      probes_in_fligh
 circuit_breaker state                     sum       {breaker}    state                             name state
 circuit_breaker transitions counter {transition} transitions_total name old_state new_state cause
 circuit_breaker last_transition_timestamp gauge     s            last_transition_timestamp_seconds name
+circuit_breaker outage_start_timestamp    gauge     s            outage_start_timestamp_seconds    name
 circuit_breaker retry_after               gauge     s            retry_after_seconds               name
 circuit_breaker counted_failures          gauge     {failure}    counted_failures                  name
 circuit_breaker failure_threshold         gauge     {failure}    failure_threshold                 name

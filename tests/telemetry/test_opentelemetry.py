@@ -255,6 +255,9 @@ async def test_a_transition_is_an_event_of_the_span_in_which_it_happens(
         "circuit_breaker.time_in_old_state_seconds": 0.0,
         "circuit_breaker.retry_after_seconds": 60.0,
         "circuit_breaker.shadow": False,
+        "circuit_breaker.outage_seconds": 0.0,
+        "circuit_breaker.outage_rejections": 0,
+        "circuit_breaker.outage_failed_probes": 0,
     }
 
 

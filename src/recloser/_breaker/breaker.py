@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import functools
 import inspect
-from datetime import UTC, datetime
 from random import Random
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Never, NoReturn, ParamSpec, TypeVar, overload
 from weakref import ref
 
 from recloser._breaker import control, permits
-from recloser._breaker.cancellation import is_cancellation
-from recloser._breaker.classify import raised
+from recloser._breaker.classify import counts_as_failure, raised
 from recloser._breaker.clock import checked_clock
 from recloser._breaker.decorate import protect
 from recloser._breaker.dispatch import EventStream, listen
 from recloser._breaker.engine import SYSTEM_RANDOM, Engine
-from recloser._breaker.lease import admit_by_lease, try_admit_by_lease
+from recloser._breaker.lease import admit_by_lease
 from recloser._breaker.permits import Guard, Permit
-from recloser._breaker.reading import health_of, snapshot_of
+from recloser._breaker.reading import failure_threshold_of, health_of, last_failure_of, reset_timeout_of, snapshot_of
 from recloser._breaker.refusals import NotAsyncFunction, Unblockable, checked_name
 from recloser._breaker.unfinished import is_finished, protect_unfinished
 from recloser._breaker.watch import returned
 from recloser._breaker.worker_thread import call_in_thread
 from recloser._core.events import Event
 from recloser._core.explain import explain
-from recloser._core.machine import FAILURE
 from recloser._core.settings import DEFAULTS, OPTIONS
 from recloser._core.states import CircuitState, Trigger
 from recloser._core.tickets import NEEDS_LEASE
@@ -35,12 +32,14 @@ from recloser.errors import MisuseError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+    from datetime import datetime
     from typing import Unpack
 
     from recloser._breaker.dispatch import Kinds
     from recloser._breaker.health import BreakerHealth
     from recloser._core.backoff import Backoff
     from recloser._core.events import Snapshot
+    from recloser._core.outage import Outage
     from recloser._core.outcomes import ExceptionSpec
     from recloser._core.settings import Options
     from recloser._core.trip import TripRule
@@ -252,10 +251,7 @@ class CircuitBreaker(Unblockable):
             if engine.dispatcher is not None:
                 engine.report_rejection(now, left)
             return None
-        ticket = engine.try_admit()
-        if ticket is NEEDS_LEASE:
-            ticket = await try_admit_by_lease(engine)
-        return permits.permit_for(engine, ticket)
+        return await permits.try_acquire_permit(engine)
 
     def try_acquire_nowait(self) -> Permit | None:
         """Admit one call and return its permit, or None if it is rejected; for synchronous hooks.
@@ -422,15 +418,12 @@ class CircuitBreaker(Unblockable):
     @property
     def failure_threshold(self) -> int | None:
         """How many failures open the breaker, by the first of its rules; None if that is about a share of the calls."""
-        threshold = self.engine.machine.settings.trip_when.threshold
-        return threshold if isinstance(threshold, int) else None
+        return failure_threshold_of(self.engine)
 
     @property
     def reset_timeout_seconds(self) -> float | Backoff:
         """The reset timeout in seconds, or the backoff if it is exponential."""
-        backoff = self.engine.machine.settings.backoff
-        seconds: float | None = getattr(backoff, "seconds", None)
-        return backoff if seconds is None else seconds
+        return reset_timeout_of(self.engine)
 
     @property
     def expected_exception(self) -> ExceptionSpec:
@@ -448,8 +441,7 @@ class CircuitBreaker(Unblockable):
     @property
     def last_failure_time(self) -> datetime | None:
         """The time of the latest counted failure, as an aware UTC datetime; None before the first one."""
-        failed_at = self.engine.failed_at
-        return None if failed_at is None else datetime.fromtimestamp(failed_at, UTC)
+        return last_failure_of(self.engine)
 
     @property
     def retry_after(self) -> float | None:
@@ -459,6 +451,16 @@ class CircuitBreaker(Unblockable):
         does not say that a call would be rejected.
         """
         return self.engine.machine.retry_after(self.engine.now())
+
+    @property
+    def outage(self) -> Outage | None:
+        """The outage that goes on: the time since the breaker left closed, as one thing; None if there is none."""
+        return self.snapshot().outage
+
+    @property
+    def outages(self) -> tuple[Outage, ...]:
+        """The latest outages that have ended, at most three, the latest last."""
+        return self.engine.machine.outages
 
     def snapshot(self) -> Snapshot:
         """Return the state and all counts as a value."""
@@ -483,9 +485,7 @@ class CircuitBreaker(Unblockable):
         Raises:
             TypeError: It is not an exception.
         """
-        if not isinstance(exc, BaseException):
-            raise TypeError(f"exc must be an exception, not {exc!r}")
-        return not is_cancellation(exc) and self.engine.classifier.classify(exc) is FAILURE
+        return counts_as_failure(self.engine, exc)
 
     def explain(self) -> str:
         """Return a sentence with the state, how long it has lasted, its cause in numbers, and what happens next."""

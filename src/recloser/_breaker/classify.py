@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from functools import lru_cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from recloser._breaker.cancellation import deadline_of, is_cancellation
 from recloser._breaker.dispatch import log
@@ -61,6 +61,23 @@ def classifier_by(settings: Settings) -> Classifier:
     expected, ignored = settings.expected_exception, settings.ignored_exception
     shared = isinstance(expected, type | tuple) and isinstance(ignored, type | tuple)
     return _shared_classifier(expected, ignored) if shared else _classifier(expected, ignored)
+
+
+class ClassifyingEngine(Protocol):
+    """What this module reads of a breaker's engine."""
+
+    classifier: Classifier
+
+
+def counts_as_failure(engine: ClassifyingEngine, exc: object) -> bool:
+    """Return whether an exception counts as a failure.
+
+    Raises:
+        TypeError: It is not an exception.
+    """
+    if not isinstance(exc, BaseException):
+        raise TypeError(f"exc must be an exception, not {exc!r}")
+    return not is_cancellation(exc) and engine.classifier.classify(exc) is Outcome.FAILURE
 
 
 def is_overdue(machine: BreakerMachine, ticket: Ticket, started: float | None, read_clock: Callable[[], float]) -> bool:

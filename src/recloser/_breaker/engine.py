@@ -91,7 +91,6 @@ class Engine:
         "machine",
         "name",
         "now",
-        "opened_at",
         "outcome_by_type",
         "port",
         "returned",
@@ -128,7 +127,6 @@ class Engine:
         self.finalisers: tuple[Any, ...] = ()  # the only references: they run when the engine is gone
         self._cancellations: Cancellations | None = None
         self.failed_at: float | None = None
-        self.opened_at: float | None = None
         self.is_limit_doubted: bool = False  # whether the log has said that probes take longer than their limit
         self.classify_by(settings)
         self.refresh()
@@ -448,7 +446,7 @@ class Engine:
         """Make a transition of the machine; holding `STEP`. `refresh()` follows once its event is queued."""
         self.live = self.counting = self.watch = None
         self.shut_until = ALWAYS
-        return self.machine.transition(trigger, now, **details)
+        return self.machine.transition(trigger, now, at=wall_clock(), **details)
 
     # Reporting
 

@@ -50,6 +50,36 @@ class ShadowHealth(TypedDict):
     succeeded: int
 
 
+class OutageHealth(TypedDict):
+    """The time in which a breaker is not closed, from closed to closed.
+
+    Attributes:
+        since: When it began, in ISO 8601.
+        seconds: How long it has lasted.
+        cause: The first evidence: why the breaker left closed or disabled.
+        ended_by: The value of the `recloser.events.Trigger` that ended it; None while it lasts.
+        errors: How often each kind of error occurred: in the failure that opened the breaker, and in probes.
+        last_error: Type and message of the latest of them; None if there was none.
+        probes: Probes that were admitted in this process.
+        probes_passed: Those of them that passed.
+        probes_failed: Those of them that failed.
+        rejected: Calls that were rejected.
+        would_reject: Calls that shadow mode has let through.
+    """
+
+    since: str
+    seconds: float
+    cause: CauseHealth
+    ended_by: str | None
+    errors: dict[str, int]
+    last_error: str | None
+    probes: int
+    probes_passed: int
+    probes_failed: int
+    rejected: int
+    would_reject: int
+
+
 class BreakerHealth(TypedDict):
     """The state and all counts of a breaker. Totals count from its creation; times are in seconds, shares 0 to 1.
 
@@ -70,12 +100,14 @@ class BreakerHealth(TypedDict):
         failure_rate: The share of failed calls; None if it is undefined or not measured.
         slow_call_rate: The share of slow calls; None if it is undefined or not measured.
         retry_after: Seconds until a call may be admitted; None if unknown.
-        opened_at: When the breaker opened, in ISO 8601; None while it is closed or disabled.
+        opened_at: When the outage began, in ISO 8601; None while the breaker is closed or disabled.
         time_in_state_seconds: Seconds since the last transition, or since the creation of the breaker; in the health of
             a registry None if a clock has run beyond all numbers.
         cause: Why the last transition happened; None if there was none.
         probes_in_flight: Probes that are running.
         shadow: What the breaker would have rejected, and how that ended; None unless the breaker is in shadow mode.
+        outage: The outage that goes on; None while the breaker is closed or disabled.
+        outages: The latest outages that have ended, at most three, the latest last.
     """
 
     state: str
@@ -99,6 +131,8 @@ class BreakerHealth(TypedDict):
     cause: CauseHealth | None
     probes_in_flight: int
     shadow: ShadowHealth | None
+    outage: OutageHealth | None
+    outages: list[OutageHealth]
 
 
 class RegistryHealth(TypedDict):

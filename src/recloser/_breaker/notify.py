@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from time import time as wall_clock
 from typing import TYPE_CHECKING, Protocol
 
 from recloser._breaker.dispatch import Dispatcher, log, log_transition
 from recloser._breaker.records import KIND_OF_END, Record, call_ended
 from recloser._core.events import Event, StateChanged
-from recloser._core.states import CircuitState
 
 if TYPE_CHECKING:
     from recloser._breaker.loop_bound import LoopEvent
@@ -29,8 +27,6 @@ class Reported(Protocol):
     """The dispatcher to listeners; None before the first listener."""
     waiting: dict[LoopEvent, None] | None
     """Set when a call may have a chance: one event for each task in `wait_until_ready()`."""
-    opened_at: float | None
-    """When the breaker opened, as a wall-clock timestamp; None while it is closed or disabled."""
     is_limit_doubted: bool
     """Whether the log has said that probes take longer than their limit."""
 
@@ -75,10 +71,6 @@ def log_error(breaker: Reported, message: str, fault: Exception) -> None:
 
 def report_transition(breaker: Reported, transition: Transition) -> StateChanged:
     """Wake waiting tasks after a transition; return its event."""
-    if transition.new in (CircuitState.OPEN, CircuitState.FORCED_OPEN):
-        breaker.opened_at = wall_clock()
-    elif transition.new is not CircuitState.HALF_OPEN:
-        breaker.opened_at = None
     wake(breaker)
     return state_changed(breaker.name, transition)
 
@@ -114,6 +106,7 @@ def state_changed(breaker: str, transition: Transition) -> StateChanged:
         cause=transition.cause,
         snapshot=transition.snapshot,
         retry_after=transition.retry_after,
+        outage=transition.outage,
     )
 
 

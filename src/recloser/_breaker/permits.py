@@ -6,7 +6,7 @@ import inspect
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from recloser._breaker.lease import admit_by_lease
+from recloser._breaker.lease import admit_by_lease, try_admit_by_lease
 from recloser._breaker.probe_context import enter_probe
 from recloser._breaker.watch import returned, succeeded
 from recloser._core import checks
@@ -220,6 +220,14 @@ async def acquire_permit(engine: Engine) -> AcquiredPermit:
     if ticket is NEEDS_LEASE:
         ticket = await admit_by_lease(engine)
     return AcquiredPermit(engine, ticket, engine.start(ticket))
+
+
+async def try_acquire_permit(engine: Engine) -> AcquiredPermit | None:
+    """Admit one call, unless the reset timeout rejects it right away; return its permit, None if it is rejected."""
+    ticket = engine.try_admit()
+    if ticket is NEEDS_LEASE:
+        ticket = await try_admit_by_lease(engine)
+    return permit_for(engine, ticket)
 
 
 def permit_for(engine: Engine, answer: Ticket | CircuitBreakerOpenError) -> AcquiredPermit | None:

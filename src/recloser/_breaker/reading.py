@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from recloser._breaker.engine import Engine
-    from recloser._breaker.health import BreakerHealth, CauseHealth, ShadowHealth
-    from recloser._core.events import Cause, Snapshot
+    from recloser._breaker.health import BreakerHealth, CauseHealth, OutageHealth, ShadowHealth
+    from recloser._core.backoff import Backoff
+    from recloser._core.cause import Cause
+    from recloser._core.events import Snapshot
+    from recloser._core.outage import Outage
 
 
 def snapshot_of(engine: Engine) -> Snapshot:
@@ -28,10 +31,29 @@ def snapshot_of(engine: Engine) -> Snapshot:
     )
 
 
+def failure_threshold_of(engine: Engine) -> int | None:
+    """Return how many failures open the breaker, by the first of its rules; None if that is about a share."""
+    threshold = engine.machine.settings.trip_when.threshold
+    return threshold if isinstance(threshold, int) else None
+
+
+def reset_timeout_of(engine: Engine) -> float | Backoff:
+    """Return the reset timeout in seconds, or the backoff if it is exponential."""
+    backoff = engine.machine.settings.backoff
+    seconds: float | None = getattr(backoff, "seconds", None)
+    return backoff if seconds is None else seconds
+
+
+def last_failure_of(engine: Engine) -> datetime | None:
+    """Return the time of the latest counted failure; None before the first one."""
+    failed_at = engine.failed_at
+    return None if failed_at is None else datetime.fromtimestamp(failed_at, UTC)
+
+
 def health_of(engine: Engine) -> BreakerHealth:
     """Return the state and all counts as a JSON-ready dictionary."""
     snapshot = snapshot_of(engine)
-    opened_at = engine.opened_at
+    outage = snapshot.outage
     return {
         "state": snapshot.state.value,
         "failure_count": snapshot.failure_count,
@@ -49,11 +71,29 @@ def health_of(engine: Engine) -> BreakerHealth:
         "failure_rate": snapshot.failure_rate,
         "slow_call_rate": snapshot.slow_call_rate,
         "retry_after": snapshot.retry_after,
-        "opened_at": None if opened_at is None else datetime.fromtimestamp(opened_at, UTC).isoformat(),
+        "opened_at": None if outage is None else outage.since.isoformat(),
         "time_in_state_seconds": snapshot.time_in_state_seconds,
         "cause": None if snapshot.cause is None else _cause_health(snapshot.cause),
         "probes_in_flight": snapshot.probes_in_flight,
         "shadow": _shadow_health(snapshot) if snapshot.shadow else None,
+        "outage": None if outage is None else _outage_health(outage),
+        "outages": [_outage_health(ended) for ended in engine.machine.outages],
+    }
+
+
+def _outage_health(outage: Outage) -> OutageHealth:
+    return {
+        "since": outage.since.isoformat(),
+        "seconds": outage.seconds,
+        "cause": _cause_health(outage.cause),
+        "ended_by": None if outage.ended_by is None else outage.ended_by.trigger.value,
+        "errors": dict(outage.errors),
+        "last_error": outage.last_error,
+        "probes": outage.probes,
+        "probes_passed": outage.probes_passed,
+        "probes_failed": outage.probes_failed,
+        "rejected": outage.rejected,
+        "would_reject": outage.would_reject,
     }
 
 

@@ -6,7 +6,7 @@ one changes nothing, neither the state nor what the trip rule counts: a breaker 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from recloser._breaker.notify import Reported, is_wanted
 from recloser._breaker.records import call_rejected, shadow_outcome
@@ -15,8 +15,6 @@ from recloser._core.events import CallRejected, ShadowOutcome
 from recloser._core.tickets import ShadowCall
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from recloser._breaker.records import Record
     from recloser._core.machine import BreakerMachine
     from recloser._core.outcomes import Outcome
@@ -27,11 +25,6 @@ class ReportingEngine(Reported, Protocol):
     """What this module reads and calls of a breaker's engine."""
 
     machine: BreakerMachine
-
-    @property
-    def now(self) -> Callable[[], float]:
-        """The breaker's clock."""
-        ...
 
     def report(self, record: Record) -> None:
         """Deliver the record of one call to the listeners."""
@@ -50,7 +43,11 @@ def admit_in_shadow(engine: ReportingEngine, now: float) -> ShadowCall:
 
 
 def settle_apart(
-    engine: ReportingEngine, ticket: Ticket, outcome: Outcome, started: float | None, exc: BaseException | None
+    engine: Any,  # noqa: ANN401 - an Engine
+    ticket: Ticket,
+    outcome: Outcome,
+    started: float | None,
+    exc: BaseException | None,
 ) -> None:
     """Count and report how such a call ended; a call from inside a probe is part of that, and not counted itself."""
     if not isinstance(ticket, ShadowCall):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from recloser._core.events import Cause, Snapshot
+from recloser._core.cause import Cause
 from recloser._core.states import Trigger
 from recloser._core.wording import plural
 
 if TYPE_CHECKING:
+    from recloser._core.events import Snapshot
     from recloser._core.evidence import Evidence
 
 

@@ -11,79 +11,16 @@ from inspect import get_annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar, cast, dataclass_transform
 
-from recloser._core.outcomes import Outcome  # noqa: TC001 - here and below: for tools that evaluate the annotations
+from recloser._core.cause import Cause  # noqa: TC001 - here and below: for tools that evaluate the annotations
+from recloser._core.outage import Outage  # noqa: TC001
+from recloser._core.outcomes import Outcome  # noqa: TC001
 from recloser._core.shadow import NO_SHADOW_CALLS, ShadowCalls
-from recloser._core.states import CircuitState, Trigger
+from recloser._core.states import CircuitState
 from recloser._core.values import Value
-from recloser._core.windows import CountWindow, TimeWindow
 from recloser._core.wording import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Cause(Value):
-    """Why a transition happened, in numbers.
-
-    Attributes:
-        trigger: The trigger in the transition table.
-        text: The cause as a part of a sentence.
-        rule: The trip rule as text; None if no rule was involved.
-        observed: The value that the rule has measured, or the number of successful probes.
-        threshold: The value that it has reached.
-        last_error: Type and message of the failure that opened the breaker; None if none did.
-        reason: The reason that was passed to `force_open()`, `disable()` or `reset()`.
-        author: Who called it, if that was passed.
-        kind: The kind of rule that tripped: `consecutive_failures`, `failure_count`, `failure_rate` or
-            `slow_call_rate`; None if no rule was involved. Of several rules, the first one that was met.
-        calls: The number of calls that a rate was measured on; None if the rule has no rate.
-        counted: The number of these calls that failed, or were slow.
-        window: The window of the rule; None if it has none.
-        slow_call_seconds: The duration above which a call was slow; None if the rule has no such limit.
-        for_seconds: How long the breaker stays forced open or disabled; None if that has no limit, or it is neither.
-    """
-
-    trigger: Trigger
-    text: str
-    rule: str | None = None
-    observed: float | None = None
-    threshold: float | None = None
-    last_error: str | None = None
-    reason: str | None = None
-    author: str | None = None
-    kind: str | None = None
-    calls: int | None = None
-    counted: int | None = None
-    window: CountWindow | TimeWindow | None = None
-    slow_call_seconds: float | None = None
-    for_seconds: float | None = None
-
-    def __str__(self) -> str:
-        """Return the cause as a part of a sentence."""
-        return self.text if self.last_error is None else f"{self.text}; last error {self.last_error}"
-
-    def fields(self) -> dict[str, object]:
-        """Return the cause as a JSON-ready dictionary, for programs that say it in words of their own."""
-        return {
-            "trigger": self.trigger.value,
-            "kind": self.kind,
-            "rule": self.rule,
-            "observed": self.observed,
-            "threshold": self.threshold,
-            "calls": self.calls,
-            "counted": self.counted,
-            "window": None if self.window is None else _window_fields(self.window),
-            "slow_call_seconds": self.slow_call_seconds,
-            "last_error": self.last_error,
-            "reason": self.reason,
-            "author": self.author,
-            "for_seconds": self.for_seconds,
-        }
-
-
-def _window_fields(window: CountWindow | TimeWindow) -> dict[str, float]:
-    return {"seconds": window.seconds} if isinstance(window, TimeWindow) else {"calls": window.size}
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -98,7 +35,8 @@ class Snapshot(Value):
     None if the time is not known. `opened_monotonic`, `changed_monotonic` and `taken_monotonic` are readings of the
     breaker's clock. `last_error` is the type and message of the failure that opened the breaker, or None while it is
     closed or disabled. `shadow` is whether the breaker is in shadow mode, and `shadow_calls` what it would have
-    rejected in that mode since its creation.
+    rejected in that mode since its creation. `outage` is the outage that goes on, if the breaker is not closed or
+    disabled, and `opened_monotonic` is when it began.
     """
 
     state: CircuitState
@@ -128,6 +66,7 @@ class Snapshot(Value):
     success_threshold: int
     shadow: bool = False
     shadow_calls: ShadowCalls = NO_SHADOW_CALLS
+    outage: Outage | None = None
 
     @property
     def time_in_state_seconds(self) -> float:
@@ -145,6 +84,7 @@ class Transition(Value):
     snapshot: Snapshot
     monotonic: float
     retry_after: float | None
+    outage: Outage | None = None
 
 
 C = TypeVar("C", bound=type)
@@ -211,6 +151,7 @@ class StateChanged(Event):
         cause: Why.
         snapshot: The counts before the transition.
         retry_after: Seconds until a call has a chance in the new state; None if unknown.
+        outage: The outage that the transition begins, continues or ends; None if it does nothing of that.
     """
 
     old: CircuitState
@@ -218,6 +159,7 @@ class StateChanged(Event):
     cause: Cause
     snapshot: Snapshot
     retry_after: float | None
+    outage: Outage | None
 
     def __str__(self) -> str:
         """Return a line for a log: what happened, and why."""
@@ -227,7 +169,18 @@ class StateChanged(Event):
     def log_line(self) -> tuple[str, tuple[object, ...]]:
         """Return that line as a format and its values: tools that collect logs group records by the format."""
         mode = " in shadow mode" if self.snapshot.shadow else ""
-        return f"Circuit breaker %r{mode} went from %s to %s: %s", (self.breaker, self.old, self.new, self.cause)
+        line = f"Circuit breaker %r{mode} went from %s to %s: %s"
+        return line, (self.breaker, self.old, self.new, f"{self.cause}{self._course()}")
+
+    def _course(self) -> str:
+        """Say what has happened in the outage so far, unless it has just begun."""
+        outage = self.outage
+        if outage is None or outage.cause is self.cause or self.new is CircuitState.HALF_OPEN:
+            return ""
+        events = f"; {text}" if (text := str(outage)) else ""
+        if outage.ended_by is None:
+            return f"; the outage has lasted {outage.seconds:.1f} s and began with: {outage.cause.text}{events}"
+        return f"; the outage lasted {outage.seconds:.1f} s{events}"
 
     def fields(self) -> dict[str, object]:
         """Return the fields for a structured log: plain values with stable names."""
@@ -246,6 +199,9 @@ class StateChanged(Event):
             "time_in_old_state_seconds": self.snapshot.time_in_state_seconds,
             "retry_after_seconds": self.retry_after,
             "shadow": self.snapshot.shadow,
+            "outage_seconds": None if self.outage is None else self.outage.seconds,
+            "outage_rejections": None if self.outage is None else self.outage.rejected,
+            "outage_failed_probes": None if self.outage is None else self.outage.probes_failed,
         }
 
     @property

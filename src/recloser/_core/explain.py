@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 def explain(name: str, snapshot: Snapshot) -> str:
     """Return a sentence: the state and its duration, the cause with figures and the last error, and what comes next."""
     state = snapshot.state.replace("_", " ")
-    since = f"for {snapshot.time_in_state_seconds:.1f} s"
+    outage = snapshot.outage
+    is_open = snapshot.state is CircuitState.OPEN and outage is not None
+    since = f"for {outage.seconds if is_open and outage else snapshot.time_in_state_seconds:.1f} s"
     detail = _DETAILS[snapshot.state](snapshot)
     return f"Circuit breaker {name!r} is {state} {since}: {detail}{_shadow(snapshot)}."
 
@@ -38,17 +40,40 @@ def _open(snapshot: Snapshot) -> str:
     wait = snapshot.retry_after or 0.0
     following = f"a probe may go through in {wait:.1f} s" if wait else "the next call is a probe"
     attempt = f" (attempt {snapshot.attempt})" if snapshot.attempt > 1 else ""
-    return f"{snapshot.cause}{attempt}; {following}"
+    return f"{_evidence(snapshot)}{attempt}{_course(snapshot)}; {following}"
+
+
+def _evidence(snapshot: Snapshot) -> str:
+    """Say what was seen first in an outage, and the latest error."""
+    outage = snapshot.outage
+    if outage is None or outage.cause is snapshot.cause:
+        return str(snapshot.cause)
+    return outage.cause.text if outage.last_error is None else f"{outage.cause.text}; last error {outage.last_error}"
+
+
+def _began(snapshot: Snapshot) -> str:
+    """Say since when there is an outage, and what was seen first."""
+    outage = snapshot.outage
+    if outage is None or outage.cause is snapshot.cause:
+        return ""
+    return f"; the outage has lasted {outage.seconds:.1f} s and began with: {outage.cause.text}{_course(snapshot)}"
+
+
+def _course(snapshot: Snapshot) -> str:
+    """Say what has happened since an outage began."""
+    text = "" if snapshot.outage is None else str(snapshot.outage)
+    return f"; {text}" if text else ""
 
 
 def _half_open(snapshot: Snapshot) -> str:
     running, needed = snapshot.probes_in_flight, snapshot.success_threshold
     error = "" if snapshot.last_error is None else f"; last error {snapshot.last_error}"
     if snapshot.cause is not None and snapshot.cause.trigger is Trigger.FLEET_PROBING and not running:
-        return f"{snapshot.cause}{error}; it closes or opens as the fleet does"
+        return f"{snapshot.cause}{error}; it closes or opens as the fleet does{_began(snapshot)}"
     return (
         f"{snapshot.cause}{error}; {running} {plural(running, 'probe')} running, "
         f"{snapshot.probes_passed} of {needed} succeeded; it closes at {needed} and opens again on a failure"
+        f"{_began(snapshot)}"
     )
 
 

@@ -30,8 +30,9 @@ import math
 from typing import TYPE_CHECKING, cast
 
 from recloser._core.causes import ByHand, cause_of
-from recloser._core.events import Cause, Snapshot, Transition
+from recloser._core.events import Snapshot, Transition
 from recloser._core.meters import AnyMeter, RunMeter, parts_of
+from recloser._core.outage import note_transition
 from recloser._core.outcomes import Outcome
 from recloser._core.shadow import NO_SHADOW_CALLS, ShadowCalls
 from recloser._core.snapshots import snapshot_of
@@ -44,7 +45,9 @@ if TYPE_CHECKING:
     from random import Random
 
     from recloser._core.backoff import Backoff
+    from recloser._core.cause import Cause
     from recloser._core.meters import RuleMeter
+    from recloser._core.outage import Outage, OutageRecord
     from recloser._core.settings import Settings
     from recloser._core.tickets import Gate
 
@@ -89,7 +92,8 @@ class BreakerMachine:
         "leaks",
         "meter",
         "open_seconds",
-        "opened_at",
+        "outage",
+        "outages",
         "probe_failures",
         "probe_successes",
         "probes",
@@ -121,7 +125,8 @@ class BreakerMachine:
         self.random: Random = random
         self.state = CLOSED
         self.changed_at: float = now
-        self.opened_at: float | None = None
+        self.outage: OutageRecord | None = None
+        self.outages: tuple[Outage, ...] = ()
         self.reopen_at = ALWAYS
         self.open_seconds: float = 0.0
         self.attempt: int = 0
@@ -316,6 +321,7 @@ class BreakerMachine:
         now: float,
         *,
         since: float | None = None,
+        at: float = 0.0,
         last_error: str | None = None,
         reason: str | None = None,
         author: str | None = None,
@@ -329,6 +335,7 @@ class BreakerMachine:
             trigger: The trigger.
             now: Monotonic seconds.
             since: When the new state began, in monotonic seconds, if before `now`.
+            at: The Unix time now; for people only.
             last_error: The type and message of the failure that opens the breaker.
             reason: The reason for a transition by hand.
             author: Who made a transition by hand.
@@ -342,14 +349,14 @@ class BreakerMachine:
         cause = cause_of(trigger, before, evidence, last_error, ByHand(reason, author, for_seconds))
         since = now if since is None else since
         backoff = (self.settings if self.episode is None else self.episode.settings).backoff
-        if old in (CLOSED, DISABLED):
-            self.frozen_failures = before.failure_count
+        self.frozen_failures = before.failure_count
         self.reopen_at = ALWAYS
         self.state = new  # before the epoch: a thread that reads them the other way round admits no call to an open one
         self.epoch = self.epoch.next()
         if trigger not in UNDECIDED:
             self.make_final()
         self.episode, self.changed_at, self.cause = episode, since, cause
+        outage = note_transition(self, (old, new), cause, since, at)
         if new is OPEN:
             self._enter_open(since, open_seconds, last_error, backoff)
         elif new is FORCED_OPEN:
@@ -359,19 +366,17 @@ class BreakerMachine:
         else:
             self._enter_admitting(since, for_seconds)
         self._watch()
-        return Transition(old, new, cause, before, now, self.retry_after(now))
+        return Transition(old, new, cause, before, now, self.retry_after(now), outage)
 
     def _enter_open(self, since: float, open_seconds: float | None, last_error: str | None, backoff: Backoff) -> None:
         self.attempt += 1
         self.open_seconds = backoff.open_seconds(self.attempt, self.random) if open_seconds is None else open_seconds
         self.reopen_at = since + self.open_seconds
-        self.opened_at = since
         self.last_error = last_error
 
     def _enter_forced_open(self, since: float, for_seconds: float | None) -> None:
         self.open_seconds = for_seconds or 0.0
         self.reopen_at = NEVER if for_seconds is None else since + for_seconds
-        self.opened_at = since
         self.last_error = None
 
     def _enter_half_open(self, now: float, for_seconds: float | None) -> None:
@@ -381,7 +386,7 @@ class BreakerMachine:
     def _enter_admitting(self, since: float, for_seconds: float | None) -> None:
         """Enter the state closed or disabled."""
         self.attempt = 0
-        self.opened_at = self.last_error = None
+        self.last_error = None
         if self.state is CLOSED:
             self.meter.clear(self.epoch)
         else:

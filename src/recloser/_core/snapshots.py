@@ -26,7 +26,7 @@ def snapshot_of(machine: Any, now: float) -> Snapshot:  # noqa: ANN401 - a Break
         slow_call_rate=meter.slow_call_rate(epoch, now),
         retry_after=machine.retry_after(now),
         attempt=machine.attempt,
-        opened_monotonic=machine.opened_at,
+        opened_monotonic=None if (record := machine.outage) is None else record.started,
         changed_monotonic=machine.changed_at,
         taken_monotonic=now,
         cause=machine.cause,
@@ -44,4 +44,5 @@ def snapshot_of(machine: Any, now: float) -> Snapshot:  # noqa: ANN401 - a Break
         success_threshold=settings.success_threshold,
         shadow=machine.settings.shadow,
         shadow_calls=machine.shadow_calls,
+        outage=None if record is None else record.value(machine, now),
     )

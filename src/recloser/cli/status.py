@@ -12,7 +12,7 @@ from recloser.cli.client.breaker import Breaker
 from recloser.cli.client.connection import Header, get_status, new_client
 from recloser.cli.client.errors import ForeignError, UnreachableError
 from recloser.cli.client.formatting import printable
-from recloser.cli.client.sentences import counted, fleet_status, mode, next_step, time_in_state, why
+from recloser.cli.client.sentences import counted, fleet_status, mode, next_step, outage, time_in_state, why
 from recloser.cli.client.states import BY_HAND_STATES, CLOSED, word
 from recloser.cli.exit_codes import BY_HAND, NOT_OK, OK
 
@@ -66,12 +66,12 @@ def exit_code(breakers: Iterable[Breaker]) -> int:
 
 
 def _lines(board: Board, chosen: Sequence[Breaker]) -> list[str]:
-    """Return a line about all chosen breakers, one about the fleet, and two about each breaker that is not closed."""
+    """Return a line about all chosen breakers, one about the fleet, and some about each that is not closed."""
     now = board.now
     lines = [counted(counts_of(chosen)), *filter(None, [fleet_status(board.fleet)])]
     for breaker in chosen:
         if breaker.state != CLOSED:
             parts = [f"{word(breaker.state)} {time_in_state(breaker, now)}", next_step(breaker, now), mode(breaker)]
             lines.append(f"{printable(breaker.name)}: {', '.join(filter(None, parts))}")
-            lines.append(f"    {why(breaker)}")
+            lines += [f"    {line}" for line in (why(breaker), outage(breaker, now)) if line]
     return lines

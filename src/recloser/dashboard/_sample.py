@@ -11,15 +11,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 from recloser import CircuitBreaker, CircuitState
-from recloser.events import Snapshot
-from recloser.registry import CauseHealth
+from recloser.events import Outage, Snapshot
+from recloser.registry import BreakerHealth
 
 BreakerEntry: TypeAlias = dict[str, Any]
 
 _TIME_IN_STATE = "time_in_state_seconds"
 _RUNNING = {_TIME_IN_STATE: 1, "retry_after": -1}
 _TOLERANCE_SECONDS = 0.05
-_FIGURES = ("attempt", "cause", "last_error", "probes_passed", "success_threshold")
+_FIGURES = ("attempt", "cause", "last_error", "outage", "probes_passed", "success_threshold")
 _LASTING = (CircuitState.CLOSED, CircuitState.DISABLED)
 """The states in which the figures of a generation stay as they are."""
 
@@ -62,14 +62,17 @@ def read(breaker: CircuitBreaker, known: BreakerEntry | None = None) -> BreakerE
 
 def read_with_text(breaker: CircuitBreaker) -> BreakerEntry:
     """Return what `read()` returns, and the sentences that the breaker has for people."""
-    entry, cause = _read(breaker, None)
+    entry, health = _read(breaker, None)
+    cause, outage = health["cause"], health["outage"]
     if cause is not None:
         entry["cause"] = {**cause, **entry["cause"]}
+    if outage is not None:
+        entry["outage"] = {**outage, "cause": {**outage["cause"], **entry["outage"]["cause"]}}
     return entry | {"explanation": breaker.explain()}
 
 
-def _read(breaker: CircuitBreaker, known: BreakerEntry | None) -> tuple[BreakerEntry, CauseHealth | None]:
-    """Return an entry, and the cause as health has it."""
+def _read(breaker: CircuitBreaker, known: BreakerEntry | None) -> tuple[BreakerEntry, BreakerHealth]:
+    """Return an entry, and the health that it is made of."""
     health = breaker.health()
     if known is not None and health["state"] in _LASTING and health["generation"] == known["generation"]:
         figures = {key: known[key] for key in _FIGURES}
@@ -82,7 +85,7 @@ def _read(breaker: CircuitBreaker, known: BreakerEntry | None) -> tuple[BreakerE
     for key in _RUNNING:
         if entry[key] is not None and not math.isfinite(entry[key]):  # a clock may have run beyond all numbers
             entry[key] = None
-    return entry, health["cause"]
+    return entry, health
 
 
 def _figures_of(snapshot: Snapshot) -> dict[str, Any]:
@@ -91,8 +94,24 @@ def _figures_of(snapshot: Snapshot) -> dict[str, Any]:
         "attempt": snapshot.attempt,
         "cause": None if snapshot.cause is None else snapshot.cause.fields(),
         "last_error": snapshot.last_error,
+        "outage": None if snapshot.outage is None else _outage_of(snapshot.outage),
         "probes_passed": snapshot.probes_passed if is_half_open else None,
         "success_threshold": snapshot.success_threshold if is_half_open else None,
+    }
+
+
+def _outage_of(outage: Outage) -> dict[str, Any]:
+    """Return an outage as fields; a client computes how long it has lasted."""
+    return {
+        "since": outage.since.isoformat(),
+        "cause": outage.cause.fields(),
+        "errors": dict(outage.errors),
+        "last_error": outage.last_error,
+        "probes": outage.probes,
+        "probes_passed": outage.probes_passed,
+        "probes_failed": outage.probes_failed,
+        "rejected": outage.rejected,
+        "would_reject": outage.would_reject,
     }
 
 

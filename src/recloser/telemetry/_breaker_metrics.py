@@ -83,6 +83,10 @@ def _own(value: Callable[[Snapshot], float | None]) -> Callable[[Reading], Serie
     return read
 
 
+def _outage_start(snapshot: Snapshot) -> float | None:
+    return None if snapshot.outage is None else snapshot.outage.since.timestamp()
+
+
 def _failure_threshold(snapshot: Snapshot) -> int | None:
     """Return the number of failures at which the rule trips; None if it trips at a share."""
     return snapshot.threshold if isinstance(snapshot.threshold, int) else None
@@ -166,6 +170,13 @@ BREAKER_METRICS = (
         "s",
         "When the state changed last, as a Unix time; absent if it never changed.",
         lambda reading: (((name,), at) for name, at in reading.changed_at.items()),
+    ),
+    _define(
+        "circuit_breaker_outage_start_timestamp_seconds",
+        "gauge",
+        "s",
+        "When the outage began, as a Unix time; absent while the breaker is closed or disabled.",
+        _own(_outage_start),
     ),
     _define(
         "circuit_breaker_retry_after_seconds",

@@ -4,7 +4,7 @@ import vectors from "../vectors.json" with { type: "json" };
 import { Board } from "../../../src/recloser/dashboard/static/board.js";
 import { causeText } from "../../../src/recloser/dashboard/static/causes.js";
 import * as formatting from "../../../src/recloser/dashboard/static/formatting.js";
-import { fleetStatus, missed, mode, nextStep, timeInState, waited, why } from "../../../src/recloser/dashboard/static/sentences.js";
+import { fleetStatus, missed, mode, nextStep, outage, timeInState, waited, why } from "../../../src/recloser/dashboard/static/sentences.js";
 import { word } from "../../../src/recloser/dashboard/static/states.js";
 
 const NAME = "payments";
@@ -27,6 +27,7 @@ function said({ entry, seconds_later: secondsLater }) {
     next_step: nextStep(breaker, now),
     waited: waited(breaker, now),
     mode: mode(breaker),
+    outage: outage(breaker, now),
   };
 }
 

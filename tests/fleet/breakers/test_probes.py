@@ -4,6 +4,7 @@ import anyio
 import pytest
 
 from recloser import CircuitBreakerOpenError, CircuitState, ExponentialBackoff
+from recloser.events import Trigger
 from tests.fleet.breakers.kit import (
     NAME,
     OPEN_SECONDS,
@@ -239,3 +240,24 @@ async def test_who_waits_for_the_probe_of_another_process_says_so() -> None:
         assert "it closes at 1 and opens again on a failure" in processes[0].breaker.explain()
         assert "it closes or opens as the fleet does" in processes[1].breaker.explain()
         permit.succeed()
+
+
+async def test_who_follows_the_fleet_tells_of_one_outage_and_of_no_probes_that_others_made() -> None:
+    async with fleet_of(3) as processes:
+        permit = await make_probing(processes)
+        permit.fail()
+        await settle()
+        own, _, other = (one.breaker.outage for one in processes)
+        assert own is not None
+        assert other is not None
+        assert (own.probes_failed, own.cause.trigger) == (1, Trigger.TRIPPED)
+        assert (other.probes, other.errors, other.cause.trigger) == (0, (), Trigger.FLEET_OPENED)
+        assert "the fleet opened" in processes[2].breaker.explain()
+        assert "failed" not in processes[2].breaker.explain()
+        await anyio.sleep(OPEN_SECONDS)
+        (await processes[0].breaker.acquire()).succeed()
+        await settle()
+        for one in processes:
+            assert one.breaker.outage is None
+            [ended] = one.breaker.outages
+            assert ended.ended_by is not None

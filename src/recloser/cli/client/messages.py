@@ -201,6 +201,19 @@ def _cause_or_none(value: object) -> CauseFields | None:
     return None if value is None else _cause(value)
 
 
+def _outage_or_none(value: object) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    outage = cast("dict[str, Any]", value)
+    errors = cast("dict[str, object]", outage["errors"])
+    return {
+        "since": read_time(outage["since"]),
+        "cause": _cause(outage["cause"]),
+        "errors": {_text(kind): _number(times) for kind, times in errors.items()},
+        **{key: _number(outage[key]) for key in ("probes_failed", "rejected")},
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class TransitionEntry:
     """One change of state.
@@ -235,6 +248,7 @@ _READ: dict[str, Callable[[object], Any]] = {
     "last_error": _text_or_none,
     "rule": _text,
     "shadow": _shadow,
+    "outage": _outage_or_none,
     "attempt": _number,
     "failure_count": _number,
     "failure_rate": _number_or_none,

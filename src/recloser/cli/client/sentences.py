@@ -22,6 +22,7 @@ __all__ = [
     "missed",
     "mode",
     "next_step",
+    "outage",
     "time_in_state",
     "transition_is_about",
     "transition_text",
@@ -124,6 +125,23 @@ def mode(breaker: "Breaker") -> str:
         return "shadow: rejects nothing"
     would, failed, succeeded = map(number, (shadow["would_reject"], shadow["failed"], shadow["succeeded"]))
     return f"shadow: rejects nothing, would have rejected {would} ({failed} failed, {succeeded} succeeded)"
+
+
+def outage(breaker: "Breaker", now: float) -> str:
+    """Say what has happened since a breaker was closed; nothing if it is closed, or has just opened."""
+    course = breaker.entry["outage"]
+    if course is None or not (course["probes_failed"] or course["rejected"]):
+        return ""
+    failed, rejected, errors = course["probes_failed"], course["rejected"], course["errors"]
+    kinds = ", ".join(f"{number(times)} x {kind}" for kind, times in errors.items())
+    parts = [
+        f"outage for {duration(now - course['since'])}",
+        f"{plural(failed, 'probe')} failed" if failed else "",
+        f"errors so far: {kinds}" if failed and kinds else "",
+        f"{plural(rejected, 'call')} rejected" if rejected else "",
+        f"it began with: {cause_text(course['cause'])}" if failed else "",
+    ]
+    return printable("; ".join(filter(None, parts)))
 
 
 def is_about(breaker: "Breaker", text: str) -> bool:

@@ -4,7 +4,7 @@ import { Chart } from "./chart.js";
 import { find, make, setText } from "./dom.js";
 import { capitalized, number, percent } from "./formatting.js";
 import { showState } from "./icons.js";
-import { mode, nextStep, timeInState, why } from "./sentences.js";
+import { mode, nextStep, outage, timeInState, why } from "./sentences.js";
 import { word } from "./states.js";
 import { item } from "./timeline.js";
 
@@ -72,7 +72,7 @@ export class Details {
     const { entry } = breaker;
     showState(find(".state", dialog), entry.state);
     setText(find(".why", dialog), capitalized(why(breaker)));
-    const next = [`${word(entry.state)} ${timeInState(breaker, now)}`, nextStep(breaker, now), mode(breaker)];
+    const next = [`${word(entry.state)} ${timeInState(breaker, now)}`, nextStep(breaker, now), mode(breaker), outage(breaker, now)];
     setText(find(".next", dialog), next.filter(Boolean).map(capitalized).join(". "));
     const width = this.#board.slotMs();
     const end = Math.floor(this.#board.completeUntil() / width) * width;

@@ -16,11 +16,19 @@
  * @property {string | null} author
  * @property {number | null} for_seconds
  *
+ * @typedef {object} OutageFields The time since a breaker was closed.
+ * @property {string} since ISO 8601.
+ * @property {CauseFields} cause
+ * @property {Record<string, number>} errors
+ * @property {number} probes_failed
+ * @property {number} rejected
+ *
  * @typedef {object} BreakerEntry A breaker; an update has only the fields that have changed.
  * @property {string} state
  * @property {number | null} time_in_state_seconds
  * @property {number | null} retry_after In seconds from the message's time.
  * @property {{would_reject: number, failed: number, succeeded: number} | null} shadow
+ * @property {OutageFields | null} outage
  * @property {CauseFields | null} cause
  * @property {string | null} last_error
  * @property {string} rule

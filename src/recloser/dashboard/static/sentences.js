@@ -106,6 +106,24 @@ export function mode({ entry }) {
 }
 
 /**
+ * What has happened since a breaker was closed; nothing if it is closed, or has just opened.
+ * @param {Breaker} breaker
+ * @param {number} now In ms of the server's time.
+ */
+export function outage({ entry }, now) {
+  const course = entry.outage;
+  if (!course || !(course.probes_failed || course.rejected)) return "";
+  const kinds = Object.entries(course.errors).map(([kind, times]) => `${number(times)} x ${kind}`).join(", ");
+  return [
+    `outage for ${duration((now - Date.parse(course.since)) / 1000)}`,
+    course.probes_failed ? `${plural(course.probes_failed, "probe")} failed` : "",
+    course.probes_failed && kinds ? `errors so far: ${kinds}` : "",
+    course.rejected ? `${plural(course.rejected, "call")} rejected` : "",
+    course.probes_failed ? `it began with: ${causeText(course.cause)}` : "",
+  ].filter(Boolean).join("; ");
+}
+
+/**
  * Whether the fleet is reachable, and who makes which probe; nothing if there is no fleet.
  * @param {FleetEntry | null} fleet
  */
