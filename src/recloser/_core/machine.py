@@ -253,6 +253,10 @@ class BreakerMachine:
         """Let no probe pass that has run out of time until now."""
         self.decided, self.late_passes = self.epoch.generation, 0
 
+    def _decide(self, trigger: Trigger) -> None:
+        if trigger not in UNDECIDED:
+            self.make_final()
+
     def settings_of(self, ticket: Ticket) -> Settings:
         """Return the settings for a call: a half-open episode keeps those with which it started."""
         episode = self.episode
@@ -349,12 +353,10 @@ class BreakerMachine:
         cause = cause_of(trigger, before, evidence, last_error, ByHand(reason, author, for_seconds))
         since = now if since is None else since
         backoff = (self.settings if self.episode is None else self.episode.settings).backoff
-        self.frozen_failures = before.failure_count
-        self.reopen_at = ALWAYS
+        self.frozen_failures, self.reopen_at = before.failure_count, ALWAYS
         self.state = new  # before the epoch: a thread that reads them the other way round admits no call to an open one
         self.epoch = self.epoch.next()
-        if trigger not in UNDECIDED:
-            self.make_final()
+        self._decide(trigger)
         self.episode, self.changed_at, self.cause = episode, since, cause
         outage = note_transition(self, (old, new), cause, since, at)
         if new is OPEN:
