@@ -54,7 +54,20 @@ KEYS = {
 }
 """What every release of this version has; later ones may have more."""
 
-CAUSE_KEYS = {"trigger", "text", "rule", "observed", "threshold", "last_error", "reason", "author", "for_seconds"}
+CAUSE_KEYS = {
+    "trigger",
+    "text",
+    "rule",
+    "observed",
+    "threshold",
+    "last_error",
+    "error_type",
+    "error_status",
+    "peer",
+    "reason",
+    "author",
+    "for_seconds",
+}
 
 
 NOTHING_IN_SHADOW = {"would_reject": 0, "failed": 0, "succeeded": 0}
@@ -129,6 +142,9 @@ async def test_health_of_a_breaker_that_has_opened(clock: ManualClock) -> None:
             "observed": 1,
             "threshold": 1,
             "last_error": "DependencyError: down",
+            "error_type": "DependencyError",
+            "error_status": None,
+            "peer": None,
             "reason": None,
             "author": None,
             "for_seconds": None,

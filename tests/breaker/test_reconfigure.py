@@ -198,7 +198,7 @@ async def test_several_settings_are_changed_in_one_step_or_not_at_all(clock: Man
 
 @pytest.mark.parametrize("setting", ["name", "clock", "random", "retries", "backoff"])
 async def test_an_unknown_setting_is_refused_by_name(clock: ManualClock, setting: str) -> None:
-    with pytest.raises(TypeError, match=f"unknown setting {setting}; known are expected_exception, "):
+    with pytest.raises(TypeError, match=f"unknown setting {setting}; known are describe_error, "):
         make(clock).reconfigure(**{setting: None})
 
 

@@ -36,6 +36,7 @@ def test_settings_are_a_value() -> None:
 
 def test_options_are_named_as_the_breaker_takes_them() -> None:
     assert sorted(OPTIONS) == [
+        "describe_error",
         "expected_exception",
         "failed_result",
         "failure_threshold",

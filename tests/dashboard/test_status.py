@@ -21,7 +21,7 @@ ADDED = ["attempt", "explanation", "last_error", "probes_passed", "since", "succ
 async def test_it_is_the_registry_s_health_with_causes_and_explanations(registry: BreakerRegistry) -> None:
     await registry.breaker("orders").call(work)
     await trip(registry.breaker("payments"))
-    document = (await ask(Dashboard(registry), "/status.json")).json()
+    document = (await ask(Dashboard(registry, error_messages=True), "/status.json")).json()
     added = {name: [entry.pop(key) for key in ADDED] for name, entry in document["breakers"].items()}
     causes = {name: entry.pop("cause") for name, entry in document["breakers"].items()}
     outages = {name: entry.pop("outage") for name, entry in document["breakers"].items()}

@@ -388,7 +388,7 @@ def play() -> dict[str, tuple[BreakerEntry, str]]:
 async def _play(play_scene: Scene) -> tuple[BreakerEntry, str]:
     async with aclosing(play_scene()) as breakers:
         breaker = await anext(breakers)
-        entry, cause = _rounded(dated(read(breaker))), breaker.snapshot().cause
+        entry, cause = _rounded(dated(read(breaker, error_messages=True))), breaker.snapshot().cause
         with suppress(StopAsyncIteration):
             await anext(breakers)
     return entry, "" if cause is None else str(cause)

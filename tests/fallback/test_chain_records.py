@@ -43,8 +43,8 @@ async def test_each_step_down_is_one_line_in_the_log(caplog: pytest.LogCaptureFi
     down = Source("primary", DownError("down"))
     await protect(down, Source("cache", NoAnswer("missed")), Constant(0), on=DownError, name="get_user")()
     assert lines(caplog) == [
-        ("WARNING", "Fallback 'get_user' moved on from 'primary' to 'cache': DownError: down"),
-        ("WARNING", "Fallback 'get_user' moved on from 'cache' to 'constant': NoAnswer: missed"),
+        ("WARNING", "Fallback 'get_user' moved on from 'primary' to 'cache': DownError"),
+        ("WARNING", "Fallback 'get_user' moved on from 'cache' to 'constant': NoAnswer"),
     ]
 
 
@@ -52,8 +52,8 @@ async def test_an_exhausted_chain_is_logged_as_an_error(caplog: pytest.LogCaptur
     with pytest.raises(FallbackExhaustedError):
         await protect(Source("primary", NoAnswer("down")), Source("cache", NoAnswer("missed")))()
     assert lines(caplog) == [
-        ("WARNING", "Fallback 'primary' moved on from 'primary' to 'cache': NoAnswer: down"),
-        ("ERROR", "Fallback 'primary' has no link left after 'cache': NoAnswer: missed"),
+        ("WARNING", "Fallback 'primary' moved on from 'primary' to 'cache': NoAnswer"),
+        ("ERROR", "Fallback 'primary' has no link left after 'cache': NoAnswer"),
     ]
 
 

@@ -247,7 +247,7 @@ async def test_a_message_of_its_own_stands_alone_where_no_time_is_known(sdk: Mod
 async def test_the_health_resource_is_the_health_of_the_registry(
     sdk: ModuleType, server: object, registry: BreakerRegistry
 ) -> None:
-    add_health_resource(server, registry)
+    add_health_resource(server, registry, error_messages=True)
     async with sdk.connect(server) as session:
         await open_breaker(session)
         media_type, text = await session.read("health://circuit-breakers")
@@ -256,6 +256,23 @@ async def test_the_health_resource_is_the_health_of_the_registry(
     assert {"state": "open", "failure_count": 1, "threshold": 1}.items() <= json.loads(text)["breakers"][
         INTERNAL
     ].items()
+
+
+async def test_the_health_resource_has_no_message_of_an_error(
+    sdk: ModuleType, server: object, registry: BreakerRegistry
+) -> None:
+    with pytest.raises(TypeError, match="error_messages must be True or False, not 1"):
+        add_health_resource(server, registry, error_messages=1)  # type: ignore[arg-type]
+    add_health_resource(server, registry)
+    permit = await registry.breaker("api", failure_threshold=1).acquire()
+    permit.fail(RuntimeError("no user Alice"), peer="api.example:443")
+    registry.breaker("other").force_open("maintenance")
+    async with sdk.connect(server) as session:
+        _, text = await session.read(HEALTH_URI)
+    causes = {name: entry["cause"] for name, entry in json.loads(text)["breakers"].items() if entry["cause"]}
+    assert (causes["api"]["last_error"], causes["api"]["peer"]) == ("RuntimeError (api.example:443)", "api.example:443")
+    assert causes["other"]["reason"] == "maintenance"
+    assert "Alice" not in text
 
 
 async def test_a_client_by_stdio_reads_of_rejections_and_of_health(

@@ -261,7 +261,7 @@ WRONG = [
     ({"breakers": {"api.x": {"shadow": 1}}}, 'breakers."api.x".shadow must be True or False, not 1'),
     (
         {"breakers": {"payments": {"failure_treshold": 5}}},
-        "breakers.payments.failure_treshold = 5 is unknown: did you mean failure_threshold? Known keys are expected",
+        "breakers.payments.failure_treshold = 5 is unknown: did you mean failure_threshold? Known keys are describe",
     ),
     ({"per_key": {"web": {"max_probes": 0}}}, "per_key.web.max_probes must be an integer >= 1, not 0"),
     ({"per_key": {"web[a]": {}}}, 'per_key."web[a]": name must be without brackets, because they enclose the key'),

@@ -251,6 +251,7 @@ async def test_a_transition_is_an_event_of_the_span_in_which_it_happens(
         "circuit_breaker.observed": 1,
         "circuit_breaker.threshold": 1,
         "circuit_breaker.last_error": "DownError: down",
+        "circuit_breaker.error_type": "DownError",
         "circuit_breaker.failure_count": 1,
         "circuit_breaker.time_in_old_state_seconds": 0.0,
         "circuit_breaker.retry_after_seconds": 60.0,

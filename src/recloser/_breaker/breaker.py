@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-from random import Random
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Never, NoReturn, ParamSpec, TypeVar, overload
 from weakref import ref
@@ -14,11 +13,11 @@ from recloser._breaker.classify import counts_as_failure, raised
 from recloser._breaker.clock import checked_clock
 from recloser._breaker.decorate import protect
 from recloser._breaker.dispatch import EventStream, listen
-from recloser._breaker.engine import SYSTEM_RANDOM, Engine
+from recloser._breaker.engine import Engine
 from recloser._breaker.lease import admit_by_lease
 from recloser._breaker.permits import Guard, Permit
 from recloser._breaker.reading import failure_threshold_of, health_of, last_failure_of, reset_timeout_of, snapshot_of
-from recloser._breaker.refusals import NotAsyncFunction, Unblockable, checked_name
+from recloser._breaker.refusals import NotAsyncFunction, Unblockable, checked_name, checked_random
 from recloser._breaker.unfinished import is_finished, protect_unfinished
 from recloser._breaker.watch import returned
 from recloser._breaker.worker_thread import call_in_thread
@@ -33,6 +32,7 @@ from recloser.errors import MisuseError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
     from datetime import datetime
+    from random import Random
     from typing import Unpack
 
     from recloser._breaker.dispatch import Kinds
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from recloser._core.events import Snapshot
     from recloser._core.outage import Outage
     from recloser._core.outcomes import ExceptionSpec
-    from recloser._core.settings import Options
+    from recloser._core.settings import DescribeError, Options
     from recloser._core.trip import TripRule
 
 E = TypeVar("E", bound=Event)
@@ -84,6 +84,8 @@ class CircuitBreaker(Unblockable):
             see why they cancel. Deadlines of `anyio.fail_after()` and `anyio.move_on_after()` around a call always
             count as failures.
         shadow: Decide and report as usual, but reject no call; `health()` says what would have been rejected.
+        describe_error: Returns an exception as text, for logs, health and events; or `"type"`: the text is its type.
+            By default it is the type and the cause, without secrets, on one line of at most 200 characters.
         clock: Returns monotonic seconds; None means `time.monotonic`.
         random: The source of randomness for the jitter of a backoff; None means that of the operating system.
 
@@ -112,16 +114,14 @@ class CircuitBreaker(Unblockable):
         probe_timeout_seconds: float | None = None,
         overdue_after_seconds: float | None = None,
         shadow: bool = False,
+        describe_error: DescribeError = None,
         clock: Callable[[], float] | None = None,
         random: Random | None = None,
     ) -> None:
         given = locals()  # the settings have the names of the arguments
         name = checked_name(name)
-        random = SYSTEM_RANDOM if random is None else random
-        if not isinstance(random, Random):
-            raise TypeError(f"random must be a random.Random, not {random!r}")
         settings = DEFAULTS.changed({option: given[option] for option in OPTIONS})
-        self.engine = Engine(name, settings, checked_clock(clock), random)
+        self.engine = Engine(name, settings, checked_clock(clock), checked_random(random))
         # A subclass may have state of its own, which a new breaker around the engine would not have.
         self.engine.face = ref(self) if type(self) is CircuitBreaker else lambda: self
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol, cast
 
 from recloser._breaker.cancellation import deadline_of, is_cancellation
-from recloser._breaker.dispatch import log
+from recloser._breaker.log import log
 from recloser._core.outcomes import Classifier, Outcome
 from recloser._core.tickets import ShadowCall
 from recloser.errors import NoAnswer, is_exempt

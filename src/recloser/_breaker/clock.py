@@ -7,7 +7,7 @@ import math
 import time
 from typing import TYPE_CHECKING, SupportsFloat
 
-from recloser._breaker.dispatch import log
+from recloser._breaker.log import LogLimit
 from recloser._core.slots import check_synchronous, checked
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class CheckedClock:
         ValueError: The first reading is not finite.
     """
 
-    __slots__ = ("_failed", "_kind", "_name", "last", "raw")
+    __slots__ = ("_failed", "_kind", "_limit", "_name", "last", "raw")
 
     def __init__(
         self,
@@ -42,6 +42,7 @@ class CheckedClock:
         self._name = name
         self._kind = kind
         self._failed = False
+        self._limit: LogLimit | None = None
         self.last: float = _checked(raw()) if last is None else last
 
     def __call__(self) -> float:
@@ -52,7 +53,9 @@ class CheckedClock:
             if not self._failed:
                 self._failed = True
                 owner, names = (f"a {self._kind}", ()) if self._name is None else (f"{self._kind} %r", (self._name,))
-                log(logging.ERROR, f"The clock of {owner} failed; its last reading is used", *names, exc_info=fault)
+                message = f"The clock of {owner} failed; its last reading is used"
+                limit = self._limit = self._limit or LogLimit()
+                limit.log(logging.ERROR, message, *names, fault=fault)
             return self.last
         self._failed = False
         return now  # not the last reading, which may be another thread's by now

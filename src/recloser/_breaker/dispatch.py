@@ -13,10 +13,10 @@ from __future__ import annotations
 import logging
 import os
 from collections import deque
-from contextlib import suppress
 from time import time as wall_clock
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
+from recloser._breaker.log import LogLimit, log
 from recloser._breaker.loop_bound import LoopEvent
 from recloser._breaker.records import Record, event_of
 from recloser._breaker.steps import STEP
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 
 E_co = TypeVar("E_co", bound=Event, covariant=True)
 
-logger = logging.getLogger("recloser")
 
 ALL_KINDS: frozenset[type[Event]] = frozenset(
     (StateChanged, CallSucceeded, CallFailed, CallIgnored, CallRejected, ProbeAdmitted, LateOutcome, ShadowOutcome)
@@ -99,13 +98,14 @@ PROCESS = [object()]
 class Dispatcher:
     """The listeners of one breaker, and the queue of events to deliver to them."""
 
-    __slots__ = ("_solo", "_turn", "durations", "entries", "queue", "wanted")
+    __slots__ = ("_limit", "_solo", "_turn", "durations", "entries", "queue", "wanted")
 
     def __init__(self) -> None:
         self.entries: tuple[Subscription, ...] = ()
         self.wanted: frozenset[type[Event]] = NO_KINDS
         self.durations: Durations | None = None  # how long calls took, if somebody measures the breaker
         self._solo: Subscription | None = None  # the only listener
+        self._limit: LogLimit | None = None  # of what is logged about listeners that raise
         self.queue: list[Event | Record] = []
         self._turn: object = None  # the process in which a thread delivers events: one at a time, in order
 
@@ -186,8 +186,20 @@ class Dispatcher:
                 if (returned := listener(item if event is None else event)) is not None:
                     check_unused("listener", returned)
             except BaseException as fault:  # noqa: BLE001 - whatever a listener raises
-                interrupts += _logged(fault, item)
+                interrupts += self._logged(fault, item)
         return interrupts
+
+    def _logged(self, fault: BaseException, item: Event | Record) -> list[BaseException]:
+        """Log what a listener raised; return the interrupt, if it was one or if one arrives while it is logged."""
+        if isinstance(fault, (KeyboardInterrupt, SystemExit)):
+            return [fault]
+        kind, breaker = kind_of(item).__name__, item.breaker if isinstance(item, Event) else item[1]
+        limit = self._limit = self._limit or LogLimit()
+        try:
+            limit.log(logging.ERROR, "A listener of circuit breaker %r raised on %s", breaker, kind, fault=fault)
+        except (KeyboardInterrupt, SystemExit) as interrupt:
+            return [interrupt]
+        return []
 
     def emit(self, item: Event | Record) -> None:
         """Queue and deliver one event."""
@@ -218,7 +230,7 @@ class Dispatcher:
                 elif (returned := solo.listener(record if solo.takes_records else event_of(record))) is not None:
                     check_unused("listener", returned)
         except BaseException as fault:  # noqa: BLE001 - whatever the listener raises
-            interrupts = _logged(fault, record)
+            interrupts = self._logged(fault, record)
         finally:
             if mine is not None:
                 self._turn = None
@@ -266,7 +278,7 @@ class Dispatcher:
                     if (returned := listener(event)) is not None:
                         check_unused("listener", returned)
             except BaseException as fault:  # noqa: BLE001 - whatever a listener raises
-                interrupts = _logged(fault, event)
+                interrupts = self._logged(fault, event)
             finally:
                 if mine is not None:
                     self._turn = None
@@ -293,30 +305,6 @@ def _enter_child_process() -> None:  # pragma: no cover - in the child
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch - not on Windows
     os.register_at_fork(after_in_child=_enter_child_process)
-
-
-def _logged(fault: BaseException, item: Event | Record) -> list[BaseException]:
-    """Log what a listener raised; return the interrupt, if it was one or if one arrives while it is logged."""
-    if isinstance(fault, (KeyboardInterrupt, SystemExit)):
-        return [fault]
-    kind, breaker = kind_of(item).__name__, item.breaker if isinstance(item, Event) else item[1]
-    try:
-        log(logging.ERROR, "A listener of circuit breaker %r raised on %s", breaker, kind, exc_info=fault)
-    except (KeyboardInterrupt, SystemExit) as interrupt:
-        return [interrupt]
-    return []
-
-
-def log(
-    level: int,
-    message: str,
-    *args: object,
-    exc_info: BaseException | bool = False,
-    extra: dict[str, object] | None = None,
-) -> None:
-    """Log a message and ignore errors of filters and handlers, so that they can't keep a call from being settled."""
-    with suppress(Exception):
-        logger.log(level, message, *args, exc_info=exc_info, extra=extra)
 
 
 def log_transition(event: StateChanged) -> None:

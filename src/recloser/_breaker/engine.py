@@ -18,7 +18,6 @@ never reaches the caller, except KeyboardInterrupt and SystemExit, which propaga
 
 from __future__ import annotations
 
-from random import SystemRandom
 from time import time as wall_clock
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -27,7 +26,6 @@ from recloser._breaker.cancellation import is_cancellation
 from recloser._breaker.classify import Cancellations, classifier_by
 from recloser._breaker.clock import clock_of
 from recloser._breaker.dispatch import Dispatcher
-from recloser._breaker.error_text import error_text
 from recloser._breaker.loop_bound import LoopLock, is_in_own_loop
 from recloser._breaker.notify import (
     deliver,
@@ -45,6 +43,7 @@ from recloser._breaker.records import KIND_OF_END, Record, call_ended, call_reje
 from recloser._breaker.rejection import reject
 from recloser._breaker.shadow import settle_apart
 from recloser._breaker.steps import STEP
+from recloser._breaker.taking_down import error_text
 from recloser._breaker.watch import Watch, is_start_needed, measure, relieve, watch_of
 from recloser._core.events import CallFailed, CallRejected, LateOutcome
 from recloser._core.machine import CLOSED, DISABLED, FAILURE, OPEN, SUCCESS, BreakerMachine
@@ -68,8 +67,6 @@ if TYPE_CHECKING:
 IGNORED = Outcome.IGNORED
 NO_OUTCOMES: dict[type[BaseException], Outcome] = {}
 """Nothing is ever added to it."""
-SYSTEM_RANDOM = SystemRandom()
-"""The default source of jitter."""
 
 
 class Engine:
@@ -349,7 +346,7 @@ class Engine:
             now = self.now() if started is not None or wanted or machine.meter.needs_clock else 0.0
             duration = max(0.0, now - started) if started is not None else None
             if wanted and current:
-                events.append(call_ended(self.name, now, ticket, outcome, duration, exc=exc, cancelled=cancelled))
+                events.append(call_ended(self, now, ticket, outcome, duration, exc=exc, cancelled=cancelled))
             elif wanted:
                 events.append(late_outcome(self.name, now, ticket, outcome))
         except BaseException:
@@ -387,7 +384,7 @@ class Engine:
     def _settle_probe(self, end: ProbeEnd, exc: BaseException | None, events: list[Event | Record]) -> None:
         """Settle a probe and make the transition that it causes, if any, in one step."""
         machine, ticket, duration = self.machine, end.probe, end.duration or 0.0
-        error, interrupt = error_text(exc) if end.outcome is FAILURE else (None, None)
+        error, interrupt = error_text(self, exc) if end.outcome is FAILURE else (None, None)
         now = end.now if machine.meter.needs_clock else self.now()
         with STEP:
             current = machine.is_current(ticket)
@@ -431,7 +428,7 @@ class Engine:
         events = [] if events is None else events
         if not self.machine.meter.needs_clock:
             now = self.now()
-        error, interrupt = error_text(exc) if outcome is FAILURE else (None, None)
+        error, interrupt = error_text(self, exc) if outcome is FAILURE else (None, None)
         with STEP:
             if self.machine.epoch is ticket:
                 transition = self.transition(Trigger.TRIPPED, now, last_error=error, open_seconds=open_seconds)

@@ -19,7 +19,10 @@ class CauseHealth(TypedDict):
         rule: The trip rule as text; None if no rule was involved.
         observed: The value that the rule has measured, or the number of successful probes.
         threshold: The value that it has reached.
-        last_error: Type and message of the failure that opened the breaker; None if none did.
+        last_error: Type and cause of the failure that opened the breaker; None if none did.
+        error_type: The qualified name of its type; None if it was no exception.
+        error_status: The HTTP status that it has; None if it has none.
+        peer: The host and the port that the failed call was made to, if an integration knows them.
         reason: The reason that was given for an action by hand.
         author: Who acted by hand, if that was given.
         for_seconds: How long the breaker stays forced open or disabled; None if that has no limit, or it is neither.
@@ -31,6 +34,9 @@ class CauseHealth(TypedDict):
     observed: float | None
     threshold: float | None
     last_error: str | None
+    error_type: str | None
+    error_status: int | None
+    peer: str | None
     reason: str | None
     author: str | None
     for_seconds: float | None
@@ -60,6 +66,9 @@ class OutageHealth(TypedDict):
         ended_by: The value of the `recloser.events.Trigger` that ended it; None while it lasts.
         errors: How often each kind of error occurred: in the failure that opened the breaker, and in probes.
         last_error: Type and message of the latest of them; None if there was none.
+        error_type: The qualified name of its type; None if it was no exception.
+        error_status: Its HTTP status; None if it has none.
+        peer: The host and the port that the failed call was made to, if an integration knows them.
         probes: Probes that were admitted in this process.
         probes_passed: Those of them that passed.
         probes_failed: Those of them that failed.
@@ -73,6 +82,9 @@ class OutageHealth(TypedDict):
     ended_by: str | None
     errors: dict[str, int]
     last_error: str | None
+    error_type: str | None
+    error_status: int | None
+    peer: str | None
     probes: int
     probes_passed: int
     probes_failed: int

@@ -9,8 +9,9 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
-from recloser._breaker.dispatch import Dispatcher, log, log_transition
+from recloser._breaker.dispatch import Dispatcher, log_transition
 from recloser._breaker.records import KIND_OF_END, Record, call_ended
+from recloser._breaker.taking_down import Described, limit_of
 from recloser._core.events import Event, StateChanged
 
 if TYPE_CHECKING:
@@ -19,10 +20,9 @@ if TYPE_CHECKING:
     from recloser._core.tickets import Expiry
 
 
-class Reported(Protocol):
+class Reported(Described, Protocol):
     """What this module reads and writes of a breaker's engine."""
 
-    name: str
     dispatcher: Dispatcher | None
     """The dispatcher to listeners; None before the first listener."""
     waiting: dict[LoopEvent, None] | None
@@ -66,7 +66,7 @@ def wake(breaker: Reported) -> None:
 
 def log_error(breaker: Reported, message: str, fault: Exception) -> None:
     """Log an error of user code; the message has one `%r`, for the name of the breaker."""
-    log(logging.ERROR, message, breaker.name, exc_info=fault)
+    limit_of(breaker).log(logging.ERROR, message, breaker.name, fault=fault)
 
 
 def report_transition(breaker: Reported, transition: Transition) -> StateChanged:
@@ -80,7 +80,7 @@ def expired_probe(breaker: Reported, expiry: Expiry, now: float) -> list[Event |
     if not is_wanted(breaker, KIND_OF_END[expiry.outcome]):
         return []
     seconds = now - expiry.probe.admitted_at
-    return [call_ended(breaker.name, now, expiry.probe, expiry.outcome, seconds, text=expiry.error)]
+    return [call_ended(breaker, now, expiry.probe, expiry.outcome, seconds, text=expiry.error)]
 
 
 def note_wrong_expiry(breaker: Reported, limit: float, seconds: float) -> None:
@@ -92,7 +92,7 @@ def note_wrong_expiry(breaker: Reported, limit: float, seconds: float) -> None:
         "Circuit breaker %r counted a probe as a failure after %.3g s, and it succeeded after %.3g s. If calls may "
         "take that long, set probe_timeout_seconds to more, or call permit.progress() at the first sign that one works"
     )
-    log(logging.WARNING, message, breaker.name, limit, seconds)
+    limit_of(breaker).log(logging.WARNING, message, breaker.name, limit, seconds)
 
 
 def state_changed(breaker: str, transition: Transition) -> StateChanged:

@@ -6,6 +6,7 @@ import inspect
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from recloser._breaker.error_text import FailureAt
 from recloser._breaker.lease import admit_by_lease, try_admit_by_lease
 from recloser._breaker.probe_context import enter_probe
 from recloser._breaker.watch import returned, succeeded
@@ -70,21 +71,30 @@ class Permit:
         else:
             succeeded(engine, self._last_ticket, self.started)
 
-    def fail(self, exc: BaseException | None = None, *, reset_timeout_seconds: float | None = None) -> None:
+    def fail(
+        self,
+        exc: BaseException | None = None,
+        *,
+        reset_timeout_seconds: float | None = None,
+        peer: str | None = None,
+    ) -> None:
         """Count the call as a failure, whatever `expected_exception` says.
 
         Args:
-            exc: What went wrong; only its type and message are kept.
+            exc: What went wrong; only a text is kept.
             reset_timeout_seconds: If this failure opens the breaker, how long it stays open (finite, > 0), instead of
                 the breaker's own `reset_timeout_seconds`; for dependencies that say when to retry.
+            peer: The host and the port that were called, such as `api.example:443`; told together with `exc`.
 
         Raises:
-            TypeError: `reset_timeout_seconds` is not a number; the permit stays unsettled.
+            TypeError: `reset_timeout_seconds` is not a number, or `peer` no string; the permit stays unsettled.
             ValueError: `reset_timeout_seconds` is out of range; the permit stays unsettled.
         """
         seconds = reset_timeout_seconds
         if seconds is not None:
             seconds = checks.seconds("reset_timeout_seconds", seconds)
+        if peer is not None and exc is not None:
+            exc = FailureAt(exc, checks.one_line("peer", peer))
         if self._let_go():
             self.engine.settle(self._last_ticket, Outcome.FAILURE, self.started, exc, open_seconds=seconds)
 

@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from recloser._breaker.error_text import public_error
+
 if TYPE_CHECKING:
     from recloser._breaker.engine import Engine
     from recloser._breaker.health import BreakerHealth, CauseHealth, OutageHealth, ShadowHealth
@@ -81,6 +83,15 @@ def health_of(engine: Engine) -> BreakerHealth:
     }
 
 
+def hide_messages(health: BreakerHealth) -> None:
+    """Leave out the messages of errors: what is left, their types, statuses and peers, may be told to anybody."""
+    outages = [outage for outage in (health["outage"], *health["outages"]) if outage is not None]
+    causes = [cause for cause in (health["cause"], *(outage["cause"] for outage in outages)) if cause is not None]
+    for told in (*outages, *causes):
+        if told["error_type"] is not None:
+            told["last_error"] = public_error(told["error_type"], told["error_status"], told["peer"])
+
+
 def _outage_health(outage: Outage) -> OutageHealth:
     return {
         "since": outage.since.isoformat(),
@@ -88,7 +99,10 @@ def _outage_health(outage: Outage) -> OutageHealth:
         "cause": _cause_health(outage.cause),
         "ended_by": None if outage.ended_by is None else outage.ended_by.trigger.value,
         "errors": dict(outage.errors),
-        "last_error": outage.last_error,
+        "last_error": None if outage.last_error is None else str(outage.last_error),
+        "error_type": outage.error_type,
+        "error_status": outage.error_status,
+        "peer": outage.peer,
         "probes": outage.probes,
         "probes_passed": outage.probes_passed,
         "probes_failed": outage.probes_failed,
@@ -104,7 +118,10 @@ def _cause_health(cause: Cause) -> CauseHealth:
         "rule": cause.rule,
         "observed": cause.observed,
         "threshold": cause.threshold,
-        "last_error": cause.last_error,
+        "last_error": None if cause.last_error is None else str(cause.last_error),
+        "error_type": cause.error_type,
+        "error_status": cause.error_status,
+        "peer": cause.peer,
         "reason": cause.reason,
         "author": cause.author,
         "for_seconds": cause.for_seconds,

@@ -11,7 +11,7 @@ from dataclasses import fields
 from time import time as wall_clock
 from typing import TYPE_CHECKING, Any
 
-from recloser._breaker.error_text import message_of
+from recloser._breaker.taking_down import error_of
 from recloser._core.events import (
     CallFailed,
     CallIgnored,
@@ -26,6 +26,7 @@ from recloser._core.outcomes import Outcome
 from recloser._core.tickets import Probe, ShadowCall, Ticket
 
 if TYPE_CHECKING:
+    from recloser._breaker.taking_down import Described
     from recloser._core.states import CircuitState
 
 Record = tuple[Any, ...]
@@ -40,7 +41,7 @@ KIND_OF_END: dict[Outcome, type[Event]] = {
 
 
 def call_ended(
-    breaker: str,
+    breaker: Described,
     now: float,
     ticket: Ticket,
     outcome: Outcome,
@@ -53,7 +54,7 @@ def call_ended(
     """Return the record of a call that ended in its own generation.
 
     Args:
-        breaker: The name of the breaker.
+        breaker: The engine of the breaker.
         now: The reading of its clock.
         ticket: The ticket of the call.
         outcome: What the call counted as.
@@ -64,12 +65,15 @@ def call_ended(
     """
     kind = KIND_OF_END[outcome]
     generation, is_probe = _origin(ticket)
-    head = (kind, breaker, wall_clock(), now, generation, duration, is_probe)
+    head = (kind, breaker.name, wall_clock(), now, generation, duration, is_probe)
     if kind is CallSucceeded:
         return head
     if kind is CallIgnored:
         return (*head, cancelled)
-    return (*head, None, text) if exc is None else (*head, type(exc).__qualname__, message_of(exc))
+    if exc is None:
+        return (*head, None, text, None)
+    error = error_of(breaker, exc)
+    return (*head, error.error_type, error.message, error.peer)
 
 
 def call_rejected(breaker: str, now: float, state: CircuitState, retry_after: float | None, *, shadow: bool) -> Record:
@@ -89,11 +93,20 @@ def late_outcome(breaker: str, now: float, ticket: Ticket, outcome: Outcome) -> 
 
 
 def shadow_outcome(
-    breaker: str, now: float, ticket: ShadowCall, outcome: Outcome, duration: float | None, *, exc: BaseException | None
+    breaker: Described,
+    now: float,
+    ticket: ShadowCall,
+    outcome: Outcome,
+    duration: float | None,
+    *,
+    exc: BaseException | None,
 ) -> Record:
     """Return the record of the end of a call that only shadow mode had admitted."""
-    head = (ShadowOutcome, breaker, wall_clock(), now, ticket.epoch.generation, outcome, duration)
-    return (*head, None, None) if exc is None else (*head, type(exc).__qualname__, message_of(exc))
+    head = (ShadowOutcome, breaker.name, wall_clock(), now, ticket.epoch.generation, outcome, duration)
+    if exc is None:
+        return (*head, None, None)
+    error = error_of(breaker, exc)
+    return (*head, error.error_type, error.message)
 
 
 def _origin(ticket: Ticket) -> tuple[int, bool]:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import inspect
 import itertools
+from random import Random, SystemRandom
 from typing import Never, NoReturn, Protocol
 
 from recloser.errors import MisuseError
+
+SYSTEM_RANDOM = SystemRandom()
+"""The default source of jitter."""
 
 _numbers = itertools.count(1)
 
@@ -38,6 +42,19 @@ class Unblockable:
 
     def _refuse_block(self) -> NoReturn:
         raise MisuseError(f"a block is protected by `async with breaker.guard()`, not by {self!r} itself")
+
+
+def checked_random(random: object) -> Random:
+    """Return the source of jitter that a user has chosen; for None, that of the operating system.
+
+    Raises:
+        TypeError: It is no source of random numbers.
+    """
+    if random is None:
+        return SYSTEM_RANDOM
+    if not isinstance(random, Random):
+        raise TypeError(f"random must be a random.Random, not {random!r}")
+    return random
 
 
 def checked_name(name: object) -> str:

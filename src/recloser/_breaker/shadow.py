@@ -58,4 +58,4 @@ def settle_apart(
     if is_wanted(engine, ShadowOutcome):
         now = engine.now()
         seconds = None if started is None else max(0.0, now - started)
-        engine.report(shadow_outcome(engine.name, now, ticket, outcome, seconds, exc=exc))
+        engine.report(shadow_outcome(engine, now, ticket, outcome, seconds, exc=exc))

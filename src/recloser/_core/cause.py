@@ -9,8 +9,34 @@ from recloser._core.values import Value
 from recloser._core.windows import CountWindow, TimeWindow
 
 
+class ErrorFacts(Value):
+    """A value that tells of an error, `last_error`: facts about it that are no secret."""
+
+    __slots__ = ()
+
+    last_error: str | None
+
+    @property
+    def error_type(self) -> str | None:
+        """The qualified name of the type of the last error; None if it was no exception."""
+        name: str | None = getattr(self.last_error, "error_type", None)
+        return name
+
+    @property
+    def error_status(self) -> int | None:
+        """The HTTP status of the last error; None if it has none."""
+        status: int | None = getattr(self.last_error, "status", None)
+        return status
+
+    @property
+    def peer(self) -> str | None:
+        """The host and the port that the failed call was made to, if an integration knows them."""
+        peer: str | None = getattr(self.last_error, "peer", None)
+        return peer
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Cause(Value):
+class Cause(ErrorFacts):
     """Why a transition happened, in numbers.
 
     Attributes:
@@ -62,7 +88,10 @@ class Cause(Value):
             "counted": self.counted,
             "window": None if self.window is None else _window_fields(self.window),
             "slow_call_seconds": self.slow_call_seconds,
-            "last_error": self.last_error,
+            "last_error": None if self.last_error is None else str(self.last_error),
+            "error_type": self.error_type,
+            "error_status": self.error_status,
+            "peer": self.peer,
             "reason": self.reason,
             "author": self.author,
             "for_seconds": self.for_seconds,

@@ -192,7 +192,10 @@ class StateChanged(Event):
             "rule": self.cause.rule,
             "observed": self.cause.observed,
             "threshold": self.cause.threshold,
-            "last_error": self.cause.last_error,
+            "last_error": None if self.cause.last_error is None else str(self.cause.last_error),
+            "error_type": self.cause.error_type,
+            "error_status": self.cause.error_status,
+            "peer": self.cause.peer,
             "reason": self.cause.reason,
             "author": self.cause.author,
             "failure_count": self.snapshot.failure_count,
@@ -237,7 +240,9 @@ class CallFailed(Event):
         is_probe: Whether it was a probe.
         error_type: The qualified name of the exception's type; None if there was no exception, because a result counted
             as a failure or a probe exceeded its limit.
-        error_message: The exception's message, at most 200 characters, or what the probe did.
+        error_message: What is known about the exception besides its type, at most 200 characters; or what the probe
+            did.
+        peer: The host and the port that were called, `api.example:443`, if an integration knows them.
     """
 
     generation: int
@@ -245,6 +250,7 @@ class CallFailed(Event):
     is_probe: bool
     error_type: str | None
     error_message: str | None
+    peer: str | None = None
 
 
 @_event

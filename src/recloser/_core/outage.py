@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from recloser._core.cause import Cause  # noqa: TC001 - for tools that evaluate the annotations
+from recloser._core.cause import Cause, ErrorFacts
 from recloser._core.states import CircuitState, Trigger
-from recloser._core.values import Value
 from recloser._core.wording import plural
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ class ErrorCount(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Outage(Value):
+class Outage(ErrorFacts):
     """The time in which a breaker is not closed, from closed to closed, whatever states it goes through meanwhile.
 
     Attributes:
@@ -148,7 +147,7 @@ class OutageRecord:
         elif cause.trigger is not Trigger.TRIPPED:
             return
         if cause.last_error is not None:
-            kind = PROBE_TIMEOUT if cause.trigger is Trigger.PROBE_TIMED_OUT else _kind_of(cause.last_error)
+            kind = PROBE_TIMEOUT if cause.trigger is Trigger.PROBE_TIMED_OUT else _kind_of(cause)
             if kind not in self.errors and len(self.errors) >= MOST_KINDS:
                 kind = OTHER_ERRORS
             self.errors[kind] = self.errors.get(kind, 0) + 1
@@ -172,9 +171,10 @@ class OutageRecord:
         )
 
 
-def _kind_of(error: str) -> str:
-    """Return the type of an error, of which the text has the type, and the message behind a colon or a comma."""
-    return error.partition(":")[0].partition(",")[0][:LONGEST_KIND]
+def _kind_of(cause: Cause) -> str:
+    """Return the type of an error; of one that was no exception, the text up to a colon or a comma."""
+    kind = cause.error_type or str(cause.last_error).partition(":")[0].partition(",")[0]
+    return kind[:LONGEST_KIND]
 
 
 def note_transition(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 
 from recloser._core import checks
 from recloser._core.defaults import ConsecutiveFailures, ConstantBackoff, ResetTimeout, Rule
@@ -17,8 +17,12 @@ if TYPE_CHECKING:
     from recloser._core.outcomes import ExceptionSpec
     from recloser._core.trip import TripRule
 
+    DescribeError = Callable[[BaseException], str] | Literal["type"] | None
+
 DEFAULT_RULE = ConsecutiveFailures(5)
 DEFAULT_BACKOFF = ConstantBackoff(60)
+TYPE_ONLY = "type"
+"""The `describe_error` that describes an exception by its type only."""
 SHORTEST_DEFAULT_PROBE_TIMEOUT_SECONDS = 60.0
 
 
@@ -36,6 +40,7 @@ class Options(TypedDict, total=False):
     probe_timeout_seconds: float | None
     overdue_after_seconds: float | None
     shadow: bool
+    describe_error: DescribeError
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -52,6 +57,7 @@ class Settings(Value):
     probe_timeout_seconds: float | None = None
     overdue_after_seconds: float | None = None
     shadow: bool = False
+    describe_error: DescribeError = None
 
     def __post_init__(self) -> None:
         """Check all values."""
@@ -68,6 +74,7 @@ class Settings(Value):
         self._check_seconds("probe_timeout_seconds", zero=False)
         self._check_seconds("overdue_after_seconds", zero=True)
         checks.flag("shadow", self.shadow)
+        _check_description(self.describe_error)
 
     def probe_limit(self, open_seconds: float) -> float:
         """Return how many seconds a probe can take after the given reset timeout."""
@@ -102,6 +109,16 @@ class Settings(Value):
         value = getattr(self, argument)
         if value is not None:
             object.__setattr__(self, argument, checks.seconds(argument, value, zero=zero))
+
+
+def _check_description(describe_error: object) -> None:
+    if describe_error is None or (isinstance(describe_error, str) and describe_error == TYPE_ONLY):
+        return
+    if isinstance(describe_error, type) or not callable(describe_error):
+        wanted = f"a function that returns an exception as text, {TYPE_ONLY!r} or None"
+        kind = ValueError if isinstance(describe_error, str) else TypeError
+        raise kind(f"describe_error must be {wanted}, not {describe_error!r}")
+    check_synchronous("describe_error", describe_error, "function that returns an exception as text")
 
 
 OPTIONS = frozenset(Settings.__slots__) - {"backoff"} | {"failure_threshold", "reset_timeout_seconds"}

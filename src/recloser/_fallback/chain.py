@@ -15,8 +15,8 @@ from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from recloser._breaker.dispatch import log
 from recloser._breaker.error_text import describe
+from recloser._breaker.log import LogLimit
 from recloser._core.settings import refuse_breaker
 from recloser._core.slots import checked, is_asynchronous
 from recloser._fallback.answers import Found
@@ -65,14 +65,15 @@ class FallbackHealth(TypedDict):
 
 
 class LinkCounts:
-    """What is counted for a chain: answers and errors per link, and the calls that no link had an answer for."""
+    """What is counted for a chain: answers and errors per link, calls without an answer, and the lines of its log."""
 
-    __slots__ = ("answers", "errors", "exhausted")
+    __slots__ = ("answers", "errors", "exhausted", "limit")
 
     def __init__(self, links: int) -> None:
         self.answers: list[int] = [0] * links
         self.errors: list[int] = [0] * links
         self.exhausted: int = 0
+        self.limit: LogLimit = LogLimit()
 
 
 class Chain:
@@ -217,18 +218,19 @@ class Chain:
             _annotate(exc, self.name, errors)
             return False
         if position + 1 == len(self.sources):
-            log(logging.ERROR, "Fallback %r has no link left after %r: %s", self.name, source, describe(exc))
+            message = "Fallback %r has no link left after %r: %s"
+            self.counts.limit.log(logging.ERROR, message, self.name, source, exc=exc)
         else:
-            following = self.sources[position + 1]
-            log(logging.WARNING, "Fallback %r moved on from %r to %r: %s", self.name, source, following, describe(exc))
+            message, following = "Fallback %r moved on from %r to %r: %s", self.sources[position + 1]
+            self.counts.limit.log(logging.WARNING, message, self.name, source, following, exc=exc)
         return True
 
     def _matches_safely(self, source: str, exc: Exception) -> bool:
         try:
             return self._matches(exc)
-        except Exception:  # noqa: BLE001 - a predicate can raise anything
+        except Exception as fault:  # noqa: BLE001 - a predicate can raise anything
             message = "The predicate `on` of fallback %r raised; the exception of %r goes to the caller"
-            log(logging.ERROR, message, self.name, source, exc_info=True)
+            self.counts.limit.log(logging.ERROR, message, self.name, source, fault=fault)
             return False
 
     def _matches(self, exc: Exception) -> bool:

@@ -18,7 +18,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from recloser._breaker.clock import checked_clock
-from recloser._breaker.dispatch import log
+from recloser._breaker.log import LogLimit
 from recloser._core import checks
 from recloser._core.slots import check_synchronous, checked
 from recloser.errors import MisuseError, NoAnswer
@@ -81,7 +81,7 @@ class Memory:
         ImportError: cachetools is not installed.
     """
 
-    __slots__ = ("_all_arguments", "_clock", "_key", "answers", "max_entries", "name", "ttl_seconds")
+    __slots__ = ("_all_arguments", "_clock", "_key", "_limit", "answers", "max_entries", "name", "ttl_seconds")
 
     def __init__(
         self,
@@ -102,6 +102,7 @@ class Memory:
         self.max_entries: int = max_entries
         self._key = key
         self._clock = SteadyClock(clock)
+        self._limit = LogLimit()
         self._all_arguments: Callable[..., Hashable] = typedkey
         self.answers: TTLCache[Hashable, tuple[Any, float], float] = TTLCache(max_entries, ttl_seconds, self._clock)
 
@@ -125,8 +126,10 @@ class Memory:
             return Memo(key, self._clock())
         except MisuseError:
             raise
-        except Exception:  # noqa: BLE001 - a key function or a clock can raise anything
-            log(logging.ERROR, "Key or clock of %r raised; the call is not remembered", self.name, exc_info=True)
+        except Exception as fault:  # noqa: BLE001 - a key function or a clock can raise anything
+            self._limit.log(
+                logging.ERROR, "Key or clock of %r raised; the call is not remembered", self.name, fault=fault
+            )
             return Memo(UNKNOWN, math.inf)
 
     def _hashable(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Hashable:
@@ -148,8 +151,8 @@ class Memory:
             _, started = self.answers.get(memo.key, NOTHING)
             if started <= memo.started and self._clock() - memo.started < self.ttl_seconds:
                 self.answers[memo.key] = (value, memo.started)
-        except Exception:  # noqa: BLE001 - a clock or an __eq__ of a key can raise anything
-            log(logging.ERROR, "%r could not remember an answer", self.name, exc_info=True)
+        except Exception as fault:  # noqa: BLE001 - a clock or an __eq__ of a key can raise anything
+            self._limit.log(logging.ERROR, "%r could not remember an answer", self.name, fault=fault)
 
     def recall(self, memo: Memo) -> tuple[Any, float]:
         """Return the stored answer to a call, and its age in seconds.
@@ -162,8 +165,8 @@ class Memory:
         try:
             value, started = self.answers.get(memo.key, NOTHING)
             age = self._clock() - started
-        except Exception:  # noqa: BLE001 - a clock or an __eq__ of a key can raise anything
-            log(logging.ERROR, "%r could not recall an answer", self.name, exc_info=True)
+        except Exception as fault:  # noqa: BLE001 - a clock or an __eq__ of a key can raise anything
+            self._limit.log(logging.ERROR, "%r could not recall an answer", self.name, fault=fault)
             value, age = NOTHING[0], math.inf
         if age >= self.ttl_seconds:
             raise NoAnswer(f"{self.name} knows no answer younger than {self.ttl_seconds:g} s")

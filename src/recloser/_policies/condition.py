@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from recloser._breaker.cancellation import is_cancellation
-from recloser._breaker.dispatch import log
+from recloser._breaker.log import LogLimit
 from recloser._core.outcomes import Classifier, Outcome
 from recloser._core.settings import check_exceptions
 from recloser.errors import is_exempt
@@ -22,11 +22,14 @@ class AttemptCondition:
         on: An exception type, a tuple of types, or a predicate on the exception.
         name: The name of the policy, for logs.
 
+    Attributes:
+        limit: Logs what the calls of the policy cause.
+
     Raises:
         TypeError: `on` is something else, or names a type that is no `Exception`.
     """
 
-    __slots__ = ("_classifier", "_name")
+    __slots__ = ("_classifier", "_name", "limit")
 
     def __init__(self, on: ExceptionSpec, name: str) -> None:
         check_exceptions("on", on)
@@ -35,6 +38,7 @@ class AttemptCondition:
                 raise TypeError(f"on must name subclasses of Exception: {kind.__name__} ends a program or a task")
         self._classifier = Classifier(on, (), is_exempt=is_exempt, is_cancellation=is_cancellation, slot="on")
         self._name = name
+        self.limit: LogLimit = LogLimit()
 
     def classify(self, exc: Exception) -> Outcome:
         """Return a failure if another attempt is worthwhile, a success if not; rejections and misuse are ignored.
@@ -44,5 +48,6 @@ class AttemptCondition:
         try:
             return self._classifier.classify(exc)
         except Exception as fault:  # noqa: BLE001 - logged; the caller gets the error of the call
-            log(logging.ERROR, "The predicate of %r raised; there is no other attempt", self._name, exc_info=fault)
+            message = "The predicate of %r raised; there is no other attempt"
+            self.limit.log(logging.ERROR, message, self._name, fault=fault)
             return Outcome.SUCCESS

@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import anyio
 
-from recloser._breaker.dispatch import log
-from recloser._breaker.error_text import describe
 from recloser._core import checks
 from recloser._core.backoff import ExponentialBackoff
 from recloser._core.defaults import ConstantBackoff
@@ -202,17 +200,11 @@ class Retry(Policy):
             return None
         if outcome is Outcome.FAILURE and self._budget is not None and not self._budget.withdraw():
             counts.budget_refused += 1
-            log(logging.DEBUG, "%r does not retry: its budget is used up", self._name)
+            self._condition.limit.log(logging.DEBUG, "%r does not retry: its budget is used up", self._name)
             return None
-        log(
-            logging.DEBUG,
-            "%r: attempt %d of %d failed, retrying in %.3g s: %s",
-            self._name,
-            attempt,
-            self._attempts,
-            delay,
-            describe(exc),
-        )
+        message = "%r: attempt %d of %d failed, retrying in %.3g s: %s"
+        values = (attempt, self._attempts, delay)
+        self._condition.limit.log(logging.DEBUG, message, self._name, values=values, exc=exc)
         return delay
 
     def _settings(self) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 from recloser._core import checks
 from recloser._core.backoff import ExponentialBackoff
 from recloser._core.defaults import ConstantBackoff
-from recloser._core.settings import Settings
+from recloser._core.settings import TYPE_ONLY, Settings
 from recloser._core.trip import ConsecutiveFailures, FailureCount, FailureRate, SlowCallRate, TripRule
 from recloser._core.windows import CountWindow, TimeWindow
 from recloser._registry.keyed import check_group
@@ -182,6 +182,16 @@ def _predicate(path: str, value: object) -> object:
     return found
 
 
+def _description(path: str, value: object) -> object:
+    if value == TYPE_ONLY:
+        return value
+    found = imported(path, value) if isinstance(value, str) else value
+    if isinstance(found, type) or not callable(found):
+        wanted = f"{TYPE_ONLY!r} or name a function, such as 'package.module.function'"
+        raise TypeError(f"{path} must be {wanted}, not {value!r}")
+    return found
+
+
 # Kinds of tables
 
 
@@ -271,6 +281,7 @@ SETTINGS: dict[str, Reader] = {
     "probe_timeout_seconds": or_none(_seconds),
     "overdue_after_seconds": or_none(_seconds_or_zero),
     "shadow": checks.flag,
+    "describe_error": or_none(_description),
 }
 
 SECTIONS: dict[str, Reader] = {

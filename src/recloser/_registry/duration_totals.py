@@ -7,7 +7,7 @@ from itertools import accumulate
 from operator import add
 from typing import TYPE_CHECKING, NamedTuple
 
-from recloser._breaker.dispatch import log
+from recloser._breaker.log import LogLimit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,12 +98,13 @@ class Recorder:
         record: The function, as for the ledger.
     """
 
-    __slots__ = ("_failed", "_name", "_record")
+    __slots__ = ("_failed", "_limit", "_name", "_record")
 
     def __init__(self, name: str, record: Callable[[str, str, float, str | None], object]) -> None:
         self._name = name
         self._record = record
         self._failed = False
+        self._limit: LogLimit | None = None
 
     def __call__(self, outcome: Outcome, seconds: float, error_type: str | None) -> None:
         """Record a duration; log it if that fails, unless the one before failed as well."""
@@ -112,6 +113,8 @@ class Recorder:
         except Exception as fault:  # noqa: BLE001 - logged
             if not self._failed:
                 self._failed = True
-                log(logging.ERROR, "The durations of circuit breaker %r can't be recorded", self._name, exc_info=fault)
+                message = "The durations of circuit breaker %r can't be recorded"
+                limit = self._limit = self._limit or LogLimit()
+                limit.log(logging.ERROR, message, self._name, fault=fault)
             return
         self._failed = False

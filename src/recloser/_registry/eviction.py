@@ -39,7 +39,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakValueDictionary, ref
 
 from recloser._breaker.breaker import CircuitBreaker
-from recloser._breaker.dispatch import log
+from recloser._breaker.log import LogLimit
 from recloser._core.machine import CLOSED, FORCED_OPEN, HALF_OPEN, OPEN
 from recloser._core.meters import parts_of
 from recloser._core.windows import ALWAYS, NEVER
@@ -93,6 +93,7 @@ class EvictionQueue:
     def __init__(self, capacity: int) -> None:
         self.recent: OrderedDict[str, CircuitBreaker] = OrderedDict()
         self.capacity = capacity
+        self._limit = LogLimit()
         self._passed: dict[str, Passed] = {}
         self.heap: list[HeapEntry] = []
         self._pinned: OrderedDict[str, Passed] = OrderedDict()
@@ -153,7 +154,7 @@ class EvictionQueue:
             self._drop_stale_entries()
         del victims
         if self._overfull and not overfull:
-            log(
+            self._limit.log(
                 logging.WARNING,
                 "All %d circuit breakers of a registry are forced open, disabled or running a probe, so none can be "
                 "evicted: the registry exceeds max_breakers=%d",

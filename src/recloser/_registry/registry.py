@@ -13,8 +13,9 @@ from weakref import WeakSet
 from recloser._breaker.breaker import CircuitBreaker
 from recloser._breaker.clock import shared_clock
 from recloser._breaker.dispatch import EventStream, listen
-from recloser._breaker.engine import SYSTEM_RANDOM, Engine
+from recloser._breaker.engine import Engine
 from recloser._breaker.health import VERSION
+from recloser._breaker.refusals import SYSTEM_RANDOM
 from recloser._breaker.steps import STEP
 from recloser._core import checks
 from recloser._core.events import Event

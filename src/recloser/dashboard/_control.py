@@ -88,9 +88,13 @@ class ControlEndpoint:
         body = to_json({"breaker": breaker.name, "state": breaker.get_state()})
         return Response(HTTPStatus.OK, body.encode("ascii"), {"content-type": "application/json", **LIVE})
 
-    def _refuse_without_token(self, scope: Scope) -> None:
+    def has_token(self, scope: Scope) -> bool:
+        """Return whether a request has the token."""
         scheme, _, token = (header(scope, "authorization") or "").partition(" ")
-        if scheme.lower() != "bearer" or not self._is_token(token.strip()):
+        return scheme.lower() == "bearer" and self._is_token(token.strip())
+
+    def _refuse_without_token(self, scope: Scope) -> None:
+        if not self.has_token(scope):
             detail = "Send the dashboard's control token, as Authorization: Bearer <token>."
             raise RefusedError(HTTPStatus.UNAUTHORIZED, detail, {"www-authenticate": "Bearer"})
 

@@ -19,15 +19,18 @@ class Dashboard:
     """An ASGI application that shows a registry's breakers.
 
     Mounted at any path, it serves a page at `/`, the state as JSON at `/status.json`, and changes at `/events`. It has
-    no login: mount it where only people who may see names, errors and reasons can reach it. Clients together cost some
-    milliseconds per interval, however many there are; a slow client misses updates and receives the whole state again.
+    no login: mount it where only people who may see names and reasons can reach it. Of an error they see the type, the
+    HTTP status and the peer. Clients together cost some milliseconds per interval, however many there are; a slow
+    client misses updates and receives the whole state again.
 
     Args:
         registry: The registry with the breakers.
         control_token: Allows its holder to force breakers open, to disable and to reset them; at least 16 visible
-            ASCII characters. None: nobody can, and there is no endpoint for it.
+            ASCII characters. None: nobody can, and there is no endpoint for it. A request for `/status.json` with the
+            token gets the whole texts of errors.
         interval_seconds: The shortest time between two updates (finite, > 0).
         max_streams: How many clients may listen to `/events` at once, >= 1; further ones get a 503.
+        error_messages: Whether everybody sees the whole texts of errors, as `registry.health()` has them.
 
     Raises:
         TypeError: An argument is of the wrong type.
@@ -41,12 +44,15 @@ class Dashboard:
         control_token: str | None = None,
         interval_seconds: float = 1.0,
         max_streams: int = 64,
+        error_messages: bool = False,
     ) -> None:
         if not isinstance(registry, BreakerRegistry):
             raise TypeError(f"registry must be a BreakerRegistry, not {registry!r}")
         checks.count("max_streams", max_streams)
         control = None if control_token is None else ControlEndpoint(registry, checked_token(control_token))
-        feed = UpdateFeed(registry, checks.seconds("interval_seconds", interval_seconds))
+        checks.flag("error_messages", error_messages)
+        seconds = checks.seconds("interval_seconds", interval_seconds)
+        feed = UpdateFeed(registry, seconds, error_messages=error_messages)
         about = {
             "version": VERSION,
             "control": control is not None,
@@ -59,7 +65,9 @@ class Dashboard:
         self._endpoints: dict[str, HttpEndpoint] = {
             **{f"static/{path}": file for path, file in files.items() if path != PAGE},
             "": files[PAGE],
-            "status.json": StatusEndpoint(registry, about),
+            "status.json": StatusEndpoint(
+                registry, about, lambda scope: error_messages or (control is not None and control.has_token(scope))
+            ),
             "events": EventsEndpoint(feed, about, max_streams),
         }
         if control is not None:

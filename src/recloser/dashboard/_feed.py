@@ -38,6 +38,7 @@ class UpdateFeed:
     Args:
         registry: The registry to watch.
         interval_seconds: The shortest time between two updates.
+        error_messages: Whether to send the whole texts of errors.
 
     Attributes:
         run: Distinguishes the updates of this feed from those of other feeds.
@@ -47,10 +48,11 @@ class UpdateFeed:
         readers: How many clients there are.
     """
 
-    def __init__(self, registry: BreakerRegistry, interval_seconds: float) -> None:
+    def __init__(self, registry: BreakerRegistry, interval_seconds: float, *, error_messages: bool = False) -> None:
         self.run = secrets.token_hex(8)
         self.ring = UpdateRing()
-        self.timeline = Timeline(registry)
+        self.timeline = Timeline(registry, error_messages=error_messages)
+        self._error_messages = error_messages
         self.due_at = -math.inf
         self.readers = 0
         self.interval_seconds = interval_seconds
@@ -141,7 +143,7 @@ class UpdateFeed:
     def _read(self, breaker: CircuitBreaker, now: float) -> None:
         name = breaker.name
         old = self._known.get(name)
-        entry = read(breaker, None if old is None else old.entry)
+        entry = read(breaker, None if old is None else old.entry, error_messages=self._error_messages)
         if old is None:
             changed = entry
             self._removed.pop(name, None)

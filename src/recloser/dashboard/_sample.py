@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 from recloser import CircuitBreaker, CircuitState
-from recloser.events import Outage, Snapshot
+from recloser.events import Cause, Outage, Snapshot
+from recloser.lowlevel import hide_messages, public_error
 from recloser.registry import BreakerHealth
 
 BreakerEntry: TypeAlias = dict[str, Any]
@@ -50,28 +51,55 @@ class Known:
         return changed
 
 
-def read(breaker: CircuitBreaker, known: BreakerEntry | None = None) -> BreakerEntry:
+def read(breaker: CircuitBreaker, known: BreakerEntry | None = None, *, error_messages: bool = False) -> BreakerEntry:
     """Return a breaker's health and the figures of its cause, as fields, with None where JSON has no number.
 
     Args:
         breaker: The breaker.
         known: An earlier entry of it; what can't have changed since is taken from there.
+        error_messages: Whether to include the whole text of the last error.
     """
-    return _read(breaker, known)[0]
+    return _read(breaker, known, error_messages=error_messages)[0]
 
 
-def read_with_text(breaker: CircuitBreaker) -> BreakerEntry:
+def read_with_text(breaker: CircuitBreaker, *, error_messages: bool = False) -> BreakerEntry:
     """Return what `read()` returns, and the sentences that the breaker has for people."""
-    entry, health = _read(breaker, None)
+    entry, health = _read(breaker, None, error_messages=error_messages)
     cause, outage = health["cause"], health["outage"]
     if cause is not None:
         entry["cause"] = {**cause, **entry["cause"]}
     if outage is not None:
-        entry["outage"] = {**outage, "cause": {**outage["cause"], **entry["outage"]["cause"]}}
-    return entry | {"explanation": breaker.explain()}
+        entry["outage"] = {**outage, **entry["outage"], "cause": {**outage["cause"], **entry["outage"]["cause"]}}
+    return entry | {"explanation": _explanation(breaker, error_messages=error_messages)}
 
 
-def _read(breaker: CircuitBreaker, known: BreakerEntry | None) -> tuple[BreakerEntry, BreakerHealth]:
+def _explanation(breaker: CircuitBreaker, *, error_messages: bool) -> str:
+    snapshot, explanation = breaker.snapshot(), breaker.explain()
+    while breaker.generation != snapshot.generation:  # another thread has changed the state in between
+        snapshot, explanation = breaker.snapshot(), breaker.explain()
+    outage = snapshot.outage
+    for error in (snapshot.last_error, *(() if outage is None else (outage.last_error, outage.cause.last_error))):
+        shown = shown_error(error, error_messages=error_messages)
+        explanation = explanation if shown is None else explanation.replace(str(error), shown)
+    return explanation
+
+
+def shown_error(last_error: str | None, *, error_messages: bool) -> str | None:
+    """Return what is told about an error: its whole text, or what may be told to anybody."""
+    error_type: str | None = getattr(last_error, "error_type", None)
+    if last_error is None or error_type is None or error_messages:
+        return last_error
+    return public_error(error_type, getattr(last_error, "status", None), getattr(last_error, "peer", None))
+
+
+def shown_cause(cause: Cause, *, error_messages: bool) -> dict[str, object]:
+    """Return the fields of a cause, with what is told about its error."""
+    return cause.fields() | {"last_error": shown_error(cause.last_error, error_messages=error_messages)}
+
+
+def _read(
+    breaker: CircuitBreaker, known: BreakerEntry | None, *, error_messages: bool
+) -> tuple[BreakerEntry, BreakerHealth]:
     """Return an entry, and the health that it is made of."""
     health = breaker.health()
     if known is not None and health["state"] in _LASTING and health["generation"] == known["generation"]:
@@ -80,7 +108,9 @@ def _read(breaker: CircuitBreaker, known: BreakerEntry | None) -> tuple[BreakerE
         snapshot = breaker.snapshot()
         while snapshot.generation != health["generation"]:  # another thread has changed the state in between
             snapshot, health = breaker.snapshot(), breaker.health()
-        figures = _figures_of(snapshot)
+        figures = _figures_of(snapshot, error_messages=error_messages)
+    if not error_messages:
+        hide_messages(health)
     entry: BreakerEntry = {**health, **figures}
     for key in _RUNNING:
         if entry[key] is not None and not math.isfinite(entry[key]):  # a clock may have run beyond all numbers
@@ -88,25 +118,25 @@ def _read(breaker: CircuitBreaker, known: BreakerEntry | None) -> tuple[BreakerE
     return entry, health
 
 
-def _figures_of(snapshot: Snapshot) -> dict[str, Any]:
+def _figures_of(snapshot: Snapshot, *, error_messages: bool) -> dict[str, Any]:
     is_half_open = snapshot.state is CircuitState.HALF_OPEN
     return {
         "attempt": snapshot.attempt,
-        "cause": None if snapshot.cause is None else snapshot.cause.fields(),
-        "last_error": snapshot.last_error,
-        "outage": None if snapshot.outage is None else _outage_of(snapshot.outage),
+        "cause": None if snapshot.cause is None else shown_cause(snapshot.cause, error_messages=error_messages),
+        "last_error": shown_error(snapshot.last_error, error_messages=error_messages),
+        "outage": None if snapshot.outage is None else _outage_of(snapshot.outage, error_messages=error_messages),
         "probes_passed": snapshot.probes_passed if is_half_open else None,
         "success_threshold": snapshot.success_threshold if is_half_open else None,
     }
 
 
-def _outage_of(outage: Outage) -> dict[str, Any]:
+def _outage_of(outage: Outage, *, error_messages: bool) -> dict[str, Any]:
     """Return an outage as fields; a client computes how long it has lasted."""
     return {
         "since": outage.since.isoformat(),
-        "cause": outage.cause.fields(),
+        "cause": shown_cause(outage.cause, error_messages=error_messages),
         "errors": dict(outage.errors),
-        "last_error": outage.last_error,
+        "last_error": shown_error(outage.last_error, error_messages=error_messages),
         "probes": outage.probes,
         "probes_passed": outage.probes_passed,
         "probes_failed": outage.probes_failed,

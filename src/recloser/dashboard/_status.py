@@ -1,7 +1,8 @@
 """`/status.json`: every breaker as it is now, as fields and in the sentence of `explain()`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, ClassVar
 
 from recloser import BreakerRegistry
@@ -17,31 +18,35 @@ class StatusEndpoint:
     Args:
         registry: The registry with the breakers.
         about: The description of the dashboard itself.
+        tells_all: Returns whether a request gets the whole texts of errors.
     """
 
     methods: ClassVar[tuple[str, ...]] = ("GET", "HEAD")
 
-    def __init__(self, registry: BreakerRegistry, about: dict[str, Any]) -> None:
+    def __init__(self, registry: BreakerRegistry, about: dict[str, Any], tells_all: Callable[[Scope], bool]) -> None:
         self._registry = registry
         self._about = about
+        self._tells_all = tells_all
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - as all endpoints
         """Respond to one request; the breakers are read while the client takes them."""
         headers = {"content-type": "application/json", **LIVE}
-        await Body(send).stream(headers, self._write if scope["method"] == "GET" else None)
+        write = partial(self._write, error_messages=self._tells_all(scope))
+        await Body(send).stream(headers, write if scope["method"] == "GET" else None)
 
-    async def _write(self, body: Body) -> None:
+    async def _write(self, body: Body, *, error_messages: bool) -> None:
         rest = {"dashboard": self._about, "fleet": read_fleet(self._registry)}
-        for piece in pieces(datetime.now(UTC).isoformat(), self._entries(), rest):
+        entries = self._entries(error_messages=error_messages)
+        for piece in pieces(datetime.now(UTC).isoformat(), entries, rest):
             await body.write(piece)
 
-    def _entries(self) -> Iterator[tuple[str, BreakerEntry]]:
+    def _entries(self, *, error_messages: bool) -> Iterator[tuple[str, BreakerEntry]]:
         for name in [breaker.name for breaker in self._registry]:
             breaker = self._registry.get(name)
             if breaker is None:
                 continue
             try:
-                entry = dated(read_with_text(breaker))
+                entry = dated(read_with_text(breaker, error_messages=error_messages))
             except Exception:  # noqa: BLE001 - raised by the breaker's clock; it is logged, and the others are shown
                 logger.exception("Circuit breaker %r can't be shown", name)
             else:

@@ -7,6 +7,7 @@ from threading import Lock
 from typing import Any, TypeAlias
 
 from recloser import BreakerRegistry, StateChanged
+from recloser.dashboard._sample import shown_cause
 
 MOST_TRANSITIONS = 200
 
@@ -18,10 +19,11 @@ class Timeline:
 
     Args:
         registry: The registry with the breakers.
+        error_messages: Whether to keep the whole texts of errors.
     """
 
-    def __init__(self, registry: BreakerRegistry) -> None:
-        self._listener = TransitionListener()
+    def __init__(self, registry: BreakerRegistry, *, error_messages: bool = False) -> None:
+        self._listener = TransitionListener(error_messages=error_messages)
         self._sent: deque[TransitionFields] = deque(maxlen=MOST_TRANSITIONS)
         weakref.finalize(self, registry.subscribe(self._listener, kinds=StateChanged))
 
@@ -43,9 +45,13 @@ class TransitionListener:
     It does not refer to its timeline, so that the timeline can go, which ends the subscription. Transitions happen in
     any thread. Their numbers follow the order in which they are reported; those that are dropped, because there are
     too many, leave a gap.
+
+    Args:
+        error_messages: Whether to keep the whole texts of errors.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, error_messages: bool = False) -> None:
+        self._error_messages = error_messages
         self._lock = Lock()
         self._numbers = count(1)
         self._new: deque[TransitionFields] = deque(maxlen=MOST_TRANSITIONS)
@@ -57,7 +63,7 @@ class TransitionListener:
             "breaker": event.breaker,
             "old": event.old.value,
             "new": event.new.value,
-            "cause": event.cause.fields(),
+            "cause": shown_cause(event.cause, error_messages=self._error_messages),
             "retry_after": event.retry_after,
         }
         with self._lock:

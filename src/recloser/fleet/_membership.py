@@ -26,7 +26,7 @@ from weakref import ref
 
 import anyio
 
-from recloser._breaker.dispatch import log
+from recloser._breaker.log import log
 from recloser._core.fleet import Grant
 from recloser._core.machine import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, OPEN
 from recloser._core.states import Trigger

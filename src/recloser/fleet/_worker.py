@@ -26,7 +26,7 @@ from weakref import WeakValueDictionary
 import anyio
 from anyio import TASK_STATUS_IGNORED
 
-from recloser._breaker.dispatch import log
+from recloser._breaker.log import log
 from recloser._breaker.loop_bound import LoopEvent, running_token
 from recloser._core.outcomes import leaves
 from recloser.errors import FleetError, FleetStoreError

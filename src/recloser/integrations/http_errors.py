@@ -16,40 +16,13 @@ stream, whose status was 200; the SDKs put the type of such an error into the `b
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import TYPE_CHECKING
-
-from recloser.integrations._http import FAILURE_STATUSES, STATUSES
-from recloser.lowlevel import leaves, publish
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from recloser.integrations._http import FAILURE_STATUSES
+from recloser.lowlevel import http_status, leaves, publish
 
 __all__ = ["is_failure"]
 
 FAILURES: frozenset[int | None] = frozenset({None, *FAILURE_STATUSES})
 """The statuses that are failures; None stands for an exception without a status."""
-OF_EXCEPTIONS = ("status_code", "status", "http_status")
-OF_RESPONSES = ("status_code", "status")
-OF_GRPC = {
-    "CANCELLED": 499,
-    "UNKNOWN": 500,
-    "INVALID_ARGUMENT": 400,
-    "DEADLINE_EXCEEDED": 504,
-    "NOT_FOUND": 404,
-    "ALREADY_EXISTS": 409,
-    "PERMISSION_DENIED": 403,
-    "RESOURCE_EXHAUSTED": 429,
-    "FAILED_PRECONDITION": 400,
-    "ABORTED": 409,
-    "OUT_OF_RANGE": 400,
-    "UNIMPLEMENTED": 501,
-    "INTERNAL": 500,
-    "UNAVAILABLE": 503,
-    "DATA_LOSS": 500,
-    "UNAUTHENTICATED": 401,
-}
-"""HTTP statuses by the names of gRPC's."""
 TOO_SLOW = 408
 """What litellm gives to its own timeouts; as the status of an answer, it says that the client was too slow."""
 GOOD = 2
@@ -82,7 +55,7 @@ def _status_behind(exc: BaseException) -> int | None:
     seen = set[int]()
     cause: BaseException | None = exc
     while cause is not None and id(cause) not in seen:
-        status = _status_of(cause)
+        status = http_status(cause)
         if status == TOO_SLOW and any("Timeout" in kind.__name__ for kind in type(cause).__mro__):
             return None
         if status is None or status // 100 == GOOD:  # the status of a stream, not of its error
@@ -100,35 +73,6 @@ def _status_of_event(exc: BaseException) -> int | None:
     error = body.get("error", body) if isinstance(body, dict) else None
     kind = error.get("type") if isinstance(error, dict) else None
     return OF_EVENTS.get(kind) if isinstance(kind, str) else None
-
-
-def _status_of(exc: BaseException) -> int | None:
-    code, response = _attribute(exc, "code"), _attribute(exc, "response")
-    if callable(code):
-        code = _result(code)
-    values = [_attribute(exc, name) for name in OF_EXCEPTIONS] + [code]
-    values += [_attribute(response, name) for name in OF_RESPONSES]
-    return next((status for status in map(_status, values) if status is not None), None)
-
-
-def _status(value: object) -> int | None:
-    """Return an HTTP status; None for any other code, such as that of an API, a process or a WebSocket."""
-    if isinstance(value, int):
-        return int(value) if value in STATUSES else None
-    name = _attribute(value, "name")
-    return OF_GRPC.get(name) if isinstance(name, str) else None
-
-
-def _attribute(owner: object, name: str) -> object:
-    with suppress(Exception):  # a property may raise anything
-        return getattr(owner, name, None)
-    return None
-
-
-def _result(function: Callable[[], object]) -> object:
-    with suppress(Exception):  # as above
-        return function()
-    return None
 
 
 publish(globals())

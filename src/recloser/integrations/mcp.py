@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from recloser import BreakerRegistry, StateChanged
 from recloser.integrations._rejections import rejection_in, retry_after
+from recloser.lowlevel import checks, hide_messages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from mcp.server.subscriptions import ServerEvent, SubscriptionBus
 
     from recloser import Event
+    from recloser.registry import RegistryHealth
 
 __all__ = ["HEALTH_URI", "add_health_resource", "explain_rejections"]
 
@@ -102,22 +104,30 @@ def explain_rejections(
     return decorate if fn is None else decorate(fn)
 
 
-def add_health_resource(server: Any, registry: BreakerRegistry) -> None:  # noqa: ANN401 - of any of the three SDKs
+def add_health_resource(
+    server: Any,  # noqa: ANN401 - of any of the three SDKs
+    registry: BreakerRegistry,
+    *,
+    error_messages: bool = False,
+) -> None:
     """Register the resource `health://circuit-breakers`, which returns `registry.health()` as JSON.
 
     With mcp 2, clients can subscribe to state changes by `subscriptions/listen` (protocol of 2026-07-28); the breakers
     must then run in the event loop of the server. recloser subscribes to the registry only while a client is
     subscribed. mcp 1 and fastmcp do not support subscriptions.
 
-    Clients that read the resource see the names of the breakers and the message of the last error of each.
+    Clients that read the resource see the names of the breakers and, of the last error of each, the type, the HTTP
+    status and the peer: a model reads this, and what it reads may go anywhere.
 
     Args:
         server: `MCPServer` of mcp 2, `FastMCP` of mcp 1, or `FastMCP` of fastmcp.
         registry: The registry of the breakers.
+        error_messages: Whether clients see the whole text of each last error, as `registry.health()` has it.
 
     Raises:
         TypeError: An argument is of the wrong type.
     """
+    checks.flag("error_messages", error_messages)
     if not callable(getattr(server, "resource", None)):
         raise TypeError(f"server must be an MCPServer of mcp 2, or a FastMCP of mcp 1 or fastmcp, not {server!r}")
     if not isinstance(registry, BreakerRegistry):
@@ -130,9 +140,17 @@ def add_health_resource(server: Any, registry: BreakerRegistry) -> None:  # noqa
         mime_type="application/json",
     )
     async def circuit_breakers() -> str:  # some SDKs run synchronous functions in a worker thread
-        return json.dumps(registry.health())
+        return json.dumps(registry.health() if error_messages else _public_health(registry))
 
     _publish_changes(server, registry)
+
+
+def _public_health(registry: BreakerRegistry) -> RegistryHealth:
+    """Return the health of a registry without the messages of errors."""
+    health = registry.health()
+    for entry in health["breakers"].values():
+        hide_messages(entry)
+    return health
 
 
 def _publish_changes(server: Any, registry: BreakerRegistry) -> None:  # noqa: ANN401 - as above

@@ -90,7 +90,7 @@ def test_in_a_pipe_each_transition_is_a_line_also_after_the_server_was_started_a
             process, output = stack.enter_context(in_a_pipe(url))
             output.wait_for(line("1 breaker: 1 closed"))
             anyio.run(trip, registry.breaker("search"))
-            cause = r"1 consecutive failure \(threshold 1\); last error DownError: down"
+            cause = r"1 consecutive failure \(threshold 1\); last error DownError"
             output.wait_for(line(f"search: closed -> open: {cause}"))
         output.wait_for(line(r"connection lost, last message at [\d:]+, trying again: .+"))
         with served(registry, httpx.URL(url).port or 0):

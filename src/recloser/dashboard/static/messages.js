@@ -12,6 +12,9 @@
  * @property {{calls?: number, seconds?: number} | null} window
  * @property {number | null} slow_call_seconds
  * @property {string | null} last_error
+ * @property {string | null} error_type
+ * @property {number | null} error_status
+ * @property {string | null} peer
  * @property {string | null} reason
  * @property {string | null} author
  * @property {number | null} for_seconds
