@@ -1,13 +1,14 @@
 """What the tests of the integrations share: a server, and the libraries that have the same API."""
 
 import importlib
-from collections.abc import AsyncGenerator
+import socket
+from collections.abc import AsyncGenerator, Iterator
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
 
-from tests.integrations.upstream import Upstream, serving
+from tests.integrations.upstream import HOST, Upstream, serving
 
 
 class Library(NamedTuple):
@@ -32,3 +33,11 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 async def upstream(anyio_backend: str) -> AsyncGenerator[Upstream]:  # noqa: ARG001 - for whichever runs
     async with serving() as server:
         yield server
+
+
+@pytest.fixture
+def free_port() -> Iterator[int]:
+    """A port on which nobody listens, and on which nobody else can begin to."""
+    with socket.socket() as bound:
+        bound.bind((HOST, 0))
+        yield bound.getsockname()[1]

@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from recloser import CircuitBreaker, CircuitBreakerOpenError, CircuitState
+from recloser.events import CallFailed
 from recloser.testing import ManualClock
 from tests.integrations.databases import CLIENTS, COMMAND_SECONDS, WITH_A_COMMAND_TIMEOUT, Client, use
 from tests.integrations.kit import RESET_SECONDS, one, totals
@@ -39,8 +40,22 @@ async def assert_opens(client: Client, breaker: CircuitBreaker) -> None:
 
 
 async def test_a_server_that_refuses_connections_opens_the_breaker(postgres: PostgreSQL, client: Client) -> None:
+    breaker = one()
     postgres.kill()
-    await assert_opens(client, one())
+    await assert_opens(client, breaker)
+    last_error = str(breaker.snapshot().last_error)  # a pool of psycopg connects in the background
+    assert last_error.endswith("Error: ECONNREFUSED") or last_error.startswith("PoolTimeout: pool timeout of ")
+
+
+async def test_a_failure_of_the_server_is_told_by_its_sqlstate_and_its_address(
+    postgres: PostgreSQL, client: Client
+) -> None:
+    breaker = one()
+    breaker.subscribe((failures := list[CallFailed]()).append, kinds=CallFailed)
+    with pytest.raises(Exception):  # noqa: B017, PT011 - of four drivers
+        await use(client, breaker, "do $$ begin raise exception 'S3cr3t' using errcode = '53100'; end $$")
+    assert str(breaker.snapshot().last_error).endswith(": SQLSTATE 53100")
+    assert failures[0].peer == f"127.0.0.1:{postgres.port}"
 
 
 async def test_a_server_that_is_killed_in_the_middle_of_a_query_opens_the_breaker(
@@ -224,11 +239,13 @@ async def test_a_probe_that_is_cancelled_gives_its_permit_back(postgres: Postgre
     assert breaker.state is CircuitState.CLOSED
 
 
-async def test_nothing_of_an_address_gets_into_what_a_breaker_tells(postgres: PostgreSQL, client: Client) -> None:
+async def test_nothing_but_the_peer_tells_an_address(postgres: PostgreSQL, client: Client) -> None:
     breaker = one()
     postgres.kill()
     await assert_opens(client, breaker)
-    told: Any = [breaker.health(), breaker.explain()]
+    health: Any = breaker.health()
+    assert health["cause"].pop("peer") in {None, f"127.0.0.1:{postgres.port}"}
+    told: Any = [health, breaker.explain()]
     with pytest.raises(CircuitBreakerOpenError) as rejection:
         await use(client, breaker, "select 1")
     told += [str(rejection.value), rejection.value.last_error]

@@ -8,7 +8,7 @@ import time_machine
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recloser.integrations._http import origin, retry_after, stand_in, status_error
+from recloser.integrations._http import origin, peer, retry_after
 from tests.integrations.conftest import Library
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
@@ -139,11 +139,15 @@ def test_a_date_is_compared_with_the_clock_of_the_server() -> None:
     assert retry_after(headers, 300.0) == 40
 
 
-@pytest.mark.parametrize(("status", "expected"), [(503, "503 Service Unavailable"), (599, "599")])
-def test_a_failing_status_is_told_by_its_number_and_its_standard_phrase(status: int, expected: str) -> None:
-    assert str(status_error(status)) == expected
-
-
-def test_what_stands_for_an_error_has_its_name_and_no_message() -> None:
-    error = stand_in("ConnectError")()
-    assert (type(error).__qualname__, str(error)) == ("ConnectError", "")
+@pytest.mark.parametrize(
+    ("scheme", "host", "port", "expected"),
+    [
+        ("https", "API.example", None, "api.example:443"),
+        ("http", "api.example", 8080, "api.example:8080"),
+        ("wss", "0:0::1", None, "[::1]:443"),
+        ("HTTPS", "api.example", 443, "api.example:443"),
+        ("custom", "api.example", None, None),
+    ],
+)
+def test_a_peer_is_the_host_and_the_port(scheme: str, host: str, port: int | None, expected: str | None) -> None:
+    assert peer(scheme, host, port) == expected

@@ -11,7 +11,6 @@ import math
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
 from hashlib import blake2b
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -36,7 +35,15 @@ LONGEST_DELAY_DIGITS = 15
 
 
 class StatusError(Exception):
-    """Represents a response with a failing status in health, events and logs; never raised."""
+    """Represents a response with a failing status in health, events and logs; never raised.
+
+    Args:
+        status_code: The status.
+    """
+
+    def __init__(self, status_code: int) -> None:
+        super().__init__(status_code)
+        self.status_code = status_code
 
 
 def origin(scheme: str, host: str, port: int | None) -> str:
@@ -61,25 +68,23 @@ def bounded(name: str) -> str:
     return f"{excerpt}~{blake2b(name.encode('utf-8', 'surrogatepass'), digest_size=DIGEST_BYTES).hexdigest()}"
 
 
+def peer(scheme: str, host: str, port: int | None) -> str | None:
+    """Return the host and the port that a request with an address goes to; None if its scheme has no default port.
+
+    Args:
+        scheme: The scheme of the URL.
+        host: As for `origin()`.
+        port: None for the default port of the scheme.
+    """
+    port = DEFAULT_PORTS.get(scheme.lower()) if port is None else port
+    return None if port is None else f"{origin('', host, None).removeprefix('://')}:{port}"
+
+
 def _compressed(address: str) -> str:
     try:
         return ipaddress.IPv6Address(address).compressed
     except ValueError:  # an address with a zone, whose percent sign is encoded in a URL
         return address
-
-
-def status_error(status: int) -> StatusError:
-    """Return an error for a failing status: the number and its standard phrase, not the phrase that the peer sent."""
-    try:
-        return StatusError(f"{status} {HTTPStatus(status).phrase}")
-    except ValueError:
-        return StatusError(str(status))
-
-
-@lru_cache(maxsize=64)
-def stand_in(name: str) -> type[Exception]:
-    """Return an exception type with a name, to represent an error whose message may contain anything."""
-    return type(name, (Exception,), {})
 
 
 def is_event_stream(headers: Mapping[str, str]) -> bool:

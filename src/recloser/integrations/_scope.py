@@ -31,9 +31,8 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from recloser import CircuitBreaker
 from recloser.events import Outcome
-from recloser.integrations._http import stand_in
 from recloser.integrations._network import came_out_of, is_network_error
-from recloser.lowlevel import causes, leaves
+from recloser.lowlevel import causes, leaves, log_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,8 +42,6 @@ if TYPE_CHECKING:
     from recloser import Permit
 
 T = TypeVar("T")
-
-logger = logging.getLogger("recloser")
 
 CANCELLED = None
 MOST_TELLING_FIRST = (Outcome.FAILURE, CANCELLED, Outcome.SUCCESS, Outcome.IGNORED)
@@ -79,6 +76,8 @@ class Rules:
         is_wait: Returns whether an exception ended a wait for a connection of an exhausted pool, given the same.
         is_own_only: Whether an exception counts only if it was raised in one of the packages.
         watch: Watches the use of connections in a scope.
+        peer: Returns the host and the port of the database, given what the scope returned, or None before; None if it
+            doesn't know them.
     """
 
     packages: tuple[str, ...]
@@ -86,6 +85,7 @@ class Rules:
     is_wait: Callable[[BaseException, object], bool] = lambda _exc, _entered: False
     is_own_only: bool = False
     watch: Callable[[object], Usage] = lambda _scope: Usage()
+    peer: Callable[[object], str | None] = lambda _entered: None
 
 
 class Classified(NamedTuple):
@@ -135,7 +135,7 @@ class GuardedScope(Generic[T]):
             entered = await self._scope.__aenter__()
         except BaseException as exc:
             self._permit = None
-            _settle(permit, self._classify(exc, entering=True))
+            self._settle(permit, self._classify(exc, entering=True))
             raise
         self._entered = entered
         usage.begin(entered)
@@ -150,19 +150,36 @@ class GuardedScope(Generic[T]):
             raise RuntimeError("this guard has not been entered")
         ending = Classified(Outcome.SUCCESS, None) if exc is None else self._classify(exc)
         if ending.outcome in {Outcome.FAILURE, CANCELLED}:
-            _settle(permit, ending)
+            self._settle(permit, ending)
         try:
             suppressed: bool | None = await self._scope.__aexit__(exc_type, exc, traceback)
         except BaseException as late:
             self._usage.end()
             endings = [self._classify(late)] if exc is None else [self._classify(late), ending]
-            _settle(permit, _most_telling(endings))
+            self._settle(permit, _most_telling(endings))
             raise
         is_used = self._usage.end()
         if suppressed or exc is None:  # suppressed: such as what requests a rollback, which has then been made
             ending = Classified(Outcome.SUCCESS if is_used else Outcome.IGNORED, None)
-        _settle(permit, ending)
+        self._settle(permit, ending)
         return suppressed
+
+    def _settle(self, permit: Permit, ending: Classified) -> None:
+        """Settle a permit; a second time has no effect."""
+        outcome, exc = ending
+        if exc is not None and outcome is CANCELLED:
+            permit.__exit__(type(exc), exc, None)
+        elif exc is not None and outcome is Outcome.FAILURE:
+            permit.fail(driver_error(exc), peer=self._peer())
+        elif outcome is Outcome.IGNORED:
+            permit.ignore()
+        else:
+            permit.succeed()
+
+    def _peer(self) -> str | None:
+        with suppress(Exception):  # the objects of the library are asked what they are connected to
+            return self._rules.peer(self._entered)
+        return None
 
     def _classify(self, exc: BaseException, *, entering: bool = False) -> Classified:
         """Classify an exception; a group by its leaves, of which cancellations do not count."""
@@ -191,11 +208,9 @@ class GuardedScope(Generic[T]):
     def _classify_leaf(self, exc: BaseException, *, entering: bool) -> Outcome | None:
         try:
             return self._classify_by_rules(exc, entering=entering)
-        except Exception:  # whatever a foreign exception raises while it is inspected
-            logger.exception(
-                "Cannot classify an exception in a block of circuit breaker %r; it counts as a failure",
-                self._breaker.name,
-            )
+        except Exception as fault:  # noqa: BLE001 - whatever a foreign exception raises while it is inspected
+            message = "Cannot classify an exception in a block of circuit breaker %r; it counts as a failure"
+            log_limit(self._breaker).log(logging.ERROR, message, self._breaker.name, fault=fault)
             return Outcome.FAILURE
 
     def _classify_by_rules(self, exc: BaseException, *, entering: bool) -> Outcome | None:
@@ -216,31 +231,17 @@ def _most_telling(endings: list[Classified]) -> Classified:
     return min(endings, key=lambda one: MOST_TELLING_FIRST.index(one.outcome))
 
 
-def _settle(permit: Permit, ending: Classified) -> None:
-    """Settle a permit; a second time has no effect."""
-    outcome, exc = ending
-    if exc is not None and outcome is CANCELLED:
-        permit.__exit__(type(exc), exc, None)
-    elif exc is not None and outcome is Outcome.FAILURE:
-        permit.fail(_recorded(exc))
-    elif outcome is Outcome.IGNORED:
-        permit.ignore()
-    else:
-        permit.succeed()
-
-
-def _recorded(exc: BaseException) -> Exception:
-    """Return what represents a failure in health, events and logs: the name and the code of the driver's error."""
-    of_driver, code = driver_error(exc), None
-    with suppress(Exception):  # as in _classify_leaf
-        code = getattr(of_driver, "sqlstate", None) or getattr(of_driver, "sqlite_errorname", None)
-    return stand_in(type(of_driver).__name__)(*([code] if code else []))
-
-
 def driver_error(exc: BaseException) -> BaseException:
     """Return the error that the driver raised; SQLAlchemy wraps it, and that of an asynchronous driver twice."""
     wrapped: BaseException | None = getattr(exc, "orig", None)
     return wrapped.__cause__ or wrapped if isinstance(wrapped, BaseException) else exc
+
+
+def address(host: object, port: object) -> str | None:
+    """Return a host and a port as text; None if they are no single address of the network, such as a socket's path."""
+    if not isinstance(host, str) or not host or any(character in host for character in "/,@"):
+        return None
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def has_failure(exc: BaseException, rules: Rules) -> bool:

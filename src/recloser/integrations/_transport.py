@@ -18,6 +18,7 @@ the exchange is then one of the closed breaker, where the body decides as above.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar, cast
 
 from recloser import BreakerRegistry, CircuitBreaker, CircuitBreakerOpenError, RejectedError
@@ -25,12 +26,12 @@ from recloser.integrations._http import (
     FAILURE_STATUSES,
     LONGEST_RETRY_AFTER_SECONDS,
     SWITCHING_PROTOCOLS,
+    StatusError,
     checked_statuses,
     is_event_stream,
     origin,
+    peer,
     retry_after,
-    stand_in,
-    status_error,
 )
 from recloser.integrations._slots import KeySlot, RejectionSlot
 from recloser.lowlevel import checks
@@ -139,9 +140,9 @@ class GuardedTransport(Generic[Transport, Request, Response]):
         try:
             response = await self._send(request, permit)
         except BaseException as exc:
-            self._settle(permit, exc)
+            self._settle(permit, exc, request=request)
             raise
-        self._settle_by_head(permit, response)
+        self._settle_by_head(permit, response, request)
         return response
 
     def handle_request(self, request: object) -> NoReturn:  # noqa: ARG002 - the signature of a synchronous transport
@@ -214,12 +215,15 @@ class GuardedTransport(Generic[Transport, Request, Response]):
         url = request.url
         return self._registry.breaker(origin(url.scheme, url.raw_host.decode("ascii"), url.port))
 
-    def _settle(self, permit: Permit, exc: BaseException) -> None:
+    def _settle(self, permit: Permit, exc: BaseException, *, request: Any) -> None:  # noqa: ANN401 - of httpx or httpx2
         """Settle a permit by an exception of the transport or of the body."""
+        if isinstance(exc, self._library.RequestError):
+            failed: Any = exc
+            failed.request = request  # as the client does: the request has the time limits
         if not isinstance(exc, Exception):
             permit.__exit__(type(exc), exc, None)
         elif self._is_failure(exc):
-            permit.fail(stand_in(type(exc).__qualname__)())
+            permit.fail(exc, peer=_peer_of(request))
         else:
             permit.ignore()
 
@@ -229,22 +233,29 @@ class GuardedTransport(Generic[Transport, Request, Response]):
             return any(self._is_failure(part) for part in exc.exceptions)
         return isinstance(exc, self._library.TransportError) and not isinstance(exc, self._ignored)
 
-    def _settle_by_head(self, permit: Permit, response: Any) -> None:  # noqa: ANN401 - of httpx or httpx2
+    def _settle_by_head(self, permit: Permit, response: Any, request: Any) -> None:  # noqa: ANN401 - as above
         """Settle a permit by the head of a response, or leave that to the body."""
         if not isinstance(response, self._library.Response):  # the client refuses it
             permit.ignore()
             return
         status = response.status_code
         if status in self._failure_statuses:
-            permit.fail(status_error(status), reset_timeout_seconds=retry_after(response.headers, self._longest_wait))
+            seconds = retry_after(response.headers, self._longest_wait)
+            permit.fail(StatusError(status), reset_timeout_seconds=seconds, peer=_peer_of(request))
         elif response.is_closed or status == SWITCHING_PROTOCOLS or not self._is_streamed(response.stream):
             permit.succeed()  # already read, or no longer HTTP
         else:
             if is_event_stream(response.headers):  # which may be silent for as long as nothing happens
                 permit.progress()
-            response.stream = self._body(response.stream, permit, self._settle, response.headers)
+            settle = partial(self._settle, request=request)
+            response.stream = self._body(response.stream, permit, settle, response.headers)
 
     def _is_streamed(self, body: object) -> bool:
         """Return whether a body comes bit by bit; the others, which can be read synchronously too, are in memory."""
         library = self._library
         return isinstance(body, library.AsyncByteStream) and not isinstance(body, library.SyncByteStream)
+
+
+def _peer_of(request: Any) -> str | None:  # noqa: ANN401 - of httpx or httpx2
+    url = request.url
+    return peer(url.scheme, url.raw_host.decode("ascii"), url.port)

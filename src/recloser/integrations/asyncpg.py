@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from recloser.events import Outcome
 from recloser.integrations._network import came_out_of, frames_of
-from recloser.integrations._scope import GuardedScope, Rules, Usage, checked_breaker, has_failure
+from recloser.integrations._scope import GuardedScope, Rules, Usage, address, checked_breaker, has_failure
 from recloser.integrations._sqlstate import checked_sqlstates, classify_sqlstate, severity_of
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ except ModuleNotFoundError as _error:
 __all__ = ["BreakerPool", "guard", "is_failure"]
 
 T = TypeVar("T")
+
+ADDRESS = "_addr"
+"""Undocumented; a test watches it."""
 
 WRONG_SERVERS = (asyncpg.ProtocolError, asyncpg.TargetServerAttributeNotMatched)
 """The host that responds is no PostgreSQL, or none of the hosts is a primary."""
@@ -188,7 +191,13 @@ class QueryUsage(Usage):
 
 def _rules(failure_sqlstates: Collection[str]) -> Rules:
     classify = partial(_classify, checked_sqlstates("failure_sqlstates", failure_sqlstates))
-    return Rules(("asyncpg",), classify, watch=lambda _scope: QueryUsage())
+    return Rules(("asyncpg",), classify, watch=lambda _scope: QueryUsage(), peer=_peer)
+
+
+def _peer(connection: object) -> str | None:
+    """Return the host and the port of a connection; None for any other scope, and for a socket's path."""
+    at = getattr(connection, ADDRESS, None)
+    return address(*at) if isinstance(at, tuple) else None
 
 
 def _classify(failures: frozenset[str], exc: Exception, connection: object) -> Outcome:

@@ -19,7 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from recloser.events import Outcome
-from recloser.integrations._scope import GuardedScope, Rules, checked_breaker, has_failure
+from recloser.integrations._scope import GuardedScope, Rules, address, checked_breaker, has_failure
 from recloser.integrations._sqlstate import checked_sqlstates, classify_sqlstate, severity_of
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 try:
     import psycopg
     import psycopg_pool
+    from psycopg.conninfo import conninfo_to_dict
 
     from recloser.integrations._psycopg_usage import ConnectionUsage, PoolUsage
 except ModuleNotFoundError as _error:
@@ -39,6 +40,8 @@ except ModuleNotFoundError as _error:
 __all__ = ["BreakerPool", "guard", "is_failure"]
 
 T = TypeVar("T")
+
+DEFAULT_PORT = 5432
 
 IGNORED = (
     psycopg_pool.PoolTimeout,
@@ -132,6 +135,7 @@ class BreakerPool:
             classify=partial(_classify_in_pool, rules.classify),
             is_wait=self._is_wait,
             watch=self._watch,
+            peer=self._peer,
         )
 
     def connection(self, timeout: float | None = None) -> GuardedScope[psycopg.AsyncConnection[Any]]:
@@ -154,6 +158,10 @@ class BreakerPool:
                 yield connection
         finally:  # after the COMMIT
             self._lent -= lent
+
+    def _peer(self, _entered: object) -> str | None:
+        settings = conninfo_to_dict(str(self._pool.conninfo))
+        return address(settings.get("host"), settings.get("port", DEFAULT_PORT))
 
     def _watch(self, _scope: object) -> PoolUsage:
         return PoolUsage(self._pool)

@@ -20,12 +20,13 @@ The block is guarded, not the engine's events: `handle_error` is not called when
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from recloser.events import Outcome
 from recloser.integrations._network import came_out_of
-from recloser.integrations._scope import GuardedScope, Rules, checked_breaker, driver_error, has_failure
+from recloser.integrations._scope import GuardedScope, Rules, address, checked_breaker, driver_error, has_failure
 from recloser.integrations._sqlite import classify_sqlite
 from recloser.integrations._sqlstate import checked_sqlstates, classify_sqlstate, severity_of
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 try:
     from sqlalchemy import exc as errors
+    from sqlalchemy.ext.asyncio import AsyncSession, AsyncSessionTransaction
 
     from recloser.integrations._sqlalchemy_usage import ScopeUsage
 except ModuleNotFoundError as _error:
@@ -47,6 +49,8 @@ except ModuleNotFoundError as _error:
 __all__ = ["guard", "is_failure"]
 
 T = TypeVar("T")
+
+DEFAULT_PORTS = {"mariadb": 3306, "mysql": 3306, "postgresql": 5432}
 
 WAITING_FOR_A_CONNECTION = ("sqlalchemy.util.queue",)
 INVALIDATED = "8s2b"
@@ -89,7 +93,23 @@ def guard(
         ValueError: One of `failure_sqlstates` is no SQLSTATE.
         CircuitBreakerOpenError: On entering: the breaker rejects the block.
     """
-    return GuardedScope(checked_breaker(breaker), scope, _rules(failure_sqlstates))
+    rules = replace(_rules(failure_sqlstates), peer=partial(_peer, scope))
+    return GuardedScope(checked_breaker(breaker), scope, rules)
+
+
+def _peer(scope: object, entered: object) -> str | None:
+    """Return the host and the port of the engine that the connection or the session of a scope belongs to."""
+    for owner in (entered, scope):
+        part: Any = owner
+        if isinstance(owner, AsyncSessionTransaction):
+            part = owner.session.bind
+        elif isinstance(owner, AsyncSession):
+            part = owner.bind
+        engine = getattr(part, "sync_engine", None) or getattr(part, "engine", None)
+        if engine is not None:
+            url = engine.url
+            return address(url.host, url.port or DEFAULT_PORTS.get(url.get_backend_name()))
+    return None
 
 
 def _is_wait(exc: BaseException, _connection: object) -> bool:
