@@ -132,12 +132,12 @@ class OutageRecord:
     __slots__ = ("at", "before", "cause", "errors", "failed", "last_error", "started")
 
     def __init__(self, before: Baseline, cause: Cause, started: float, at: float) -> None:
-        self.before = before
-        self.cause = cause
-        self.started = started
-        self.at = at
+        self.before: Baseline = before
+        self.cause: Cause = cause
+        self.started: float = started
+        self.at: float = at
         self.errors: dict[str, int] = {}
-        self.failed = 0
+        self.failed: int = 0
         self.last_error: str | None = None
 
     def note(self, cause: Cause) -> None:
