@@ -87,9 +87,9 @@ def hide_messages(health: BreakerHealth) -> None:
     """Leave out the messages of errors: what is left, their types, statuses and peers, may be told to anybody."""
     outages = [outage for outage in (health["outage"], *health["outages"]) if outage is not None]
     causes = [cause for cause in (health["cause"], *(outage["cause"] for outage in outages)) if cause is not None]
-    for told in (*outages, *causes):
-        if told["error_type"] is not None:
-            told["last_error"] = public_error(told["error_type"], told["error_status"], told["peer"])
+    for entry in (*outages, *causes):
+        if entry["error_type"] is not None:
+            entry["last_error"] = public_error(entry["error_type"], entry["error_status"], entry["peer"])
 
 
 def _outage_health(outage: Outage) -> OutageHealth:
