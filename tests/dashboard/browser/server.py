@@ -70,6 +70,7 @@ class Stage:
             control_token=chosen["control_token"],
             interval_seconds=chosen["interval_seconds"],
             max_streams=chosen["max_streams"],
+            error_messages=True,
         )
         self.held: dict[str, Permit] = {}
         self.over = anyio.Event()
