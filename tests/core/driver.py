@@ -124,7 +124,7 @@ class Driver:
         """Counts a failure as the machine's docstring allows: by itself only while that can't trip a run."""
         epoch = self.machine.epoch
         assert self.state in (CLOSED, DISABLED)
-        if epoch.successes == epoch.run_after and epoch.failures + 1 < epoch.run_from + epoch.run_threshold:
+        if epoch.successes == epoch.run_after and epoch.failures + 1 < epoch.run_from + epoch.run_limit:
             epoch.failures += 1
         else:
             self.settle(epoch, F)

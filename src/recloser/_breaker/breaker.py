@@ -164,10 +164,10 @@ class CircuitBreaker(Unblockable):
             if (watch := engine.watch) is not None:
                 epoch, started = watch.epoch, engine.now()
             else:
-                epoch = engine.admit()
-                if epoch is NEEDS_LEASE:
+                if (epoch := engine.admit()) is NEEDS_LEASE:
                     epoch = await admit_by_lease(engine)
                 started = engine.begin(epoch)
+        failures = epoch.failures
         try:
             result: Any = fn(*args, **kwargs)
             if type(result) is CoroutineType or inspect.isawaitable(result):
@@ -177,7 +177,7 @@ class CircuitBreaker(Unblockable):
         except:
             if not callable(fn):
                 permits.settle_misuse(engine, epoch, fn)
-            engine.call_raised(epoch, raised(), started)
+            engine.call_raised(epoch, raised(), started, failures)
             raise
         if engine.counting is not epoch:
             return returned(engine, epoch, result, started)

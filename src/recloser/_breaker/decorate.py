@@ -61,18 +61,18 @@ def _protect_coroutine(engine: Engine, fn: Callable[..., Awaitable[Any]]) -> Cal
                 if (epoch := engine.admit()) is NEEDS_LEASE:
                     epoch = await admit_by_lease(engine)
                 started = engine.begin(epoch)
+        seen = epoch.failures
         try:
             result = await (fn(*args, **kwargs) if kwargs else fn(*args))  # a tenth less without them
             if type(result) is not returned and (returned := finished_type(result)) is None:
                 return await protect_unfinished(engine, epoch, fn, result, started)
         except:
             if engine.counting is not epoch or engine.outcome_by_type.get(type(raised())) is not FAILURE:
-                engine.call_raised(epoch, raised(), started)
-            elif epoch.successes == epoch.run_after and epoch.failures + 1 < epoch.run_from + epoch.run_threshold:
-                epoch.failures += 1
-                engine.failed_at = wall_clock()
+                engine.call_raised(epoch, raised(), started, seen)
+            elif epoch.successes == epoch.run_after and epoch.failures == seen < epoch.run_from + epoch.run_limit - 1:
+                epoch.failures, engine.failed_at = seen + 1, wall_clock()
             else:
-                engine.count_failure(epoch, raised())
+                engine.call_raised(epoch, raised(), started, seen)
             raise
         if engine.counting is not epoch:
             if (watch := engine.watch) is None or watch.epoch is not epoch:

@@ -41,6 +41,7 @@ from recloser._breaker.notify import (
 from recloser._breaker.probe_context import enter_probe, entered_probes
 from recloser._breaker.records import KIND_OF_END, Record, call_ended, call_rejected, late_outcome
 from recloser._breaker.rejection import reject
+from recloser._breaker.repeats import has_counted
 from recloser._breaker.shadow import settle_apart
 from recloser._breaker.steps import STEP
 from recloser._breaker.taking_down import error_text
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from recloser._breaker.loop_bound import LoopEvent, LoopLock
+    from recloser._breaker.loop_bound import LoopEvent
     from recloser._core.events import Event, StateChanged, Transition
     from recloser._core.fleet import LeasePort
     from recloser._core.outcomes import Classifier
@@ -267,11 +268,12 @@ class Engine:
         log_error(self, "failed_result of circuit breaker %r raised; the call counts as failed", fault)
         return result
 
-    def call_raised(self, ticket: Ticket, exc: BaseException, started: float | None) -> None:
-        """Settle a call that ended with an exception."""
+    def call_raised(self, ticket: Ticket, exc: BaseException, started: float | None, failures: int) -> None:
+        """Settle a call that ended with an exception, and at whose start the epoch had counted so many failures."""
         if ticket is UNCOUNTED:
             return
-        if self.outcome_by_type.get(type(exc)) is FAILURE:
+        is_repeated = ticket.failures != failures and has_counted(self, exc)
+        if self.outcome_by_type.get(type(exc)) is FAILURE and not is_repeated:
             watch = self.watch
             timed = watch is not None and watch.epoch is ticket and watch.report is None and started is not None
             if timed or ticket is self.counting:
@@ -286,7 +288,7 @@ class Engine:
         settings = self.machine.settings_of(ticket)
         outcome = self.classifier.outcome_by_type.get(type(exc))
         if outcome is not None and settings is self.machine.settings:
-            self.settle(ticket, outcome, started, exc)
+            self.settle(ticket, IGNORED if is_repeated and outcome is FAILURE else outcome, started, exc)
             return
         try:
             outcome, cancelled = self._classify(ticket, exc, started, settings)
@@ -297,6 +299,7 @@ class Engine:
         except BaseException:
             self.settle(ticket, IGNORED, started)
             raise
+        outcome = IGNORED if is_repeated and outcome is FAILURE else outcome
         self.settle(ticket, outcome, started, exc, cancelled=cancelled)
 
     def count_failure(self, ticket: Ticket, exc: BaseException, started: float | None = None) -> None:

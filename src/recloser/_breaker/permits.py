@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from recloser._breaker.error_text import FailureAt
 from recloser._breaker.lease import admit_by_lease, try_admit_by_lease
 from recloser._breaker.probe_context import enter_probe
+from recloser._breaker.repeats import note_place
 from recloser._breaker.watch import returned, succeeded
 from recloser._core import checks
 from recloser._core.outcomes import Outcome
@@ -32,10 +33,12 @@ class Permit:
     `try_acquire_nowait()` and `guard()` return permits.
     """
 
-    __slots__ = ("engine", "held", "started", "ticket")
+    __slots__ = ("engine", "failures", "held", "started", "ticket")
 
     engine: Engine
     """Internal: the engine of the breaker that admitted the call."""
+    failures: int
+    """Internal: how many failures had been counted when the call started."""
     held: bool
     """Internal: whether the permit is still to be settled."""
     started: float | None
@@ -93,10 +96,10 @@ class Permit:
         seconds = reset_timeout_seconds
         if seconds is not None:
             seconds = checks.seconds("reset_timeout_seconds", seconds)
-        if peer is not None and exc is not None:
-            exc = FailureAt(exc, checks.one_line("peer", peer))
+        failure = exc if peer is None or exc is None else FailureAt(exc, checks.one_line("peer", peer))
         if self._let_go():
-            self.engine.settle(self._last_ticket, Outcome.FAILURE, self.started, exc, open_seconds=seconds)
+            self.engine.settle(self._last_ticket, Outcome.FAILURE, self.started, failure, open_seconds=seconds)
+            note_place(self.engine, exc)
 
     def ignore(self) -> None:
         """Give the permit back; the call counts as ignored, neither as a success nor as a failure."""
@@ -116,7 +119,8 @@ class Permit:
         if exc is None:
             self.succeed()
         elif self._let_go():
-            self.engine.call_raised(self._last_ticket, exc, self.started)
+            self.engine.call_raised(self._last_ticket, exc, self.started, self.failures)
+            note_place(self.engine, exc)
 
     def returned(self, result: object) -> None:
         """Settle the permit by the result of the call, which counts as a failure if `failed_result` says so."""
@@ -192,11 +196,13 @@ class AcquiredPermit(Permit):
 
     __slots__ = ()
 
+    failures: int
     held: bool
 
     def __init__(self, engine: Engine, ticket: Ticket, started: float | None) -> None:
         self.engine = engine
         self.ticket = ticket
+        self.failures = ticket.failures
         self.started = started
         self.held = ticket is not UNCOUNTED
 
@@ -287,6 +293,7 @@ class Guard(Permit):
 
     __slots__ = ("wire",)
 
+    failures: int
     held: bool
     wire: AcquiredPermit | None
     """The permit of a block off the closed path; its finaliser reports a leak if the guard is dropped."""
@@ -342,6 +349,7 @@ class Guard(Permit):
             self.started = wire.started
             self.held = wire.held
         self.ticket = ticket
+        self.failures = ticket.failures
         return self
 
     async def __aexit__(

@@ -77,10 +77,11 @@ class Stream(ABC):
 class ProtectedStream(Stream):
     """One protected iteration, which holds a permit until it ends."""
 
-    __slots__ = ("_handled", "_permit")
+    __slots__ = ("_handled", "_permit", "engine")
 
     def __init__(self, permit: Permit) -> None:
         self._permit = permit
+        self.engine = permit.engine
         self._handled = id(raised())  # the exception itself would keep its frames alive
 
     def blame(self, exc: BaseException, thrown: BaseException, item: object) -> BaseException:

@@ -112,6 +112,7 @@ def _protected(engine: Engine, ticket: Ticket, source: AsyncGeneratorType[Any, A
     else:  # without a finaliser: a stream that nobody reads has asked nothing
         permit = Permit()
         permit.engine, permit.ticket, permit.started, permit.held = engine, ticket, started, True
+        permit.failures = ticket.failures
     paused_at = permit.pause()
 
     async def admit(_args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Stream:

@@ -20,7 +20,7 @@ Invariants:
 - While closed or disabled, a success may be counted just by adding 1 to `epoch.successes`, if `epoch.observed` is false
   or the call ended before `epoch.edge`. A failure may be counted just by adding 1 to `epoch.failures`, if
   `epoch.successes == epoch.run_after` (it continues a run of failures) and the sum stays below
-  `epoch.run_from + epoch.run_threshold`.
+  `epoch.run_from + epoch.run_limit`.
   That is the whole closed path.
 """
 
@@ -496,4 +496,4 @@ class BreakerMachine:
         epoch = self.epoch
         epoch.observed = quiet_until != NEVER
         epoch.edge = quiet_until
-        epoch.run_threshold = self.meter.threshold if isinstance(self.meter, RunMeter) else 0
+        epoch.run_limit = self.meter.threshold if isinstance(self.meter, RunMeter) else 0

@@ -6,7 +6,7 @@ and that of a call that only shadow mode admits a `ShadowCall`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 from recloser._core.defaults import slow_call_limit
 from recloser._core.windows import ALWAYS
@@ -35,7 +35,7 @@ class Epoch:
     """One generation: the calls that it admits count only while it lasts.
 
     `successes` and `failures` are totals since the breaker's creation, without probes; each epoch continues those of
-    the one before, and its run of failures. `run_threshold` is the length of the run that trips the breaker, if that is
+    the one before, and its run of failures. `run_limit` is the length of the run that trips the breaker, if that is
     its only rule; else 0.
     """
 
@@ -46,7 +46,7 @@ class Epoch:
         "observed",
         "run_after",
         "run_from",
-        "run_threshold",
+        "run_limit",
         "successes",
     )
 
@@ -56,7 +56,7 @@ class Epoch:
         self.failures: int = failures
         self.run_after: int = successes
         self.run_from: int = failures
-        self.run_threshold: int = 0
+        self.run_limit: int = 0
         self.observed: bool = False
         self.edge: float = ALWAYS
 
@@ -74,6 +74,8 @@ class Probe:
     about by passing, if it has: what remains of its call belongs to that one.
     """
 
+    failures: ClassVar[int] = 0
+    """Calls inside a probe are part of it and count no failures."""
     __slots__ = ("admitted_at", "epoch", "gate", "overran", "settled", "successor", "token")
 
     def __init__(self, epoch: Epoch, gate: Gate, admitted_at: float, token: int = 0) -> None:
@@ -96,8 +98,10 @@ class ShadowCall:
 
     __slots__ = ("admitted_at", "epoch")
 
-    generation = 0
+    generation: ClassVar[int] = 0
     """No generation has admitted the call."""
+    failures: ClassVar[int] = 0
+    """It counts apart from the failures of a generation."""
 
     def __init__(self, epoch: Epoch, admitted_at: float) -> None:
         self.epoch: Epoch = epoch
