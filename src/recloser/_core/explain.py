@@ -54,9 +54,11 @@ def _evidence(snapshot: Snapshot) -> str:
 def _began(snapshot: Snapshot) -> str:
     """Say since when there is an outage, and what was seen first."""
     outage = snapshot.outage
-    if outage is None or outage.cause is snapshot.cause:
-        return ""
-    return f"; the outage has lasted {outage.seconds:.1f} s and began with: {outage.cause.text}{_course(snapshot)}"
+    return (
+        ""
+        if outage is None
+        else f"; the outage has lasted {outage.seconds:.1f} s and began with: {outage.cause.text}{_course(snapshot)}"
+    )
 
 
 def _course(snapshot: Snapshot) -> str:

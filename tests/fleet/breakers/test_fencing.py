@@ -3,6 +3,8 @@
 import anyio
 import pytest
 
+from recloser import CircuitState
+from recloser.events import StateChanged
 from tests.fleet.breakers.kit import (
     LEASE_SECONDS,
     NAME,
@@ -63,6 +65,22 @@ async def test_a_probe_that_timed_out_is_told_as_failed_by_the_next_caller_of_it
         permit.succeed()
         await settle()
         assert states(processes) == ["open"] * 2
+
+
+async def test_a_listener_may_disable_the_breaker_when_its_probe_has_timed_out() -> None:
+    async with fleet_of(2, probe_timeout_seconds=LEASE_SECONDS) as processes:
+        permit = await make_probing(processes)
+        breaker = processes[0].breaker
+
+        def disable_when_open(event: StateChanged) -> None:
+            if event.new is CircuitState.OPEN:
+                breaker.disable("the probe has timed out")
+
+        breaker.subscribe(disable_when_open, StateChanged)
+        await anyio.sleep(LEASE_SECONDS)
+        assert await processes[0].is_admitted()
+        assert breaker.get_state() == "disabled"
+        permit.succeed()
 
 
 async def test_the_first_sign_of_life_of_a_probe_is_told_as_its_success() -> None:
