@@ -3,6 +3,7 @@
 import gc
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import Future
 
 import anyio
 import pytest
@@ -138,6 +139,81 @@ async def test_failures_of_calls_at_once_count_each(clock: ManualClock, level: L
         for _ in range(20):
             group.start_soon(fail, fetch)
     assert totals(breaker) == {"failure": 20}
+
+
+@pytest.mark.parametrize("level", OUTER.values(), ids=OUTER)
+async def test_calls_at_once_that_raise_the_same_exception_object_count_each(clock: ManualClock, level: Level) -> None:
+    breaker, error = make(clock, failure_threshold=99), DownError("always the same")
+
+    async def raise_it() -> None:
+        await anyio.lowlevel.checkpoint()
+        raise error
+
+    async with anyio.create_task_group() as group:
+        for _ in range(20):
+            group.start_soon(fail, level(breaker, raise_it))
+    assert totals(breaker) == {"failure": 20}
+
+
+@pytest.mark.parametrize("level", OUTER.values(), ids=OUTER)
+async def test_errors_one_after_another_count_each_while_other_calls_fail(clock: ManualClock, level: Level) -> None:
+    breaker = make(clock, failure_threshold=999)
+    fetch = level(breaker, down)  # each error is dropped at once, so the next one can be where it was in memory
+
+    async def fail_repeatedly() -> None:
+        for _ in range(20):
+            await fail(fetch)
+
+    async with anyio.create_task_group() as group:
+        for _ in range(5):
+            group.start_soon(fail_repeatedly)
+    assert totals(breaker) == {"failure": 100}
+
+
+@pytest.mark.parametrize("inner", INNER.values(), ids=INNER)
+async def test_a_failure_that_is_caught_and_raised_from_afar_counts_once(clock: ManualClock, inner: Level) -> None:
+    breaker = make(clock, failure_threshold=9)
+    request = inner(breaker, down)
+
+    def report(attempt: Future[None]) -> None:
+        attempt.result()
+
+    async def retry() -> None:
+        attempt: Future[None] = Future()
+        try:
+            await request()
+        except DownError as exc:
+            attempt.set_exception(exc)
+        report(attempt)
+
+    await fail(breaker(retry))
+    assert totals(breaker) == {"failure": 1, "ignored": 1}
+
+
+async def test_a_failure_that_is_raised_again_by_name_counts_once(clock: ManualClock) -> None:
+    breaker = make(clock, failure_threshold=9)
+
+    async def get_user() -> None:
+        try:
+            await breaker(down)()
+        except DownError as exc:  # noqa: TRY203 - as many people write it
+            raise exc  # noqa: TRY201 - as above
+
+    await fail(breaker(get_user))
+    assert totals(breaker) == {"failure": 1, "ignored": 1}
+
+
+async def test_what_a_cancellation_means_depends_on_each_call_alone(clock: ManualClock) -> None:
+    breaker = make(clock, failure_threshold=9, overdue_after_seconds=5)
+
+    async def get_user() -> None:
+        await fail(breaker(down))
+        clock.advance(6)
+        await breaker(anyio.sleep_forever)()
+
+    with anyio.move_on_after(0.05):
+        await breaker(get_user)()
+    assert totals(breaker) == {"failure": 2, "cancelled": 1}
 
 
 async def test_attempts_inside_a_call_count_each_and_the_call_does_not(clock: ManualClock) -> None:

@@ -238,7 +238,7 @@ def test_a_decorated_stream_is_unwrapped_to_its_function() -> None:
         (lambda _: (Hedge(1), Retry()), "retry inside hedge: each hedge makes all attempts"),
         (
             lambda circuit: (circuit, circuit),
-            "CircuitBreaker 'payments': opens on 1 consecutive failure, for 60 s twice: each failure counts twice",
+            "CircuitBreaker 'payments': opens on 1 consecutive failure, for 60 s twice: each success counts twice",
         ),
         (lambda _: (Bulkhead(1, name="b"),) * 2, "Bulkhead 'b': 1 at once twice: a call needs two of its places at"),
         (

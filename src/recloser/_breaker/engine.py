@@ -272,7 +272,7 @@ class Engine:
         """Settle a call that ended with an exception, and at whose start the epoch had counted so many failures."""
         if ticket is UNCOUNTED:
             return
-        is_repeated = ticket.failures != failures and has_counted(self, exc)
+        is_repeated = ticket.failures != failures and has_counted(self, exc, failures)
         if self.outcome_by_type.get(type(exc)) is FAILURE and not is_repeated:
             watch = self.watch
             timed = watch is not None and watch.epoch is ticket and watch.report is None and started is not None

@@ -99,7 +99,7 @@ class Permit:
         failure = exc if peer is None or exc is None else FailureAt(exc, checks.one_line("peer", peer))
         if self._let_go():
             self.engine.settle(self._last_ticket, Outcome.FAILURE, self.started, failure, open_seconds=seconds)
-            note_place(self.engine, exc)
+            note_place(self.engine, self.engine.machine.epoch.failures, exc)
 
     def ignore(self) -> None:
         """Give the permit back; the call counts as ignored, neither as a success nor as a failure."""
@@ -120,7 +120,7 @@ class Permit:
             self.succeed()
         elif self._let_go():
             self.engine.call_raised(self._last_ticket, exc, self.started, self.failures)
-            note_place(self.engine, exc)
+            note_place(self.engine, self.engine.machine.epoch.failures, exc)
 
     def returned(self, result: object) -> None:
         """Settle the permit by the result of the call, which counts as a failure if `failed_result` says so."""

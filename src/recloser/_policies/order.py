@@ -55,7 +55,7 @@ TIMEOUT_OUTSIDE = (
     "timeout inside the breaker, instead or as well"
 )
 TWICE = {
-    "breaker": "each failure counts twice",
+    "breaker": "each success counts twice",
     "bulkhead": "a call needs two of its places at once, and the inner one finds none if the outer one took the last",
 }
 """By the kind of a policy: why it should be in a pipeline once only."""
