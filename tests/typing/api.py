@@ -20,8 +20,8 @@ from recloser import (
     Permit,
     StateChanged,
 )
-from recloser.events import CallRejected, Snapshot
-from recloser.registry import BreakerHealth, CauseHealth, Finding, RegistryHealth, ShadowHealth
+from recloser.events import CallRejected, Outage, ShadowOutcome, Snapshot
+from recloser.registry import BreakerHealth, CauseHealth, Finding, OutageHealth, RegistryHealth, ShadowHealth
 from recloser.testing import Fail, FaultPlan, ManualClock, RecordingListener, Succeed, open_breaker
 from recloser.testing.explorer import Schedule
 from recloser.testing.pytest_plugin import Explores, MakesFaultPlans, Records
@@ -174,6 +174,9 @@ def read_health() -> None:
     assert_type(payments["threshold"], float)
     assert_type(payments["cause"], CauseHealth | None)
     assert_type(payments["shadow"], ShadowHealth | None)
+    assert_type(payments["outage"], OutageHealth | None)
+    assert_type(breaker.outage, Outage | None)
+    assert_type(breaker.outages, tuple[Outage, ...])
     payments["failures"]  # type: ignore[typeddict-item]  # pyright: ignore - there is no such key
 
 
@@ -192,6 +195,7 @@ async def registered() -> None:
     registry.subscribe(print)()
     registry.subscribe(on_change, kinds=StateChanged)()
     registry.events(kinds=(StateChanged, CallRejected))
+    registry.subscribe(lambda event: print(event.outcome), ShadowOutcome)
     for finding in assert_type(registry.lint(), list[Finding]):
         assert_type(finding.value, float)
     assert_type(BreakerRegistry.from_config({"defaults": {}}), BreakerRegistry)
