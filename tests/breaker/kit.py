@@ -1,6 +1,7 @@
 """What the tests of the shell share: a scripted dependency, and short ways into each state."""
 
 import gc
+import math
 from threading import Thread
 from typing import NoReturn
 
@@ -8,6 +9,7 @@ import anyio
 import pytest
 
 from recloser import CircuitBreaker, CircuitBreakerOpenError, Event, Permit, StateChanged
+from recloser._core.usual import FIRST_SAMPLES
 from recloser.testing import ManualClock
 
 RESET_SECONDS = 60.0
@@ -41,10 +43,27 @@ async def fail(error: BaseException | None = None) -> NoReturn:
     raise DependencyError("down") if error is None else error
 
 
+async def hang(clock: ManualClock, seconds: float = 1.0) -> None:
+    """Lets time pass, and never ends by itself."""
+    clock.advance(seconds)
+    await anyio.sleep_forever()
+
+
 def make(clock: ManualClock, **options: object) -> CircuitBreaker:
     """Makes a breaker that opens at the first failure, for a minute of the given clock."""
     defaults = {} if "trip_when" in options else {"failure_threshold": 1}
     return CircuitBreaker("payments", **{"reset_timeout_seconds": RESET_SECONDS, "clock": clock, **defaults, **options})
+
+
+def make_plain(clock: ManualClock, **options: object) -> CircuitBreaker:
+    """Makes a breaker that never asks how long a call took, unless an option makes it: it ignores what is cut off."""
+    return make(clock, **{"overdue_after_seconds": math.inf, **options})
+
+
+async def take_first_samples(breaker: CircuitBreaker) -> None:
+    """Makes as many calls as a new breaker takes as samples of how long its calls take."""
+    for _ in range(FIRST_SAMPLES):
+        await breaker.call(answer)
 
 
 async def fail_once(breaker: CircuitBreaker) -> None:

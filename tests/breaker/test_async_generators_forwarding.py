@@ -17,7 +17,7 @@ from recloser import Bulkhead, CircuitBreaker, CountWindow, SlowCallRate
 from recloser._breaker.probe_context import entered_probes
 from recloser.events import CallSucceeded
 from recloser.testing import ManualClock
-from tests.breaker.kit import BACKENDS, DependencyError, drop, make, make_open, make_ready, totals
+from tests.breaker.kit import BACKENDS, DependencyError, drop, make, make_open, make_ready, take_first_samples, totals
 
 pytestmark = pytest.mark.anyio
 
@@ -139,7 +139,7 @@ def test_both_sides_of_a_stream_see_what_they_see_without_protection(
 
 @each_kind
 @pytest.mark.parametrize("item", [None, 0, ""])
-async def test_an_item_that_is_false_is_an_item_when_the_stream_is_cut_off(
+async def test_an_item_that_is_false_is_an_item_when_the_stream_is_closed(
     kind: Kind, item: object, clock: ManualClock
 ) -> None:
     async def source() -> AsyncIterator[object]:
@@ -150,9 +150,7 @@ async def test_an_item_that_is_false_is_an_item_when_the_stream_is_cut_off(
     stream = breaker(source)()
     await anext(stream)
     before = totals(breaker).get("success", 0)
-    with anyio.CancelScope() as scope:
-        scope.cancel()
-        await anext(stream)
+    await stream.aclose()
     assert totals(breaker)["success"] == before + 1
 
 
@@ -332,7 +330,9 @@ async def test_a_stream_reads_no_clock_between_its_items_unless_its_duration_is_
         readings.append(0.0)
         return 0.0
 
-    function = CircuitBreaker(clock=clock)(scripted)
+    breaker = CircuitBreaker(clock=clock)
+    function = breaker(scripted)
+    await take_first_samples(breaker)
     readings.clear()
     steps = [Step(waits=False, does="yield", value=1, swallows=False)] * 5
     assert len([item async for item in function(steps, [])]) == 5
@@ -385,3 +385,15 @@ def test_an_abandoned_stream_whose_event_loop_is_gone_is_leaked(kind: Kind, cloc
         drop(streams)
     breaker.reset()  # which releases what has leaked
     assert totals(breaker)["leaked"] == 1
+
+
+async def test_failed_result_is_not_asked_about_the_items_of_a_stream(clock: ManualClock) -> None:
+    asked: list[object] = []
+    breaker = make(clock, failed_result=asked.append)
+
+    async def numbers() -> AsyncIterator[int]:
+        for number in range(3):
+            yield number
+
+    assert [number async for number in breaker(numbers)()] == [0, 1, 2]
+    assert asked == []

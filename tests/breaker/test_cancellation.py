@@ -13,7 +13,7 @@ import trio
 from recloser import CircuitBreaker, CircuitState
 from recloser._breaker.cancellation import PREFIX, SUFFIX, Deadline, deadline_of, is_cancellation
 from recloser.testing import ManualClock
-from tests.breaker.kit import answer, fail_once, in_shadow, make, totals
+from tests.breaker.kit import answer, fail_once, hang, in_shadow, make, totals
 
 WHAT_TO_DO = (
     "{} no longer says why it cancels in the way that recloser._breaker.cancellation reads it, so deadlines around "
@@ -306,6 +306,6 @@ async def test_a_deadline_is_reported_without_the_address_of_its_scope(clock: Ma
     breaker, events = make(clock), []
     breaker.subscribe(events.append)
     with anyio.move_on_after(0):
-        await breaker.call(anyio.sleep_forever)
+        await breaker.call(hang, clock)
     assert events[0].error_message == "the caller's deadline was exceeded"
     assert breaker.snapshot().cause.last_error.endswith(": the caller's deadline was exceeded")

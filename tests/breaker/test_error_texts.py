@@ -294,7 +294,7 @@ def test_a_describe_error_that_can_t_work_is_refused(
 
 @pytest.mark.anyio
 async def test_a_deadline_is_told_without_an_address() -> None:
-    breaker = CircuitBreaker(failure_threshold=1)
+    breaker = CircuitBreaker(failure_threshold=1, overdue_after_seconds=0)
     with anyio.move_on_after(0):
         await breaker.call(anyio.sleep_forever)
     assert str(breaker.snapshot().last_error).endswith(": the caller's deadline was exceeded")

@@ -8,7 +8,7 @@ import pytest
 from recloser import CircuitBreaker, CircuitState, Event
 from recloser.events import CallSucceeded, EventsDropped, ProbeAdmitted
 from recloser.testing import ManualClock
-from tests.breaker.kit import BACKENDS, answer, make, make_ready
+from tests.breaker.kit import BACKENDS, answer, make, make_ready, take_first_samples
 
 pytestmark = pytest.mark.anyio
 
@@ -305,6 +305,7 @@ async def test_leaving_a_stream_twice_changes_nothing(clock: ManualClock) -> Non
 async def test_after_a_stream_no_clock_is_read_on_the_closed_path(clock: ManualClock) -> None:
     readings = []
     breaker = CircuitBreaker(clock=lambda: readings.append(None) or clock())
+    await take_first_samples(breaker)
     async with breaker.events():
         await succeed(breaker)
         assert readings.pop() is None

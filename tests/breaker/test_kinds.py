@@ -15,7 +15,18 @@ from recloser.events import (
     ProbeAdmitted,
 )
 from recloser.testing import ManualClock, RecordingListener
-from tests.breaker.kit import DependencyError, answer, fail, fail_once, make, make_open, make_probing, totals
+from tests.breaker.kit import (
+    DependencyError,
+    answer,
+    fail,
+    fail_once,
+    make,
+    make_open,
+    make_plain,
+    make_probing,
+    take_first_samples,
+    totals,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -75,13 +86,13 @@ async def test_two_listeners_each_receive_their_own_kinds(clock: ManualClock) ->
 async def test_without_listeners_of_successes_the_closed_path_is_available(
     clock: ManualClock, kind: type[Event]
 ) -> None:
-    breaker = make(clock)
+    breaker = make_plain(clock)
     breaker.subscribe(print, kinds=kind)
     assert is_on_closed_path(breaker)
 
 
 async def test_the_closed_path_is_available_again_after_the_last_listener_of_successes(clock: ManualClock) -> None:
-    breaker = make(clock)
+    breaker = make_plain(clock)
     breaker.subscribe(print, kinds=StateChanged)
     leave = [breaker.subscribe(print, kinds=CallSucceeded) for _ in range(2)]
     assert not is_on_closed_path(breaker)
@@ -96,7 +107,7 @@ async def test_a_listener_of_failures_alone_gets_no_durations_but_those_of_probe
         clock.advance(2)
         raise DependencyError
 
-    breaker, received = make(clock), RecordingListener()
+    breaker, received = make_plain(clock), RecordingListener()
     breaker.subscribe(received, kinds=(CallFailed, CallIgnored))
     for _ in range(2):
         with pytest.raises(DependencyError):
@@ -106,7 +117,7 @@ async def test_a_listener_of_failures_alone_gets_no_durations_but_those_of_probe
 
 
 async def test_the_closed_path_comes_back_after_recovery_under_a_listener_of_transitions(clock: ManualClock) -> None:
-    breaker = make(clock)
+    breaker = make_plain(clock)
     breaker.subscribe(print, kinds=StateChanged)
     await fail_once(breaker)
     clock.advance(60)
@@ -118,6 +129,7 @@ async def test_a_listener_of_transitions_causes_no_clock_reading_for_a_call(cloc
     readings: list[None] = []
     breaker = CircuitBreaker(clock=lambda: readings.append(None) or clock(), failure_threshold=3)
     breaker.subscribe(lambda _: None, kinds=StateChanged)
+    await take_first_samples(breaker)
     readings.clear()
     await breaker.call(answer)
     await breaker(answer)()
@@ -155,7 +167,7 @@ async def test_a_rejection_on_the_short_cut_is_reported(clock: ManualClock, way:
 async def test_a_listener_that_comes_or_goes_during_a_call_changes_no_count(
     clock: ManualClock, way: str, kinds: type[Event] | tuple[type[Event], ...], *, comes: bool
 ) -> None:
-    breaker, received = make(clock), RecordingListener()
+    breaker, received = make_plain(clock), RecordingListener()
     leave = None if comes else breaker.subscribe(received, kinds=kinds)
 
     async def work() -> None:
@@ -228,7 +240,7 @@ async def test_a_state_change_has_the_time_until_the_new_state_admits_calls(cloc
 
 
 async def test_a_stream_of_some_kinds_yields_nothing_else(clock: ManualClock) -> None:
-    breaker = make(clock)
+    breaker = make_plain(clock)
     async with breaker.events(kinds=(StateChanged, CallRejected)) as stream:
         assert is_on_closed_path(breaker)
         await live_through_everything(breaker, clock)
@@ -266,7 +278,7 @@ def test_the_repr_of_a_stream_of_all_events_says_so(clock: ManualClock) -> None:
     ids=lambda value: getattr(value, "__name__", repr(value)),
 )
 def test_kinds_that_are_not_event_types_are_refused(clock: ManualClock, kinds: object) -> None:
-    breaker = make(clock)
+    breaker = make_plain(clock)
     for listen in (lambda: breaker.subscribe(print, kinds=kinds), lambda: breaker.events(kinds=kinds)):
         with pytest.raises(TypeError, match="kinds must be an event type, such as StateChanged, or a tuple"):
             listen()

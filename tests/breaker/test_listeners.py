@@ -32,9 +32,11 @@ from tests.breaker.kit import (
     live_through_everything,
     make,
     make_open,
+    make_plain,
     make_probing,
     make_ready,
     names,
+    take_first_samples,
 )
 
 pytestmark = pytest.mark.anyio
@@ -93,7 +95,7 @@ async def test_a_succeeded_call_is_reported_with_its_duration(clock: ManualClock
 
 
 async def test_a_call_older_than_its_listener_is_reported_without_a_duration(clock: ManualClock) -> None:
-    breaker, events = make(clock), []
+    breaker, events = make_plain(clock), []
     async with breaker.guard():
         breaker.subscribe(events.append)
         clock.advance(1)
@@ -343,6 +345,7 @@ def test_a_listener_that_is_no_synchronous_function_is_refused(clock: ManualCloc
 async def test_without_a_listener_no_clock_is_read_on_the_closed_path(clock: ManualClock) -> None:
     readings = []
     breaker = CircuitBreaker(clock=lambda: readings.append(None) or clock(), failure_threshold=3)
+    await take_first_samples(breaker)
     unsubscribe = breaker.subscribe(lambda _: None)
     await breaker.call(answer)
     unsubscribe()

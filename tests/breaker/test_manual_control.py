@@ -11,7 +11,7 @@ from recloser import CircuitBreaker, CircuitBreakerOpenError, CircuitState, Stat
 from recloser._breaker.admission import loop_lock
 from recloser._breaker.steps import STEP
 from recloser.testing import ManualClock
-from tests.breaker.kit import answer, fail_once, make, make_open, make_probing, make_ready, totals
+from tests.breaker.kit import answer, fail_once, make, make_open, make_plain, make_probing, make_ready, totals
 
 pytestmark = pytest.mark.anyio
 
@@ -374,7 +374,7 @@ async def test_calls_that_a_timed_disable_admitted_are_late_after_it(clock: Manu
 async def test_a_breaker_disabled_without_a_time_is_on_the_closed_path_and_with_one_it_is_not(
     clock: ManualClock,
 ) -> None:
-    breaker = make(clock)
+    breaker = make_plain(clock)
     breaker.disable()
     assert breaker.engine.live is breaker.engine.machine.epoch
     breaker.disable(for_seconds=10)

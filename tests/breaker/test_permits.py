@@ -20,6 +20,7 @@ from tests.breaker.kit import (
     in_shadow,
     make,
     make_open,
+    make_plain,
     make_probing,
     make_ready,
     totals,
@@ -153,14 +154,14 @@ async def test_a_pause_is_no_part_of_a_call_s_duration(clock: ManualClock) -> No
 
 
 async def test_a_pause_reads_no_clock_if_no_duration_is_measured(clock: ManualClock) -> None:
-    permit = await make(clock).acquire()
+    permit = await make_plain(clock).acquire()
     assert permit.pause() is None
     assert permit.resume(None) is None
     permit.succeed()
 
 
 async def test_progress_of_a_call_that_is_no_probe_changes_nothing(clock: ManualClock) -> None:
-    breaker = make(clock)
+    breaker = make_plain(clock)
     permit = await breaker.acquire()
     permit.progress()
     permit.fail()

@@ -20,6 +20,7 @@ from tests.breaker.kit import (
     fail_once,
     make,
     make_open,
+    make_plain,
     make_probing,
     make_ready,
     totals,
@@ -181,7 +182,7 @@ async def test_a_rule_about_slow_calls_can_be_switched_on(clock: ManualClock) ->
 
 
 async def test_a_call_running_when_a_rule_about_slow_calls_is_switched_on_is_not_slow(clock: ManualClock) -> None:
-    breaker = make(clock)
+    breaker = make_plain(clock)
     rule = SlowCallRate(1.0, slow_call_seconds=1, window=CountWindow(1), minimum_calls=1)
     async with breaker.guard():
         clock.advance(2)

@@ -213,7 +213,7 @@ async def test_what_a_cancellation_means_depends_on_each_call_alone(clock: Manua
 
     with anyio.move_on_after(0.05):
         await breaker(get_user)()
-    assert totals(breaker) == {"failure": 2, "cancelled": 1}
+    assert totals(breaker) == {"failure": 2, "overdue": 1, "cancelled": 1}
 
 
 async def test_attempts_inside_a_call_count_each_and_the_call_does_not(clock: ManualClock) -> None:

@@ -248,7 +248,7 @@ async def test_a_cancelled_call_is_overdue_from_the_limit_on(clock: ManualClock,
         with anyio.CancelScope() as scope:
             await way(watched.breaker, hanging(clock, seconds, scope))
     assert [(type(event), event.duration_seconds) for event in watched.heard] == [(CallIgnored, 4.75), (CallFailed, 5)]
-    assert totals(watched.breaker) == {"cancelled": 1, "failure": 1}
+    assert totals(watched.breaker) == {"cancelled": 1, "failure": 1, "overdue": 1}
     await watched.leave()
 
 

@@ -11,7 +11,7 @@ from recloser._breaker import dispatch, engine, records
 from recloser._core.outcomes import Outcome
 from recloser.events import CallFailed, CallRejected, CallSucceeded
 from recloser.testing import ManualClock
-from tests.breaker.kit import DependencyError, answer, fail, fail_once, make, make_ready, names, totals
+from tests.breaker.kit import DependencyError, answer, fail, fail_once, make, make_plain, make_ready, names, totals
 from tests.breaker.watched import WAYS_TO_WATCH, Watched
 from tests.rules.kit import FragileClock, Style, by_call, by_decorator, by_guard, each_style
 
@@ -192,7 +192,7 @@ async def test_the_failure_of_a_probe_always_has_a_duration(clock: ManualClock, 
 async def test_who_starts_to_watch_during_a_call_learns_its_end_without_a_duration(
     clock: ManualClock, style: Style
 ) -> None:
-    breaker = make(clock)
+    breaker = make_plain(clock)
     watched = Watched(breaker)
 
     async def work() -> None:
@@ -228,7 +228,7 @@ async def test_who_stops_watching_during_a_call_learns_nothing_of_it(clock: Manu
 async def test_a_call_that_starts_before_its_breaker_has_a_limit_for_slow_calls_is_not_slow(
     clock: ManualClock, style: Style
 ) -> None:
-    breaker = make(clock)
+    breaker = make_plain(clock)
 
     async def work() -> None:
         breaker.reconfigure(trip_when=SlowCallRate(1.0, slow_call_seconds=1.0, window=CountWindow(4), minimum_calls=1))

@@ -20,7 +20,7 @@ from recloser._breaker.durations import (
 from recloser._core.outcomes import Outcome
 from recloser.events import CallFailed, CallIgnored, CallSucceeded
 from recloser.testing import ManualClock
-from tests.breaker.kit import make
+from tests.breaker.kit import make_plain
 
 BOUNDS = (0.5, 1.0, 2.0)
 SLOW_SECONDS = 1.0
@@ -68,7 +68,7 @@ class Watched:
     @classmethod
     async def make(cls, clock: ManualClock, how: str, **options: object) -> "Watched":
         given = OPTIONS[how] if "trip_when" in OPTIONS[how] else {**OPTIONS[how], **options}
-        watched = cls(make(clock, **given))
+        watched = cls(make_plain(clock, **given))
         if how in ("a listener", "two listeners", "everything"):
             watched.breaker.subscribe(watched.heard.append)
         if how == "two listeners":

@@ -167,7 +167,7 @@ def test_counts_are_integers_from_one_on(argument: str, value: object, error: ty
 
 @pytest.mark.parametrize(
     ("argument", "sign"),
-    [("reset_timeout_seconds", ">="), ("overdue_after_seconds", ">="), ("probe_timeout_seconds", ">")],
+    [("reset_timeout_seconds", ">="), ("probe_timeout_seconds", ">")],
 )
 @pytest.mark.parametrize(
     ("value", "error"),
@@ -184,6 +184,20 @@ def test_durations_are_finite_and_not_negative(argument: str, sign: str, value: 
     other = " or an ExponentialBackoff" if argument == "reset_timeout_seconds" and error is TypeError else ""
     with pytest.raises(error, match=f"^{argument} must be a finite number of seconds {sign} 0{other}, not {value!r}$"):
         changed(**{argument: value})
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [(-1, ValueError), (NAN, ValueError), (10**400, ValueError), (True, TypeError), ("1", TypeError)],
+)
+def test_a_limit_is_not_negative(value: object, error: type[Exception]) -> None:
+    wanted = f"^overdue_after_seconds must be a number of seconds >= 0, or math.inf, not {value!r}$"
+    with pytest.raises(error, match=wanted):
+        changed(overdue_after_seconds=value)
+
+
+def test_a_limit_may_be_infinite() -> None:
+    assert changed(overdue_after_seconds=INF).overdue_after_seconds == INF
 
 
 def test_only_a_probe_timeout_may_not_be_zero() -> None:

@@ -269,14 +269,14 @@ async def test_a_wait_for_a_pool_of_psycopg_whose_connection_is_in_its_commit_is
 
 
 async def test_a_connection_of_asyncpg_that_a_frozen_server_does_not_let_go_is_a_failure(postgres: PostgreSQL) -> None:
-    breaker = one()
+    breaker = one(overdue_after_seconds=0)
     pool = await asyncpg.create_pool(postgres.dsn(), min_size=1, max_size=1)
     guarded = for_asyncpg.BreakerPool(pool, breaker=breaker)
     with pytest.raises(TimeoutError), anyio.fail_after(SOON_SECONDS):  # noqa: PT012 - as above
         async with guarded.acquire() as connection:
             await connection.fetchval("select 1")
             postgres.freeze()
-    assert totals(breaker) == {"failure": 1}
+    assert totals(breaker) == {"failure": 1, "overdue": 1}
     postgres.thaw()
     await pool.close()  # when the server has let it go
 

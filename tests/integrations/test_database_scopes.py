@@ -296,12 +296,21 @@ async def test_a_cancelled_block_is_ignored() -> None:
     assert totals(breaker) == {"cancelled": 1}
 
 
-async def test_a_block_that_a_deadline_around_it_ends_is_a_failure() -> None:
+@pytest.mark.parametrize("seconds", [0, 0.15])
+async def test_a_block_that_a_deadline_ends_in_its_own_work_is_ignored(seconds: float) -> None:
     breaker = one()
-    with anyio.move_on_after(0.01):
+    with anyio.move_on_after(seconds):
+        async with GuardedScope(breaker, Scope(), Rules(("driver",), classify)):
+            await anyio.sleep_forever()
+    assert totals(breaker) == {"cancelled": 1}
+
+
+async def test_a_block_that_a_deadline_ends_while_it_waits_for_the_library_is_a_failure() -> None:
+    breaker = one()
+    with anyio.move_on_after(0.15):
         async with GuardedScope(breaker, Scope(), RULES):
             await anyio.sleep_forever()
-    assert totals(breaker) == {"failure": 1}
+    assert totals(breaker) == {"failure": 1, "overdue": 1}
 
 
 async def test_a_deadline_that_ends_leaving_is_a_failure() -> None:
@@ -312,10 +321,10 @@ async def test_a_deadline_that_ends_leaving_is_a_failure() -> None:
         yield
         await anyio.sleep_forever()
 
-    with anyio.move_on_after(0.01):
+    with anyio.move_on_after(0.15):
         async with GuardedScope(breaker, slow(), RULES):
             pass
-    assert totals(breaker) == {"failure": 1}
+    assert totals(breaker) == {"failure": 1, "overdue": 1}
 
 
 async def test_a_deadline_that_ends_entering_is_a_failure_unless_it_was_a_wait_for_the_pool() -> None:
@@ -324,10 +333,10 @@ async def test_a_deadline_that_ends_entering_is_a_failure_unless_it_was_a_wait_f
         await anyio.sleep_forever()
         yield
 
-    for is_wait, total in ((False, {"failure": 1}), (True, {"ignored": 1})):
+    for is_wait, total in ((False, {"failure": 1, "overdue": 1}), (True, {"ignored": 1})):
         breaker = one()
         rules = Rules((__name__,), classify, lambda _exc, entered, answer=is_wait: answer and not entered)
-        with anyio.move_on_after(0.01):
+        with anyio.move_on_after(0.15):
             async with GuardedScope(breaker, slow(), rules):
                 pass
         assert totals(breaker) == total

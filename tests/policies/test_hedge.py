@@ -129,6 +129,19 @@ async def test_the_losers_cancellation_is_ignored_for_a_breaker_inside() -> None
     assert circuit.state is CircuitState.CLOSED
 
 
+async def test_a_loser_that_took_longer_than_calls_may_take_is_a_failure_for_a_breaker_inside() -> None:
+    circuit, attempts = breaker(overdue_after_seconds=3), Attempts((60, "first"), (1, "second"))
+    assert await Hedge(2).call(circuit.call, attempts.ask) == "second"
+    assert totals(circuit) == [(1, 0, 0)]
+
+
+async def test_an_attempt_within_an_attempt_that_has_lost_is_ignored() -> None:
+    circuit, inner, outer = breaker(), Hedge(5), Hedge(2)
+    attempts = Attempts((60, "first"), (1, "second"))
+    assert await outer.call(inner.call, circuit.call, attempts.ask) == "second"
+    assert totals(circuit) == [(0, 0, 1)]
+
+
 async def test_a_breaker_around_it_sees_one_success() -> None:
     circuit, attempts = breaker(), Attempts((60, "first"), (1, "second"))
     assert await circuit.call(Hedge(2).call, attempts.ask) == "second"

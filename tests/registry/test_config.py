@@ -361,7 +361,7 @@ WRONG_DEFAULTS = [
     ),
     (
         {"overdue_after_seconds": -1},
-        "overdue_after_seconds must be a finite number of seconds >= 0, not -1",
+        "overdue_after_seconds must be a number of seconds >= 0, or math.inf, not -1",
     ),
     ({"probe_timeout_seconds": 0}, "probe_timeout_seconds must be a finite number of seconds > 0, not 0"),
 ]

@@ -16,7 +16,7 @@ PATIENCE_SECONDS = 60.0
 
 def is_quiet(breaker: CircuitBreaker) -> bool:
     """Returns whether a call takes the closed path, which only counts."""
-    return breaker.engine.live is not None and not (breaker.engine.dispatcher and breaker.engine.dispatcher.entries)
+    return breaker.engine.watch is None and not (breaker.engine.dispatcher and breaker.engine.dispatcher.entries)
 
 
 async def test_a_stream_yields_the_events_of_breakers_present_and_future(clock: ManualClock) -> None:
@@ -58,8 +58,8 @@ async def test_a_listener_of_transitions_costs_the_closed_path_of_no_breaker_any
     present = registry.breaker("present")
     registry.subscribe(heard.append, kinds=StateChanged)
     future = registry.breaker("future")
-    assert present.engine.live is not None
-    assert future.engine.live is not None
+    assert present.engine.watch is None
+    assert future.engine.watch is None
     fail(registry, "present")
     fail(registry, "future")
     assert [(event.breaker, event.new) for event in heard] == [
@@ -73,10 +73,10 @@ async def test_breakers_follow_what_the_listeners_of_their_registry_want(clock: 
     breaker = registry.breaker("payments")
     registry.subscribe(changes.append, kinds=StateChanged)
     leave = registry.subscribe(calls.append, kinds=CallSucceeded)
-    assert breaker.engine.live is None
+    assert breaker.engine.watch is not None
     succeed(registry, "payments")
     leave()
-    assert breaker.engine.live is not None
+    assert breaker.engine.watch is None
     succeed(registry, "payments")
     breaker.reset()
     assert ([type(event) for event in calls], [type(event) for event in changes]) == ([CallSucceeded], [StateChanged])

@@ -1,4 +1,4 @@
-"""Rule 4: a cancellation is ignored, a deadline is a failure."""
+"""Rule 4: a call that is cut off is a failure if it was overdue, and ignored otherwise."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -17,6 +17,7 @@ from tests.breaker.kit import (
     DependencyError,
     fail,
     fail_once,
+    hang,
     make,
     make_ready,
     totals,
@@ -59,30 +60,30 @@ async def test_rule_4_the_deadline_of_move_on_after_around_a_call_is_a_failure(
 ) -> None:
     breaker = make(clock)
     with anyio.move_on_after(0):
-        await style(breaker, anyio.sleep_forever)
-    assert (breaker.state, totals(breaker)) == (OPEN, {"failure": 1})
+        await style(breaker, hang, clock)
+    assert (breaker.state, totals(breaker)) == (OPEN, {"failure": 1, "overdue": 1})
 
 
 @each_style
 async def test_rule_4_the_deadline_of_fail_after_around_a_call_is_a_failure(clock: ManualClock, style: Style) -> None:
     breaker = make(clock)
     with pytest.raises(TimeoutError), anyio.fail_after(0):
-        await style(breaker, anyio.sleep_forever)
-    assert (breaker.state, totals(breaker)) == (OPEN, {"failure": 1})
+        await style(breaker, hang, clock)
+    assert (breaker.state, totals(breaker)) == (OPEN, {"failure": 1, "overdue": 1})
 
 
 @each_style
 async def test_rule_4_a_deadline_fails_a_probe(clock: ManualClock, style: Style) -> None:
     breaker = await make_ready(clock)
     with anyio.move_on_after(0):
-        await style(breaker, anyio.sleep_forever)
+        await style(breaker, hang, clock)
     assert (breaker.state, breaker.health()["probes_in_flight"]) == (OPEN, 0)
 
 
 async def test_rule_4_a_deadline_counts_whatever_expected_exception_names(clock: ManualClock) -> None:
     breaker = make(clock, expected_exception=OSError)
     with anyio.move_on_after(0):
-        await breaker.call(anyio.sleep_forever)
+        await breaker.call(hang, clock)
     assert breaker.state is OPEN
 
 
@@ -97,7 +98,7 @@ async def test_rule_4_a_scope_cancelled_by_hand_is_ignored_although_it_has_a_dea
 async def test_rule_4_a_deadline_further_out_is_seen_through_the_scopes_inside(clock: ManualClock) -> None:
     breaker = make(clock)
     with anyio.move_on_after(0), anyio.CancelScope(), anyio.move_on_after(1_000):
-        await breaker.call(anyio.sleep_forever)
+        await breaker.call(hang, clock)
     assert breaker.state is OPEN
 
 
@@ -126,11 +127,11 @@ def test_rule_4_one_deadline_that_ends_five_calls_is_one_failure(clock: ManualCl
         with anyio.CancelScope() as scope:
             async with anyio.create_task_group() as tasks:
                 for style in STYLES:
-                    tasks.start_soon(style, breaker, anyio.sleep_forever)
+                    tasks.start_soon(style, breaker, hang, clock)
                 await anyio.wait_all_tasks_blocked()
                 scope.deadline = anyio.current_time()
                 await anyio.sleep_forever()
-        assert totals(breaker) == {"failure": 1, "cancelled": 4}
+        assert totals(breaker) == {"failure": 1, "cancelled": 4, "overdue": 1}
 
     anyio.run(main, backend=backend, backend_options=on_virtual_time(backend))
 
@@ -157,8 +158,8 @@ def test_rule_4_one_deadline_after_another_counts_each_time_although_the_scopes_
         breaker = make(clock, failure_threshold=100)
         for _ in range(20):
             with anyio.move_on_after(0.002 if backend == "trio" else 0):
-                await breaker.call(anyio.sleep_forever)
-        assert totals(breaker) == {"failure": 20}
+                await breaker.call(hang, clock)
+        assert totals(breaker) == {"failure": 20, "overdue": 20}
 
     anyio.run(main, backend=backend, backend_options=on_virtual_time(backend))
 
@@ -171,7 +172,7 @@ def test_rule_4_two_deadlines_that_end_calls_in_turn_count_twice(clock: ManualCl
 
         async def worker(scope: anyio.CancelScope) -> None:
             with scope:
-                await breaker.call(anyio.sleep_forever)
+                await breaker.call(hang, clock)
 
         async with anyio.create_task_group() as tasks:
             for scope in scopes:
@@ -182,7 +183,7 @@ def test_rule_4_two_deadlines_that_end_calls_in_turn_count_twice(clock: ManualCl
                 await anyio.wait_all_tasks_blocked()
                 if backend == "trio":
                     await anyio.sleep(1)
-        assert totals(breaker) == {"failure": 2}
+        assert totals(breaker) == {"failure": 2, "overdue": 2}
 
     anyio.run(main, backend=backend, backend_options=on_virtual_time(backend))
 
@@ -193,17 +194,18 @@ async def test_rule_4_a_deadline_of_a_call_that_is_late_is_still_a_failure_for_t
     breaker = make(clock, failure_threshold=2)
     with anyio.CancelScope() as scope:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(breaker.call, anyio.sleep_forever)
+            tasks.start_soon(breaker.call, hang, clock)
             await anyio.wait_all_tasks_blocked()
             breaker.reset()
-            tasks.start_soon(breaker.call, anyio.sleep_forever)
+            tasks.start_soon(breaker.call, hang, clock)
             await anyio.wait_all_tasks_blocked()
             scope.deadline = anyio.current_time()
-    assert totals(breaker) == {"failure": 1, "late": 1}
+    assert totals(breaker) == {"failure": 1, "late": 1, "overdue": 1}
 
 
 async def test_rule_4_a_deadline_around_a_call_with_a_task_group_of_its_own_is_a_failure(clock: ManualClock) -> None:
     async def fan_out() -> None:
+        clock.advance(1)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(anyio.sleep_forever)
             tasks.start_soon(anyio.sleep_forever)
@@ -212,11 +214,12 @@ async def test_rule_4_a_deadline_around_a_call_with_a_task_group_of_its_own_is_a
     breaker = make(clock)
     with anyio.move_on_after(0):
         await breaker.call(fan_out)
-    assert (breaker.state, totals(breaker)) == (OPEN, {"failure": 1})
+    assert (breaker.state, totals(breaker)) == (OPEN, {"failure": 1, "overdue": 1})
 
 
 def test_rule_4_a_deadline_around_a_call_with_a_nursery_of_trio_is_a_failure(clock: ManualClock) -> None:
     async def fan_out() -> None:
+        clock.advance(1)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(trio.sleep_forever)
             await trio.sleep_forever()
@@ -225,7 +228,7 @@ def test_rule_4_a_deadline_around_a_call_with_a_nursery_of_trio_is_a_failure(clo
         breaker = make(clock)
         with trio.move_on_after(0):
             await breaker.call(fan_out)
-        assert (breaker.state, totals(breaker)) == (OPEN, {"failure": 1})
+        assert (breaker.state, totals(breaker)) == (OPEN, {"failure": 1, "overdue": 1})
 
     trio.run(main)
 
@@ -284,7 +287,7 @@ async def asyncio_wait_for(breaker: CircuitBreaker, seconds: float, clock: Manua
 
 
 @pytest.mark.parametrize("cancel", [bare_cancel, asyncio_timeout, asyncio_wait_for], ids=lambda fn: fn.__name__)
-def test_rule_4_what_asyncio_sends_without_a_cause_is_ignored(
+def test_rule_4_what_asyncio_sends_without_a_cause_is_ignored_while_no_success_is_known(
     clock: ManualClock, cancel: Callable[..., Awaitable[None]]
 ) -> None:
     breaker = make(clock)
@@ -314,7 +317,7 @@ async def test_rule_4_the_setting_holds_for_cancelled_scopes_too(
     breaker = make(clock, overdue_after_seconds=30)
     with anyio.CancelScope() as scope:
         await style(breaker, hang, scope)
-    assert totals(breaker) == {total: 1}
+    assert totals(breaker) == ({"cancelled": 1} if total == "cancelled" else {"failure": 1, "overdue": 1})
 
 
 async def test_rule_4_a_cancelled_probe_that_had_run_long_enough_fails(clock: ManualClock) -> None:

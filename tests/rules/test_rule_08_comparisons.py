@@ -24,6 +24,7 @@ from tests.breaker.kit import (
     make,
     make_open,
     make_probing,
+    take_first_samples,
 )
 from tests.rules.kit import CLOSED, HALF_OPEN, OPEN, STYLES, Style, each_style
 
@@ -168,6 +169,7 @@ async def test_rule_8_no_clock_is_read_on_the_closed_path_without_a_need(
 ) -> None:
     readings = []
     breaker = CircuitBreaker(trip_when=rule, clock=lambda: readings.append(None) or clock())
+    await take_first_samples(breaker)
     readings.clear()
     await style(breaker, answer)
     with pytest.raises(DependencyError):

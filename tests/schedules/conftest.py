@@ -7,7 +7,17 @@ from collections.abc import Iterator
 
 import pytest
 
+from recloser._core import tickets
+from tests.schedules.patience import EVERY, FIRST
+
 pytest.register_assert_rewrite("tests.schedules.observer", "tests.schedules.watchers", "tests.schedules.world")
+
+
+@pytest.fixture(autouse=True)
+def _few_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Schedules are short: their breakers take few first samples, and then one every few calls."""
+    monkeypatch.setattr(tickets, "FIRST_SAMPLES", FIRST)
+    monkeypatch.setattr(tickets, "SAMPLE_EVERY", EVERY)
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,8 @@ Its methods are called in the order in which things happen, and return what a br
 library only the numbers of the rules.
 """
 
+import asyncio
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -30,6 +32,7 @@ from recloser.events import (
     ProbeAdmitted,
     ShadowOutcome,
 )
+from tests.schedules.patience import Patience, Sampling, deadline_of
 from tests.schedules.plan import Plan, Rule
 
 SHORTEST_DEFAULT_PROBE_TIMEOUT = 60.0
@@ -93,6 +96,7 @@ class Ticket:
     idle: float = 0.0
     """Seconds that a stream waited for its reader."""
     timed_out: bool = False
+    is_sample: bool = False
     settled: bool = False
 
     def seconds(self, now: float) -> float | None:
@@ -136,6 +140,8 @@ class Model:
     probes: list[Ticket] = field(default_factory=list)
     overran: list[Ticket] = field(default_factory=list)
     totals: Counter[str] = field(default_factory=Counter)
+    patience: Patience = field(default_factory=Patience)
+    sampling: Sampling = field(default_factory=lambda: Sampling(0))
 
     def __post_init__(self) -> None:
         self.episode = self.plan
@@ -157,7 +163,7 @@ class Model:
             extra = Ticket(0, now, is_probe=False, is_shadow=True, would_reject=self.generation)
             return extra if self.plan.shadow else None
         ticket = Ticket(self.generation, now, is_probe=self.state == "half_open")
-        ticket.is_timed = ticket.is_probe or self._times_calls()
+        ticket.is_timed = ticket.is_probe or self._begin_timed()
         self.totals["admitted"] += 1
         if ticket.is_probe:
             self.probes.append(ticket)
@@ -197,9 +203,38 @@ class Model:
                 self._pass_late(ticket, now)
             return
         self.totals[verdict] += 1
+        if verdict is Verdict.SUCCESS:
+            self._learn(ticket, now)
         self._report_end(ticket, verdict, ticket.seconds(now), error_type)
         if verdict in (Verdict.SUCCESS, Verdict.FAILURE):
             self._count(ticket, verdict is Verdict.FAILURE, now)
+
+    def cut_off(self, ticket: Ticket, error: asyncio.CancelledError, waited: float, now: float) -> Verdict:
+        """Judges a call that is cut off after waiting so long for what was under way."""
+        limit, patience = self.plan_of(ticket).overdue_after_seconds, self.patience
+        if not ticket.is_timed:
+            if self._is_of_now(ticket) and self._is_sampling():
+                self.sampling.is_timed = True
+            return Verdict.CANCELLED
+        by_deadline = deadline_of(error) is not None
+        if not patience.is_overdue(waited, limit, by_deadline=by_deadline) or not patience.is_new(error, now):
+            return Verdict.CANCELLED
+        if self.is_late(ticket):
+            return Verdict.FAILURE
+        patience.remember(error, now)
+        if self._is_of_now(ticket) and self._is_sampling() and not patience.is_telling():
+            return Verdict.CANCELLED
+        self.totals["overdue"] += 1
+        return Verdict.FAILURE
+
+    def part(self, ticket: Ticket, waited: float, *, is_first: bool) -> None:
+        """A stream has delivered an item."""
+        if is_first:
+            ticket.is_sample = ticket.is_timed and not self.is_late(ticket) and self._is_sample(ticket, counted=0)
+            if ticket.is_sample:
+                self.patience.samples.append(waited)
+        elif ticket.is_sample:
+            self.patience.samples[-1] = max(waited, self.patience.samples[-1])
 
     def leak(self, ticket: Ticket) -> None:
         """Drops the permit of a call."""
@@ -220,6 +255,11 @@ class Model:
     def reset(self, now: float) -> None:
         self._go("closed", now)
 
+    def reconfigure(self, plan: Plan) -> None:
+        if self.plan.overdue_after_seconds is not None:
+            self.sampling.due_at = self.sampling.count + 1
+        self.plan = plan
+
     def plan_of(self, ticket: Ticket) -> Plan:
         """The plan for the end of a call: a half-open episode keeps the plan with which it started."""
         return self.episode if ticket in self.probes else self.plan
@@ -236,12 +276,56 @@ class Model:
             return _failures(_parts(self.plan.rule)[0], self.window, now)
         return self.frozen_failures
 
+    def _is_of_now(self, ticket: Ticket) -> bool:
+        return not ticket.is_probe and not self.is_late(ticket)
+
+    def _is_sampling(self) -> bool:
+        return self.plan.overdue_after_seconds is None
+
     def _times_calls(self) -> bool:
+        limit = self.plan.overdue_after_seconds
         return (
-            self.plan.overdue_after_seconds is not None
-            or _slow_limit(self.plan.rule) < float("inf")
+            (limit is not None and limit < math.inf)
+            or _slow_limit(self.plan.rule) < math.inf
             or self.is_watched()
+            or self.sampling.is_timed
         )
+
+    def _begin_timed(self) -> bool:
+        """Whether somebody needs to know when the call that begins now has begun."""
+        if self._times_calls():
+            return True
+        if not self._is_sampling() or not self.sampling.is_next:
+            return False
+        self.sampling.is_next = self.sampling.first > 0
+        return True
+
+    def _is_sample(self, ticket: Ticket, *, counted: int) -> bool:
+        """Whether a success that began at a known time is a sample; `counted` is 1 if it is one of the count."""
+        if not self._is_sampling():
+            return False
+        if ticket.is_probe:
+            return True
+        sampling = self.sampling
+        sampling.count += 1 - counted
+        is_sample = not self._times_calls() or sampling.count >= sampling.due_at
+        if is_sample and (self._times_calls() or sampling.first):
+            sampling.taken()
+        sampling.count -= 1 - counted
+        return is_sample
+
+    def _learn(self, ticket: Ticket, now: float) -> None:
+        """Learns from a success."""
+        sampling = self.sampling
+        if not ticket.is_probe:
+            sampling.count += 1
+            self.patience.history.append("success")
+        if ticket.is_timed:
+            if not ticket.progressed and self._is_sample(ticket, counted=1):
+                self.patience.samples.append(now - ticket.at - ticket.idle)
+        elif sampling.count >= sampling.due_at:
+            sampling.skip()
+            sampling.is_next |= self._is_sampling()
 
     def _report_end(self, ticket: Ticket, verdict: Verdict, seconds: float | None, error_type: str | None) -> None:
         cancelled = verdict is Verdict.CANCELLED if KIND_OF_END[verdict] is CallIgnored else None
@@ -299,6 +383,8 @@ class Model:
         self.report(Report(StateChanged, detail=(self.state, state)))
         self.state = state
         self.generation += 1
+        self.sampling = Sampling(self.sampling.count)
+        self.patience.history.append("change")
         self.probes = []
         self.passed = 0
         if is_final:

@@ -1,5 +1,6 @@
 """The plan of one schedule: a breaker's settings, drawn at random, and what the ends of calls mean under them."""
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -126,7 +127,7 @@ class Plan:
             success_threshold=rng.randint(1, 3),
             max_probes=rng.randint(1, 3),
             probe_timeout_seconds=rng.choice((None, 0.5, 1.0, 5.0)),
-            overdue_after_seconds=rng.choice((None, None, 0.0, 0.75)),
+            overdue_after_seconds=rng.choice((None, None, None, 0.0, 0.75, math.inf)),
             judges_results=rng.random() < 0.3,
             shadow=rng.random() < 0.1,
         )

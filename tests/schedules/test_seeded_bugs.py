@@ -12,18 +12,20 @@ import anyio.lowlevel
 import pytest
 
 from recloser import CircuitBreaker, Permit
-from recloser._breaker import breaker, control, decorate, permits, watch
-from recloser._breaker.classify import Cancellations
+from recloser._breaker import breaker, control, decorate, engine, permits, watch
+from recloser._breaker.cut_offs import CutOffs
 from recloser._breaker.dispatch import Dispatcher
 from recloser._breaker.durations import Durations
 from recloser._breaker.engine import Engine
 from recloser._breaker.loop_bound import LoopEvent, SemaphoreGate
 from recloser._breaker.permits import Guard
 from recloser._breaker.streams import MeasuredStream
+from recloser._breaker.waits import Waits
 from recloser._core.defaults import slow_call_limit
 from recloser._core.machine import BreakerMachine
 from recloser._core.outcomes import Outcome
 from recloser._core.tickets import UNCOUNTED, Probe
+from recloser._core.usual import UsualDuration
 from recloser._core.windows import NEVER
 from recloser.testing.explorer import Schedule, ScheduleError, explore
 from tests.schedules.plan import RULES, Plan
@@ -44,9 +46,16 @@ async def late_permit(breaker: CircuitBreaker) -> Permit:
     return permit
 
 
-exit_guard, acquire, enqueue = Guard.__aexit__, CircuitBreaker.acquire, Dispatcher.enqueue
+exit_guard, acquire, enqueue, end_wait = Guard.__aexit__, CircuitBreaker.acquire, Dispatcher.enqueue, Waits.end
 
-BUGS: dict[str, tuple[Scenario, type, str, Any]] = {
+
+async def short_probes(schedule: Schedule) -> None:
+    """Calls through a breaker whose probes often run out of time."""
+    plan = replace(Plan.draw(schedule.rng), success_threshold=1, probe_timeout_seconds=0.25)
+    await calls(schedule, plan)
+
+
+BUGS: dict[str, tuple[Scenario, Any, str, Any]] = {
     "the generation is not checked": (
         calls,
         BreakerMachine,
@@ -54,7 +63,7 @@ BUGS: dict[str, tuple[Scenario, type, str, Any]] = {
         lambda _, ticket: not (isinstance(ticket, Probe) and ticket.settled),
     ),
     "a probe never ends": (calls, BreakerMachine, "_release", lambda _, probe: setattr(probe, "settled", True)),
-    "a permit is settled twice": (calls, Permit, "_let_go", lambda permit: permit.held),
+    "a permit is settled twice": (calls, Permit, "let_go", lambda permit: permit.held),
     "a permit is given although none is free": (calls, SemaphoreGate, "take", lambda _: True),
     "a permit is given back after an await": (calls, Guard, "__aexit__", late_exit),
     "an await follows the taking of a permit": (
@@ -64,11 +73,23 @@ BUGS: dict[str, tuple[Scenario, type, str, Any]] = {
         late_permit,
     ),
     "a dropped permit is not released": (calls, Engine, "lose", lambda *_: None),
-    "a cancellation is a success": (calls, Cancellations, "classify", lambda *_: Outcome.SUCCESS),
+    "a cancellation is a success": (calls, CutOffs, "classify", lambda *_: Outcome.SUCCESS),
+    "each call that is cut off is overdue": (calls, UsualDuration, "is_overdue", lambda *_, **__: True),
+    "no call that is cut off is overdue": (calls, UsualDuration, "is_overdue", lambda *_, **__: False),
+    "a deadline counts for each call that it ends": (calls, CutOffs, "_is_known", lambda *_: False),
+    "starts are not read after a call was cut off": (calls, engine, "time_starts", lambda *_: None),
+    "the wait for an item includes the reader's time": (
+        calls,
+        Waits,
+        "begin",
+        lambda waits: waits._engine.now(),  # noqa: SLF001 - it leaves out what the method does to its wait
+    ),
+    "no call is a sample": (calls, UsualDuration, "learn", lambda *_: None),
+    "a later item that is slow teaches nothing": (calls, UsualDuration, "learn_more", lambda *_: None),
     "a probe never times out": (calls, BreakerMachine, "expire", lambda *_: None),
     "an item settles no probe": (calls, Permit, "progress", lambda _: None),
-    "the rest of a probe's call counts as nothing": (calls, Permit, "_last_ticket", UNCOUNTED),
-    "a probe that ran out of time never passes": (calls, BreakerMachine, "_pass_late", lambda *_: None),
+    "the rest of a probe's call counts as nothing": (calls, Permit, "last_ticket", UNCOUNTED),
+    "a probe that ran out of time never passes": (short_probes, BreakerMachine, "_pass_late", lambda *_: None),
     "waiting tasks are not woken": (control_by_hand, LoopEvent, "set", lambda _: None),
     "only the last event of a step is delivered": (
         streams,
@@ -165,14 +186,14 @@ BUGS_OF_THE_TIMED_PATH: dict[str, Bug] = {
     "the decorator counts a judged failure as a success, too": (
         calls,
         *IN_THE_DECORATOR,
-        "return engine.settle_by_predicate(",
-        "engine.settle_by_predicate(",
+        "return settle_by_predicate(engine, epoch, result, judgement",
+        "settle_by_predicate(engine, epoch, result, judgement",
     ),
     "a judged failure of a call is counted as a success, too": (
         calls,
         *IN_A_CALL,
-        "return engine.settle_by_predicate(",
-        "engine.settle_by_predicate(",
+        "return settle_by_predicate(",
+        "settle_by_predicate(",
     ),
     "the decorator reports before it counts": (
         calls,
@@ -212,8 +233,8 @@ BUGS_OF_THE_TIMED_PATH: dict[str, Bug] = {
         calls,
         MeasuredStream,
         "resume",
-        "self._started += now - paused_at",
-        "",
+        "self._started += self._waits.begin() - paused_at",
+        "self._waits.begin()",
     ),
     "a failure is only counted although failures are reported": (
         calls,

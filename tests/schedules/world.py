@@ -29,6 +29,7 @@ from tests.schedules.plan import (
 from tests.schedules.watchers import Watchers
 
 TOTALS = ("success", "failure", "ignored", "cancelled", "late", "leaked", "rejected")
+SHOWN = (*TOTALS, "overdue")
 NO_RESULT = object()
 """Returned by a style that has no result."""
 
@@ -125,7 +126,8 @@ class World:
         options = changed.options()
         del options["trip_when"]
         self.breaker.reconfigure(**options)
-        self.plan = self.model.plan = changed
+        self.plan = changed
+        self.model.reconfigure(changed)
 
     async def unlock(self) -> None:
         """Ends the states that only a reset ends."""
@@ -187,22 +189,20 @@ class World:
         self.schedule.note(f"a call of generation {ticket.generation} ends with {error!r}")
         if job.explicit:
             verdict = _explicit(error)
+        elif isinstance(error, asyncio.CancelledError):
+            verdict = self.model.cut_off(ticket, error, now - ticket.at, now)
         elif error is not None:
-            verdict = self.judge.error(error, ticket.seconds(now), plan, late=self.model.is_late(ticket))
+            verdict = self.judge.error(error, plan)
         else:
             verdict = self.judge.result(job.result, plan) if job.has_result else Verdict.SUCCESS
         told = error is not None and (not job.explicit or verdict is Verdict.FAILURE)
         self.settle(ticket, verdict, type(error).__qualname__ if told else None)
 
-    def cut_off(self, job: Job, error: BaseException, waited: float) -> None:
-        """Cancels a stream: after an item this is the same as closing it, unless the next item is overdue."""
+    def cut_off(self, job: Job, error: asyncio.CancelledError, waited: float) -> None:
+        """Cancels a stream while its next item is awaited."""
         ticket = job.ticket
         assert ticket is not None
-        limit = self.model.plan_of(ticket).overdue_after_seconds
-        if ticket.progressed and (limit is None or not ticket.is_timed or waited < limit):
-            self.settle(ticket, Verdict.SUCCESS)
-        else:
-            self.end(job, error)
+        self.settle(ticket, self.model.cut_off(ticket, error, waited, self.now()), type(error).__qualname__)
 
     def settle(self, ticket: Ticket, verdict: Verdict, error_type: str | None = None) -> None:
         self.model.settle(ticket, verdict, self.now(), error_type)
@@ -253,6 +253,7 @@ class World:
                 await self.schedule.pause(0.5)
                 self.model.progress(ticket, self.now())
                 paused = self.now()
+                self.model.part(ticket, paused - began, is_first=item == 0)
                 try:
                     yield item
                 finally:
@@ -357,7 +358,7 @@ class World:
     def add_up(self) -> None:
         """The breaker's totals are the model's, and every admission ended once."""
         health, totals = self.breaker.health(), self.model.totals
-        seen, right = {kind: health[f"{kind}_total"] for kind in TOTALS}, {kind: totals[kind] for kind in TOTALS}
+        seen, right = {kind: health[f"{kind}_total"] for kind in SHOWN}, {kind: totals[kind] for kind in SHOWN}
         assert seen == right, f"the breaker counts {seen}, the model {right}"
         shadow = totals["would_reject"], totals["shadow_failure"], totals["shadow_success"]
         assert self.breaker.snapshot().shadow_calls == shadow

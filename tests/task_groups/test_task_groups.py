@@ -16,9 +16,10 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
-async def expired(scope: anyio.CancelScope) -> None:
-    """Makes the deadline of a scope pass as soon as all tasks wait."""
+async def expired(scope: anyio.CancelScope, clock: ManualClock) -> None:
+    """Makes the deadline of a scope pass as soon as all tasks wait, after a second."""
     await anyio.wait_all_tasks_blocked()
+    clock.advance(1)
     scope.deadline = -1
 
 
@@ -121,7 +122,7 @@ async def test_a_deadline_that_ends_all_calls_of_a_group_is_one_failure(clock: M
         async with anyio.create_task_group() as tasks:
             for _ in range(5):
                 tasks.start_soon(breaker.call, Dependency().call)
-            await expired(scope)
+            await expired(scope, clock)
     assert scope.cancelled_caught
     assert totals(breaker)["failure"] == 1
     assert breaker.state is CircuitState.CLOSED
@@ -132,7 +133,7 @@ async def test_a_deadline_of_the_groups_own_scope_is_one_failure_too(clock: Manu
     async with anyio.create_task_group() as tasks:
         for _ in range(5):
             tasks.start_soon(breaker.call, Dependency().call)
-        await expired(tasks.cancel_scope)
+        await expired(tasks.cancel_scope, clock)
     assert totals(breaker)["failure"] == 1
 
 
@@ -151,7 +152,7 @@ async def test_a_deadline_counts_once_for_each_breaker_in_the_group(clock: Manua
         async with anyio.create_task_group() as tasks:
             for breaker in breakers * 2:
                 tasks.start_soon(breaker.call, Dependency().call)
-            await expired(scope)
+            await expired(scope, clock)
     assert [totals(breaker)["failure"] for breaker in breakers] == [1, 1, 1]
 
 

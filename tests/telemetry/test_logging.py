@@ -227,7 +227,7 @@ async def test_a_listener_that_is_told_everything_passes_over_what_it_does_not_w
 async def test_a_listener_of_its_kinds_leaves_the_closed_path_alone(clock: ManualClock) -> None:
     registry = make(clock)
     assert listen(registry, LogListener()).kinds == (StateChanged, CallRejected)
-    assert registry.breaker("payments").engine.live is not None
+    assert registry.breaker("payments").engine.watch is None
 
 
 async def test_structlog_gets_the_fields_as_key_and_value(clock: ManualClock) -> None:

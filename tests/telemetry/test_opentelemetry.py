@@ -106,7 +106,7 @@ async def test_names_beyond_the_bound_share_one(sdk: Sdk, clock: ManualClock) ->
 async def test_without_durations_calls_stay_on_the_closed_path(sdk: Sdk, clock: ManualClock) -> None:
     registry = make(clock)
     with instrument(registry, meter_provider=sdk.provider, rejection_span_events=True):
-        assert registry.breaker("payments").engine.live is not None
+        assert registry.breaker("payments").engine.watch is None
 
 
 async def test_after_closing_nothing_is_told(sdk: Sdk, clock: ManualClock, tracer: trace.Tracer) -> None:

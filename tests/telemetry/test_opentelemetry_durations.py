@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import math
 import threading
 from collections import Counter
 
@@ -88,7 +89,7 @@ async def test_error_types_that_are_made_at_run_time_stay_bounded(sdk: Sdk, cloc
 
 
 async def test_a_call_that_began_before_anybody_measured_has_no_duration(sdk: Sdk, clock: ManualClock) -> None:
-    registry = make(clock)
+    registry = make(clock, overdue_after_seconds=math.inf)
     permit = take(registry, "payments")
     with instrument(registry, meter_provider=sdk.provider, durations=True):
         permit.succeed()
@@ -170,7 +171,7 @@ async def test_closing_records_what_waits(sdk: Sdk, clock: ManualClock) -> None:
         succeed(each, "payments")
         instrumentations[number - 1].close()
         succeed(each, "payments")
-        assert each.breaker("payments").engine.live is not None
+        assert each.breaker("payments").engine.watch is None
         assert totals_of(sdk.reader.get_metrics_data()) == {"success": number}
 
 
@@ -282,5 +283,5 @@ async def test_prometheus_and_opentelemetry_measure_the_same(sdk: Sdk, clock: Ma
                 "circuit_breaker_call_duration_seconds_sum", **labels
             )
         collector.close()
-        assert registry.breaker("payments").engine.live is None
-    assert registry.breaker("payments").engine.live is not None
+        assert registry.breaker("payments").engine.watch is not None
+    assert registry.breaker("payments").engine.watch is None

@@ -245,7 +245,7 @@ async def test_durations_are_a_histogram_in_seconds_by_outcome(clock: ManualCloc
 
 
 async def test_a_call_that_began_before_anybody_measured_has_no_duration(clock: ManualClock) -> None:
-    registry = make(clock)
+    registry = make(clock, overdue_after_seconds=math.inf)
     permit = take(registry, "payments")
     collector = BreakerCollector(registry, durations=True)
     permit.succeed()
@@ -255,11 +255,11 @@ async def test_a_call_that_began_before_anybody_measured_has_no_duration(clock: 
 async def test_without_durations_calls_stay_on_the_closed_path(clock: ManualClock) -> None:
     registry = make(clock)
     plain = BreakerCollector(registry)
-    assert registry.breaker("payments").engine.live is not None
+    assert registry.breaker("payments").engine.watch is None
     timing = BreakerCollector(registry, durations=True)
-    assert registry.breaker("payments").engine.live is None
+    assert registry.breaker("payments").engine.watch is not None
     timing.close()
-    assert registry.breaker("payments").engine.live is not None
+    assert registry.breaker("payments").engine.watch is None
     plain.close()
     assert not registry.fan_in.dispatcher.entries
 

@@ -309,7 +309,7 @@ def test_ledgers_open_and_close_in_threads_while_breakers_are_made_and_called() 
         for breaker in registry:
             dispatcher = breaker.engine.dispatcher
             assert dispatcher is None or dispatcher.durations is None
-            assert breaker.engine.live is not None
+            assert breaker.engine.watch is None
 
 
 def test_what_cannot_be_called_is_refused() -> None:

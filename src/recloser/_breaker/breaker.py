@@ -18,6 +18,7 @@ from recloser._breaker.lease import admit_by_lease
 from recloser._breaker.permits import Guard, Permit
 from recloser._breaker.reading import failure_threshold_of, health_of, last_failure_of, reset_timeout_of, snapshot_of
 from recloser._breaker.refusals import NotAsyncFunction, Unblockable, checked_name, checked_random
+from recloser._breaker.rejection import report_rejection
 from recloser._breaker.unfinished import is_finished, protect_unfinished
 from recloser._breaker.watch import returned
 from recloser._breaker.worker_thread import call_in_thread
@@ -79,10 +80,9 @@ class CircuitBreaker(Unblockable):
         max_probes: How many probes may run at once while the breaker is half-open (>= 1).
         probe_timeout_seconds: How long a probe may run before the next call counts it as failed (finite, > 0). By
             default the larger of the current reset timeout and 60 s.
-        overdue_after_seconds: A cancelled call that ran at least this long counts as a failure (finite, >= 0);
-            by default it is ignored. Set it if callers use `asyncio.timeout()` or `asyncio.wait_for()`: a breaker can't
-            see why they cancel. Deadlines of `anyio.fail_after()` and `anyio.move_on_after()` around a call always
-            count as failures.
+        overdue_after_seconds: A call that a deadline or another cancellation cuts off counts as a failure if it had
+            been awaited for at least this long (>= 0; infinity: never), else it is ignored. By default the breaker
+            learns how long successes take: what was awaited for longer is overdue.
         shadow: Decide and report as usual, but reject no call; `health()` says what would have been rejected.
         describe_error: Returns an exception as text, for logs, health and events; or `"type"`: the text is its type.
             By default it is the type and the cause, without secrets, on one line of at most 200 characters.
@@ -145,8 +145,7 @@ class CircuitBreaker(Unblockable):
         """Call a function under protection and return its result.
 
         Admitting the call and counting its outcome are synchronous: only `fn` awaits, and a probe that needs a fleet's
-        lease. A cancellation propagates. It is ignored, unless a deadline of anyio around the call caused it or
-        `overdue_after_seconds` applies.
+        lease. A cancellation propagates; it counts as a failure if the call was overdue, else it is ignored.
 
         Args:
             fn: A function that returns an awaitable or a plain value. An async generator is protected to its end.
@@ -179,11 +178,11 @@ class CircuitBreaker(Unblockable):
                 permits.settle_misuse(engine, epoch, fn)
             engine.call_raised(epoch, raised(), started, failures)
             raise
-        if engine.counting is not epoch:
+        if started is not None or engine.counting is not epoch:
             return returned(engine, epoch, result, started)
-        epoch.successes += 1
-        if epoch.observed and (epoch.edge == ALWAYS or engine.now() >= epoch.edge):
-            engine.observe(epoch)
+        epoch.successes = count = epoch.successes + 1
+        if count >= epoch.look_at and (count >= epoch.sample_at or epoch.edge == ALWAYS or engine.now() >= epoch.edge):
+            engine.observe(epoch, None)
         return result
 
     @overload
@@ -194,10 +193,9 @@ class CircuitBreaker(Unblockable):
         """Decorate a coroutine function or an async generator function; checkers don't see the wrapper's `.breaker`.
 
         An async generator is one call, from its first step to its end. An error on the way counts as it does for any
-        call. After the first item, closing or cancelling it counts as a success; a cancellation that ends a wait of at
-        least `overdue_after_seconds` for the next item counts as a failure. Before the first item, closing it
-        is ignored, and a cancellation counts as it does for any call. The time that the reader spends between items is
-        not part of the call's duration.
+        call. Closing it after the first item counts as a success, before the first item it is ignored. If it is cut
+        off, the wait for the item under way counts. The time that the reader spends between items is not part of the
+        call's duration.
 
         Raises:
             TypeError: `fn` is neither; the message says what to use instead.
@@ -249,7 +247,7 @@ class CircuitBreaker(Unblockable):
         if engine.shut_until > ALWAYS and 0 < (left := engine.shut_until - (now := engine.now())) < NEVER:
             engine.machine.rejected += 1
             if engine.dispatcher is not None:
-                engine.report_rejection(now, left)
+                report_rejection(engine, now, left)
             return None
         return await permits.try_acquire_permit(engine)
 

@@ -1,14 +1,14 @@
 """Recognises cancellations, and the deadline that caused one.
 
-A cancelled call says nothing about its dependency, with one exception: if the deadline of an anyio cancel scope around
-the call ended it, the dependency was too slow for its caller. The exception shows whether it was a deadline:
+The exception shows whether it was the deadline of an anyio cancel scope around the call, and of which scope:
 
 - trio: `Cancelled.source` is `"deadline"`. If the call had a nursery of its own, the source is `"unknown"`, and the
-  cancellation's `__context__` has the answer.
+  cancellation's `__context__` has the answer. The scope is the outermost one around the task whose deadline has passed.
 - asyncio: anyio >= 4.11 cancels the task with a message that names the scope and the reason. `asyncio.timeout()` and
   `asyncio.wait_for()` call `task.cancel()` without a message.
 
-Neither is documented, so a test watches each of them. A cancellation that is not recognised as a deadline is ignored.
+None of that is documented, so a test watches each of them. A cancellation that is not recognised as a deadline counts
+as one without a known cause; two deadlines of trio whose scopes are not found count as one if they are close together.
 """
 
 from __future__ import annotations
@@ -16,30 +16,38 @@ from __future__ import annotations
 import math
 import sys
 from asyncio import CancelledError
+from operator import attrgetter
 from typing import NamedTuple
+from weakref import ref
 
 import anyio
 
 PREFIX = "Cancelled via cancel scope "
 SUFFIX = "; reason: deadline exceeded"
 SAME_DEADLINE_SECONDS = 0.001
-"""Under trio, deadlines that are this close to each other count as one."""
+"""Cancellations that are this close to each other count as one if they can't be told apart otherwise."""
+
+
+_STATUS, _SCOPE = attrgetter("_cancel_status"), attrgetter("_scope")
 
 
 class Deadline(NamedTuple):
     """The deadline that ended a call.
 
     anyio passes the same string object to all tasks that a scope cancels. A reference to it keeps its identity unique;
-    the scope's address in the text can be used again.
+    the scope's address in the text can be used again. Trio's scope is referenced weakly.
     """
 
     text: str | None
     at: float
+    scope: ref[object] | None = None
 
     def is_same(self, other: Deadline) -> bool:
         """Return whether both were the same deadline."""
         if self.text is not None or other.text is not None:
             return self.text is other.text
+        if self.scope is not None and other.scope is not None:
+            return self.scope() is other.scope()
         return abs(self.at - other.at) <= SAME_DEADLINE_SECONDS
 
 
@@ -65,10 +73,26 @@ def deadline_of(exc: BaseException) -> Deadline | None:
         return None
     source = getattr(exc, "source", None)
     if source == "deadline":
-        return Deadline(None, _loop_time())
+        return Deadline(None, _loop_time(), _expired_scope())
     if source == "unknown" and isinstance(exc.__context__, BaseException):
         return deadline_of(exc.__context__)
     return None
+
+
+def _expired_scope() -> ref[object] | None:
+    """Return trio's outermost cancel scope around this task whose deadline has passed; None if it can't be found."""
+    import trio  # noqa: PLC0415 - it has raised the cancellation
+
+    found: object = None
+    try:
+        status, now = _STATUS(trio.lowlevel.current_task()), trio.current_time()
+        while status is not None:
+            scope = _SCOPE(status)
+            found = scope if scope.cancel_called and scope.deadline <= now else found
+            status = status.parent
+    except (AttributeError, RuntimeError):
+        return None
+    return None if found is None else ref(found)
 
 
 def _loop_time() -> float:

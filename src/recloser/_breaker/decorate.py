@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 from recloser._breaker.classify import raised
 from recloser._breaker.functions import carry_detailed, misfit, name_after
 from recloser._breaker.lease import admit_by_lease
+from recloser._breaker.results import predicate_raised, settle_by_predicate, settle_result
+from recloser._breaker.sampling import sample_duration
 from recloser._breaker.streams import protect_generator
 from recloser._breaker.unfinished import finished_type, protect_unfinished
 from recloser._core.outcomes import Outcome
@@ -58,8 +60,7 @@ def _protect_coroutine(engine: Engine, fn: Callable[..., Awaitable[Any]]) -> Cal
             if (watch := engine.watch) is not None:
                 epoch, started = watch.epoch, read_clock()
             else:
-                if (epoch := engine.admit()) is NEEDS_LEASE:
-                    epoch = await admit_by_lease(engine)
+                epoch = await admit_by_lease(engine) if (epoch := engine.admit()) is NEEDS_LEASE else epoch
                 started = engine.begin(epoch)
         seen = epoch.failures
         try:
@@ -67,34 +68,35 @@ def _protect_coroutine(engine: Engine, fn: Callable[..., Awaitable[Any]]) -> Cal
             if type(result) is not returned and (returned := finished_type(result)) is None:
                 return await protect_unfinished(engine, epoch, fn, result, started)
         except:
-            if engine.counting is not epoch or engine.outcome_by_type.get(type(raised())) is not FAILURE:
-                engine.call_raised(epoch, raised(), started, seen)
-            elif epoch.successes == epoch.run_after and epoch.failures == seen < epoch.run_from + epoch.run_limit - 1:
+            counts = engine.counting is epoch and engine.outcome_by_type.get(type(raised())) is FAILURE
+            in_run = counts and epoch.successes == epoch.run_after and epoch.failures == seen
+            if in_run and seen < epoch.run_from + epoch.run_limit - 1:
                 epoch.failures, engine.failed_at = seen + 1, wall_clock()
             else:
                 engine.call_raised(epoch, raised(), started, seen)
             raise
-        if engine.counting is not epoch:
+        if started is not None or engine.counting is not epoch:
             if (watch := engine.watch) is None or watch.epoch is not epoch:
-                return engine.settle_result(epoch, result, started)
+                return settle_result(engine, epoch, result, started)
             if watch.failed_result is not None:
                 try:
                     passed = not (judgement := watch.failed_result(result))
                 except BaseException as fault:  # noqa: BLE001 - handled there
-                    return engine.predicate_raised(epoch, result, fault, started)
-                if not passed or engine.watch is not watch:
-                    return engine.settle_by_predicate(epoch, result, judgement, started, passed=passed)
+                    return predicate_raised(engine, epoch, result, fault, started)
+                if not passed or (started is not None and not watch.times_starts) or engine.watch is not watch:
+                    return settle_by_predicate(engine, epoch, result, judgement, started, passed=passed)
             if watch.times_ends:
                 if started is None or (seconds := (now := read_clock()) - started) > watch.limit or now >= epoch.edge:
-                    engine.settle(epoch, SUCCESS, started)
-                    return result
-                epoch.successes += 1
+                    return settle_by_predicate(engine, epoch, result, None, started, passed=True)
+                epoch.successes = count = epoch.successes + 1
+                if count >= epoch.sample_at:
+                    sample_duration(engine, epoch, seconds)
                 if watch.report is not None:
                     watch.report(now, seconds if seconds > 0 else 0.0)
                 return result
-        epoch.successes += 1
-        if epoch.observed and (epoch.edge == ALWAYS or read_clock() >= epoch.edge):
-            engine.observe(epoch)
+        epoch.successes = count = epoch.successes + 1
+        if count >= epoch.look_at and (count >= epoch.sample_at or epoch.edge == ALWAYS or read_clock() >= epoch.edge):
+            engine.observe(epoch, started)
         return result
 
     return protected

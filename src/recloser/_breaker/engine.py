@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from recloser._breaker.admission import accepted, admitted, request_probe, take
 from recloser._breaker.cancellation import is_cancellation
-from recloser._breaker.classify import Cancellations, classifier_by
+from recloser._breaker.classify import classifier_by
 from recloser._breaker.clock import clock_of
+from recloser._breaker.cut_offs import CutOffs
 from recloser._breaker.dispatch import Dispatcher
 from recloser._breaker.loop_bound import LoopLock, is_in_own_loop
 from recloser._breaker.notify import (
@@ -39,17 +40,17 @@ from recloser._breaker.notify import (
     wake,
 )
 from recloser._breaker.probe_context import enter_probe, entered_probes
-from recloser._breaker.records import KIND_OF_END, Record, call_ended, call_rejected, late_outcome
-from recloser._breaker.rejection import reject
+from recloser._breaker.records import KIND_OF_END, Record, call_ended, late_outcome
+from recloser._breaker.rejection import reject, reported_rejection
 from recloser._breaker.repeats import has_counted
+from recloser._breaker.sampling import is_sample, is_sampling, is_timed, sample, take_sample, time_starts
 from recloser._breaker.shadow import settle_apart
 from recloser._breaker.steps import STEP
 from recloser._breaker.taking_down import error_text
 from recloser._breaker.watch import Watch, is_start_needed, measure, relieve, watch_of
-from recloser._core.events import CallFailed, CallRejected, LateOutcome
+from recloser._core.events import CallFailed, LateOutcome
 from recloser._core.machine import CLOSED, DISABLED, FAILURE, OPEN, SUCCESS, BreakerMachine
 from recloser._core.outcomes import Outcome
-from recloser._core.slots import refusal
 from recloser._core.states import Trigger
 from recloser._core.tickets import UNCOUNTED, Epoch, Expiry, Probe, ProbeEnd, ShadowCall, Ticket
 from recloser._core.windows import ALWAYS, NEVER
@@ -75,9 +76,9 @@ class Engine:
 
     __slots__ = (
         "__weakref__",
-        "_cancellations",
         "classifier",
         "counting",
+        "cut_offs",
         "definition",
         "dispatcher",
         "face",
@@ -123,7 +124,7 @@ class Engine:
         self.dispatcher: Dispatcher | None = None
         self.waiting: dict[LoopEvent, None] | None = None  # one for each task that waits until a call has a chance
         self.finalisers: tuple[Any, ...] = ()  # the only references: they run when the engine is gone
-        self._cancellations: Cancellations | None = None
+        self.cut_offs: CutOffs | None = None
         self.failed_at: float | None = None
         self.is_limit_doubted: bool = False  # whether the log has said that probes take longer than their limit
         self.classify_by(settings)
@@ -145,9 +146,15 @@ class Engine:
     def _refresh(self) -> None:
         machine = self.machine
         epoch = machine.epoch if machine.admits_all else None
-        watch = None if epoch is None else watch_of(self.name, machine.settings, epoch, self.dispatcher)
+        watch = None
+        if epoch is not None:
+            watch = watch_of(self.name, machine.settings, epoch, self.dispatcher, is_timed=is_timed(self, epoch))
         self.watch = watch
-        self.live = None if watch is not None and watch.times_starts else epoch
+        times_starts = watch is not None and watch.times_starts
+        if epoch is not None and epoch.is_start_due and not times_starts and is_sampling(self):
+            self.watch = None  # so that the next call is sampled, in `start()`
+            times_starts = True
+        self.live = None if times_starts else epoch
         self.counting = None if watch is not None and (watch.times_ends or watch.failed_result is not None) else epoch
         watched = is_wanted(self, CallFailed) or (self.port is not None and machine.meter.needs_clock)
         self.outcome_by_type = NO_OUTCOMES if watched else self.classifier.outcome_by_type
@@ -168,7 +175,7 @@ class Engine:
             if 0 < left < NEVER:
                 machine.rejected += 1
                 if self.dispatcher is not None:
-                    raise self.reported_rejection(now, left)
+                    raise reported_rejection(self, now, left)
                 raise CircuitBreakerOpenError(self.name, left, OPEN, machine.frozen_failures, machine.last_error)
         return accepted(self.try_admit())
 
@@ -224,52 +231,56 @@ class Engine:
         """Return when a call starts, in monotonic seconds; None if its duration is not needed."""
         if isinstance(ticket, Probe | ShadowCall):
             return ticket.admitted_at
-        return self.now() if is_start_needed(self.machine.settings, self.dispatcher) else None
+        settings, epoch = self.machine.settings, self.machine.epoch
+        is_sampled = ticket is epoch and take_sample(self, epoch)
+        is_needed = is_sampled or is_start_needed(settings, self.dispatcher, is_timed=is_timed(self, epoch))
+        return self.now() if is_needed else None
 
     # Settling
 
-    def observe(self, epoch: Epoch) -> None:
-        """Report a success of the closed path to the machine."""
+    def observe(self, epoch: Epoch, started: float | None) -> None:
+        """Report a success of the closed path to the machine, and sample how long successes take if it is time to."""
+        if epoch.successes >= epoch.sample_at:
+            sample(self, epoch, started)
+        if not epoch.observed:
+            return
         now = self.now() if self.machine.meter.needs_clock else 0.0
         trigger = self.machine.observe(now)
         if trigger is not None:
             self.trip(epoch, now)
 
-    def settle_result(self, ticket: Ticket, result: object, started: float | None) -> object:
-        """Settle a call that returned, off the closed path; return its result."""
-        if ticket is UNCOUNTED:
-            return result
-        failed_result = self.machine.settings_of(ticket).failed_result
-        try:
-            passed = not (judgement := None if failed_result is None else failed_result(result))
-        except BaseException as fault:  # noqa: BLE001 - handled there
-            return self.predicate_raised(ticket, result, fault, started)
-        return self.settle_by_predicate(ticket, result, judgement, started, passed=passed)
+    def succeed(self, ticket: Ticket, started: float | None, exc: BaseException | None = None) -> None:
+        """Settle a call that succeeded, maybe with an exception, and learn how long it took if it is a sample."""
+        sampled = started is not None and is_sample(self, ticket)
+        epoch = self.machine.epoch
+        if ticket is epoch and ticket is self.counting:
+            if sampled:
+                self.machine.learn(self.now() - cast("float", started))
+            if epoch.successes + 1 < epoch.look_at:
+                epoch.successes += 1
+                return
+            sampled = False
+        self.settle(ticket, SUCCESS, started, exc, sampled=sampled)
+        if started is None and ticket is epoch and epoch.successes >= epoch.sample_at:
+            sample(self, epoch, None)
 
-    def settle_by_predicate(
-        self, ticket: Ticket, result: object, judgement: object, started: float | None, *, passed: bool
-    ) -> object:
-        """Settle a call that `failed_result` has judged; return its result."""
-        fault = None if passed else refusal("failed_result", judgement)
-        if fault is not None:
-            return self.predicate_raised(ticket, result, fault, started)
-        self.settle(ticket, SUCCESS if passed else FAILURE, started)
-        return result
+    def call_raised(
+        self,
+        ticket: Ticket,
+        exc: BaseException,
+        started: float | None,
+        failures: int,
+        awaited_from: float | None = None,
+    ) -> None:
+        """Settle a call that ended with an exception.
 
-    def predicate_raised(self, ticket: Ticket, result: object, fault: BaseException, started: float | None) -> object:
-        """Settle a call whose `failed_result` raised: as failed, or as ignored after an interrupt."""
-        if not isinstance(fault, Exception):
-            self.settle(ticket, IGNORED, started)
-            try:
-                raise fault
-            finally:
-                del fault  # its traceback holds this frame
-        self.settle(ticket, FAILURE, started)
-        log_error(self, "failed_result of circuit breaker %r raised; the call counts as failed", fault)
-        return result
-
-    def call_raised(self, ticket: Ticket, exc: BaseException, started: float | None, failures: int) -> None:
-        """Settle a call that ended with an exception, and at whose start the epoch had counted so many failures."""
+        Args:
+            ticket: The ticket of the call.
+            exc: The exception.
+            started: When the call started, in monotonic seconds; None if its duration is not needed.
+            failures: How many failures had been counted when it started.
+            awaited_from: When the wait began that the exception ended, if that was after the start.
+        """
         if ticket is UNCOUNTED:
             return
         is_repeated = ticket.failures != failures and has_counted(self, exc, failures)
@@ -285,22 +296,24 @@ class Engine:
             else:
                 self.lose(ticket)
             return
-        settings = self.machine.settings_of(ticket)
-        outcome = self.classifier.outcome_by_type.get(type(exc))
-        if outcome is not None and settings is self.machine.settings:
-            self.settle(ticket, IGNORED if is_repeated and outcome is FAILURE else outcome, started, exc)
-            return
-        try:
-            outcome, cancelled = self._classify(ticket, exc, started, settings)
-        except Exception as fault:  # noqa: BLE001 - logged
-            self.settle(ticket, FAILURE, started, exc)
-            log_error(self, "A predicate of circuit breaker %r raised; the call counts as failed", fault)
-            return
-        except BaseException:
-            self.settle(ticket, IGNORED, started)
-            raise
-        outcome = IGNORED if is_repeated and outcome is FAILURE else outcome
-        self.settle(ticket, outcome, started, exc, cancelled=cancelled)
+        settings, cancelled = self.machine.settings_of(ticket), False
+        outcome = self.classifier.outcome_by_type.get(type(exc)) if settings is self.machine.settings else None
+        if outcome is None:
+            try:
+                since = started if awaited_from is None else awaited_from
+                outcome, cancelled = self._classify(ticket, exc, since, settings)
+            except Exception as fault:  # noqa: BLE001 - logged
+                self.settle(ticket, FAILURE, started, exc)
+                log_error(self, "A predicate of circuit breaker %r raised; the call counts as failed", fault)
+                return
+            except BaseException:
+                self.settle(ticket, IGNORED, started)
+                raise
+        if outcome is SUCCESS and awaited_from is None:
+            self.succeed(ticket, started, exc)
+        else:
+            outcome = IGNORED if is_repeated and outcome is FAILURE else outcome
+            self.settle(ticket, outcome, started, exc, cancelled=cancelled)
 
     def count_failure(self, ticket: Ticket, exc: BaseException, started: float | None = None) -> None:
         """Count a failure on the closed path, of which nobody has to be told."""
@@ -313,15 +326,17 @@ class Engine:
             self.trip(ticket, now, FAILURE, exc)
 
     def _classify(
-        self, ticket: Ticket, exc: BaseException, started: float | None, settings: Settings
+        self, ticket: Ticket, exc: BaseException, since: float | None, settings: Settings
     ) -> tuple[Outcome, bool]:
         """Return what an exception means, and whether it is an ignored cancellation."""
         if not is_cancellation(exc):
             classifier = self.classifier if settings is self.machine.settings else classifier_by(settings)
             return classifier.classify(exc), False
-        if self._cancellations is None:
-            self._cancellations = Cancellations(self.name, self.machine)
-        outcome = self._cancellations.classify(ticket, exc, started, self.now)
+        if self.cut_offs is None:
+            self.cut_offs = CutOffs(self.name, self.machine)
+        outcome = self.cut_offs.classify(ticket, exc, since, self.now())
+        if since is None:
+            time_starts(self, ticket, self.cut_offs)
         return outcome, outcome is IGNORED
 
     def settle(
@@ -333,21 +348,21 @@ class Engine:
         *,
         cancelled: bool = False,
         open_seconds: float | None = None,
+        sampled: bool = False,
     ) -> None:
         """Count the outcome of an admitted call, make the transition that it causes, if any, and report both."""
         if ticket is UNCOUNTED or isinstance(ticket, ShadowCall):
             settle_apart(self, ticket, outcome, started, exc)
             return
         machine = self.machine
-        if outcome is SUCCESS and ticket is self.counting and not machine.epoch.observed:
-            machine.epoch.successes += 1
-            return
         current = machine.is_current(ticket)
         wanted = is_wanted(self, KIND_OF_END[outcome] if current else LateOutcome)
         events: list[Record] = []
         try:
             now = self.now() if started is not None or wanted or machine.meter.needs_clock else 0.0
             duration = max(0.0, now - started) if started is not None else None
+            if sampled:
+                machine.learn(duration or 0.0)
             if wanted and current:
                 events.append(call_ended(self, now, ticket, outcome, duration, exc=exc, cancelled=cancelled))
             elif wanted:
@@ -466,18 +481,6 @@ class Engine:
     def report(self, record: Record) -> None:
         """Deliver the record of one call to the listeners, after what is queued."""
         cast("Dispatcher", self.dispatcher).report(record)  # there are only records where there were listeners
-
-    def report_rejection(self, now: float, left: float) -> None:
-        """Report a call that was rejected while `left` seconds of the reset timeout remained."""
-        dispatcher = self.dispatcher
-        if dispatcher is not None and CallRejected in dispatcher.wanted:
-            dispatcher.report(call_rejected(self.name, now, OPEN, left, shadow=False))
-
-    def reported_rejection(self, now: float, left: float) -> CircuitBreakerOpenError:
-        """Report such a call; return the error, which describes the state before listeners can change it."""
-        error = CircuitBreakerOpenError(self.name, left, OPEN, self.machine.frozen_failures, self.machine.last_error)
-        self.report_rejection(now, left)
-        return error
 
     def listeners(self) -> Dispatcher:
         """Return the dispatcher, made for the first listener."""

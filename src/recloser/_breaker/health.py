@@ -104,7 +104,8 @@ class BreakerHealth(TypedDict):
         success_total: Calls that succeeded.
         failure_total: Calls that failed.
         ignored_total: Calls that say nothing about the dependency, except cancelled ones.
-        cancelled_total: Calls that were cancelled, unless the cancellation counted as a failure.
+        cancelled_total: Calls that were cut off from outside, and ignored.
+        overdue_total: Calls that were cut off when they were overdue; they are among the failed ones.
         rejected_total: Calls that were rejected; those that shadow mode has let through are in `shadow`.
         late_total: Calls that ended after their generation.
         leaked_total: Calls whose permit was dropped without being settled.
@@ -131,6 +132,7 @@ class BreakerHealth(TypedDict):
     failure_total: int
     ignored_total: int
     cancelled_total: int
+    overdue_total: int
     rejected_total: int
     late_total: int
     leaked_total: int

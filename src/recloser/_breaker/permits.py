@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from recloser._breaker.error_text import FailureAt
 from recloser._breaker.lease import admit_by_lease, try_admit_by_lease
 from recloser._breaker.probe_context import enter_probe
+from recloser._breaker.rejection import report_rejection
 from recloser._breaker.repeats import note_place
+from recloser._breaker.waits import Waits
 from recloser._breaker.watch import returned, succeeded
 from recloser._core import checks
 from recloser._core.outcomes import Outcome
@@ -33,7 +35,7 @@ class Permit:
     `try_acquire_nowait()` and `guard()` return permits.
     """
 
-    __slots__ = ("engine", "failures", "held", "started", "ticket")
+    __slots__ = ("engine", "failures", "held", "started", "ticket", "waits")
 
     engine: Engine
     """Internal: the engine of the breaker that admitted the call."""
@@ -45,6 +47,8 @@ class Permit:
     """Internal: when the call started; None if its duration is not needed."""
     ticket: Any
     """Internal: a Ticket; typed as Any, because a ticket that is the breaker's live epoch is used as an epoch."""
+    waits: Waits | None
+    """Internal: the waits for the parts of the call; unset before the first part."""
 
     @property
     def generation(self) -> int:
@@ -64,15 +68,19 @@ class Permit:
 
     def succeed(self) -> None:
         """Count the call as a success."""
-        if not self._let_go():
+        if not self.let_go():
             return
         engine, ticket = self.engine, self.ticket
-        if engine.counting is ticket:
-            ticket.successes += 1
-            if ticket.observed and (ticket.edge == ALWAYS or engine.now() >= ticket.edge):
-                engine.observe(ticket)
+        if engine.counting is ticket and self.started is None:
+            ticket.successes = count = ticket.successes + 1
+            if count >= ticket.look_at and (
+                count >= ticket.sample_at or ticket.edge == ALWAYS or engine.now() >= ticket.edge
+            ):
+                engine.observe(ticket, None)
+        elif (waits := getattr(self, "waits", None)) is None:
+            succeeded(engine, self.last_ticket, self.started)
         else:
-            succeeded(engine, self._last_ticket, self.started)
+            engine.settle(self.last_ticket, Outcome.SUCCESS, self.started, sampled=waits.is_sample())
 
     def fail(
         self,
@@ -97,14 +105,18 @@ class Permit:
         if seconds is not None:
             seconds = checks.seconds("reset_timeout_seconds", seconds)
         failure = exc if peer is None or exc is None else FailureAt(exc, checks.one_line("peer", peer))
-        if self._let_go():
-            self.engine.settle(self._last_ticket, Outcome.FAILURE, self.started, failure, open_seconds=seconds)
+        if self.let_go():
+            self.engine.settle(self.last_ticket, Outcome.FAILURE, self.started, failure, open_seconds=seconds)
             note_place(self.engine, self.engine.machine.epoch.failures, exc)
 
-    def ignore(self) -> None:
-        """Give the permit back; the call counts as ignored, neither as a success nor as a failure."""
-        if self._let_go():
-            self.engine.settle(self._last_ticket, Outcome.IGNORED, self.started)
+    def ignore(self, *, cancelled: bool = False) -> None:
+        """Give the permit back; the call counts as ignored, neither as a success nor as a failure.
+
+        Args:
+            cancelled: Whether it was cut off from outside while it did something other than await its dependency.
+        """
+        if self.let_go():
+            self.engine.settle(self.last_ticket, Outcome.IGNORED, self.started, cancelled=cancelled)
 
     def __enter__(self) -> Self:
         """Return the permit itself; calls through the breaker inside the block of a probe are part of that probe."""
@@ -118,14 +130,16 @@ class Permit:
         """Settle the permit by the way the block ended, unless it is settled already."""
         if exc is None:
             self.succeed()
-        elif self._let_go():
-            self.engine.call_raised(self._last_ticket, exc, self.started, self.failures)
+        elif self.let_go():
+            waits = getattr(self, "waits", None)
+            awaited_from = None if waits is None else waits.awaited_from
+            self.engine.call_raised(self.last_ticket, exc, self.started, self.failures, awaited_from)
             note_place(self.engine, self.engine.machine.epoch.failures, exc)
 
     def returned(self, result: object) -> None:
         """Settle the permit by the result of the call, which counts as a failure if `failed_result` says so."""
-        if self._let_go():
-            returned(self.engine, self._last_ticket, result, self.started)
+        if self.let_go():
+            returned(self.engine, self.last_ticket, result, self.started)
 
     def progress(self) -> None:
         """Note that the dependency works: the call has delivered a part, or a long job or a session has begun well.
@@ -146,24 +160,26 @@ class Permit:
             engine.settle(probe, Outcome.SUCCESS, self.started)
         finally:
             if probe.successor is None:
-                self._let_go()
+                self.let_go()
 
     @property
-    def _last_ticket(self) -> Ticket:
-        """The ticket that the end of the call is counted by: that of the generation which a passed probe began."""
+    def last_ticket(self) -> Ticket:
+        """Internal: the ticket by which the end counts: that of the generation that a passed probe has begun."""
         ticket: Ticket = self.ticket
         return ticket.successor or ticket if isinstance(ticket, Probe) else ticket
 
     def pause(self) -> float | None:
-        """Note that the call waits for something other than its dependency, such as the reader of a stream.
+        """Note that a part has come, and the call waits for something other than its dependency, such as its reader.
 
         Returns:
             The argument for `resume()`: the instant, or None if the duration of the call is not measured.
         """
-        return None if self.started is None else self.engine.now()
+        return None if self.started is None else self._waits_since(self.started).end()
 
     def resume(self, paused_at: float | None) -> float | None:
-        """Exclude a pause from the call's duration.
+        """Exclude a pause from the call's duration, and note that the next part is awaited.
+
+        If the call is cut off later, it was overdue if this wait was longer than those of calls that succeed.
 
         Args:
             paused_at: What `pause()` returned.
@@ -173,16 +189,23 @@ class Permit:
         """
         if self.started is None or paused_at is None:
             return None
-        now = self.engine.now()
+        now = self._waits_since(self.started).begin()
         self.started += now - paused_at
         return now
+
+    def _waits_since(self, started: float) -> Waits:
+        waits = getattr(self, "waits", None)
+        if waits is None:
+            self.waits = waits = Waits(self.engine, self.last_ticket, started)
+        return waits
 
     def __repr__(self) -> str:
         """Name the breaker, and say whether the permit is a probe and whether it is settled."""
         kind = "probe" if isinstance(self.ticket, Probe) else "call"
         return f"<Permit of circuit breaker {self.engine.name!r} for a {kind}: {'held' if self.held else 'settled'}>"
 
-    def _let_go(self) -> bool:
+    def let_go(self) -> bool:
+        """Internal: let go of the permit; return whether it was still to be settled."""
         held, self.held = self.held, False
         return held
 
@@ -198,6 +221,7 @@ class AcquiredPermit(Permit):
 
     failures: int
     held: bool
+    waits: Waits | None
 
     def __init__(self, engine: Engine, ticket: Ticket, started: float | None) -> None:
         self.engine = engine
@@ -211,7 +235,7 @@ class AcquiredPermit(Permit):
         if not self.held or isinstance(self.ticket, ShadowCall):
             return
         self.held = False
-        self.engine.lose(self._last_ticket)
+        self.engine.lose(self.last_ticket)
         warnings.warn(
             f"a permit of circuit breaker {self.engine.name!r} was dropped without succeed(), fail() or ignore()",
             ResourceWarning,
@@ -258,7 +282,7 @@ def try_acquire_permit_nowait(engine: Engine) -> AcquiredPermit | None:
     if engine.shut_until > ALWAYS and 0 < (left := engine.shut_until - (now := engine.now())) < NEVER:
         engine.machine.rejected += 1
         if engine.dispatcher is not None:
-            engine.report_rejection(now, left)
+            report_rejection(engine, now, left)
         return None
     try:
         ticket = engine.try_admit()
@@ -295,6 +319,7 @@ class Guard(Permit):
 
     failures: int
     held: bool
+    waits: Waits | None
     wire: AcquiredPermit | None
     """The permit of a block off the closed path; its finaliser reports a leak if the guard is dropped."""
 
@@ -338,7 +363,7 @@ class Guard(Permit):
             self.started = None
             self.held = True
         elif (watch := engine.watch) is not None:
-            ticket = watch.epoch
+            ticket, self.waits = watch.epoch, None
             self.started = engine.now()
             self.held = True
         else:
@@ -346,7 +371,7 @@ class Guard(Permit):
             ticket = wire.ticket
             if isinstance(ticket, Probe):
                 enter_probe(ticket)
-            self.started = wire.started
+            self.started, self.waits = wire.started, None
             self.held = wire.held
         self.ticket = ticket
         self.failures = ticket.failures
@@ -364,12 +389,15 @@ class Guard(Permit):
         if engine.counting is not ticket:
             succeeded(engine, ticket, self.started)
             return
-        ticket.successes += 1
-        if ticket.observed and (ticket.edge == ALWAYS or engine.now() >= ticket.edge):
-            engine.observe(ticket)
+        ticket.successes = count = ticket.successes + 1
+        if count >= ticket.look_at and (
+            count >= ticket.sample_at or ticket.edge == ALWAYS or engine.now() >= ticket.edge
+        ):
+            engine.observe(ticket, self.started)
 
-    def _let_go(self) -> bool:
+    def let_go(self) -> bool:
+        """Internal: as of any permit, and of the one that holds the place of this one."""
         wire, self.wire = self.wire, None
         if wire is not None:
             wire.held = False
-        return super()._let_go()
+        return super().let_go()

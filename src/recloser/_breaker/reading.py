@@ -66,6 +66,7 @@ def health_of(engine: Engine) -> BreakerHealth:
         "failure_total": snapshot.failure_total,
         "ignored_total": snapshot.ignored_total,
         "cancelled_total": snapshot.cancelled_total,
+        "overdue_total": snapshot.overdue_total,
         "rejected_total": snapshot.rejected_total,
         "late_total": snapshot.late_total,
         "leaked_total": snapshot.leaked_total,

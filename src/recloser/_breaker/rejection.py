@@ -8,6 +8,7 @@ from recloser._breaker.notify import is_wanted
 from recloser._breaker.records import call_rejected
 from recloser._breaker.shadow import admit_in_shadow
 from recloser._core.events import CallRejected
+from recloser._core.states import CircuitState
 from recloser.errors import CircuitBreakerOpenError
 
 if TYPE_CHECKING:
@@ -26,4 +27,18 @@ def reject(engine: ReportingEngine, now: float) -> Ticket | CircuitBreakerOpenEr
     error = CircuitBreakerOpenError(engine.name, wait, state, machine.frozen_failures, machine.last_error, reason)
     if is_wanted(engine, CallRejected):
         engine.report(call_rejected(engine.name, now, state, wait, shadow=False))
+    return error
+
+
+def report_rejection(engine: ReportingEngine, now: float, left: float) -> None:
+    """Report a call that was rejected while `left` seconds of the reset timeout remained."""
+    if is_wanted(engine, CallRejected):
+        engine.report(call_rejected(engine.name, now, CircuitState.OPEN, left, shadow=False))
+
+
+def reported_rejection(engine: ReportingEngine, now: float, left: float) -> CircuitBreakerOpenError:
+    """Report such a call; return the error, which describes the state before listeners can change it."""
+    machine = engine.machine
+    error = CircuitBreakerOpenError(engine.name, left, CircuitState.OPEN, machine.frozen_failures, machine.last_error)
+    report_rejection(engine, now, left)
     return error

@@ -10,11 +10,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
-from recloser._breaker.cancellation import is_cancellation
-from recloser._breaker.classify import is_overdue, raised
+from recloser._breaker.classify import raised
 from recloser._breaker.permits import acquire_permit
 from recloser._breaker.probe_context import enter_probe, leave_probe
 from recloser._breaker.readers import Throw, error_of_source
+from recloser._breaker.waits import Waits
 from recloser._core.tickets import Probe
 
 if TYPE_CHECKING:
@@ -89,47 +89,36 @@ class ProtectedStream(Stream):
         return error_of_source(self._permit.engine, exc, Throw(thrown, item, self._handled)) or GeneratorExit()
 
     def ended(self, exc: BaseException | None, *, has_delivered: bool) -> None:
-        """Settle the permit: if the reader leaves after an item, the dependency has answered."""
-        if exc is None or (has_delivered and self._is_leaving(exc)):
+        """Settle the permit: if the reader closes the stream after an item, the dependency has answered."""
+        if exc is None or (has_delivered and isinstance(exc, GeneratorExit)):
             self._permit.succeed()
         else:
             self._permit.__exit__(type(exc), exc, None)
-
-    def _is_leaving(self, exc: BaseException) -> bool:
-        return isinstance(exc, GeneratorExit) or (is_cancellation(exc) and not self._is_overdue())
-
-    def _is_overdue(self) -> bool:
-        return False
 
 
 class MeasuredStream(ProtectedStream):
     """A protected iteration whose duration is measured, without the time that its reader takes."""
 
-    __slots__ = ("_asked_at", "_read_clock", "_started")
+    __slots__ = ("_started", "_waits")
 
     def __init__(self, permit: Permit, started: float) -> None:
         super().__init__(permit)
-        self._read_clock = permit.engine.now
-        self._started = self._asked_at = started
+        self._started = started
+        self._waits = permit.waits = Waits(permit.engine, permit.last_ticket, started)
 
     @property
     def pause(self) -> Callable[[], float]:
-        """The clock: a pause starts at its reading."""
-        return self._read_clock
+        """Notes that an item has come, and returns the time."""
+        return self._waits.end
 
     def resume(self, paused_at: float) -> None:
         """Exclude the pause from the call's duration."""
-        self._asked_at = now = self._read_clock()
-        self._started += now - paused_at
+        self._started += self._waits.begin() - paused_at
 
     def ended(self, exc: BaseException | None, *, has_delivered: bool) -> None:
         """Settle the permit; the call's duration is the time that the generator has taken."""
         self._permit.started = self._started
         super().ended(exc, has_delivered=has_delivered)
-
-    def _is_overdue(self) -> bool:
-        engine = self._permit.engine
-        return is_overdue(engine.machine, self._permit.ticket, self._asked_at, self._read_clock)
 
 
 class ProbeStream(MeasuredStream):
@@ -149,7 +138,8 @@ class ProbeStream(MeasuredStream):
 
     def _pause(self) -> float:
         self._permit.progress()
-        now = self._read_clock()
+        self._waits.ticket = self._permit.last_ticket
+        now = self._waits.end()
         leave_probe(self._probe)
         return now
 

@@ -113,10 +113,11 @@ def _protected(engine: Engine, ticket: Ticket, source: AsyncGeneratorType[Any, A
         permit = Permit()
         permit.engine, permit.ticket, permit.started, permit.held = engine, ticket, started, True
         permit.failures = ticket.failures
-    paused_at = permit.pause()
+    returned_at = None if started is None else engine.now()
 
     async def admit(_args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Stream:
-        permit.resume(paused_at)
+        if permit.started is not None and returned_at is not None:  # until now the call has waited for its reader
+            permit.started += engine.now() - returned_at
         return stream_of(permit)
 
     stream: Any = pump(admit, lambda: source)()

@@ -27,6 +27,15 @@ def seconds_or_none(argument: str, value: object) -> float | None:
     return None if value is None else _duration(argument, value, "a finite number of seconds > 0, or None")
 
 
+def limit(argument: str, value: object) -> float:
+    """Return a limit in seconds, >= 0; infinity for none."""
+    wanted = "a number of seconds >= 0, or math.inf"
+    number = _real(argument, value, wanted)
+    if not number >= 0:
+        raise ValueError(f"{argument} must be {wanted}, not {value!r}")
+    return number
+
+
 def instant(argument: str, value: object) -> float:
     """Return a reading of a clock in seconds: any finite number."""
     wanted = "a finite number of seconds"

@@ -31,6 +31,9 @@ class Snapshot(Value):
     cancelled, late and leaked. There is one exception: a probe that outlives its limit or its event loop counts twice,
     once as failed or leaked when the breaker notices, and once as late when it ends.
 
+    Of the calls that were cut off from outside, `overdue_total` counts the overdue ones, which are among the failures,
+    and `cancelled_total` the ignored ones.
+
     `failure_rate` and `slow_call_rate` are None if they are undefined or not measured. `retry_after` is in seconds, or
     None if the time is not known. `opened_monotonic`, `changed_monotonic` and `taken_monotonic` are readings of the
     breaker's clock. `last_error` is the type and message of the failure that opened the breaker, or None while it is
@@ -57,6 +60,7 @@ class Snapshot(Value):
     failure_total: int
     ignored_total: int
     cancelled_total: int
+    overdue_total: int
     rejected_total: int
     late_total: int
     leaked_total: int

@@ -17,10 +17,10 @@ Invariants:
 - Admission relies on no invariant, because an exception from outside, such as KeyboardInterrupt, can arrive between any
   two statements. A half-open machine without an episode starts one, and a new gate replaces lost permits, so there is
   always a way out of half-open.
-- While closed or disabled, a success may be counted just by adding 1 to `epoch.successes`, if `epoch.observed` is false
-  or the call ended before `epoch.edge`. A failure may be counted just by adding 1 to `epoch.failures`, if
-  `epoch.successes == epoch.run_after` (it continues a run of failures) and the sum stays below
-  `epoch.run_from + epoch.run_limit`.
+- While closed or disabled, a success may be counted just by adding 1 to `epoch.successes`, if the sum stays below
+  `epoch.look_at`, or if it stays below `epoch.sample_at` and the call ended before `epoch.edge`. A failure may be
+  counted just by adding 1 to `epoch.failures`, if `epoch.successes == epoch.run_after` (it continues a run of failures)
+  and the sum stays below `epoch.run_from + epoch.run_limit`.
   That is the whole closed path.
 """
 
@@ -31,13 +31,14 @@ from typing import TYPE_CHECKING, cast
 
 from recloser._core.causes import ByHand, cause_of
 from recloser._core.events import Snapshot, Transition
-from recloser._core.meters import AnyMeter, RunMeter, parts_of
+from recloser._core.meters import RunMeter, heir_of
 from recloser._core.outage import note_transition
 from recloser._core.outcomes import Outcome
 from recloser._core.shadow import NO_SHADOW_CALLS, ShadowCalls
 from recloser._core.snapshots import snapshot_of
 from recloser._core.states import TRANSITIONS, CircuitState, Trigger
 from recloser._core.tickets import Admission, Episode, Epoch, Expiry, Probe, Ticket
+from recloser._core.usual import UsualDuration
 from recloser._core.windows import ALWAYS, NEVER
 
 if TYPE_CHECKING:
@@ -60,13 +61,11 @@ SUCCESS = Outcome.SUCCESS
 FAILURE = Outcome.FAILURE
 UNDECIDED = frozenset({Trigger.WAIT_ELAPSED, Trigger.PROBE_TIMED_OUT})
 """The triggers after which a probe that has run out of time may still pass."""
-NO_RUN = -1
-"""No total of successes is equal to it: the latest failures are not known to be a run."""
 NO_LEAKS: list[Ticket] = []
 """Shared by all machines that have had no probe: nothing is ever appended to it."""
 
 
-class BreakerMachine:
+class BreakerMachine(UsualDuration):
     """The state machine of one circuit breaker.
 
     Args:
@@ -121,6 +120,7 @@ class BreakerMachine:
     probe_failures: int
 
     def __init__(self, settings: Settings, random: Random, now: float) -> None:
+        super().__init__()
         self.settings = settings
         self.random: Random = random
         self.state = CLOSED
@@ -355,7 +355,7 @@ class BreakerMachine:
         backoff = (self.settings if self.episode is None else self.episode.settings).backoff
         self.frozen_failures, self.reopen_at = before.failure_count, ALWAYS
         self.state = new  # before the epoch: a thread that reads them the other way round admits no call to an open one
-        self.epoch = self.epoch.next()
+        self.epoch = self._next_epoch()
         self._decide(trigger)
         self.episode, self.changed_at, self.cause = episode, since, cause
         outage = note_transition(self, (old, new), cause, since, at)
@@ -369,6 +369,10 @@ class BreakerMachine:
             self._enter_admitting(since, for_seconds)
         self._watch()
         return Transition(old, new, cause, before, now, self.retry_after(now), outage)
+
+    def _next_epoch(self) -> Epoch:
+        self.end_run(self.epoch.successes)
+        return self.epoch.next()
 
     def _enter_open(self, since: float, open_seconds: float | None, last_error: str | None, backoff: Backoff) -> None:
         self.attempt += 1
@@ -397,12 +401,9 @@ class BreakerMachine:
     def reconfigure(self, settings: Settings, now: float) -> None:
         """Switch to new settings; state, generation and window stay, as do a running reset timeout and an episode."""
         if settings.trip_when != self.settings.trip_when:
-            meter = settings.trip_when.meter(self.epoch)
-            heirs = meter if isinstance(meter, AnyMeter) else AnyMeter((meter,))
-            if not any(isinstance(part, RunMeter) for part in parts_of(self.meter)):
-                self.epoch.run_after = NO_RUN
-            heirs.adopt(self.meter, self.epoch, now)
-            self.meter = meter
+            self.meter = heir_of(self.meter, settings.trip_when.meter(self.epoch), self.epoch, now)
+        if self.settings.overdue_after_seconds is not None:
+            self.epoch.sample_at = self.epoch.successes + 1  # nobody has needed samples so far
         self.settings = settings
         self._watch()
 
@@ -492,8 +493,6 @@ class BreakerMachine:
 
     def _watch(self) -> None:
         """Set what the closed path reads to know which calls the meter wants to see."""
-        quiet_until = self.meter.quiet_until
         epoch = self.epoch
-        epoch.observed = quiet_until != NEVER
-        epoch.edge = quiet_until
+        epoch.watch(self.meter.quiet_until)
         epoch.run_limit = self.meter.threshold if isinstance(self.meter, RunMeter) else 0

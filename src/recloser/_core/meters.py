@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 T = TypeVar("T")
+NO_RUN = -1
+"""No total of successes is equal to it: the latest failures are not known to be a run."""
 
 
 class Counts(Protocol):
@@ -478,3 +480,11 @@ def _rate(totals: WindowTotals, minimum_calls: int) -> float | None:
 def parts_of(meter: RuleMeter) -> tuple[RuleMeter, ...]:
     """Return the meters of the single rules that a meter is made of."""
     return meter.parts if isinstance(meter, AnyMeter) else (meter,)
+
+
+def heir_of(old: RuleMeter, new: RuleMeter, counts: Counts, now: float) -> RuleMeter:
+    """Let a new meter take over what an old one has counted, and return it."""
+    if not any(isinstance(part, RunMeter) for part in parts_of(old)):
+        counts.run_after = NO_RUN
+    (new if isinstance(new, AnyMeter) else AnyMeter((new,))).adopt(old, counts, now)
+    return new

@@ -71,8 +71,8 @@ class Settings(Value):
         check_synchronous("failed_result", self.failed_result, "predicate")
         object.__setattr__(self, "success_threshold", checks.count("success_threshold", self.success_threshold))
         object.__setattr__(self, "max_probes", checks.count("max_probes", self.max_probes))
-        self._check_seconds("probe_timeout_seconds", zero=False)
-        self._check_seconds("overdue_after_seconds", zero=True)
+        self._check("probe_timeout_seconds", checks.seconds)
+        self._check("overdue_after_seconds", checks.limit)
         checks.flag("shadow", self.shadow)
         _check_description(self.describe_error)
 
@@ -105,10 +105,11 @@ class Settings(Value):
             fields["backoff"] = _backoff(fields.pop("reset_timeout_seconds"))
         return replace(self, **fields)
 
-    def _check_seconds(self, argument: str, *, zero: bool) -> None:
+    def _check(self, argument: str, check: Callable[[str, object], float]) -> None:
+        """Check a duration that may be None."""
         value = getattr(self, argument)
         if value is not None:
-            object.__setattr__(self, argument, checks.seconds(argument, value, zero=zero))
+            object.__setattr__(self, argument, check(argument, value))
 
 
 def _check_description(describe_error: object) -> None:

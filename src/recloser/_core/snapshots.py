@@ -35,6 +35,7 @@ def snapshot_of(machine: Any, now: float) -> Snapshot:  # noqa: ANN401 - a Break
         failure_total=epoch.failures + machine.probe_failures,
         ignored_total=machine.ignored,
         cancelled_total=machine.cancelled,
+        overdue_total=0 if machine.overdue_calls is None else machine.overdue_calls.total,
         rejected_total=machine.rejected,
         late_total=machine.late,
         leaked_total=machine.leaked,

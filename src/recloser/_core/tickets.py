@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 from recloser._core.defaults import slow_call_limit
-from recloser._core.windows import ALWAYS
+from recloser._core.usual import FIRST_SAMPLES, SAMPLE_EVERY
+from recloser._core.windows import NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,16 +38,23 @@ class Epoch:
     `successes` and `failures` are totals since the breaker's creation, without probes; each epoch continues those of
     the one before, and its run of failures. `run_limit` is the length of the run that trips the breaker, if that is
     its only rule; else 0.
+
+    Some calls are samples of how long successes take. As soon as `successes` reaches `sample_at`, the next call is one;
+    `is_start_due` says that its start has to be read. A success that makes `successes` reach `look_at` is not only
+    counted.
     """
 
     __slots__ = (
         "edge",
         "failures",
+        "first_samples",
         "generation",
-        "observed",
+        "is_start_due",
+        "look_at",
         "run_after",
         "run_from",
         "run_limit",
+        "sample_at",
         "successes",
     )
 
@@ -57,8 +65,39 @@ class Epoch:
         self.run_after: int = successes
         self.run_from: int = failures
         self.run_limit: int = 0
-        self.observed: bool = False
-        self.edge: float = ALWAYS
+        self.edge: float = NEVER
+        self.first_samples: int = FIRST_SAMPLES
+        self.is_start_due: bool = True
+        self.sample_at: int = successes + 1
+        self.look_at: int = successes + 1
+
+    @property
+    def observed(self) -> bool:
+        """Whether the trip rule has to see each success that ends at `edge` or later."""
+        return self.edge != NEVER
+
+    def watch(self, edge: float) -> None:
+        """Set from when on the trip rule has to see each success."""
+        self.edge = edge
+        self.look_at = 0 if edge != NEVER else self.sample_at
+
+    def schedule_sample(self, count: int) -> None:
+        """Note a sample, and set when the next one is due.
+
+        Args:
+            count: The total of successes, that of the sample included.
+        """
+        self.first_samples = max(0, self.first_samples - 1)
+        self.is_start_due = self.first_samples > 0
+        self._sample_at(count + (1 if self.first_samples else SAMPLE_EVERY))
+
+    def skip_sample(self) -> None:
+        """Leave out a sample, because nobody needs it."""
+        self._sample_at(self.successes + SAMPLE_EVERY)
+
+    def _sample_at(self, count: int) -> None:
+        self.sample_at = count
+        self.watch(self.edge)
 
     def next(self) -> Epoch:
         """Return the next generation, which continues the totals and the run."""

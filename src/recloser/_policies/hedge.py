@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import anyio
 
 from recloser._breaker.cancellation import is_cancellation
+from recloser._breaker.cut_offs import has_lost
 from recloser._core import checks
 from recloser._core.outcomes import Outcome, leaves
 from recloser._core.wording import plural
@@ -244,6 +245,8 @@ class _Race:
         return self._errors[min(self._errors)] if self._decisive is None else self._decisive
 
     async def _run(self, number: int) -> None:
+        has_lost_outside = has_lost.get()
+        has_lost.set(lambda: self._is_over or has_lost_outside())
         try:
             result = self._fn(*self._args, **self._kwargs)
             if type(result) is CoroutineType or is_awaitable(result):

@@ -231,7 +231,6 @@ def _kind(path: str, table: Mapping[str, object], kinds: Mapping[str, Kind]) -> 
 
 
 _seconds: Reader = checks.seconds
-_seconds_or_zero: Reader = partial(checks.seconds, zero=True)
 
 WINDOWS = {
     "count": Kind(CountWindow, {"count": checks.count}, {"count": "size"}),
@@ -279,7 +278,7 @@ SETTINGS: dict[str, Reader] = {
     "success_threshold": checks.count,
     "max_probes": checks.count,
     "probe_timeout_seconds": or_none(_seconds),
-    "overdue_after_seconds": or_none(_seconds_or_zero),
+    "overdue_after_seconds": or_none(checks.limit),
     "shadow": checks.flag,
     "describe_error": or_none(_description),
 }

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any, Protocol
 
-from recloser.integrations._http import is_event_stream
+from anyio import get_cancelled_exc_class
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from typing import Self
 
     from recloser import Permit
@@ -26,7 +26,7 @@ class GuardedBody:
         body: The body from the transport.
         permit: The permit of the exchange.
         settle: Settles a permit by an exception.
-        headers: The headers of the response.
+        is_subscription: Whether the body tells what happens, whenever it does: its silence says nothing.
     """
 
     def __init__(
@@ -34,12 +34,13 @@ class GuardedBody:
         body: Any,  # noqa: ANN401 - of httpx or httpx2
         permit: Permit,
         settle: Callable[[Permit, BaseException], None],
-        headers: Mapping[str, str],
+        *,
+        is_subscription: bool,
     ) -> None:
         self._body = body
         self._permit = permit
         self._settle = settle
-        self._headers = headers
+        self._is_subscription = is_subscription
         self._has_begun = False
         self._is_left = False
         self._paused_at: float | None = None
@@ -59,9 +60,10 @@ class GuardedBody:
             permit.succeed()
             raise
         except BaseException as exc:
-            is_cut_off = not isinstance(exc, Exception | GeneratorExit)
-            if self._is_left or (self._has_begun and is_cut_off and is_event_stream(self._headers)):
+            if self._is_left:
                 permit.succeed()
+            elif self._is_subscription and isinstance(exc, get_cancelled_exc_class()):
+                permit.ignore(cancelled=True)
             else:
                 self._settle(permit, exc)
             raise

@@ -14,8 +14,8 @@ How a block can end, and what that means:
 - A failure or a cancellation settles the permit before the inner scope is left. Leaving may wait for a server that no
   longer responds, and must not turn the outcome into a success.
 - An exception that raises while it is inspected is a failure, and is logged. The inner scope is still left.
-- The breaker classifies cancellations, as it does for any call. A wait for a connection of an exhausted pool is ignored
-  however it ends.
+- The breaker classifies cancellations, as it does for any call, if they came out of the library. One that the block's
+  own work met is ignored, and so is a wait for a connection of an exhausted pool, however it ends.
 
 The breaker records a failure by the type and the code of the driver's error. The message is left out: it may contain an
 address, a statement or values of a row.
@@ -28,6 +28,8 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+from anyio import get_cancelled_exc_class
 
 from recloser import CircuitBreaker
 from recloser.events import Outcome
@@ -149,7 +151,9 @@ class GuardedScope(Generic[T]):
         if permit is None:
             raise RuntimeError("this guard has not been entered")
         ending = Classified(Outcome.SUCCESS, None) if exc is None else self._classify(exc)
-        if ending.outcome in {Outcome.FAILURE, CANCELLED}:
+        if exc is not None and self._cut_off_own_work(exc):
+            permit.ignore(cancelled=True)
+        elif ending.outcome in {Outcome.FAILURE, CANCELLED}:
             self._settle(permit, ending)
         try:
             suppressed: bool | None = await self._scope.__aexit__(exc_type, exc, traceback)
@@ -175,6 +179,11 @@ class GuardedScope(Generic[T]):
             permit.ignore()
         else:
             permit.succeed()
+
+    def _cut_off_own_work(self, exc: BaseException) -> bool:
+        """Return whether an exception of the block is a cancellation that met something else than the library."""
+        cancelled, packages = get_cancelled_exc_class(), self._rules.packages
+        return all(isinstance(leaf, cancelled) and not came_out_of(packages, leaf) for leaf in leaves(exc))
 
     def _peer(self) -> str | None:
         with suppress(Exception):  # the objects of the library are asked what they are connected to

@@ -9,8 +9,9 @@ How an exchange is classified:
 - A failing status counts when the head of the response arrives. Nothing in the body can change it, and an error page
   that arrives slowly must not keep the breaker closed.
 - Otherwise the body decides. Its end is a success, an error while it is read is a failure. Closing it before its end is
-  a success: the dependency has responded, and the reader has enough. So is the cancellation of an event stream that has
-  delivered something, because that is how event streams end.
+  a success: the dependency has responded, and the reader has enough.
+- If the exchange is cut off, the breaker classifies that by the wait under way, for the head or a chunk of the body. An
+  event stream that answers a GET is a subscription: it is silent while nothing happens, so cutting it off is ignored.
 
 A probe passes earlier: with the good head of an event stream, and with the first chunk of any other body. The rest of
 the exchange is then one of the closed breaker, where the body decides as above.
@@ -245,10 +246,12 @@ class GuardedTransport(Generic[Transport, Request, Response]):
         elif response.is_closed or status == SWITCHING_PROTOCOLS or not self._is_streamed(response.stream):
             permit.succeed()  # already read, or no longer HTTP
         else:
-            if is_event_stream(response.headers):  # which may be silent for as long as nothing happens
+            is_stream_of_events = is_event_stream(response.headers)
+            if is_stream_of_events:  # whose first event may take long
                 permit.progress()
             settle = partial(self._settle, request=request)
-            response.stream = self._body(response.stream, permit, settle, response.headers)
+            is_subscription = is_stream_of_events and request.method == "GET"
+            response.stream = self._body(response.stream, permit, settle, is_subscription=is_subscription)
 
     def _is_streamed(self, body: object) -> bool:
         """Return whether a body comes bit by bit; the others, which can be read synchronously too, are in memory."""
