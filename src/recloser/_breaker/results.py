@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from recloser._breaker.notify import log_error
 from recloser._core.outcomes import Outcome
@@ -10,11 +10,10 @@ from recloser._core.slots import refusal
 from recloser._core.tickets import UNCOUNTED
 
 if TYPE_CHECKING:
-    from recloser._breaker.engine import Engine
     from recloser._core.tickets import Ticket
 
 
-def settle_result(engine: Engine, ticket: Ticket, result: object, started: float | None) -> object:
+def settle_result(engine: Any, ticket: Ticket, result: object, started: float | None) -> object:  # noqa: ANN401 - an Engine
     """Settle a call that returned; return its result."""
     if ticket is UNCOUNTED:
         return result
@@ -27,7 +26,13 @@ def settle_result(engine: Engine, ticket: Ticket, result: object, started: float
 
 
 def settle_by_predicate(
-    engine: Engine, ticket: Ticket, result: object, judgement: object, started: float | None, *, passed: bool
+    engine: Any,  # noqa: ANN401 - an Engine
+    ticket: Ticket,
+    result: object,
+    judgement: object,
+    started: float | None,
+    *,
+    passed: bool,
 ) -> object:
     """Settle a call that `failed_result` has judged; return its result."""
     fault = None if passed else refusal("failed_result", judgement)
@@ -41,7 +46,11 @@ def settle_by_predicate(
 
 
 def predicate_raised(
-    engine: Engine, ticket: Ticket, result: object, fault: BaseException, started: float | None
+    engine: Any,  # noqa: ANN401 - an Engine
+    ticket: Ticket,
+    result: object,
+    fault: BaseException,
+    started: float | None,
 ) -> object:
     """Settle a call whose `failed_result` raised: as failed, or as ignored after an interrupt."""
     if not isinstance(fault, Exception):

@@ -10,20 +10,21 @@ With the first call that is cut off and has no start, a breaker begins to read a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recloser._breaker.cut_offs import CutOffs
-    from recloser._breaker.engine import Engine
+    from recloser._core.settings import Settings
     from recloser._core.tickets import Epoch, Ticket
 
 
-def is_sampling(engine: Engine) -> bool:
+def is_sampling(engine: Any) -> bool:  # noqa: ANN401 - an Engine
     """Return whether the breaker has to know how long successes take: nobody has set how long calls may take."""
-    return engine.machine.settings.overdue_after_seconds is None
+    settings: Settings = engine.machine.settings
+    return settings.overdue_after_seconds is None
 
 
-def take_sample(engine: Engine, epoch: Epoch) -> bool:
+def take_sample(engine: Any, epoch: Epoch) -> bool:  # noqa: ANN401 - an Engine
     """Return whether the call that starts now is a sample."""
     if not epoch.is_start_due or not is_sampling(engine):
         return False
@@ -33,7 +34,7 @@ def take_sample(engine: Engine, epoch: Epoch) -> bool:
     return True
 
 
-def _restore(engine: Engine, epoch: Epoch) -> None:
+def _restore(engine: Any, epoch: Epoch) -> None:  # noqa: ANN401 - an Engine
     """Have calls take the closed path again."""
     if engine.counting is epoch and engine.watch is None:
         engine.live = epoch  # as refresh() would do it, in a fraction of the time
@@ -41,7 +42,7 @@ def _restore(engine: Engine, epoch: Epoch) -> None:
         engine.refresh()
 
 
-def sample_duration(engine: Engine, epoch: Epoch, seconds: float) -> None:
+def sample_duration(engine: Any, epoch: Epoch, seconds: float) -> None:  # noqa: ANN401 - an Engine
     """Take a success that has been counted as the sample that is due."""
     if is_sampling(engine):
         epoch.schedule_sample(epoch.successes)
@@ -50,7 +51,7 @@ def sample_duration(engine: Engine, epoch: Epoch, seconds: float) -> None:
         epoch.skip_sample()
 
 
-def sample(engine: Engine, epoch: Epoch, started: float | None) -> None:
+def sample(engine: Any, epoch: Epoch, started: float | None) -> None:  # noqa: ANN401 - an Engine
     """Take a success that has been counted as the sample that is due, or the next call if its start is not known."""
     if started is not None:
         sample_duration(engine, epoch, engine.now() - started)
@@ -62,9 +63,10 @@ def sample(engine: Engine, epoch: Epoch, started: float | None) -> None:
             engine.live = engine.watch = None
 
 
-def is_sample(engine: Engine, ticket: Ticket) -> bool:
+def is_sample(engine: Any, ticket: Ticket) -> bool:  # noqa: ANN401 - an Engine
     """Return whether a success whose start is known, and that has not been counted yet, is a sample."""
-    epoch, watch = engine.machine.epoch, engine.watch
+    epoch: Epoch = engine.machine.epoch
+    watch = engine.watch
     if not is_sampling(engine) or not engine.machine.is_current(ticket):
         return False
     if ticket is not epoch:
@@ -81,14 +83,15 @@ def is_sample(engine: Engine, ticket: Ticket) -> bool:
     return True
 
 
-def is_timed(engine: Engine, epoch: Epoch) -> bool:
+def is_timed(engine: Any, epoch: Epoch) -> bool:  # noqa: ANN401 - an Engine
     """Return whether calls have been cut off in a generation, so that the start of each call is read."""
-    return engine.cut_offs is not None and engine.cut_offs.timed is epoch
+    cut_offs: CutOffs | None = engine.cut_offs
+    return cut_offs is not None and cut_offs.timed is epoch
 
 
-def time_starts(engine: Engine, ticket: Ticket, cut_offs: CutOffs) -> None:
+def time_starts(engine: Any, ticket: Ticket, cut_offs: CutOffs) -> None:  # noqa: ANN401 - an Engine
     """Read the start of each call from now on, if the ticket is that of the current generation."""
-    epoch = engine.machine.epoch
+    epoch: Epoch = engine.machine.epoch
     if ticket is epoch and cut_offs.timed is not epoch and is_sampling(engine):
         cut_offs.timed = epoch
         engine.refresh()

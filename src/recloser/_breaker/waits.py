@@ -6,12 +6,11 @@ part under way, and what it tells about the dependency are its waits, not its du
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from recloser._breaker.sampling import is_sample
 
 if TYPE_CHECKING:
-    from recloser._breaker.engine import Engine
     from recloser._core.tickets import Ticket
 
 
@@ -26,7 +25,7 @@ class Waits:
 
     __slots__ = ("_began_at", "_engine", "_has_delivered", "_is_sample", "_longest", "ticket")
 
-    def __init__(self, engine: Engine, ticket: Ticket, began_at: float) -> None:
+    def __init__(self, engine: Any, ticket: Ticket, began_at: float) -> None:  # noqa: ANN401 - an Engine
         self._engine = engine
         self.ticket: Ticket = ticket
         self._began_at = began_at
@@ -35,12 +34,13 @@ class Waits:
 
     def begin(self) -> float:
         """Note that the next part is awaited; return the time."""
-        self._began_at = now = self._engine.now()
+        now: float = self._engine.now()
+        self._began_at = now
         return now
 
     def end(self) -> float:
         """Note that a part has come, and learn how long it was awaited if the call is a sample; return the time."""
-        now = self._engine.now()
+        now: float = self._engine.now()
         self._learn(now - self._began_at)
         return now
 
