@@ -1,6 +1,13 @@
 """The registry, what its `health()` and its `lint()` return, and its ledger: names that the root does not hold."""
 
-from recloser._breaker.health import BreakerHealth, CauseHealth, OutageHealth, RegistryHealth, ShadowHealth
+from recloser._breaker.health import (
+    BreakerHealth,
+    CauseHealth,
+    EventLoopHealth,
+    OutageHealth,
+    RegistryHealth,
+    ShadowHealth,
+)
 from recloser._core.homes import publish as _publish
 from recloser._registry import BreakerRegistry
 from recloser._registry.duration_totals import DurationTotals
@@ -13,6 +20,7 @@ __all__ = [
     "CauseHealth",
     "DurationTotals",
     "Entry",
+    "EventLoopHealth",
     "Finding",
     "Ledger",
     "OutageHealth",

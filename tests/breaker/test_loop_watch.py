@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import math
 import time
 import weakref
 from collections.abc import Callable
@@ -31,7 +32,7 @@ class Beats:
     def __init__(self) -> None:
         self.clock = ManualClock(1_000.0)
         self.starts = 0
-        self.watch = LoopWatch(self.start, self.clock)
+        self.watch = LoopWatch(self.start, lambda: True, self.clock)
 
     def start(self, _watch: LoopWatch) -> None:
         self.starts += 1
@@ -118,6 +119,21 @@ def test_after_a_stall_the_next_calls_show_when_they_begin(beats: Beats, breaker
     beats.watch.join(breaker.engine)
     beats.beat(late=1.0)
     assert breaker.engine.live is None
+    assert beats.watch.needs_starts()
+    beats.beat()
+    assert not beats.watch.needs_starts()
+
+
+def test_a_stall_that_is_noticed_before_its_beat_leads_no_call_past_the_closed_path(
+    beats: Beats, breaker: CircuitBreaker
+) -> None:
+    breaker.engine.live = breaker.engine.machine.epoch
+    beats.watch.join(breaker.engine)
+    beats.clock.advance(1.5)
+    beats.watch.look()
+    assert breaker.engine.live is not None
+    beats.watch.beat()
+    assert breaker.engine.live is None
 
 
 def test_a_watch_keeps_no_breaker_alive(beats: Beats) -> None:
@@ -164,6 +180,33 @@ async def test_while_a_loop_is_blocked_its_lag_can_be_read_from_another_thread(b
     assert lags[0] >= 0.2
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", BACKENDS)
+async def test_the_beats_of_a_loop_end_with_the_last_breaker_that_is_used(
+    breaker: CircuitBreaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recloser._breaker.loop_watch.BEATS_OF_A_LOOK", 1)
+    monkeypatch.setattr("recloser._breaker.loop_watch.LOOKS_UNUSED", 1)
+    for _ in range(2):
+        await breaker.call(answer)
+        watch = watch_loop(breaker.engine)
+        assert watch is not None
+        with anyio.fail_after(10):
+            while watch.is_beating:  # noqa: ASYNC110 - there is no event for it
+                await anyio.sleep(BEAT_SECONDS)
+        assert breaker.engine.live is None
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", BACKENDS)
+async def test_the_first_call_has_the_loop_watched_and_the_closed_path_is_restored() -> None:
+    breaker = CircuitBreaker("payments", overdue_after_seconds=math.inf)
+    for _ in range(2):
+        await breaker.call(answer)
+    assert breaker.engine.is_in_watched_loop
+    assert breaker.engine.watch is not None or breaker.engine.live is not None
+
+
 def test_outside_event_loops_there_is_nothing_to_watch(breaker: CircuitBreaker) -> None:
     assert watch_loop(breaker.engine) is None
 
@@ -194,6 +237,18 @@ def test_a_watched_loop_ends_like_any_other(breaker: CircuitBreaker, run: Callab
     began = time.monotonic()
     run(main() if run is asyncio.run else main)
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("run", [asyncio.run, trio.run], ids=BACKENDS)
+def test_a_loop_that_has_ended_is_not_late(breaker: CircuitBreaker, run: Callable[..., object]) -> None:
+    async def main() -> LoopWatch:
+        watch = watch_loop(breaker.engine)
+        assert watch is not None
+        return watch
+
+    watch = run(main() if run is asyncio.run else main)
+    time.sleep(0.3)
+    assert watch.lateness() == 0.0
 
 
 def test_a_watch_lives_as_long_as_its_loop(breaker: CircuitBreaker) -> None:

@@ -19,7 +19,7 @@ def test_health_has_the_documented_shape(clock: ManualClock) -> None:
     registry = BreakerRegistry(clock=clock)
     fail(registry, "payments", times=2)
     health = as_json(registry)
-    assert set(health) == {"version", "timestamp", "breakers"} == RegistryHealth.__annotations__.keys()
+    assert set(health) == {"version", "timestamp", "event_loops", "breakers"} == RegistryHealth.__annotations__.keys()
     assert health["version"] == 1
     assert {key: health["breakers"]["payments"][key] for key in ("state", "failure_count", "threshold")} == {
         "state": "closed",

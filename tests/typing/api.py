@@ -21,7 +21,15 @@ from recloser import (
     StateChanged,
 )
 from recloser.events import CallRejected, Outage, ShadowOutcome, Snapshot
-from recloser.registry import BreakerHealth, CauseHealth, Finding, OutageHealth, RegistryHealth, ShadowHealth
+from recloser.registry import (
+    BreakerHealth,
+    CauseHealth,
+    EventLoopHealth,
+    Finding,
+    OutageHealth,
+    RegistryHealth,
+    ShadowHealth,
+)
 from recloser.testing import Fail, FaultPlan, ManualClock, RecordingListener, Succeed, open_breaker
 from recloser.testing.explorer import Schedule
 from recloser.testing.pytest_plugin import Explores, MakesFaultPlans, Records
@@ -167,6 +175,8 @@ def read_health() -> None:
     health = assert_type(registry.health(), RegistryHealth)
     assert_type(health["version"], int)
     assert_type(health["timestamp"], str)
+    assert_type(health["event_loops"], EventLoopHealth)
+    assert_type(health["event_loops"]["lag_seconds"], float)
     payments = assert_type(health["breakers"]["payments"], BreakerHealth)
     assert_type(breaker.health(), BreakerHealth)
     assert_type(payments["state"], str)

@@ -28,6 +28,7 @@ from recloser._breaker.clock import clock_of
 from recloser._breaker.cut_offs import CutOffs
 from recloser._breaker.dispatch import Dispatcher
 from recloser._breaker.loop_bound import LoopLock, is_in_own_loop
+from recloser._breaker.loop_watch import can_watch
 from recloser._breaker.notify import (
     deliver,
     enqueue,
@@ -39,12 +40,14 @@ from recloser._breaker.notify import (
     slow_probe,
     wake,
 )
+from recloser._breaker.openings import openings
 from recloser._breaker.probe_context import enter_probe, entered_probes
 from recloser._breaker.records import KIND_OF_END, Record, call_ended, late_outcome
 from recloser._breaker.rejection import reject, reported_rejection
 from recloser._breaker.repeats import has_counted
 from recloser._breaker.sampling import is_sample, is_sampling, is_timed, sample, take_sample, time_starts
 from recloser._breaker.shadow import settle_apart
+from recloser._breaker.stalled import awaited, begin_watched, cut_off, unless_stalled
 from recloser._breaker.steps import STEP
 from recloser._breaker.taking_down import error_text
 from recloser._breaker.watch import Watch, is_start_needed, measure, relieve, watch_of
@@ -84,6 +87,7 @@ class Engine:
         "face",
         "failed_at",
         "finalisers",
+        "is_in_watched_loop",
         "is_limit_doubted",
         "live",
         "lock",
@@ -127,6 +131,7 @@ class Engine:
         self.cut_offs: CutOffs | None = None
         self.failed_at: float | None = None
         self.is_limit_doubted: bool = False  # whether the log has said that probes take longer than their limit
+        self.is_in_watched_loop: bool = not can_watch(self)  # else the next call that starts sees to it
         self.classify_by(settings)
         self.refresh()
 
@@ -151,8 +156,9 @@ class Engine:
             watch = watch_of(self.name, machine.settings, epoch, self.dispatcher, is_timed=is_timed(self, epoch))
         self.watch = watch
         times_starts = watch is not None and watch.times_starts
-        if epoch is not None and epoch.is_start_due and not times_starts and is_sampling(self):
-            self.watch = None  # so that the next call is sampled, in `start()`
+        is_due = epoch is not None and epoch.is_start_due and not times_starts and is_sampling(self)
+        if is_due or not self.is_in_watched_loop:
+            self.watch = None  # so that the next call is sampled, or has its event loop watched, in `start()`
             times_starts = True
         self.live = None if times_starts else epoch
         self.counting = None if watch is not None and (watch.times_ends or watch.failed_result is not None) else epoch
@@ -233,7 +239,9 @@ class Engine:
             return ticket.admitted_at
         settings, epoch = self.machine.settings, self.machine.epoch
         is_sampled = ticket is epoch and take_sample(self, epoch)
-        is_needed = is_sampled or is_start_needed(settings, self.dispatcher, is_timed=is_timed(self, epoch))
+        is_after_stall = not self.is_in_watched_loop and begin_watched(self, ticket)
+        is_needed = is_sampled or is_after_stall
+        is_needed = is_needed or is_start_needed(settings, self.dispatcher, is_timed=is_timed(self, epoch))
         return self.now() if is_needed else None
 
     # Settling
@@ -255,7 +263,7 @@ class Engine:
         epoch = self.machine.epoch
         if ticket is epoch and ticket is self.counting:
             if sampled:
-                self.machine.learn(self.now() - cast("float", started))
+                self.machine.learn(awaited(self, self.now() - cast("float", started)))
             if epoch.successes + 1 < epoch.look_at:
                 epoch.successes += 1
                 return
@@ -319,7 +327,7 @@ class Engine:
         """Count a failure on the closed path, of which nobody has to be told."""
         machine = self.machine
         now = self.now() if started is not None or machine.meter.needs_clock else 0.0
-        duration = 0.0 if started is None else max(0.0, now - started)
+        duration = 0.0 if started is None else awaited(self, max(0.0, now - started))
         self.failed_at = wall_clock()
         trigger = machine.count_failure(now, duration)
         if trigger is not None:
@@ -334,7 +342,7 @@ class Engine:
             return classifier.classify(exc), False
         if self.cut_offs is None:
             self.cut_offs = CutOffs(self.name, self.machine)
-        outcome = self.cut_offs.classify(ticket, exc, since, self.now())
+        outcome = cut_off(self, self.cut_offs, ticket, exc, since)
         if since is None:
             time_starts(self, ticket, self.cut_offs)
         return outcome, outcome is IGNORED
@@ -351,18 +359,19 @@ class Engine:
         sampled: bool = False,
     ) -> None:
         """Count the outcome of an admitted call, make the transition that it causes, if any, and report both."""
+        outcome = unless_stalled(self, outcome, exc, started)
         if ticket is UNCOUNTED or isinstance(ticket, ShadowCall):
             settle_apart(self, ticket, outcome, started, exc)
             return
-        machine = self.machine
-        current = machine.is_current(ticket)
+        machine, current = self.machine, self.machine.is_current(ticket)
         wanted = is_wanted(self, KIND_OF_END[outcome] if current else LateOutcome)
         events: list[Record] = []
         try:
             now = self.now() if started is not None or wanted or machine.meter.needs_clock else 0.0
             duration = max(0.0, now - started) if started is not None else None
+            waited = awaited(self, duration or 0.0)
             if sampled:
-                machine.learn(duration or 0.0)
+                machine.learn(waited)
             if wanted and current:
                 events.append(call_ended(self, now, ticket, outcome, duration, exc=exc, cancelled=cancelled))
             elif wanted:
@@ -372,13 +381,12 @@ class Engine:
                 machine.settle(ticket, IGNORED, 0.0, 0.0)
             raise
         if isinstance(ticket, Probe):
-            end = ProbeEnd(ticket, outcome, now, duration, cancelled, open_seconds)
-            self._settle_probe(end, exc, [*events])
+            self._settle_probe(ProbeEnd(ticket, outcome, now, duration, cancelled, open_seconds), exc, [*events])
             return
         with STEP:
             current = machine.is_current(ticket)
-            trigger = machine.settle(ticket, outcome, now, duration or 0.0, cancelled=cancelled)
-            self._count(ticket, outcome, duration or 0.0, trigger, current=current)
+            trigger = machine.settle(ticket, outcome, now, waited, cancelled=cancelled)
+            self._count(ticket, outcome, waited, trigger, current=current)
         if current and duration is not None:
             measure(self.dispatcher, outcome, duration, now, exc)
         try:
@@ -401,7 +409,7 @@ class Engine:
 
     def _settle_probe(self, end: ProbeEnd, exc: BaseException | None, events: list[Event | Record]) -> None:
         """Settle a probe and make the transition that it causes, if any, in one step."""
-        machine, ticket, duration = self.machine, end.probe, end.duration or 0.0
+        machine, ticket, duration = self.machine, end.probe, awaited(self, end.duration or 0.0)
         error, interrupt = error_text(self, exc) if end.outcome is FAILURE else (None, None)
         now = end.now if machine.meter.needs_clock else self.now()
         with STEP:
@@ -454,6 +462,8 @@ class Engine:
             enqueue(self, events)
             self.refresh()
         deliver(self, events)
+        if exc is not None:
+            openings.add(self, exc)
         if interrupt is not None:
             raise interrupt
 

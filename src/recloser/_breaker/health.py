@@ -106,6 +106,8 @@ class BreakerHealth(TypedDict):
         ignored_total: Calls that say nothing about the dependency, except cancelled ones.
         cancelled_total: Calls that were cut off from outside, and ignored.
         overdue_total: Calls that were cut off when they were overdue; they are among the failed ones.
+        stalled_total: Calls that ran out of time because our own event loop stood still; they are among the ignored and
+            the cancelled ones.
         rejected_total: Calls that were rejected; those that shadow mode has let through are in `shadow`.
         late_total: Calls that ended after their generation.
         leaked_total: Calls whose permit was dropped without being settled.
@@ -133,6 +135,7 @@ class BreakerHealth(TypedDict):
     ignored_total: int
     cancelled_total: int
     overdue_total: int
+    stalled_total: int
     rejected_total: int
     late_total: int
     leaked_total: int
@@ -149,15 +152,36 @@ class BreakerHealth(TypedDict):
     outages: list[OutageHealth]
 
 
+class EventLoopHealth(TypedDict):
+    """How the event loops of this process have kept up, while breakers were used in them.
+
+    A loop that stands still cuts calls off that its dependencies have answered. Where these figures grow, look at this
+    process: at functions that block the loop, and at its CPU time.
+
+    Attributes:
+        lag_seconds: How late a loop is right now, of several loops the latest one.
+        stalls_total: How often a loop stood still, for at least a twentieth of a second.
+        stalled_seconds: For how long, all in all.
+        longest_stall_seconds: The longest time.
+    """
+
+    lag_seconds: float
+    stalls_total: int
+    stalled_seconds: float
+    longest_stall_seconds: float
+
+
 class RegistryHealth(TypedDict):
     """The health of all breakers of a registry.
 
     Attributes:
         version: The version of the shape, 1.
         timestamp: When it was read, in ISO 8601 and UTC.
+        event_loops: How the event loops of this process have kept up.
         breakers: The health of each breaker by name.
     """
 
     version: int
     timestamp: str
+    event_loops: EventLoopHealth
     breakers: dict[str, BreakerHealth]

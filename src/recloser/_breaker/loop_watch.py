@@ -22,12 +22,11 @@ from weakref import WeakKeyDictionary, WeakSet, ref
 from anyio.lowlevel import RunVar
 
 from recloser._breaker.loop_bound import current_token
-from recloser._core.stalls import STALL_SECONDS, Stalls
+from recloser._core.stalls import AFTERMATH_SECONDS, STALL_SECONDS, Stalls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from recloser._breaker.watch import Watch
     from recloser._core.machine import BreakerMachine
 
 BEAT_SECONDS = 0.1
@@ -43,8 +42,13 @@ class WatchedEngine(Protocol):
     name: str
     machine: BreakerMachine
     live: Any
-    watch: Watch | None
+    watch: Any
     now: Callable[[], float]
+    is_in_watched_loop: bool
+
+    def refresh(self) -> None:
+        """Update whether the closed path is available."""
+        ...
 
 
 class LoopWatch:
@@ -52,36 +56,48 @@ class LoopWatch:
 
     Args:
         start: Starts the beats: has `beat()` called after each `BEAT_SECONDS`, until `is_beating` is false.
+        is_running: Returns whether the loop runs; from any thread.
         read_clock: Returns real monotonic seconds.
 
     Attributes:
         stalls: The stalls so far.
         is_beating: Whether a beat is due.
-        is_told: Whether the log has told of the latest stall.
+        is_logged: Whether the log has told of the latest stall.
     """
 
     __slots__ = (
         "__weakref__",
         "_beat_at",
         "_beats",
+        "_is_running",
         "_lag",
         "_read_clock",
+        "_stalls_seen",
         "_start",
+        "_starts_until",
         "_uses",
         "is_beating",
-        "is_told",
+        "is_logged",
         "stalls",
     )
 
-    def __init__(self, start: Callable[[LoopWatch], None], read_clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        start: Callable[[LoopWatch], None],
+        is_running: Callable[[], bool],
+        read_clock: Callable[[], float] = monotonic,
+    ) -> None:
         self._start = start
+        self._is_running = is_running
         self._read_clock = read_clock
         self._beat_at = math.inf
         self._beats = 0
         self._lag = 0.0
+        self._stalls_seen = 0
+        self._starts_until = -math.inf
         self._uses: WeakKeyDictionary[WatchedEngine, _Use] = WeakKeyDictionary()
         self.stalls = Stalls()
-        self.is_beating = self.is_told = False
+        self.is_beating = self.is_logged = False
 
     def join(self, engine: WatchedEngine) -> None:
         """Watch the loop on behalf of a breaker, until it has not been used for a while."""
@@ -98,17 +114,15 @@ class LoopWatch:
 
     def lateness(self) -> float:
         """Return how late the beat is that is due, or how late the one before it was, in seconds; from any thread."""
-        return max(self._lag, self._read_clock() - self._beat_at - BEAT_SECONDS)
+        return max(self._lag, self._read_clock() - self._beat_at - BEAT_SECONDS) if self._is_running() else 0.0
 
     def look(self) -> float:
         """Note the stall that has lasted until now, if there is one; return the time."""
         now = self._read_clock()
         if now - self._beat_at - BEAT_SECONDS >= STALL_SECONDS:
-            began, self._beat_at, self.is_told = self._beat_at, now, False
+            began, self._beat_at, self.is_logged = self._beat_at, now, False
             self.stalls.add(began, now)
             _totals.add(began, now)
-            for engine in list(self._uses):
-                lead_past_closed_path(engine)
         return now
 
     def beat(self) -> None:
@@ -116,17 +130,33 @@ class LoopWatch:
         due_at = self._beat_at + BEAT_SECONDS
         now = self._beat_at = self.look()
         self._lag = max(0.0, now - due_at)
+        if self.stalls.count != self._stalls_seen:
+            self._stalls_seen = self.stalls.count
+            for engine in list(self._uses):
+                self.need_starts(engine, now)
         self._beats += 1
         if self._beats % BEATS_OF_A_LOOK == 0:
             self._look_for_use()
         if not self._uses:
             self.stop()
 
+    def need_starts(self, engine: WatchedEngine, now: float) -> None:
+        """Have the starts of calls read for a moment, because a stall has just ended.
+
+        What is without a start may have begun before the stall.
+        """
+        self._starts_until = now + AFTERMATH_SECONDS
+        _lead_past_closed_path(engine)
+
+    def needs_starts(self) -> bool:
+        """Return whether the starts of calls are read, because a stall has just ended."""
+        return self._read_clock() < self._starts_until
+
     def _look_for_use(self) -> None:
         for engine, use in list(self._uses.items()):
             if not use.goes_on(_calls_of(engine)):
                 del self._uses[engine]
-                lead_past_closed_path(engine)
+                _lead_past_closed_path(engine)
 
 
 class _Use:
@@ -149,10 +179,15 @@ def _calls_of(engine: WatchedEngine) -> int:
     return machine.epoch.successes + machine.epoch.failures + machine.ignored + machine.cancelled + machine.rejected
 
 
-def lead_past_closed_path(engine: WatchedEngine) -> None:
+def _lead_past_closed_path(engine: WatchedEngine) -> None:
     """Have the next call of a closed breaker use `admit()` and `start()`, which restores the closed path."""
-    if engine.live is not None:
-        engine.live = engine.watch = None
+    engine.is_in_watched_loop = False
+    engine.live = engine.watch = None
+
+
+def can_watch(engine: WatchedEngine) -> bool:
+    """Return whether the seconds of a breaker are those of event loops."""
+    return engine.now is monotonic
 
 
 class LoopLag(NamedTuple):
@@ -190,13 +225,14 @@ def watch_loop(engine: WatchedEngine) -> LoopWatch | None:
     Returns:
         None if no event loop runs in this thread, or if the breaker or trio has a clock of its own.
     """
-    if engine.now is not monotonic:
+    engine.is_in_watched_loop = True
+    if not can_watch(engine):
         return None
     try:
         watch = _watches.get(None)
         if watch is None:
             native: Any = current_token().native_token
-            watch = LoopWatch(_beats_of(native))
+            watch = LoopWatch(*_beats_of(native))
             _watches.set(watch)
             with _known_lock:
                 _known.add(watch)
@@ -206,12 +242,17 @@ def watch_loop(engine: WatchedEngine) -> LoopWatch | None:
     return watch if watch.is_beating else None
 
 
-def _beats_of(native: Any) -> Callable[[LoopWatch], None]:  # noqa: ANN401 - of asyncio or trio
-    """Return what starts the beats in the running event loop."""
+def _beats_of(native: Any) -> tuple[Callable[[LoopWatch], None], Callable[[], bool]]:  # noqa: ANN401 - of asyncio or trio
+    """Return what starts the beats in the running event loop, and whether it still runs."""
     if not hasattr(native, "call_later"):
-        return _start_task
+        return _start_task, lambda: True  # until its task ends
     loop = ref(native)  # the watch lives as long as the loop, which must not depend on it
-    return lambda watch: _start_timer(loop(), watch)
+
+    def is_running() -> bool:
+        found = loop()
+        return found is not None and found.is_running()
+
+    return lambda watch: _start_timer(loop(), watch), is_running
 
 
 def _start_timer(loop: Any, watch: LoopWatch) -> None:  # noqa: ANN401 - an event loop of asyncio
@@ -229,9 +270,12 @@ def _start_task(watch: LoopWatch) -> None:
     from trio import lowlevel, sleep  # noqa: PLC0415 - it runs, so it is there
 
     async def run() -> None:
-        while watch.is_beating:
-            await sleep(BEAT_SECONDS)
-            watch.beat()
+        try:
+            while watch.is_beating:
+                await sleep(BEAT_SECONDS)
+                watch.beat()
+        finally:  # the loop ends
+            watch.stop()
 
     if type(lowlevel.current_clock()).__name__ == "SystemClock":
         lowlevel.spawn_system_task(run, name="recloser: watches the event loop")

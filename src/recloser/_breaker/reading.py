@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from recloser._breaker.error_text import public_error
+from recloser._breaker.loop_watch import loop_lag
+from recloser._breaker.stalled import stalled_total
 
 if TYPE_CHECKING:
     from recloser._breaker.engine import Engine
-    from recloser._breaker.health import BreakerHealth, CauseHealth, OutageHealth, ShadowHealth
+    from recloser._breaker.health import BreakerHealth, CauseHealth, EventLoopHealth, OutageHealth, ShadowHealth
     from recloser._core.backoff import Backoff
     from recloser._core.cause import Cause
     from recloser._core.events import Snapshot
@@ -67,6 +69,7 @@ def health_of(engine: Engine) -> BreakerHealth:
         "ignored_total": snapshot.ignored_total,
         "cancelled_total": snapshot.cancelled_total,
         "overdue_total": snapshot.overdue_total,
+        "stalled_total": stalled_total(engine),
         "rejected_total": snapshot.rejected_total,
         "late_total": snapshot.late_total,
         "leaked_total": snapshot.leaked_total,
@@ -81,6 +84,17 @@ def health_of(engine: Engine) -> BreakerHealth:
         "shadow": _shadow_health(snapshot) if snapshot.shadow else None,
         "outage": None if outage is None else _outage_health(outage),
         "outages": [_outage_health(ended) for ended in engine.machine.outages],
+    }
+
+
+def event_loop_health() -> EventLoopHealth:
+    """Return how the event loops of this process have kept up, as a JSON-ready dictionary."""
+    lag = loop_lag()
+    return {
+        "lag_seconds": lag.lag,
+        "stalls_total": lag.stalls,
+        "stalled_seconds": lag.stalled,
+        "longest_stall_seconds": lag.longest,
     }
 
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from recloser._breaker.stalled import awaited
+
 if TYPE_CHECKING:
     from recloser._breaker.cut_offs import CutOffs
     from recloser._core.settings import Settings
@@ -46,7 +48,7 @@ def sample_duration(engine: Any, epoch: Epoch, seconds: float) -> None:  # noqa:
     """Take a success that has been counted as the sample that is due."""
     if is_sampling(engine):
         epoch.schedule_sample(epoch.successes)
-        engine.machine.learn(seconds)
+        engine.machine.learn(awaited(engine, seconds))
     else:
         epoch.skip_sample()
 

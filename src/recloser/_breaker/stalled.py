@@ -15,14 +15,17 @@ import logging
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from recloser._breaker.cancellation import is_cancellation
 from recloser._breaker.error_text import FailureAt
 from recloser._breaker.log import log_limit
 from recloser._breaker.loop_watch import watch_loop
-from recloser._core.stalls import STALL_SECONDS, is_about_time
+from recloser._core.outcomes import Outcome
+from recloser._core.stalls import STALL_SECONDS
+from recloser._core.time_limits import is_about_time
 
 if TYPE_CHECKING:
+    from recloser._breaker.cut_offs import CutOffs
     from recloser._breaker.loop_watch import LoopWatch, WatchedEngine
+    from recloser._core.tickets import Ticket
 
 FORGIVEN_IN_A_ROW = 10
 """After how many stalls without a success between them the calls of a breaker are judged as if there were no stalls."""
@@ -39,17 +42,19 @@ class _StalledCalls:
         self._stall: float | None = None
         self._successes = 0
 
-    def forgive(self, stall: float | None, successes: int) -> bool:
-        """Return whether a call is ignored because of a stall; count it if so."""
+    def may_forgive(self, stall: float | None, successes: int) -> bool:
+        """Return whether a call may be ignored because of a stall.
+
+        Args:
+            stall: When the latest stall ended.
+            successes: The running total of successes.
+        """
         if successes != self._successes:
             self._successes, self._run, self._stall = successes, 0, None
         if stall != self._stall:
             self._stall = stall
             self._run += 1
-        if self._run > FORGIVEN_IN_A_ROW:
-            return False
-        self.total += 1
-        return True
+        return self._run <= FORGIVEN_IN_A_ROW
 
 
 _stalled: WeakKeyDictionary[WatchedEngine, _StalledCalls] = WeakKeyDictionary()
@@ -61,28 +66,60 @@ def stalled_total(engine: WatchedEngine) -> int:
     return 0 if stalled is None else stalled.total
 
 
-def is_stalled(engine: WatchedEngine, exc: BaseException, started: float | None) -> bool:
-    """Return whether a call that is about to count as a failure ran out of time because our loop stood still.
+def is_time_limit(exc: BaseException) -> bool:
+    """Return whether a call ended because a time limit in it has run out."""
+    return is_about_time(exc.error if isinstance(exc, FailureAt) else exc)
+
+
+def unless_stalled(
+    engine: WatchedEngine, outcome: Outcome, exc: BaseException | None, started: float | None
+) -> Outcome:
+    """Return the outcome of a call; it is ignored if it failed because its time limit ran out by a stall.
 
     Args:
         engine: The breaker's engine.
+        outcome: The outcome, if there was no stall.
         exc: What ended the call.
         started: When it started, in monotonic seconds; None if that is not known.
     """
-    error = exc.error if isinstance(exc, FailureAt) else exc
-    if not is_about_time(error) and not is_cancellation(error):
-        return False
+    if outcome is not Outcome.FAILURE or exc is None or not is_time_limit(exc):
+        return outcome
     watch = watch_loop(engine)
     if watch is None:
-        return False
+        return outcome
     now = watch.look()
     if not watch.stalls.is_recent(now) or (started is not None and not watch.stalls.within(started, now)):
-        return False
-    stalled = _stalled.get(engine) or _stalled.setdefault(engine, _StalledCalls())
-    if not stalled.forgive(watch.stalls.ended_at, engine.machine.epoch.successes):
-        return False
-    _tell(watch, engine.name)
-    return True
+        return outcome
+    if not _forgive(engine, watch):
+        return outcome
+    if started is None:
+        watch.need_starts(engine, now)
+    return Outcome.IGNORED
+
+
+def cut_off(
+    engine: WatchedEngine, cut_offs: CutOffs, ticket: Ticket, exc: BaseException, since: float | None
+) -> Outcome:
+    """Return what it means that a call was cut off, the time left out in which the loop stood still.
+
+    Args:
+        engine: The breaker's engine.
+        cut_offs: What classifies the breaker's calls that are cut off.
+        ticket: The ticket of the call.
+        exc: The cancellation.
+        since: Since when the dependency had been awaited, in monotonic seconds; None if that is not known.
+    """
+    now = engine.now()
+    watch = watch_loop(engine)
+    if since is None or watch is None:
+        return cut_offs.classify(ticket, exc, since, now)
+    stood_still = watch.stalls.within(since, watch.look())
+    if not stood_still or not _record_of(engine).may_forgive(watch.stalls.ended_at, engine.machine.epoch.successes):
+        return cut_offs.classify(ticket, exc, since, now)
+    outcome = cut_offs.classify(ticket, exc, since + stood_still, now)
+    if outcome is Outcome.IGNORED:
+        _forgive(engine, watch)
+    return outcome
 
 
 def awaited(engine: WatchedEngine, seconds: float) -> float:
@@ -96,22 +133,41 @@ def awaited(engine: WatchedEngine, seconds: float) -> float:
     return max(0.0, seconds - watch.stalls.within(now - seconds, now))
 
 
-def is_start_after_stall(engine: WatchedEngine) -> bool:
-    """Watch the event loop; return whether it has just stood still, so that the start of a call that begins is needed.
+def begin_watched(engine: WatchedEngine, ticket: Ticket) -> bool:
+    """Have the event loop watched, and the closed path restored if a call was led past it for that.
 
-    A call on the closed path has no start, and so may have begun before the stall.
+    Args:
+        engine: The breaker's engine.
+        ticket: The ticket of a call that begins.
+
+    Returns:
+        Whether the start of the call is needed, because the loop has just stood still.
     """
     watch = watch_loop(engine)
-    return watch is not None and watch.stalls.is_recent(watch.look())
+    if watch is not None and watch.needs_starts():
+        engine.is_in_watched_loop = False  # so that the next call gets here, too
+        return True
+    if ticket is engine.machine.epoch:
+        engine.refresh()
+    return False
 
 
-def _tell(watch: LoopWatch, name: str) -> None:
-    if watch.is_told:
-        return
-    watch.is_told = True
-    message = (
-        "The event loop stood still for %.3g s. Calls that ran out of time right after that are ignored, by circuit "
-        "breaker %r first: it was this process, not a dependency. Look for functions that block the event loop, and "
-        "for too little CPU time"
-    )
-    log_limit(watch).log(logging.WARNING, message, values=(watch.stalls.last_seconds, name))
+def _record_of(engine: WatchedEngine) -> _StalledCalls:
+    return _stalled.get(engine) or _stalled.setdefault(engine, _StalledCalls())
+
+
+def _forgive(engine: WatchedEngine, watch: LoopWatch) -> bool:
+    """Count a call that is ignored because of a stall, and tell about the stall; return False if it may not be."""
+    calls = _record_of(engine)
+    if not calls.may_forgive(watch.stalls.ended_at, engine.machine.epoch.successes):
+        return False
+    calls.total += 1
+    if not watch.is_logged:
+        watch.is_logged = True
+        message = (
+            "The event loop stood still for %.3g s. Calls that ran out of time right after it are ignored, by circuit "
+            "breaker %r first: it was this process, not a dependency. Look for functions that block the event loop, "
+            "and for too little CPU time"
+        )
+        log_limit(watch).log(logging.WARNING, message, values=(watch.stalls.last_seconds, engine.name))
+    return True

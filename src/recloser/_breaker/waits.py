@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from recloser._breaker.sampling import is_sample
+from recloser._breaker.stalled import awaited
 
 if TYPE_CHECKING:
     from recloser._core.tickets import Ticket
@@ -41,7 +42,7 @@ class Waits:
     def end(self) -> float:
         """Note that a part has come, and learn how long it was awaited if the call is a sample; return the time."""
         now: float = self._engine.now()
-        self._learn(now - self._began_at)
+        self._learn(awaited(self._engine, now - self._began_at))
         return now
 
     @property

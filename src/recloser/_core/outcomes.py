@@ -20,6 +20,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from recloser._core.slots import checked
+from recloser._core.time_limits import is_about_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,7 +42,7 @@ class Outcome(Enum):
 
 
 class Classifier:
-    """Classifies exceptions; caches the outcome per type if no predicate is involved.
+    """Classifies exceptions; caches the outcome per type if no predicate is involved, and no time limit.
 
     Args:
         expected: What counts as a failure: a type, a tuple of types, or a predicate.
@@ -93,7 +94,8 @@ class Classifier:
             return self._classify_leaves(exc)
         outcome = self._classify_one(exc)
         by_type = isinstance(self._expected, type | tuple) and isinstance(self._ignored, type | tuple)
-        if by_type and stands_alone(exc):  # a group of cancellations alone never gets here
+        # A group of cancellations alone never gets here. What is about time is judged again by when it happened.
+        if by_type and stands_alone(exc) and not is_about_time(exc):
             if len(self.outcome_by_type) >= CACHED_TYPES:
                 self.outcome_by_type.clear()
             self.outcome_by_type[type(exc)] = outcome

@@ -1,4 +1,4 @@
-"""The times in which an event loop stood still, and which exceptions are about time.
+"""The times in which an event loop stood still.
 
 While a process is starved, stopped or busy with a blocking function, its calls wait for it, not for their dependencies.
 """
@@ -6,21 +6,12 @@ While a process is starved, stopped or busy with a blocking function, its calls 
 from __future__ import annotations
 
 from collections import deque
-from functools import lru_cache
-from typing import TYPE_CHECKING, cast
-
-from recloser._core.outcomes import leaves
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 STALL_SECONDS = 0.05
 """An event loop that is this late, or later, stood still."""
 AFTERMATH_SECONDS = 0.1
 """For how long after a stall time limits may run out because of it."""
 STALLS_REMEMBERED = 64
-CAUSES_FOLLOWED = 8
-"""How far the causes of an exception are followed."""
 
 
 class Stalls:
@@ -71,29 +62,3 @@ class Stalls:
                 break
             found += max(0.0, min(ended, until) - max(began, since))
         return found
-
-
-def is_about_time(exc: BaseException) -> bool:
-    """Return whether an exception says that a time limit has run out: by its type, or that of what it was raised from.
-
-    Each client has a type of its own for it, and few of them derive from `TimeoutError`. So the name decides.
-    """
-    return any(_is_timeout(type(each)) for leaf in leaves(exc) for each in _with_causes(leaf))
-
-
-def _with_causes(exc: BaseException) -> Iterator[BaseException]:
-    found: BaseException | None = exc
-    for _ in range(CAUSES_FOLLOWED):
-        if found is None:
-            return
-        yield found
-        found = found.__cause__
-
-
-def _is_named_so(error_type: type[BaseException]) -> bool:
-    return issubclass(error_type, TimeoutError) or any(
-        "timeout" in base.__name__.lower() for base in error_type.__mro__
-    )
-
-
-_is_timeout = cast("Callable[[type[BaseException]], bool]", lru_cache(maxsize=256)(_is_named_so))

@@ -15,6 +15,7 @@ from recloser._breaker.clock import shared_clock
 from recloser._breaker.dispatch import EventStream, listen
 from recloser._breaker.engine import Engine
 from recloser._breaker.health import VERSION
+from recloser._breaker.reading import event_loop_health
 from recloser._breaker.refusals import SYSTEM_RANDOM
 from recloser._breaker.steps import STEP
 from recloser._core import checks
@@ -350,7 +351,12 @@ class BreakerRegistry:
         does not repair its dependencies.
         """
         breakers = {breaker.name: _without_infinities(breaker.health()) for breaker in self}
-        return {"version": VERSION, "timestamp": datetime.now(UTC).isoformat(), "breakers": breakers}
+        return {
+            "version": VERSION,
+            "timestamp": datetime.now(UTC).isoformat(),
+            "event_loops": event_loop_health(),
+            "breakers": breakers,
+        }
 
     def lint(self) -> list[Finding]:
         """Return settings that are valid but known to cause outages.
