@@ -160,7 +160,7 @@ class EventLoopHealth(TypedDict):
 
     Attributes:
         lag_seconds: How late a loop is right now, of several loops the latest one.
-        stalls_total: How often a loop stood still, for at least a twentieth of a second.
+        stalls_total: How often a loop stood still, for at least a tenth of a second.
         stalled_seconds: For how long, all in all.
         longest_stall_seconds: The longest time.
     """

@@ -16,7 +16,7 @@ import math
 from contextvars import Context
 from threading import Lock
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from weakref import WeakKeyDictionary, WeakSet, ref
 
 from anyio.lowlevel import RunVar
@@ -27,7 +27,6 @@ from recloser._core.stalls import AFTERMATH_SECONDS, STALL_SECONDS, Stalls
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from recloser._core.machine import BreakerMachine
 
 BEAT_SECONDS = 0.1
 BEATS_OF_A_LOOK = 10
@@ -36,19 +35,8 @@ LOOKS_UNUSED = 30
 """A breaker leaves the watch after so many looks at which it was unused: after half a minute."""
 
 
-class WatchedEngine(Protocol):
-    """What this module reads and sets of a breaker's engine."""
-
-    name: str
-    machine: BreakerMachine
-    live: Any
-    watch: Any
-    now: Callable[[], float]
-    is_in_watched_loop: bool
-
-    def refresh(self) -> None:
-        """Update whether the closed path is available."""
-        ...
+WatchedEngine: TypeAlias = Any
+"""A breaker's engine, which imports this module."""
 
 
 class LoopWatch:
@@ -176,7 +164,10 @@ class _Use:
 
 def _calls_of(engine: WatchedEngine) -> int:
     machine = engine.machine
-    return machine.epoch.successes + machine.epoch.failures + machine.ignored + machine.cancelled + machine.rejected
+    calls: int = (
+        machine.epoch.successes + machine.epoch.failures + machine.ignored + machine.cancelled + machine.rejected
+    )
+    return calls
 
 
 def _lead_past_closed_path(engine: WatchedEngine) -> None:

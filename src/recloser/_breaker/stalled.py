@@ -109,7 +109,7 @@ def cut_off(
         exc: The cancellation.
         since: Since when the dependency had been awaited, in monotonic seconds; None if that is not known.
     """
-    now = engine.now()
+    now: float = engine.now()
     watch = watch_loop(engine)
     if since is None or watch is None:
         return cut_offs.classify(ticket, exc, since, now)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 
-STALL_SECONDS = 0.05
+STALL_SECONDS = 0.1
 """An event loop that is this late, or later, stood still."""
 AFTERMATH_SECONDS = 0.1
 """For how long after a stall time limits may run out because of it."""
