@@ -30,6 +30,8 @@ async def test_it_begins_with_the_whole_state(registry: BreakerRegistry) -> None
     assert event.kind == "snapshot"
     assert event.data.pop("transitions")[0]["breaker"] == "orders"
     assert event.data.pop("dropped") == 0
+    assert event.data.pop("history")["breakers"] == {"orders": [[None, 119], ["open", 1]]}
+    assert status.pop("outages") == []
     sent, known = event.data["breakers"].pop("orders"), status["breakers"].pop("orders")
     assert known.keys() - sent.keys() == {"explanation"}  # the stream has no sentences
     assert known["cause"].pop("text") == "1 consecutive failure (threshold 1)"
@@ -51,7 +53,7 @@ async def test_an_update_has_only_what_has_changed(registry: BreakerRegistry) ->
     assert update.kind == "update"
     assert number(update) == number(snapshot) + 1
     assert update.data["changed"] == {"orders": {"success_total": 1}}
-    assert update.data.keys() == {"timestamp", "changed", "removed", "transitions", "fleet", "dropped"}
+    assert update.data.keys() == {"timestamp", "changed", "removed", "transitions", "fleet", "overview", "dropped"}
     assert (update.data["removed"], update.data["fleet"], update.data["dropped"]) == ([], None, 0)
 
 

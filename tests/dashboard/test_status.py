@@ -15,7 +15,7 @@ from tests.dashboard.kit import Connection, ask, registry_of, trip, work
 pytestmark = pytest.mark.anyio
 
 
-ADDED = ["attempt", "explanation", "last_error", "probes_passed", "since", "success_threshold"]
+ADDED = ["attempt", "explanation", "group", "last_error", "probes_passed", "since", "success_threshold"]
 
 
 async def test_it_is_the_registry_s_health_with_causes_and_explanations(registry: BreakerRegistry) -> None:
@@ -34,7 +34,7 @@ async def test_it_is_the_registry_s_health_with_causes_and_explanations(registry
     assert outages["payments"]["cause"] == causes["payments"]
     assert outages["payments"].keys() == health["payments"]["outage"].keys()
     for breaker in registry:
-        attempt, explanation, last_error, passed, since, threshold = added[breaker.name]
+        attempt, explanation, _, last_error, passed, since, threshold = added[breaker.name]
         snapshot = breaker.snapshot()
         assert (attempt, last_error) == (snapshot.attempt, snapshot.last_error)
         cause = causes[breaker.name]

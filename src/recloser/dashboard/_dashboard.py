@@ -66,7 +66,7 @@ class Dashboard:
             **{f"static/{path}": file for path, file in files.items() if path != PAGE},
             "": files[PAGE],
             "status.json": StatusEndpoint(
-                registry, about, lambda scope: error_messages or (control is not None and control.has_token(scope))
+                feed, about, lambda scope: error_messages or (control is not None and control.has_token(scope))
             ),
             "events": EventsEndpoint(feed, about, max_streams),
         }

@@ -1,6 +1,6 @@
 """The whole state as a JSON document, in pieces: each step encodes a few breakers only."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -10,13 +10,15 @@ from recloser.dashboard._sample import BreakerEntry
 BREAKERS_PER_PIECE = 100
 
 
-def pieces(timestamp: str, entries: Iterable[tuple[str, BreakerEntry]], rest: Mapping[str, Any]) -> Iterator[str]:
+def pieces(
+    timestamp: str, entries: Iterable[tuple[str, BreakerEntry]], rest: Callable[[], Mapping[str, Any]]
+) -> Iterator[str]:
     """Iterate over the text of a document: the time, the breakers, and the other members.
 
     Args:
         timestamp: The time of the document.
         entries: The entries of the breakers, by name; taken piece by piece.
-        rest: The other members, at least one.
+        rest: Returns the other members, at least one, after all breakers have been taken.
     """
     yield f'{{"timestamp":{to_json(timestamp)},"breakers":{{'
     iterator = iter(entries)
@@ -24,4 +26,4 @@ def pieces(timestamp: str, entries: Iterable[tuple[str, BreakerEntry]], rest: Ma
     while batch := dict(islice(iterator, BREAKERS_PER_PIECE)):
         yield comma + to_json(batch)[1:-1]
         comma = ","
-    yield f"}},{to_json(rest)[1:]}"
+    yield f"}},{to_json(rest())[1:]}"

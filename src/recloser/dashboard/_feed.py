@@ -11,19 +11,24 @@ as it receives every update after the one that it began with.
 
 import math
 import secrets
+import weakref
 from collections import OrderedDict, deque
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 
-from recloser import BreakerRegistry, CircuitBreaker
+from recloser import BreakerRegistry, CircuitBreaker, StateChanged
+from recloser.dashboard._ended import EndedOutages
 from recloser.dashboard._fleet import read_fleet
+from recloser.dashboard._history import StateHistory
 from recloser.dashboard._http import logger, to_json
+from recloser.dashboard._overview import Overview
 from recloser.dashboard._ring import Update, UpdateRing
-from recloser.dashboard._sample import BreakerEntry, Known, dated, read
+from recloser.dashboard._sample import MANUAL, BreakerEntry, Known, dated, read
 from recloser.dashboard._timeline import Timeline
 
 READ_PER_ROUND = 1_000
@@ -44,6 +49,10 @@ class UpdateFeed:
         run: Distinguishes the updates of this feed from those of other feeds.
         ring: The latest updates.
         timeline: The latest transitions.
+        registry: The registry.
+        history: The states of breakers in the last thirty minutes.
+        ended: The outages that are over.
+        overview: What is wrong with all breakers together, as of the latest update.
         due_at: When the next round may begin, in seconds of the event loop's clock.
         readers: How many clients there are.
     """
@@ -56,7 +65,12 @@ class UpdateFeed:
         self.due_at = -math.inf
         self.readers = 0
         self.interval_seconds = interval_seconds
-        self._registry = registry
+        self.registry = registry
+        self.history = StateHistory()
+        self.ended = EndedOutages(error_messages=error_messages)
+        for listener in (self.history, self.ended):
+            weakref.finalize(self, registry.subscribe(listener, kinds=StateChanged))
+        self.overview: dict[str, Any] = self.new_overview(datetime.now(UTC)).fields()
         self.fleet = read_fleet(registry)
         self._known: OrderedDict[str, Known] = OrderedDict()  # those read longest ago first
         self._round: deque[str] | None = None
@@ -91,6 +105,10 @@ class UpdateFeed:
         known = list(self._known.items())
         return ((name, dated(each.entry_at(now))) for name, each in known)
 
+    def new_overview(self, now: datetime) -> Overview:
+        """Return an overview that no breaker has been added to."""
+        return Overview(self.ended.all(), now)
+
     # Rounds
 
     def _is_waiting(self, now: float) -> bool:
@@ -101,7 +119,7 @@ class UpdateFeed:
         """Choose the breakers to read: all of them, without an update, if there was no client for a while."""
         self._is_fresh = not -_ABSENCE_SECONDS <= self.due_at - now <= _FAR * self.interval_seconds
         self.due_at = now + self.interval_seconds
-        generations = {breaker.name: breaker.generation for breaker in self._registry}
+        generations = {breaker.name: breaker.generation for breaker in self.registry}
         if self._is_fresh:
             self._known.clear()
             self._round = deque(generations)
@@ -121,7 +139,7 @@ class UpdateFeed:
         """Read some breakers; after the last ones, publish."""
         for _ in range(min(READ_PER_STEP, len(names))):
             name = names.popleft()
-            breaker = self._registry.get(name)
+            breaker = self.registry.get(name)
             if breaker is None or not self._can_read(breaker, now):
                 self._forget(name)
         if not names:
@@ -163,10 +181,11 @@ class UpdateFeed:
         changed, self._changed = self._changed, {}
         removed, self._removed = list(self._removed), {}
         transitions = self.timeline.take()
-        fleet_before, self.fleet = self.fleet, read_fleet(self._registry)
+        fleet_before, self.fleet = self.fleet, read_fleet(self.registry)
+        overview_before, self.overview = self.overview, self._sum_up()
         if self._is_fresh:
             self.ring.restart()
-        elif changed or removed or transitions or self.fleet != fleet_before:
+        elif changed or removed or transitions or (self.fleet, self.overview) != (fleet_before, overview_before):
             seq = self.ring.seq + 1
             data = {
                 "timestamp": datetime.now(UTC).isoformat(),
@@ -174,7 +193,14 @@ class UpdateFeed:
                 "removed": removed,
                 "transitions": transitions,
                 "fleet": self.fleet,
+                "overview": self.overview,
                 "dropped": 0,
             }
             message = f"event: update\nid: {self.run}-{seq}\ndata: {to_json(data)}\n\n"
             self.ring.append(Update(seq, message.encode("ascii")))
+
+    def _sum_up(self) -> dict[str, Any]:
+        overview, now = self.new_overview(datetime.now(UTC)), anyio.current_time()
+        for name, known in self._known.items():
+            overview.add(name, known.entry_at(now) if known.entry["group"] == MANUAL else known.entry)
+        return overview.fields()

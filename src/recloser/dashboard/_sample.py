@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 from recloser import CircuitBreaker, CircuitState
-from recloser.events import Cause, Outage, Snapshot
+from recloser.events import Cause, Outage, Snapshot, Trigger
 from recloser.lowlevel import hide_messages, public_error
 from recloser.registry import BreakerHealth
 
@@ -20,7 +20,9 @@ BreakerEntry: TypeAlias = dict[str, Any]
 _TIME_IN_STATE = "time_in_state_seconds"
 _RUNNING = {_TIME_IN_STATE: 1, "retry_after": -1}
 _TOLERANCE_SECONDS = 0.05
-_FIGURES = ("attempt", "cause", "last_error", "outage", "probes_passed", "success_threshold")
+_FIGURES = ("attempt", "cause", "group", "last_error", "outage", "probes_passed", "success_threshold")
+MANUAL = "manual"
+"""The group of breakers that are forced open or disabled by hand."""
 _LASTING = (CircuitState.CLOSED, CircuitState.DISABLED)
 """The states in which the figures of a generation stay as they are."""
 
@@ -123,11 +125,26 @@ def _figures_of(snapshot: Snapshot, *, error_messages: bool) -> dict[str, Any]:
     return {
         "attempt": snapshot.attempt,
         "cause": None if snapshot.cause is None else shown_cause(snapshot.cause, error_messages=error_messages),
+        "group": _group_of_state(snapshot),
         "last_error": shown_error(snapshot.last_error, error_messages=error_messages),
         "outage": None if snapshot.outage is None else _outage_of(snapshot.outage, error_messages=error_messages),
         "probes_passed": snapshot.probes_passed if is_half_open else None,
         "success_threshold": snapshot.success_threshold if is_half_open else None,
     }
+
+
+def group_of(cause: Cause) -> str:
+    """Return what breakers have in common that opened for one cause: kind of rule, type of error, status and peer."""
+    if cause.trigger is Trigger.FORCED_OPEN:
+        return MANUAL
+    status = None if cause.error_status is None else str(cause.error_status)
+    return " ".join(part or "-" for part in (cause.kind or cause.trigger.value, cause.error_type, status, cause.peer))
+
+
+def _group_of_state(snapshot: Snapshot) -> str | None:
+    if snapshot.state in (CircuitState.FORCED_OPEN, CircuitState.DISABLED):
+        return MANUAL
+    return None if snapshot.outage is None else group_of(snapshot.outage.cause)
 
 
 def _outage_of(outage: Outage, *, error_messages: bool) -> dict[str, Any]:

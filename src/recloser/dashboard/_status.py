@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, ClassVar
 
-from recloser import BreakerRegistry
 from recloser.dashboard._document import pieces
+from recloser.dashboard._feed import UpdateFeed
 from recloser.dashboard._fleet import read_fleet
 from recloser.dashboard._http import LIVE, Body, Receive, Scope, Send, logger
+from recloser.dashboard._overview import Overview
 from recloser.dashboard._sample import BreakerEntry, dated, read_with_text
 
 
@@ -16,15 +17,16 @@ class StatusEndpoint:
     """Responds with the whole state.
 
     Args:
-        registry: The registry with the breakers.
+        feed: What is known about the breakers, and what has happened to them.
         about: The description of the dashboard itself.
         tells_all: Returns whether a request gets the whole texts of errors.
     """
 
     methods: ClassVar[tuple[str, ...]] = ("GET", "HEAD")
 
-    def __init__(self, registry: BreakerRegistry, about: dict[str, Any], tells_all: Callable[[Scope], bool]) -> None:
-        self._registry = registry
+    def __init__(self, feed: UpdateFeed, about: dict[str, Any], tells_all: Callable[[Scope], bool]) -> None:
+        self._feed = feed
+        self._registry = feed.registry
         self._about = about
         self._tells_all = tells_all
 
@@ -35,12 +37,22 @@ class StatusEndpoint:
         await Body(send).stream(headers, write if scope["method"] == "GET" else None)
 
     async def _write(self, body: Body, *, error_messages: bool) -> None:
-        rest = {"dashboard": self._about, "fleet": read_fleet(self._registry)}
-        entries = self._entries(error_messages=error_messages)
-        for piece in pieces(datetime.now(UTC).isoformat(), entries, rest):
+        now = datetime.now(UTC)
+        overview = self._feed.new_overview(now)
+
+        def rest() -> dict[str, Any]:
+            return {
+                "dashboard": self._about,
+                "fleet": read_fleet(self._registry),
+                "overview": overview.fields(),
+                "outages": self._feed.ended.all(),
+            }
+
+        entries = self._entries(overview, error_messages=error_messages)
+        for piece in pieces(now.isoformat(), entries, rest):
             await body.write(piece)
 
-    def _entries(self, *, error_messages: bool) -> Iterator[tuple[str, BreakerEntry]]:
+    def _entries(self, overview: Overview, *, error_messages: bool) -> Iterator[tuple[str, BreakerEntry]]:
         for name in [breaker.name for breaker in self._registry]:
             breaker = self._registry.get(name)
             if breaker is None:
@@ -50,4 +62,5 @@ class StatusEndpoint:
             except Exception:  # noqa: BLE001 - raised by the breaker's clock; it is logged, and the others are shown
                 logger.exception("Circuit breaker %r can't be shown", name)
             else:
+                overview.add(name, entry)
                 yield name, entry

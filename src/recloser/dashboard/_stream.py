@@ -85,9 +85,17 @@ class EventsEndpoint:
     def _snapshot(self, dropped: int) -> Iterator[str]:
         """Return the pieces of an event with the whole state as of now, however long it takes to write them."""
         feed = self._feed
-        rest = {"dashboard": self._about, "fleet": feed.fleet, "transitions": feed.timeline.sent, "dropped": dropped}
+        now = datetime.now(UTC)
+        rest = {
+            "dashboard": self._about,
+            "fleet": feed.fleet,
+            "overview": feed.overview,
+            "history": feed.history.fields(now.timestamp()),
+            "transitions": feed.timeline.sent,
+            "dropped": dropped,
+        }
         head = f"event: snapshot\nid: {feed.run}-{feed.ring.seq}\ndata: "
-        whole = pieces(datetime.now(UTC).isoformat(), feed.entries(anyio.current_time()), rest)
+        whole = pieces(now.isoformat(), feed.entries(anyio.current_time()), lambda: rest)
         return chain([head], whole, ["\n\n"])
 
     def _last_known(self, scope: Scope) -> int | None:
