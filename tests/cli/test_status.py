@@ -34,10 +34,10 @@ def trip(breaker: CircuitBreaker, message: str = "down") -> None:
 
 def test_the_exit_code_is_0_while_all_breakers_are_closed(registry: BreakerRegistry) -> None:
     with served(registry) as url:
-        assert (status(url).exit_code, status(url).output) == (0, "no breakers\n")
+        assert (status(url).exit_code, status(url).output) == (0, "No breakers yet.\n")
         registry.breaker("payments")
         registry.breaker("search")
-        assert (status(url).exit_code, status(url).output) == (0, "2 breakers: 2 closed\n")
+        assert (status(url).exit_code, status(url).output) == (0, "All 2 breakers are closed.\n2 breakers: 2 closed\n")
 
 
 def test_the_exit_code_is_1_if_a_breaker_is_open_and_it_says_which_are_not_closed_and_why(
@@ -50,7 +50,9 @@ def test_the_exit_code_is_1_if_a_breaker_is_open_and_it_says_which_are_not_close
     with served(registry) as url:
         result = status(url)
     assert result.exit_code == 1
-    lines = result.output.splitlines()
+    sentence, since, *lines = result.output.splitlines()
+    assert sentence == "payments is open: DownError."
+    assert since.startswith("Since ")
     assert lines[0] == "4 breakers: 1 open, 1 forced open, 1 disabled, 1 closed"
     assert lines[1].startswith("payments: open for ")
     assert ", probe in 9 min " in lines[1] or lines[1].endswith("probe in 10 min")
@@ -80,7 +82,8 @@ def test_a_breaker_in_shadow_mode_is_shown_but_does_not_count(registry: BreakerR
     with served(registry) as url:
         result = status(url)
     assert result.exit_code == 0
-    first, second, *_ = result.output.splitlines()
+    sentence, first, second, *_ = result.output.splitlines()
+    assert sentence == "2 breakers in shadow mode."
     assert first == "2 breakers: 1 in shadow mode, 1 closed"
     assert second.startswith("payments: open for ")
     assert second.endswith(", shadow: rejects nothing, would have rejected 1 (1 failed, 0 succeeded)")
@@ -191,4 +194,4 @@ def test_it_prints_to_whatever_stands_for_the_output(registry: BreakerRegistry) 
     output = io.StringIO()
     with served(registry) as url, contextlib.redirect_stdout(output), pytest.raises(SystemExit) as ended:
         app(["status", url], prog_name="recloser")
-    assert (ended.value.code, output.getvalue()) == (0, "no breakers\n")
+    assert (ended.value.code, output.getvalue()) == (0, "No breakers yet.\n")

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Generator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 import time_machine
@@ -32,7 +33,7 @@ class Play:
         self.now += slots * SLOT_SECONDS
         self._traveller.move_to(self.now)
 
-    def states(self, name: str = "a") -> object:
+    def states(self, name: str = "a") -> Any:  # noqa: ANN401 - run lengths as JSON
         return self.history.fields(self.now)["breakers"].get(name)
 
 

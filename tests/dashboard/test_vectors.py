@@ -15,7 +15,8 @@ from recloser import CircuitState
 from recloser.cli.client import formatting
 from recloser.cli.client.board import Board
 from recloser.cli.client.causes import cause_text
-from recloser.cli.client.messages import read_fleet
+from recloser.cli.client.messages import read_fleet, read_overview, read_time
+from recloser.cli.client.overview import detail, headline, notes
 from recloser.cli.client.sentences import fleet_status, missed, mode, next_step, outage, time_in_state, waited, why
 from recloser.cli.client.states import word
 from recloser.events import Trigger
@@ -24,6 +25,7 @@ from tests.dashboard.vectors import FILE, SCENES, play
 VECTORS: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
 SCRIPT = Path(__file__).parent / "page" / "vectors.js"
 NAME = "payments"
+EMPTY: dict[str, Any] = VECTORS["overviews"][0]["overview"]
 
 
 def said(vector: dict[str, Any]) -> dict[str, object]:
@@ -41,12 +43,21 @@ def said(vector: dict[str, Any]) -> dict[str, object]:
     }
 
 
+def overview_said(vector: dict[str, Any]) -> dict[str, object]:
+    """Returns what the terminal's client says about all breakers."""
+    overview, now = read_overview({**EMPTY, **vector["overview"]}), read_time(VECTORS["timestamp"])
+    assert overview is not None
+    more = detail(overview, now, vector.get("rejected"), vector.get("offered"))
+    return {"headline": [*headline(overview, now)], "detail": more, "notes": notes(overview, now)}
+
+
 PYTHON: dict[str, Callable[[dict[str, Any]], object]] = {
     "words": lambda vector: word(vector["state"]),
     "formats": lambda vector: getattr(formatting, vector["format"])(*vector["with"]),
     "missed": lambda vector: missed(vector["updates"], vector["transitions"]),
     "fleets": lambda vector: fleet_status(read_fleet(vector["fleet"])),
     "causes": lambda vector: cause_text(vector["cause"]),
+    "overviews": overview_said,
     "others": said,
     "breakers": said,
 }
@@ -58,6 +69,9 @@ def expected_of(part: str, number: int) -> object:
     vector = VECTORS[part][number]
     if "text" in vector:
         return vector["text"]
+    if "overview" in vector:
+        expected: dict[str, object] = vector["expected"]
+        return expected
     share = vector["expected"]["waited"]
     return {**vector["expected"], "waited": share if share is None else pytest.approx(share, abs=1e-3)}
 

@@ -12,6 +12,7 @@ from recloser.cli.client.breaker import Breaker
 from recloser.cli.client.connection import Header, get_status, new_client
 from recloser.cli.client.errors import ForeignError, UnreachableError
 from recloser.cli.client.formatting import printable
+from recloser.cli.client.overview import detail, headline, notes
 from recloser.cli.client.sentences import counted, fleet_status, mode, next_step, outage, time_in_state, why
 from recloser.cli.client.states import BY_HAND_STATES, CLOSED, word
 from recloser.cli.exit_codes import BY_HAND, NOT_OK, OK
@@ -54,7 +55,7 @@ async def _look(
     if as_json:
         names = {breaker.name for breaker in chosen}
         data["breakers"] = {name: entry for name, entry in data["breakers"].items() if name in names}
-    return exit_code(chosen), json.dumps(data) if as_json else "\n".join(_lines(board, chosen))
+    return exit_code(chosen), json.dumps(data) if as_json else "\n".join(_lines(board, chosen, text))
 
 
 def exit_code(breakers: Iterable[Breaker]) -> int:
@@ -65,10 +66,24 @@ def exit_code(breakers: Iterable[Breaker]) -> int:
     return BY_HAND if states else OK
 
 
-def _lines(board: Board, chosen: Sequence[Breaker]) -> list[str]:
-    """Return a line about all chosen breakers, one about the fleet, and some about each that is not closed."""
+def _overview(board: Board) -> list[str]:
+    """Return the sentence about all breakers, what else there is to say, and what may have been forgotten."""
+    overview, now = board.overview, board.now
+    if overview is None:
+        return []
+    return [str(headline(overview, now)), *filter(None, [detail(overview, now, None, None)]), *notes(overview, now)]
+
+
+def _lines(board: Board, chosen: Sequence[Breaker], text: str) -> list[str]:
+    """Return what is wrong, how many breakers are in which state, and some lines about each that is not closed.
+
+    Of a choice, nothing is said about all breakers together.
+    """
     now = board.now
-    lines = [counted(counts_of(chosen)), *filter(None, [fleet_status(board.fleet)])]
+    lines = [] if text else _overview(board)
+    if chosen or not lines:
+        lines.append(counted(counts_of(chosen)))
+    lines += filter(None, [fleet_status(board.fleet)])
     for breaker in chosen:
         if breaker.state != CLOSED:
             parts = [f"{word(breaker.state)} {time_in_state(breaker, now)}", next_step(breaker, now), mode(breaker)]

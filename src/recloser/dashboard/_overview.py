@@ -55,7 +55,7 @@ class Overview:
             self._remind(name, entry)
         elif shadow is None and entry["outage"] is not None:
             self._open.add(name)
-            self._join(entry["group"], entry["outage"])
+            self._join(name, entry)
 
     def _remind(self, name: str, entry: BreakerEntry) -> None:
         cause, seconds = entry["cause"], entry["time_in_state_seconds"]
@@ -64,11 +64,13 @@ class Overview:
         since = (self._now - timedelta(seconds=min(seconds, 1e9))).isoformat(timespec="minutes")
         self._forgotten.append({"breaker": name, "state": entry["state"], "since": since, "author": cause["author"]})
 
-    def _join(self, key: str, outage: Mapping[str, Any]) -> None:
+    def _join(self, name: str, entry: BreakerEntry) -> None:
+        key, outage = entry["group"], entry["outage"]
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = self._group(key, outage)
         group["count"] += 1
+        group |= {"breaker": None, "state": None} if group["count"] > 1 else {"breaker": name, "state": entry["state"]}
         if outage["since"] < group["since"]:
             group |= {"since": outage["since"], "trip": _trip_of(outage)}
 
@@ -78,6 +80,8 @@ class Overview:
             "trip": _trip_of(outage),
             "since": outage["since"],
             "count": 0,
+            "breaker": None,
+            "state": None,
             "closed": 0,
             "closing_since": None,
             "ended_at": None,

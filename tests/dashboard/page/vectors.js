@@ -4,6 +4,7 @@ import vectors from "../vectors.json" with { type: "json" };
 import { Board } from "../../../src/recloser/dashboard/static/board.js";
 import { causeText } from "../../../src/recloser/dashboard/static/causes.js";
 import * as formatting from "../../../src/recloser/dashboard/static/formatting.js";
+import { detail, headline, notes } from "../../../src/recloser/dashboard/static/overview.js";
 import { fleetStatus, missed, mode, nextStep, outage, timeInState, waited, why } from "../../../src/recloser/dashboard/static/sentences.js";
 import { word } from "../../../src/recloser/dashboard/static/states.js";
 
@@ -31,12 +32,20 @@ function said({ entry, seconds_later: secondsLater }) {
   };
 }
 
+/** @param {any} vector */
+function overviewSaid({ overview: given, rejected = null, offered = null }) {
+  const overview = { ...vectors.overviews[0].overview, ...given };
+  const now = Date.parse(timestamp);
+  return { headline: headline(overview, now), detail: detail(overview, now, rejected, offered), notes: notes(overview, now) };
+}
+
 const results = {
   words: vectors.words.map(({ state }) => word(state)),
   formats: vectors.formats.map(({ format, with: values }) => FORMATS[format](...values)),
   missed: vectors.missed.map(({ updates, transitions }) => missed(updates, transitions)),
   fleets: vectors.fleets.map(({ fleet }) => fleetStatus(/** @type {any} */ (fleet))),
   causes: vectors.causes.map(({ cause }) => causeText(/** @type {any} */ (cause))),
+  overviews: vectors.overviews.map(overviewSaid),
   others: vectors.others.map(said),
   breakers: vectors.breakers.map(said),
 };

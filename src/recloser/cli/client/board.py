@@ -18,6 +18,7 @@ from recloser.cli.client.messages import (
     TransitionEntry,
     read_entries,
     read_fleet,
+    read_overview,
     read_time,
     understood,
 )
@@ -45,6 +46,7 @@ class Board:
         transitions: The oldest first.
         about: What the dashboard says about itself.
         fleet: What is known about the fleet; None if there is none.
+        overview: What the server says about all breakers together; None if it says nothing.
         missed_updates: How many updates the client has missed.
         missed_transitions: How many transitions the server has left out, because they were too many at once.
     """
@@ -54,6 +56,7 @@ class Board:
         self.transitions: deque[TransitionEntry] = deque(maxlen=_MOST_TRANSITIONS)
         self.about: About = About()
         self.fleet: FleetEntry | None = None
+        self.overview: dict[str, Any] | None = None
         self.missed_updates: int = 0
         self.missed_transitions: int = 0
         self._last_seq: int | None = None
@@ -109,6 +112,7 @@ class Board:
                 read_time(data["timestamp"]),
                 int(data.get("dropped", 0)),
             )
+            overview = read_overview(data.get("overview"))
             breakers = {name: Breaker(name, at) for name in entries}
             for name, entry in entries.items():
                 breakers[name].merge(entry, at)
@@ -116,7 +120,7 @@ class Board:
             self.missed_updates = self.missed_transitions = 0
             self._last_seq = None
         known = self._last_seq
-        self.about, self.breakers, self.fleet = about, breakers, fleet
+        self.about, self.breakers, self.fleet, self.overview = about, breakers, fleet, overview
         self.missed_updates += dropped
         self._offset = at - self._clock()
         self.transitions.clear()
@@ -137,6 +141,7 @@ class Board:
             removed: list[str] = list(data["removed"])
             at, dropped = read_time(data["timestamp"]), int(data.get("dropped", 0))
             self.fleet = read_fleet(data.get("fleet"))
+            self.overview = read_overview(data.get("overview"))
             self._set_clock(at)
             for name in removed:
                 self.breakers.pop(name, None)

@@ -20,6 +20,7 @@ __all__ = [
     "parse",
     "read_entries",
     "read_fleet",
+    "read_overview",
     "read_time",
     "understood",
 ]
@@ -245,6 +246,7 @@ _SHADOW_FIGURES = ("would_reject", "failed", "succeeded")
 _READ: dict[str, Callable[[object], Any]] = {
     "state": _text,
     "cause": _cause_or_none,
+    "group": _text_or_none,
     "last_error": _text_or_none,
     "rule": _text,
     "shadow": _shadow,
@@ -269,4 +271,68 @@ def read_entries(value: object) -> dict[str, dict[str, Any]]:
     entries = cast("dict[str, dict[str, Any]]", value)
     return {
         name: {key: read(entry[key]) for key, read in _READ.items() if key in entry} for name, entry in entries.items()
+    }
+
+
+_TRIP: dict[str, Callable[[object], Any]] = {
+    "kind": _text_or_none,
+    "trigger": _text,
+    "error_type": _text_or_none,
+    "error_status": _number_or_none,
+    "peer": _text_or_none,
+}
+
+
+def _time_or_none(value: object) -> float | None:
+    return None if value is None else read_time(value)
+
+
+def _trip(value: object) -> dict[str, Any]:
+    trip = cast("dict[str, object]", value)
+    return {key: read(trip[key]) for key, read in _TRIP.items()}
+
+
+_GROUP: dict[str, Callable[[object], Any]] = {
+    "id": _text,
+    "trip": _trip,
+    "since": read_time,
+    "count": _number,
+    "breaker": _text_or_none,
+    "state": _text_or_none,
+    "closed": _number,
+    "closing_since": _time_or_none,
+}
+_LAST: dict[str, Callable[[object], Any]] = {
+    "trip": _trip,
+    "since": read_time,
+    "ended_at": read_time,
+    "count": _number,
+}
+_FORGOTTEN: dict[str, Callable[[object], Any]] = {
+    "breaker": _text,
+    "state": _text,
+    "since": read_time,
+    "author": _text_or_none,
+}
+
+
+def _fields(value: object, members: Mapping[str, Callable[[object], Any]]) -> dict[str, Any]:
+    given = cast("dict[str, object]", value)
+    return {key: read(given[key]) for key, read in members.items()}
+
+
+def read_overview(value: object) -> dict[str, Any] | None:
+    """Return what a message says about all breakers together, with times in seconds since 1970; None if nothing."""
+    if value is None:
+        return None
+    overview = cast("dict[str, Any]", value)
+    counts = cast("dict[str, object]", overview["counts"])
+    last = overview["last_outage"]
+    return {
+        "total": _number(overview["total"]),
+        "counts": {_text(state): _number(count) for state, count in counts.items()},
+        "groups": [_fields(group, _GROUP) for group in overview["groups"]],
+        "other_causes": _number(overview["other_causes"]),
+        "last_outage": None if last is None else _fields(last, _LAST),
+        "forgotten": [_fields(each, _FORGOTTEN) for each in overview["forgotten"]],
     }

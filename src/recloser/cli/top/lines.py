@@ -5,6 +5,7 @@ from typing import Self, TextIO
 from recloser.cli.client.board import Board
 from recloser.cli.client.formatting import printable, time_of_day
 from recloser.cli.client.messages import TransitionEntry
+from recloser.cli.client.overview import headline
 from recloser.cli.client.sentences import (
     counted,
     missed,
@@ -81,6 +82,8 @@ class Lines:
 
     def _sum_up(self) -> None:
         board, now = self._board, self._board.now
+        if board.overview is not None:
+            self._write(str(headline(board.overview, now)))
         self._write(counted(board.counts))
         for breaker in board.ordered(self._text):
             if breaker.state != CLOSED:

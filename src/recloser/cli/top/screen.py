@@ -10,6 +10,7 @@ from recloser.cli.client.board import Board
 from recloser.cli.client.breaker import Breaker
 from recloser.cli.client.formatting import printable, rate, time_of_day
 from recloser.cli.client.messages import TransitionEntry
+from recloser.cli.client.overview import detail, headline, notes
 from recloser.cli.client.sentences import (
     fleet_status,
     missed,
@@ -24,7 +25,7 @@ from recloser.cli.client.states import CLOSED, word
 
 __all__ = ["Screen", "frame"]
 
-_STYLES = {"closed": "green", "half_open": "yellow", "disabled": "blue"}
+_STYLES = {"closed": "dim", "half_open": "yellow", "disabled": "blue"}
 _OPEN_STYLE = "red"
 _STATE_WIDTH = 13
 _RATES = {"calls/s": ("calls", ""), "failed/s": ("failures", "red"), "rejected/s": ("rejections", "yellow")}
@@ -89,7 +90,7 @@ class Screen:
         self._live.update(frame(self._board, self._head(), self._view, (size.width, size.height)), refresh=True)
 
     def _head(self) -> Text:
-        state = Text(self._problem, style="bold red") if self._problem else Text("live", style="green")
+        state = Text(self._problem, style="bold red") if self._problem else Text("live", style="dim")
         return Text.assemble((self._title, "bold"), "  ", state)
 
     def _control(self, sequence: str) -> None:
@@ -126,11 +127,29 @@ def frame(board: Board, head: Text, view: tuple[str, str], size: tuple[int, int]
 def _summary(board: Board) -> list[Text]:
     """Return the lines between the first one and the breakers."""
     counts = [(f"{count:,} {word(state)}", _style(state)) for state, count in board.counts.items()]
-    lines = [Text("  ").join(Text(text, style=style) for text, style in counts) if counts else Text("no breakers")]
-    lines[0].append(f"  {missed(board.missed_updates, board.missed_transitions)}", style="yellow")
+    states = Text("  ").join(Text(text, style=style) for text, style in counts) if counts else Text("no breakers")
+    states.append(f"  {missed(board.missed_updates, board.missed_transitions)}", style="yellow")
+    lines = [*_overview(board), states]
     if board.fleet is not None:
         lines.append(Text(fleet_status(board.fleet), style="" if board.fleet.connected else "yellow"))
     return lines
+
+
+def _overview(board: Board) -> list[Text]:
+    """Return the sentence about all breakers, what else there is to say, and what may have been forgotten."""
+    overview, now = board.overview, board.now
+    if overview is None:
+        return []
+    sentence, more = headline(overview, now), detail(overview, now, *_traffic(board))
+    lines = [Text.assemble((sentence.lead, "bold red"), (sentence.rest, "bold"))]
+    return [*lines, *([Text(more)] if more else []), *(Text(note, style="magenta") for note in notes(overview, now))]
+
+
+def _traffic(board: Board) -> tuple[float, float]:
+    """Return how many calls are rejected per second, and how many there are in all."""
+    rates = [known for breaker in board.breakers.values() if (known := board.rates(breaker)) is not None]
+    rejected = sum(each.rejections for each in rates)
+    return rejected, rejected + sum(each.calls for each in rates)
 
 
 def _titles(width: int) -> Text:

@@ -33,6 +33,7 @@
  * @property {{would_reject: number, failed: number, succeeded: number} | null} shadow
  * @property {OutageFields | null} outage
  * @property {CauseFields | null} cause
+ * @property {string | null} group What it has in common with others that are open for the same cause.
  * @property {string | null} last_error
  * @property {string} rule
  * @property {number} generation
@@ -63,6 +64,41 @@
  * @property {string | null} problem
  * @property {Record<string, string>} probes The worker that runs the probe, by breaker.
  *
+ * @typedef {object} Trip What breakers opened by.
+ * @property {string | null} kind
+ * @property {string} trigger
+ * @property {string | null} error_type
+ * @property {number | null} error_status
+ * @property {string | null} peer
+ * @property {number | null} observed
+ * @property {number | null} threshold
+ * @property {{calls?: number, seconds?: number} | null} window
+ *
+ * @typedef {object} Group The breakers that are open for one cause.
+ * @property {string} id
+ * @property {Trip} trip
+ * @property {string} since ISO 8601.
+ * @property {number} count How many are open.
+ * @property {string | null} breaker The only one.
+ * @property {string} state The state of the only one.
+ * @property {number} closed How many have closed since.
+ * @property {string | null} closing_since
+ * @property {string | null} ended_at
+ *
+ * @typedef {object} Overview All breakers together.
+ * @property {string} instance
+ * @property {number} total How many reject calls when they are open.
+ * @property {Record<string, number>} counts
+ * @property {Group[]} groups The largest first.
+ * @property {number} other_causes
+ * @property {{trip: Trip, since: string, ended_at: string, count: number} | null} last_outage
+ * @property {{breaker: string, state: string, since: string, author: string | null}[]} forgotten
+ *
+ * @typedef {object} States The states of the last thirty minutes.
+ * @property {number} slot_seconds
+ * @property {number} slot The number of the latest slot since 1970.
+ * @property {Record<string, [string | null, number][]>} breakers Run lengths, the oldest first.
+ *
  * @typedef {object} About What a dashboard says about itself.
  * @property {number} version
  * @property {boolean} control
@@ -75,9 +111,10 @@
  * @property {string} timestamp ISO 8601.
  * @property {TransitionEntry[]} transitions
  * @property {FleetEntry | null} fleet
+ * @property {Overview} [overview]
  * @property {number} dropped
  *
- * @typedef {Message & {dashboard: About, breakers: Record<string, BreakerEntry>}} Snapshot
+ * @typedef {Message & {dashboard: About, breakers: Record<string, BreakerEntry>, history?: States}} Snapshot
  * @typedef {Message & {changed: Record<string, Partial<BreakerEntry>>, removed: string[]}} Update
  */
 
