@@ -170,6 +170,7 @@ async def test_a_scope_of_an_unknown_kind_is_left_alone(registry: BreakerRegistr
         ({"interval_seconds": True}, TypeError, "interval_seconds must be a finite number of seconds > 0, not True"),
         ({"interval_seconds": 0}, ValueError, "interval_seconds must be a finite number of seconds > 0, not 0"),
         ({"interval_seconds": float("nan")}, ValueError, "interval_seconds must be a finite .* > 0, not nan"),
+        ({"service": 7}, TypeError, "service must be a text or None, not of type int"),
         ({"max_streams": 0}, ValueError, "max_streams must be an integer >= 1, not 0"),
         ({"max_streams": 1.0}, TypeError, "max_streams must be an integer >= 1, not 1.0"),
         ({"max_streams": True}, TypeError, "max_streams must be an integer >= 1, not True"),

@@ -239,3 +239,19 @@ async def test_without_a_token_there_is_no_control(registry: BreakerRegistry) ->
 async def test_control_answers_to_post_alone(registry: BreakerRegistry, method: str) -> None:
     answer = await ask(Dashboard(registry, control_token=TOKEN), "/control", method=method, headers=AUTHORISED)
     assert (answer.status, answer.headers["allow"]) == (405, "POST")
+
+
+async def test_an_order_for_another_process_is_refused(registry: BreakerRegistry) -> None:
+    breaker = registry.breaker("orders")
+    application = Dashboard(registry, control_token=TOKEN)
+    shown = (await ask(application, "/status.json")).json()["overview"]["instance"]
+    order = {"breaker": "orders", "action": "force_open", "reason": "a test", "author": "Ada"}
+    body = (json.dumps({**order, "instance": "web-2:7"}).encode(),)
+    refused = await ask(application, "/control", method="POST", headers=AUTHORISED, body=body)
+    assert refused.status == 409
+    assert shown in refused.json()["detail"]
+    assert breaker.state == "closed"
+    body = (json.dumps({**order, "instance": shown}).encode(),)
+    assert (await ask(application, "/control", method="POST", headers=AUTHORISED, body=body)).status == 200
+    body = (json.dumps({**order, "instance": 7}).encode(),)
+    assert (await ask(application, "/control", method="POST", headers=AUTHORISED, body=body)).status == 422

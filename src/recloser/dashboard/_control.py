@@ -25,6 +25,7 @@ from recloser.dashboard._http import (
     to_json,
 )
 from recloser.dashboard._order import Order, OrderAction, read_order
+from recloser.dashboard._overview import instance_name
 
 SHORTEST_TOKEN = 16
 MOST_BYTES = 16 * 1024
@@ -76,6 +77,9 @@ class ControlEndpoint:
         if (header(scope, "content-type") or "").partition(";")[0].strip().lower() != "application/json":
             raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send JSON, with Content-Type: application/json.")
         order = read_order(await read_body(receive, MOST_BYTES))
+        if order.instance is not None and order.instance != (own := instance_name()):
+            detail = f"This is {own}, and the order is for {order.instance[:200]!r}: another process has answered."
+            raise RefusedError(HTTPStatus.CONFLICT, detail)
         breaker = self._registry.get(order.breaker)
         if breaker is None:
             detail = f"There is no circuit breaker {order.breaker[:200]!r}. It may be gone: look at /status.json."

@@ -30,6 +30,7 @@ class Dashboard:
             token gets the whole texts of errors.
         interval_seconds: The shortest time between two updates (finite, > 0).
         max_streams: How many clients may listen to `/events` at once, >= 1; further ones get a 503.
+        service: The name of the service, for the head and the title of the page; None: there is none.
         error_messages: Whether everybody sees the whole texts of errors, as `registry.health()` has them.
 
     Raises:
@@ -44,6 +45,7 @@ class Dashboard:
         control_token: str | None = None,
         interval_seconds: float = 1.0,
         max_streams: int = 64,
+        service: str | None = None,
         error_messages: bool = False,
     ) -> None:
         if not isinstance(registry, BreakerRegistry):
@@ -51,6 +53,8 @@ class Dashboard:
         checks.count("max_streams", max_streams)
         control = None if control_token is None else ControlEndpoint(registry, checked_token(control_token))
         checks.flag("error_messages", error_messages)
+        if not isinstance(service, str | None):
+            raise TypeError(f"service must be a text or None, not of type {type(service).__name__}")
         seconds = checks.seconds("interval_seconds", interval_seconds)
         feed = UpdateFeed(registry, seconds, error_messages=error_messages)
         about = {
@@ -60,6 +64,7 @@ class Dashboard:
             "quiet_seconds": QUIET_SECONDS,
             "breakers_per_update": READ_PER_ROUND,
             "run": feed.run,
+            "service": service,
         }
         files = static_files()
         self._endpoints: dict[str, HttpEndpoint] = {

@@ -36,6 +36,7 @@ class Order:
         author: The operator's name, as the operator gave it.
         for_seconds: How long the breaker stays forced open or disabled; None means until it is reset.
         generation: The generation that the operator has seen; None if it does not matter.
+        instance: The process that the operator has seen; None if it does not matter.
     """
 
     breaker: str
@@ -44,6 +45,7 @@ class Order:
     author: str
     for_seconds: float | None
     generation: int | None
+    instance: str | None
 
     def __str__(self) -> str:
         """Return the order in one line, with the texts of users quoted."""
@@ -84,6 +86,7 @@ def read_order(body: bytes) -> Order:
         author=_text(data, "author"),
         for_seconds=_for_seconds(data, action),
         generation=_generation(data),
+        instance=_instance(data),
     )
 
 
@@ -138,4 +141,11 @@ def _generation(data: Mapping[str, object]) -> int | None:
     value = data.get("generation")
     if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
         _refuse("generation must be null or the number that /status.json says.")
+    return value
+
+
+def _instance(data: Mapping[str, object]) -> str | None:
+    value = data.get("instance")
+    if value is not None and not isinstance(value, str):
+        _refuse("instance must be null or the name that /status.json says.")
     return value

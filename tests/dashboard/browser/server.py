@@ -29,7 +29,7 @@ from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from recloser import BreakerRegistry, CircuitBreakerOpenError, Permit, dashboard
-from recloser.dashboard import _ring, _stream
+from recloser.dashboard import _dashboard, _ring, _stream
 from recloser.fleet import Fleet
 from recloser.fleet.store.memory import InMemoryServer, InMemoryStore
 
@@ -59,7 +59,7 @@ class Stage:
     def __init__(self, settings: dict[str, Any]) -> None:
         chosen = {**SETTINGS, **settings}
         _ring.MOST_UPDATES = chosen["updates_kept"]
-        _stream.QUIET_SECONDS = dashboard.QUIET_SECONDS = chosen["quiet_seconds"]
+        _stream.QUIET_SECONDS = _dashboard.QUIET_SECONDS = chosen["quiet_seconds"]
         self.ahead_seconds = 0.0
         self.store = InMemoryServer()
         self.fleet = self._fleet_of(chosen["quorum"])

@@ -24,10 +24,10 @@ def open_control(page: Page) -> Locator:
     return dialog
 
 
-def apply(page: Page, action: str, *, token: str = TOKEN, minutes: str = "") -> Locator:
+def apply(page: Page, action: str, *, token: str = TOKEN, minutes: str | None = None) -> Locator:
     dialog = open_control(page)
     dialog.get_by_role("radio", name=action).check()
-    if minutes:
+    if minutes is not None:
         dialog.get_by_label("For how many minutes").fill(minutes)
     dialog.get_by_label("Reason").fill("maintenance")
     dialog.get_by_label("Your name").fill("Ada")
@@ -61,7 +61,7 @@ def test_the_right_token_forces_open_with_reason_name_and_expiry(server: Server,
 
 
 def test_without_minutes_it_is_forced_open_until_reset(server: Server, page: Page) -> None:
-    apply(page, "Force open")
+    apply(page, "Force open", minutes="")
     expect(card_of(page, NAME).locator(".next .text")).to_have_text("Rejects all calls until reset")
     assert server.status_of(NAME)["retry_after"] is None
 
@@ -79,7 +79,7 @@ def test_reset_closes_a_breaker(server: Server, page: Page) -> None:
 
 
 def test_disable_admits_all_calls(server: Server, page: Page) -> None:
-    apply(page, "Disable")
+    apply(page, "Disable", minutes="")
     expect(state_of(page, NAME)).to_have_text("disabled")
     expect(card_of(page, NAME).locator(".next .text")).to_have_text("Admits all calls until reset")
     server.fail(NAME)
@@ -106,6 +106,7 @@ def test_an_order_is_about_the_state_that_is_shown_when_it_is_given(server: Serv
     expect(dialog.locator(".state")).to_have_text("closed")
     server.fail(NAME)
     expect(dialog.locator(".state")).to_have_text("open")
+    dialog.get_by_role("radio", name="Force open").check()
     dialog.get_by_label("Reason").fill("maintenance")
     dialog.get_by_label("Your name").fill("Ada")
     dialog.get_by_label("Control token").fill(TOKEN)
@@ -134,8 +135,8 @@ def test_what_was_chosen_for_one_breaker_is_not_chosen_for_the_next(server: Serv
     dialog.get_by_role("button", name="Cancel").click()
     page.get_by_role("button", name="Control search").click()
     other = page.get_by_role("dialog", name="search")
-    expect(other.get_by_role("radio", name="Force open")).to_be_checked()
-    expect(other.get_by_label("For how many minutes")).to_have_value("")
+    expect(other.get_by_role("radio", checked=True)).to_have_count(0)
+    expect(other.get_by_label("For how many minutes")).to_have_value("15")
     expect(other.get_by_label("Reason")).to_have_value("")
 
 
@@ -166,6 +167,7 @@ def test_an_order_for_a_state_that_is_over_is_refused(
     page = open_page(server.origin)
     dialog = open_control(page)
     server.fail(NAME)
+    dialog.get_by_role("radio", name="Force open").check()
     dialog.get_by_label("Reason").fill("maintenance")
     dialog.get_by_label("Your name").fill("Ada")
     dialog.get_by_label("Control token").fill(TOKEN)
@@ -178,8 +180,13 @@ def test_nothing_is_sent_without_a_reason(server: Server, page: Page) -> None:
     methods: list[str] = []
     page.on("request", lambda request: methods.append(request.method))
     dialog = open_control(page)
+    expect(dialog.locator(".what")).to_contain_text("Nothing is chosen yet")
     dialog.get_by_label("Your name").fill("Ada")
     dialog.get_by_label("Control token").fill(TOKEN)
+    dialog.get_by_role("button", name="Apply").click()
+    expect(dialog.get_by_role("radio", name="Force open")).to_be_focused()  # the most dangerous act is not chosen
+    dialog.get_by_role("radio", name="Force open").check()
+    expect(dialog.locator(".what")).to_have_text(f"From now on every call to {NAME} is rejected in this process.")
     dialog.get_by_role("button", name="Apply").click()
     expect(dialog.get_by_label("Reason")).to_be_focused()
     assert "POST" not in methods

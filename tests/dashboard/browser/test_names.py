@@ -53,6 +53,7 @@ def test_an_error_that_is_markup_is_text_wherever_it_is_shown(page: Page) -> Non
 def test_what_the_server_says_of_a_name_is_text(page: Page, watch: Watch) -> None:
     watch.expect("status of 409")
     dialog = control(page)
+    dialog.get_by_role("radio", name="Reset").check()
     dialog.get_by_label("Reason").fill("why")
     dialog.get_by_label("Your name").fill("who")
     dialog.get_by_label("Control token").fill(TOKEN)

@@ -7,11 +7,13 @@
 import { ServerClock } from "./clock.js";
 import { History } from "./history.js";
 import { isInShadow } from "./states.js";
+import { States } from "./strip.js";
 
 /** @typedef {import("./messages.js").About} About */
 /** @typedef {import("./messages.js").BreakerEntry} BreakerEntry */
 /** @typedef {import("./messages.js").FleetEntry} FleetEntry */
 /** @typedef {import("./messages.js").Message} Message */
+/** @typedef {import("./messages.js").Overview} Overview */
 /** @typedef {import("./messages.js").Snapshot} Snapshot */
 /** @typedef {import("./messages.js").TransitionEntry} TransitionEntry */
 /** @typedef {import("./messages.js").Update} Update */
@@ -23,6 +25,7 @@ import { isInShadow } from "./states.js";
  * @property {number} since When its state began, in ms of the server's time.
  * @property {number | null} probeAt When a probe may go through; null if none will without a reset.
  * @property {History} history
+ * @property {States} states Those of the last thirty minutes.
  * @property {number} readAt When its totals were first read.
  */
 
@@ -39,6 +42,8 @@ export class Board {
   about = UNKNOWN;
   /** @type {FleetEntry | null} */
   fleet = null;
+  /** @type {Overview | null} */
+  overview = null;
   /** How many updates this page has missed. */
   missedUpdates = 0;
   /** How many transitions the server has left out because they were too many at once. */
@@ -66,6 +71,8 @@ export class Board {
     this.isKnown = true;
     const at = this.#receive(data);
     for (const [name, entry] of Object.entries(data.breakers)) this.#merge(name, entry, at);
+    const { slot = 0, breakers = {} } = data.history ?? {};
+    for (const [name, runs] of Object.entries(breakers)) this.breakers.get(name)?.states.take(runs, slot);
   }
 
   /**
@@ -109,6 +116,7 @@ export class Board {
     if (back) for (const breaker of this.breakers.values()) this.#putBack(breaker, back, at);
     this.missedUpdates += data.dropped;
     this.fleet = data.fleet;
+    this.overview = data.overview ?? null;
     return at;
   }
 
@@ -125,6 +133,8 @@ export class Board {
     if (old) breaker.history.add(at, Math.min(this.#readingSpan(), at - old.readAt) || 1, growth(old.entry, entry));
     if (typeof changed.time_in_state_seconds === "number") breaker.since = at - 1000 * changed.time_in_state_seconds;
     if (changed.retry_after !== undefined) breaker.probeAt = changed.retry_after === null ? null : at + 1000 * changed.retry_after;
+    if (!old) breaker.states = new States(entry.state, breaker.since, at);
+    else if (old.entry.state !== entry.state) breaker.states.note(entry.state, at);
     breaker.entry = entry;
     this.breakers.set(name, breaker);
   }
@@ -136,7 +146,7 @@ export class Board {
    */
   #newBreaker(name, at) {
     const entry = /** @type {BreakerEntry} */ ({});
-    return { name, entry, since: at, probeAt: null, history: this.#newHistory(at), readAt: at };
+    return { name, entry, since: at, probeAt: null, history: this.#newHistory(at), states: new States("closed", at, at), readAt: at };
   }
 
   /**

@@ -16,6 +16,8 @@ export class ControlDialog {
   #opened = 0;
   /** @type {number | undefined} */
   #generation;
+  /** @type {string | null} The process that the page has shown. */
+  #instance = null;
 
   /**
    * @param {import("./board.js").Board} board
@@ -51,6 +53,7 @@ export class ControlDialog {
     const breaker = this.#board.breakers.get(this.#name);
     if (!breaker) return;
     this.#generation = breaker.entry.generation;
+    this.#instance = this.#board.overview?.instance ?? null;
     showState(find(".state", this.#dialog), breaker.entry.state);
   }
 
@@ -61,13 +64,14 @@ export class ControlDialog {
   #restore(field) {
     for (const input of /** @type {NodeListOf<HTMLInputElement>} */ (this.#form.querySelectorAll(`[name=${field}]`))) {
       input.checked = input.defaultChecked;
-      if (input.type !== "radio") input.value = "";
+      if (input.type !== "radio") input.value = input.defaultValue;
     }
   }
 
   #showExpiry() {
     const isHidden = new FormData(this.#form).get("action") === "reset";
     find(".expiry", this.#form).hidden = isHidden;
+    setText(find(".what", this.#dialog), consequence(new FormData(this.#form).get("action"), this.#name));
     /** @type {HTMLInputElement} */ (find(".expiry input", this.#form)).disabled = isHidden;
   }
 
@@ -81,6 +85,7 @@ export class ControlDialog {
       author: given.get("author"),
       for_seconds: minutes ? SECONDS_PER_MINUTE * Number(minutes) : null,
       generation: this.#generation,
+      instance: this.#instance,
     };
     const opened = this.#opened;
     const submit = /** @type {HTMLButtonElement} */ (find("[type=submit]", this.#form));
@@ -93,6 +98,18 @@ export class ControlDialog {
     setText(find(".error", this.#dialog), problem);
     if (!problem) this.#dialog.close();
   }
+}
+
+/**
+ * What an order does, in a sentence.
+ * @param {FormDataEntryValue | null} action
+ * @param {string} name
+ */
+function consequence(action, name) {
+  if (action === "force_open") return `From now on every call to ${name} is rejected in this process.`;
+  if (action === "disable") return `From now on every call to ${name} is let through: the protection is off.`;
+  if (action === "reset") return `${name} closes at once, without a probe: calls reach the dependency again.`;
+  return "Nothing is chosen yet, and nothing happens until you press the last button.";
 }
 
 /**

@@ -32,9 +32,17 @@ export class Details {
   #shownFigures = "";
   #shownTransitions = "";
 
-  /** @param {Board} board */
-  constructor(board) {
+  /**
+   * @param {Board} board
+   * @param {(name: string) => void} control
+   */
+  constructor(board, control) {
     this.#board = board;
+    find(".act", this.#dialog).addEventListener("click", () => {
+      const name = this.#name;
+      this.#dialog.close();
+      if (name !== null) control(name);
+    });
     find(".close", this.#dialog).addEventListener("click", () => this.#dialog.close());
     this.#dialog.addEventListener("close", () => {
       this.#name = null;
@@ -63,6 +71,7 @@ export class Details {
     const breaker = this.#board.breakers.get(this.#name);
     setText(find(".name", dialog), this.#name);
     find(".state", dialog).hidden = !breaker;
+    find(".act", dialog).hidden = !breaker || !this.#board.about.control;
     if (!breaker) {
       setText(find(".why", dialog), "This breaker no longer exists.");
       setText(find(".next", dialog), "");

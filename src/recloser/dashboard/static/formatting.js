@@ -1,7 +1,7 @@
 /** Numbers and times as people read them. `recloser top` formats them alike. */
 
 const NUMBER = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
-const TIME = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const TIME = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", timeZone: "UTC" });
 const MINUTE = 60;
 const HOUR = 3600;
 const DAY = 86400;
@@ -56,6 +56,16 @@ export function rate(value) {
 }
 
 /**
+ * A rate in a column of them: whole from 10 on, below with one decimal; a dash for none.
+ * @param {number | null} value
+ */
+export function perSecond(value) {
+  if (value === null || value <= 0) return "–";
+  if (value < 0.1) return "<0.1";
+  return value < 9.95 ? value.toFixed(1) : number(value);
+}
+
+/**
  * A number of seconds as it was configured.
  * @param {number} value
  */
@@ -76,6 +86,14 @@ export function duration(value) {
 }
 
 /**
+ * A duration in a column of them: minutes without seconds.
+ * @param {number} value In seconds.
+ */
+export function shortDuration(value) {
+  return duration(value >= MINUTE ? Math.floor(value / MINUTE) * MINUTE : value);
+}
+
+/**
  * @param {number} whole
  * @param {[number, string]} large
  * @param {[number, string]} small
@@ -86,7 +104,7 @@ function pair(whole, [largeSize, largeUnit], [smallSize, smallUnit]) {
 }
 
 /**
- * The time of day, in the reader's zone.
+ * The time of day in UTC, as logs of servers have it.
  * @param {number | string} when Milliseconds since 1970, or ISO 8601.
  */
 export function timeOfDay(when) {

@@ -59,6 +59,24 @@ export class History {
   }
 
   /**
+   * How much happened per second in the latest slots before a time; null if nothing is known of them.
+   * @param {"calls" | "failures" | "rejections"} kind
+   * @param {number} time In ms.
+   */
+  rate(kind, time) {
+    const last = Math.floor(time / this.#width) - 1;
+    let sum = 0;
+    let known = 0;
+    for (let slot = last - RATE_SLOTS + 1; slot <= last; slot++) {
+      const value = this.#value(this.#rings[kind], slot);
+      if (value === null) continue;
+      sum += value;
+      known += 1;
+    }
+    return known ? sum / known : null;
+  }
+
+  /**
    * @param {Float64Array} ring
    * @param {number} slot
    */
@@ -74,13 +92,4 @@ export class History {
     for (let next = from; next <= slot; next++) for (const kind of KINDS) this.#rings[kind][next % SLOTS] = 0;
     this.#slot = Math.max(this.#slot, slot);
   }
-}
-
-/**
- * The mean of the latest slots of a series; null if none of them is known.
- * @param {(number | null)[]} series
- */
-export function latestRate(series) {
-  const known = series.slice(-RATE_SLOTS).filter((value) => value !== null);
-  return known.length ? known.reduce((sum, value) => sum + value, 0) / known.length : null;
 }

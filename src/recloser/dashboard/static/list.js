@@ -1,14 +1,16 @@
-/** The cards of thousands of breakers, of which only those near the window are drawn. */
+/** The table: breakers by cause. A few breakers stand without groups, in roomy rows. */
 
-import { Card } from "./card.js";
 import { find } from "./dom.js";
+import { Group, sumOf } from "./group.js";
+import { isInShadow } from "./states.js";
 
 /** @typedef {import("./board.js").Breaker} Breaker */
 
-const LEAST_WIDTH = 300;
-const GAP = 12;
-const ROW_HEIGHT = 232;
-const ROWS_BEYOND = 2;
+const FEW = 12;
+const PREVIEW_OF_FIRST = 4;
+const PREVIEW = 3;
+const ALL = 100;
+const LAST = ["manual", "shadow", "closed"];
 
 export class List {
   #element = find("#list");
@@ -16,8 +18,10 @@ export class List {
   #actions;
   /** @type {Breaker[]} */
   #breakers = [];
-  /** @type {Map<string, Card>} */
-  #cards = new Map();
+  #isGrouped = false;
+  #isFiltered = false;
+  /** @type {Map<string, Group>} */
+  #groups = new Map();
 
   /**
    * @param {import("./board.js").Board} board
@@ -25,99 +29,107 @@ export class List {
    */
   constructor(board, actions) {
     this.#board = board;
-    this.#actions = actions;
-    addEventListener("scroll", () => this.draw(), { passive: true });
-    new ResizeObserver(() => this.draw()).observe(this.#element);
+    this.#actions = { ...actions, changed: () => this.#arrange() };
+    this.#element.addEventListener("keydown", (event) => this.#walk(event));
   }
 
-  /** @param {Breaker[]} breakers In the order in which they are shown. */
-  show(breakers) {
+  /**
+   * @param {Breaker[]} breakers In the order in which they are shown.
+   * @param {{isGrouped: boolean, isFiltered: boolean}} view
+   */
+  show(breakers, { isGrouped, isFiltered }) {
+    const isFew = this.#board.breakers.size <= FEW;
+    this.#element.classList.toggle("roomy", isFew);
+    this.#element.hidden = !breakers.length;
+    this.#isGrouped = isGrouped && !isFew;
+    this.#isFiltered = isFiltered;
     this.#breakers = breakers;
-    this.draw();
-  }
-
-  /** Draws the cards that are near the window, and removes the others. */
-  draw() {
-    const width = this.#element.clientWidth;
-    const columns = Math.max(1, Math.floor((width + GAP) / (LEAST_WIDTH + GAP)));
-    const rows = Math.ceil(this.#breakers.length / columns);
-    this.#element.style.blockSize = `${Math.max(0, rows * (ROW_HEIGHT + GAP) - GAP)}px`;
-    const top = -this.#element.getBoundingClientRect().top;
-    const first = Math.max(0, Math.floor(top / (ROW_HEIGHT + GAP)) - ROWS_BEYOND);
-    const last = Math.ceil((top + innerHeight) / (ROW_HEIGHT + GAP)) + ROWS_BEYOND;
-    const near = this.#placesBetween(first * columns, Math.max(0, last) * columns);
-    this.#removeAllBut(near);
-    const cardWidth = (width - (columns - 1) * GAP) / columns;
-    for (const place of near) this.#place(this.#breakers[place], place, columns, cardWidth);
     this.#arrange();
   }
 
-  /** Draws all cards again, in the current colours. */
-  recolour() {
-    for (const card of this.#cards.values()) card.recolour();
-    this.draw();
+  /** Draws the rows as they are now. */
+  draw() {
+    for (const group of this.#groups.values()) group.draw(this.#board);
   }
 
-  /**
-   * The places between two places of the list, and the place that has the focus, wherever it is.
-   * @param {number} first
-   * @param {number} end
-   */
-  #placesBetween(first, end) {
-    const stop = Math.min(end, this.#breakers.length);
-    const places = Array.from({ length: Math.max(0, stop - first) }, (_, index) => first + index);
-    const focused = [...this.#cards].find(([, card]) => card.element.contains(document.activeElement))?.[0];
-    const place = focused === undefined ? -1 : this.#breakers.findIndex(({ name }) => name === focused);
-    return place < 0 || (place >= first && place < stop) ? places : [...places, place];
-  }
-
-  /** @param {number[]} places */
-  #removeAllBut(places) {
-    const names = new Set(places.map((place) => this.#breakers[place].name));
-    for (const [name, card] of this.#cards) {
-      if (names.has(name)) continue;
-      if (card.element.contains(document.activeElement)) find("#breakers").focus({ preventScroll: true });
-      card.recolour();
-      card.element.remove();
-      this.#cards.delete(name);
-    }
-  }
-
-  /**
-   * @param {Breaker} breaker
-   * @param {number} place
-   * @param {number} columns
-   * @param {number} width
-   */
-  #place(breaker, place, columns, width) {
-    let card = this.#cards.get(breaker.name);
-    if (!card) {
-      card = new Card(this.#actions.showDetails, this.#actions.control);
-      this.#cards.set(breaker.name, card);
-    }
-    const { element } = card;
-    element.style.inlineSize = `${width}px`;
-    element.style.blockSize = `${ROW_HEIGHT}px`;
-    const x = (place % columns) * (width + GAP);
-    const y = Math.floor(place / columns) * (ROW_HEIGHT + GAP);
-    element.style.transform = `translate(${x}px, ${y}px)`;
-    element.setAttribute("aria-posinset", String(place + 1));
-    element.setAttribute("aria-setsize", String(this.#breakers.length));
-    if (!element.isConnected) this.#element.append(element);
-    card.show(breaker, this.#board);
-  }
-
-  /**
-   * Keeps the elements in the order of the list, which is then the order of the Tab key. An element would lose the focus
-   * by being moved, so the others are moved around it.
-   */
   #arrange() {
-    const place = (/** @type {Element} */ element) => Number(element.getAttribute("aria-posinset"));
-    const wanted = [...this.#element.children].sort((one, other) => place(one) - place(other));
-    let next = this.#element.firstElementChild;
-    for (const element of wanted) {
-      if (element === next || element.contains(document.activeElement)) next = element.nextElementSibling;
-      else this.#element.insertBefore(element, next);
+    const focused = document.activeElement?.closest("tr")?.dataset.name;
+    const parts = this.#isGrouped ? this.#parts() : new Map([["", this.#breakers]]);
+    for (const [key, group] of this.#groups) {
+      if (parts.has(key)) continue;
+      if (group.element.contains(document.activeElement)) find("#breakers").focus({ preventScroll: true });
+      group.element.remove();
+      this.#groups.delete(key);
+    }
+    let next = /** @type {Element | null} */ (find("thead", this.#element).nextElementSibling);
+    const isAlone = parts.size === 1;
+    for (const [place, [key, breakers]] of [...parts].entries()) {
+      const group = this.#groups.get(key) ?? new Group(key, this.#actions);
+      this.#groups.set(key, group);
+      if (group.element === next || group.element.contains(document.activeElement)) next = group.element.nextElementSibling;
+      else this.#element.insertBefore(group.element, next);
+      const preview = !this.#isGrouped || this.#isFiltered || isAlone ? ALL : place === 0 ? PREVIEW_OF_FIRST : PREVIEW;
+      const folded = (key === "closed" || key === "shadow") && !isAlone && !this.#isFiltered;
+      group.show(breakers, this.#board, { preview, folded, hasHead: this.#isGrouped, cause: this.#causeOf(key), focused });
+    }
+    if (focused !== undefined && !document.activeElement?.closest("tr")) this.#nameOf(focused)?.focus({ preventScroll: true });
+  }
+
+  /** The breakers by group: causes by what they reject, then what was set by hand, shadow mode, and the closed ones. */
+  #parts() {
+    /** @type {Map<string, Breaker[]>} */
+    const parts = new Map();
+    for (const breaker of this.#breakers) {
+      const key = keyOf(breaker);
+      const part = parts.get(key);
+      if (part) part.push(breaker);
+      else parts.set(key, [breaker]);
+    }
+    if (!this.#isFiltered) for (const { id, count } of this.#board.overview?.groups ?? []) if (!count && !parts.has(id)) parts.set(id, []);
+    const place = (/** @type {string} */ key) => LAST.indexOf(key);
+    const rejected = new Map([...parts].map(([key, breakers]) => [key, sumOf(breakers, "rejections", this.#board)]));
+    const since = (/** @type {string} */ key) => this.#causeOf(key)?.since ?? "";
+    return new Map([...parts].sort(([one, some], [other, others]) => place(one) - place(other) || (rejected.get(other) ?? 0) - (rejected.get(one) ?? 0) || others.length - some.length || (since(one) < since(other) ? -1 : 1)));
+  }
+
+  /**
+   * The button of a breaker that has moved to another group.
+   * @param {string} name
+   */
+  #nameOf(name) {
+    const rows = /** @type {HTMLElement[]} */ ([...this.#element.querySelectorAll("tr.card")]);
+    return /** @type {HTMLElement | null | undefined} */ (rows.find((row) => row.dataset.name === name)?.querySelector(".name"));
+  }
+
+  /** @param {string} key */
+  #causeOf(key) {
+    return this.#board.overview?.groups.find(({ id }) => id === key);
+  }
+
+  /**
+   * Arrows, `j` and `k` walk from row to row; `x` folds or opens a group.
+   * @param {KeyboardEvent} event
+   */
+  #walk(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const step = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1 }[event.key];
+    const active = /** @type {HTMLElement} */ (event.target);
+    if (step) {
+      const stops = /** @type {HTMLElement[]} */ ([...this.#element.querySelectorAll("button.name, button.fold, button.show-more")].filter((one) => one.getClientRects().length));
+      stops[stops.indexOf(active.closest("tr")?.querySelector("button") ?? active) + step]?.focus();
+      event.preventDefault();
+    } else if (event.key === "x") {
+      const fold = active.closest("tbody")?.querySelector(".fold");
+      if (fold instanceof HTMLElement) {
+        fold.focus();
+        fold.click();
+      }
     }
   }
+}
+
+/** @param {Breaker} breaker */
+function keyOf({ entry }) {
+  if (entry.state === "closed") return "closed";
+  return isInShadow(entry) ? "shadow" : entry.group ?? "open";
 }

@@ -7,6 +7,7 @@ import { ControlDialog } from "./control.js";
 import { Details } from "./details.js";
 import { find, setText } from "./dom.js";
 import { timeOfDay } from "./formatting.js";
+import { Head } from "./head.js";
 import { List } from "./list.js";
 import { fleetStatus, missed } from "./sentences.js";
 import { word } from "./states.js";
@@ -18,15 +19,17 @@ const REORDER_MS = 1000;
 
 const board = new Board();
 const announce = (/** @type {string} */ text) => setText(find("#announcer"), text);
-const details = new Details(board);
 const control = new ControlDialog(board, announce);
+const details = new Details(board, (name) => control.open(name));
 const showDetails = (/** @type {string} */ name) => details.open(name);
 const list = new List(board, { showDetails, control: (name) => control.open(name) });
 const timeline = new Timeline();
+const head = new Head(board);
 const view = new View(() => show());
 
 function show() {
-  list.show(view.choose(board));
+  list.show(view.choose(board), view.look);
+  head.show();
   details.show();
   control.show();
   timeline.show(board, showDetails);
@@ -36,8 +39,6 @@ function show() {
 function showServer() {
   showIfAny("#missed", missed(board.missedUpdates, board.missedTransitions));
   showIfAny("#fleet", fleetStatus(board.fleet));
-  const open = [...board.breakers.values()].filter(({ entry }) => entry.state !== "closed").length;
-  document.title = open ? `(${open}) Circuit breakers` : "Circuit breakers";
 }
 
 /**
@@ -71,6 +72,7 @@ new Connection("events", {
   state(state, at) {
     const connection = find("#connection");
     connection.dataset.state = state;
+    head.setConnection(state, at);
     setText(find(".text", connection), state === "live" ? "live" : `reconnecting; as of ${timeOfDay(at)}`);
   },
 }).open();
@@ -78,14 +80,16 @@ new Connection("events", {
 setInterval(() => {
   if (document.hidden) return;
   list.draw();
+  head.tick();
   details.show();
 }, TICK_MS);
 
 setInterval(() => {
-  if (!document.hidden) list.show(view.choose(board)); // rates change although the server sends nothing
+  if (document.hidden) return;
+  head.show();
+  if (!find("#list").matches(":hover, :focus-within")) list.show(view.choose(board), view.look); // rates change although the server sends nothing
 }, REORDER_MS);
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   details.recolour();
-  list.recolour();
 });

@@ -106,6 +106,7 @@
  * @property {number} [quiet_seconds]
  * @property {number} [breakers_per_update]
  * @property {string} run
+ * @property {string | null} [service] The name of the service.
  *
  * @typedef {object} Message What all messages have.
  * @property {string} timestamp ISO 8601.

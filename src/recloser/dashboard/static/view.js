@@ -2,7 +2,6 @@
 
 import { find, make } from "./dom.js";
 import { number } from "./formatting.js";
-import { latestRate } from "./history.js";
 import { icon } from "./icons.js";
 import { why } from "./sentences.js";
 import { isInShadow, rank, STATES, word } from "./states.js";
@@ -11,6 +10,19 @@ import { isInShadow, rank, STATES, word } from "./states.js";
 /** @typedef {import("./board.js").Board} Board */
 
 const byName = (/** @type {Breaker} */ one, /** @type {Breaker} */ other) => (one.name < other.name ? -1 : 1);
+
+/**
+ * Compares breakers that are not closed by what they reject, if that differs much, then by how long they have done so.
+ * @param {Breaker} one
+ * @param {Breaker} other
+ * @param {Map<Breaker, number>} rates
+ */
+function byWeight(one, other, rates) {
+  if (one.entry.state === "closed") return 0;
+  const [some, others] = [rates.get(one) ?? 0, rates.get(other) ?? 0];
+  const isAlike = Math.abs(some - others) <= 0.2 * Math.max(some, others);
+  return isAlike ? Math.sign(one.since - other.since) : others - some;
+}
 
 export class View {
   #form = /** @type {HTMLFormElement} */ (find("#view"));
@@ -64,14 +76,19 @@ export class View {
     return chosen.sort(this.#order(board));
   }
 
+  /** How the breakers are shown. */
+  get look() {
+    return { isGrouped: this.#sort.value === "state", isFiltered: this.#states.size > 0 || this.#text.value.trim() !== "" };
+  }
+
   /** @param {Board} board */
   #order(board) {
     const sort = this.#sort.value;
     if (sort === "name") return byName;
-    if (sort === "state") return (/** @type {Breaker} */ one, /** @type {Breaker} */ other) => rank(one.entry) - rank(other.entry) || byName(one, other);
     const kind = sort === "failures" ? "failures" : "rejections";
     const until = board.completeUntil();
-    const rates = new Map([...board.breakers.values()].map((breaker) => [breaker, latestRate(breaker.history.until(until)[kind]) ?? -1]));
+    const rates = new Map([...board.breakers.values()].map((breaker) => [breaker, breaker.history.rate(kind, until) ?? -1]));
+    if (sort === "state") return (/** @type {Breaker} */ one, /** @type {Breaker} */ other) => rank(one.entry) - rank(other.entry) || byWeight(one, other, rates) || byName(one, other);
     return (/** @type {Breaker} */ one, /** @type {Breaker} */ other) => (rates.get(other) ?? -1) - (rates.get(one) ?? -1) || byName(one, other);
   }
 
@@ -84,6 +101,7 @@ export class View {
     for (const button of this.#counts.querySelectorAll("button")) {
       const state = button.dataset.state ?? "";
       find(".number", button).textContent = number(counts.get(state) ?? 0);
+      button.hidden = !counts.get(state) && !this.#states.has(state);
       button.setAttribute("aria-pressed", String(this.#states.has(state)));
     }
     const isFiltered = shown < board.breakers.size;

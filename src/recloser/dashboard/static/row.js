@@ -1,37 +1,32 @@
-/** One breaker's card. */
+/** One breaker's row of the table. */
 
-import { Chart } from "./chart.js";
-import { find, setText } from "./dom.js";
-import { capitalized, rate } from "./formatting.js";
-import { latestRate } from "./history.js";
+import { find, make, setText } from "./dom.js";
+import { capitalized, perSecond, shortDuration } from "./formatting.js";
 import { showState } from "./icons.js";
 import { mode, nextStep, timeInState, waited, why } from "./sentences.js";
 import { isInShadow } from "./states.js";
+import { drawStates, makeStrip } from "./strip.js";
 
 /** @typedef {import("./board.js").Board} Board */
 /** @typedef {import("./board.js").Breaker} Breaker */
 
-const SPARK_HEIGHT = 34;
-const KINDS = /** @type {const} */ (["calls", "failures", "rejections"]);
-const UNKNOWN = "–";
-
-export class Card {
+export class Row {
   element;
-  #chart;
+  #strip = makeStrip();
+  #drawnUntil = "";
   /** @type {Breaker | undefined} */
   #breaker;
-  #drawnUntil = 0;
 
   /**
    * @param {(name: string) => void} showDetails
    * @param {(name: string) => void} control
    */
   constructor(showDetails, control) {
-    const template = /** @type {HTMLTemplateElement} */ (find("#card"));
+    const template = /** @type {HTMLTemplateElement} */ (find("#row"));
     this.element = /** @type {HTMLElement} */ (template.content.firstElementChild?.cloneNode(true));
     find(".name", this.element).addEventListener("click", () => this.#breaker && showDetails(this.#breaker.name));
     find(".act", this.element).addEventListener("click", () => this.#breaker && control(this.#breaker.name));
-    this.#chart = new Chart(find(".spark", this.element), SPARK_HEIGHT, false);
+    find(".past", this.element).append(this.#strip);
   }
 
   /**
@@ -41,32 +36,32 @@ export class Card {
    */
   show(breaker, board) {
     const { element } = this;
+    const { entry } = breaker;
     const now = board.clock.now();
-    if (breaker !== this.#breaker) this.#drawnUntil = 0;
     this.#breaker = breaker;
-    element.dataset.state = breaker.entry.state;
-    element.toggleAttribute("data-shadow", isInShadow(breaker.entry));
+    element.dataset.name = breaker.name;
+    element.dataset.state = entry.state;
+    element.toggleAttribute("data-shadow", isInShadow(entry));
     const name = find(".name", element);
     setText(name, breaker.name);
     name.title = breaker.name;
-    showState(find(".state", element), breaker.entry.state);
+    showState(find(".state", element), entry.state);
     setText(find(".since .time", element), timeInState(breaker, now));
     setText(find(".since .mode", element), mode(breaker));
     const cause = capitalized(why(breaker));
     const reason = find(".why", element);
     setText(reason, cause);
     reason.title = cause;
+    const until = board.completeUntil();
+    for (const kind of /** @type {const} */ (["rejections", "calls"])) {
+      setText(find(`.${kind}`, element), perSecond(breaker.history.rate(kind, until)));
+    }
+    setText(find(".for", element), entry.state === "closed" ? "" : shortDuration((now - breaker.since) / 1000));
     this.#showNext(breaker, now);
     const act = find(".act", element);
     act.hidden = !board.about.control;
     act.setAttribute("aria-label", `Control ${breaker.name}`);
-    this.#showTraffic(breaker, board);
-  }
-
-  /** Draws again, in the current colours. */
-  recolour() {
-    this.#chart.clear();
-    this.#drawnUntil = 0;
+    this.#showPast(breaker, now);
   }
 
   /**
@@ -83,18 +78,13 @@ export class Card {
 
   /**
    * @param {Breaker} breaker
-   * @param {Board} board
+   * @param {number} now
    */
-  #showTraffic(breaker, board) {
-    const width = board.slotMs();
-    const end = Math.floor(board.completeUntil() / width) * width;
-    if (end === this.#drawnUntil) return;
-    this.#drawnUntil = end;
-    const series = breaker.history.until(end);
-    for (const kind of KINDS) {
-      const value = latestRate(series[kind]);
-      setText(find(`.rates .${kind} dd`, this.element), value === null ? UNKNOWN : rate(value));
-    }
-    this.#chart.draw(series, end, width);
+  #showPast(breaker, now) {
+    const slots = breaker.states.until(now);
+    const drawn = slots.join();
+    if (drawn === this.#drawnUntil) return;
+    this.#drawnUntil = drawn;
+    drawStates(this.#strip, slots);
   }
 }
