@@ -56,11 +56,12 @@ export function rate(value) {
 }
 
 /**
- * A rate in a column of them: whole from 10 on, below with one decimal; a dash for none.
+ * A rate in a column of them: whole from 10 on, below with one decimal; a dash for none, nothing if it is not known.
  * @param {number | null} value
  */
 export function perSecond(value) {
-  if (value === null || value <= 0) return "–";
+  if (value === null) return "";
+  if (value <= 0) return "–";
   if (value < 0.1) return "<0.1";
   return value < 9.95 ? value.toFixed(1) : number(value);
 }
