@@ -177,3 +177,13 @@ async def test_the_outages_that_are_over_are_kept_in_bounded_number(
     assert outages[0]["ended_by"] == "probes_passed"
     assert outages[0]["seconds"] == 60
     assert outages[0]["cause"]["last_error"].endswith("RefusedError")
+
+
+async def test_what_was_open_by_hand_is_no_outage_of_a_cause(shop: BreakerRegistry) -> None:
+    application = Dashboard(shop)
+    shop.breaker("a").force_open("a test")
+    shop.breaker("a").reset()
+    document = (await ask(application, "/status.json")).json()
+    assert [each["group"] for each in document["outages"]] == ["manual"]
+    assert document["overview"]["groups"] == []
+    assert document["overview"]["last_outage"] is None
