@@ -78,3 +78,17 @@ def update(changed: dict[str, Any] | None = None, seconds: float = 1.0, **member
 
 def event(kind: str, data: dict[str, Any], number: int = 1) -> bytes:
     return f"event: {kind}\nid: a-{number}\ndata: {json.dumps(data)}\n\n".encode()
+
+
+def overview() -> dict[str, Any]:
+    """Returns what a dashboard says about one breaker that is open, and one that was forced open and forgotten."""
+    trip = {"kind": None, "trigger": "tripped", "error_type": "TimeoutError", "error_status": None, "peer": "db:5432"}
+    group = {"id": "a", "trip": trip, "since": at(-60), "count": 1, "breaker": "payments", "state": "open"}
+    return {
+        "total": 2,
+        "counts": {"open": 1, "forced_open": 1},
+        "groups": [{**group, "closed": 0, "closing_since": None}],
+        "other_causes": 0,
+        "last_outage": None,
+        "forgotten": [{"breaker": "mail", "state": "forced_open", "since": at(-7_200), "author": "ann"}],
+    }

@@ -5,7 +5,7 @@ import re
 from recloser.cli.client.board import Board
 from recloser.cli.client.formatting import time_of_day
 from recloser.cli.top.lines import Lines
-from tests.cli.client.messages import CAUSE, NOON, entry, snapshot, transition, update
+from tests.cli.client.messages import CAUSE, NOON, entry, overview, snapshot, transition, update
 
 TIME = re.compile(r"^\d\d:\d\d:\d\d  ", re.MULTILINE)
 
@@ -105,3 +105,9 @@ def test_only_what_is_asked_for_is_written() -> None:
     assert [line.split(":")[0] for line in log.lines()] == ["2 breakers", "Payments"]
     log.update(update(transitions=[transition("Payments"), transition("b", seq=2)]))
     assert log.lines() == [f"Payments: closed -> open: {CAUSE}"]
+
+
+def test_the_sum_begins_with_what_is_wrong_with_all_breakers() -> None:
+    log = Log()
+    log.replace(snapshot({"a": entry()}, overview=overview()))
+    assert log.lines() == ["payments is open: no answer from db:5432 in time.", "1 breaker: 1 closed"]

@@ -9,7 +9,7 @@ from recloser.cli.client.board import Board
 from recloser.cli.client.formatting import time_of_day
 from recloser.cli.top.screen import Screen, frame
 from recloser.testing import ManualClock
-from tests.cli.client.messages import CAUSE, NOON, cause, entry, snapshot, transition, update
+from tests.cli.client.messages import CAUSE, NOON, cause, entry, overview, snapshot, transition, update
 
 NO_ROUTE = cause(last_error="OSError: no route")
 
@@ -166,3 +166,12 @@ def test_an_old_console_of_windows_is_sent_no_sequences_that_it_would_print(boar
     with Screen(console, board, "x", text="", sort="state"):
         assert "x  connecting" in output.getvalue()
     assert "\x1b[?7" not in output.getvalue()
+
+
+def test_what_is_wrong_with_all_breakers_is_said_first(board: Board) -> None:
+    board.replace(snapshot({"payments": entry("open")}, overview=overview()))
+    assert lines_of(board)[1:4] == [
+        "payments is open: no answer from db:5432 in time.",
+        "Since 11:59, 1 min.",
+        "mail has been forced open for 2 h, without an end, by ann",
+    ]
