@@ -29,9 +29,12 @@ async def test_a_gate_accepts_no_more_permits_than_it_has_given() -> None:
         SemaphoreGate(1).give()
 
 
-def test_a_gate_needs_an_event_loop() -> None:
-    with pytest.raises(RuntimeError):
-        SemaphoreGate(1)
+def test_a_gate_needs_no_event_loop() -> None:
+    gate = SemaphoreGate(1)
+    assert [gate.take() for _ in range(2)] == [True, False]
+    gate.give()
+    with pytest.raises(ValueError, match="released too many times"):
+        gate.give()
 
 
 @pytest.mark.anyio

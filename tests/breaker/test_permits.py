@@ -313,34 +313,32 @@ def test_try_acquire_nowait_outside_a_loop_returns_a_permit_of_a_closed_breaker(
     assert breaker.state is CircuitState.OPEN
 
 
-@pytest.mark.parametrize("seconds", [0, 60, 100])
-def test_try_acquire_nowait_outside_a_loop_makes_no_probe_and_counts_the_rejection(
-    clock: ManualClock, seconds: float
+@pytest.mark.parametrize(("seconds", "state"), [(0, CircuitState.OPEN), (60, CircuitState.HALF_OPEN)])
+def test_try_acquire_nowait_outside_a_loop_makes_one_probe_after_the_reset_timeout(
+    clock: ManualClock, seconds: float, state: CircuitState
 ) -> None:
-    breaker = make(clock)
-    breaker.try_acquire_nowait().fail()
-    clock.advance(seconds)
-    assert breaker.try_acquire_nowait() is None
-    assert (breaker.state, totals(breaker)) == (CircuitState.OPEN, {"failure": 1, "rejected": 1})
-
-
-def test_try_acquire_nowait_outside_a_loop_reports_the_rejection(clock: ManualClock) -> None:
     breaker, events = make(clock), []
     breaker.try_acquire_nowait().fail()
-    breaker.subscribe(events.append)
-    clock.advance(60)
-    assert breaker.try_acquire_nowait() is None
-    assert [type(event) for event in events] == [CallRejected]
+    breaker.subscribe(events.append, CallRejected)
+    clock.advance(seconds)
+    permits = [breaker.try_acquire_nowait() for _ in range(3)]
+    assert [permit is not None and permit.is_probe for permit in permits] == [seconds > 0, False, False]
+    assert (breaker.state, len(events)) == (state, totals(breaker)["rejected"])
+    if permits[0] is not None:
+        permits[0].succeed()
+        assert breaker.state is CircuitState.CLOSED
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_try_acquire_nowait_outside_a_loop_makes_no_probe_of_a_half_open_breaker(
+def test_try_acquire_nowait_outside_a_loop_takes_the_place_of_a_probe_that_a_loop_has_given_back(
     clock: ManualClock, backend: str
 ) -> None:
     breaker, permit = anyio.run(make_probing, clock, backend=backend)
     permit.ignore()
-    assert breaker.try_acquire_nowait() is None
-    assert breaker.state is CircuitState.HALF_OPEN
+    permit = breaker.try_acquire_nowait()
+    assert (permit.is_probe, breaker.try_acquire_nowait()) == (True, None)
+    permit.succeed()
+    assert breaker.state is CircuitState.CLOSED
 
 
 @pytest.mark.parametrize("seconds", [0, 60])
@@ -348,18 +346,20 @@ def test_try_acquire_nowait_outside_a_loop_rejects_nothing_in_shadow_mode(clock:
     breaker = make(clock, shadow=True)
     breaker.try_acquire_nowait().fail()
     clock.advance(seconds)
-    assert breaker.try_acquire_nowait() is not None
+    permit = breaker.try_acquire_nowait()
+    assert permit is not None
+    permit.ignore()
 
 
-def test_try_acquire_nowait_in_a_callback_of_asyncio_makes_no_probe_because_there_is_no_task(
-    clock: ManualClock,
-) -> None:
+def test_try_acquire_nowait_in_a_callback_of_asyncio_makes_a_probe_without_a_task(clock: ManualClock) -> None:
     async def main() -> None:
         breaker = await make_ready(clock)
         taken = asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().call_soon(lambda: taken.set_result(breaker.try_acquire_nowait()))
-        assert await taken is None
-        assert breaker.state is CircuitState.OPEN
+        permit = await taken
+        assert permit.is_probe
+        permit.succeed()
+        assert breaker.state is CircuitState.CLOSED
 
     asyncio.run(main())
 

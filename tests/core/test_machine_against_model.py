@@ -132,7 +132,8 @@ class Comparison(RuleBasedStateMachine):
         machine, model = self.driver.machine, self.model
         assert machine.episode is not None
         assert model.episode is not None
-        machine.abandon_probes(self.driver.new_gate(machine.episode.settings.max_probes))
+        for probe in tuple(machine.episode.probes):
+            machine.leak(probe)
         lost = list(model.episode.probes)
         for call in lost:
             model.end(call, "leaked", self.driver.now, 0.0)

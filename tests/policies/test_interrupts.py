@@ -1,6 +1,5 @@
 """An interrupt between any two lines of the library costs a bulkhead no place: Ctrl-C, or what other threads raise."""
 
-import asyncio
 import gc
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -12,7 +11,7 @@ import anyio.lowlevel
 import pytest
 
 from recloser import Bulkhead
-from recloser._policies.bulkhead import _Hold, _Room
+from recloser._policies.places import Hold, Places
 from recloser.errors import BulkheadFullError
 from tests.policies.kit import Dependency, in_usual_order
 from tests.tear import small_heap, torn_at
@@ -105,7 +104,7 @@ async def test_an_interrupted_call_gives_its_place_back(use: Callable[[Bulkhead]
 
 async def test_a_call_that_is_not_interrupted_leaves_nothing_to_a_finaliser(monkeypatch: pytest.MonkeyPatch) -> None:
     dropped: list[object] = []
-    monkeypatch.setattr(_Room, "_give_back", lambda _, place: dropped.append(place))
+    monkeypatch.setattr(Places, "_note_drop", lambda _, place: dropped.append(place))
     for use in WAYS:
         await use(Bulkhead(1, 1))
     bulkhead = Bulkhead(1)
@@ -121,13 +120,8 @@ async def test_a_call_that_is_not_interrupted_leaves_nothing_to_a_finaliser(monk
     assert dropped == []
 
 
-def test_a_place_comes_back_after_its_event_loop_is_closed() -> None:
-    async def take() -> tuple[_Room, object]:
-        room, hold = _Room(1), _Hold()
-        room.limiter.acquire_on_behalf_of_nowait(ref(hold, room.on_drop))
-        return room, hold
-
-    room, hold = asyncio.run(take())
-    assert room.limiter.borrowed_tokens == 1
+def test_a_place_that_is_dropped_comes_back() -> None:
+    places, hold = Places(1), Hold()
+    assert places.take(ref(hold, places.on_drop))
     del hold
-    assert room.limiter.borrowed_tokens == 0
+    assert places.taken == 0

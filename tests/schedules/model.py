@@ -297,7 +297,7 @@ class Model:
             return True
         if not self._is_sampling() or not self.sampling.is_next:
             return False
-        self.sampling.is_next = self.sampling.first > 0
+        self.sampling.begin()
         return True
 
     def _is_sample(self, ticket: Ticket, *, counted: int) -> bool:

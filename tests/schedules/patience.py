@@ -21,6 +21,8 @@ class Sampling:
     count: int
     """The successes of all generations."""
     first: int = FIRST
+    starts: int = 8 * FIRST
+    """How many calls may begin before the first samples are given up."""
     is_next: bool = True
     """Whether the next call that starts is a sample."""
     is_timed: bool = False
@@ -28,6 +30,13 @@ class Sampling:
 
     def __post_init__(self) -> None:
         self.due_at = self.count + 1
+
+    def begin(self) -> None:
+        """A call begins that may become a sample."""
+        self.starts -= 1
+        if self.starts <= 0:
+            self.first = 0
+        self.is_next = self.first > 0
 
     def taken(self) -> None:
         """A success that has been counted was a sample."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from recloser._breaker.loop_bound import LoopLock, SemaphoreGate, current_token
+from recloser._breaker.loop_bound import LoopLock, SemaphoreGate, is_gone, running_loop
 from recloser._breaker.notify import Reported, deliver, enqueue, is_wanted
 from recloser._breaker.records import Record, probe_admitted
 from recloser._breaker.steps import STEP
@@ -19,8 +19,6 @@ from recloser._core.tickets import UNCOUNTED, Admission, Probe, Ticket
 from recloser.errors import CircuitBreakerOpenError
 
 if TYPE_CHECKING:
-    from anyio.lowlevel import EventLoopToken
-
     from recloser._core.events import Event, StateChanged, Transition
     from recloser._core.machine import BreakerMachine
     from recloser._core.tickets import Expiry
@@ -65,7 +63,7 @@ def request_probe(engine: AdmittingEngine, now: float) -> Ticket | CircuitBreake
     if machine.state is HALF_OPEN:
         if engine.is_inside_probe(now):
             return UNCOUNTED
-        leave_dead_loop(engine)
+        leave_dead_loops(engine)
         if machine.is_full(now):
             return engine.reject(now)
     elif now < machine.reopen_at:
@@ -96,8 +94,10 @@ def record(engine: AdmittingEngine, admission: Admission, now: float) -> Admitte
         events = [] if admission.expired is None else engine.note_expiry(admission.expired, now)
         if admission.reopened is not None:
             events.append(engine.note(admission.reopened))
-        if isinstance(ticket, Probe) and is_wanted(engine, ProbeAdmitted):
-            events.append(probe_admitted(engine.name, now, ticket))
+        if isinstance(ticket, Probe):
+            ticket.loop = running_loop()
+            if is_wanted(engine, ProbeAdmitted):
+                events.append(probe_admitted(engine.name, now, ticket))
         enqueue(engine, events)
     except BaseException:
         _give_back(engine, ticket)
@@ -129,17 +129,14 @@ def loop_lock(engine: AdmittingEngine) -> LoopLock:
         return engine.lock
 
 
-def leave_dead_loop(engine: AdmittingEngine) -> None:
-    """Give up the probes of another event loop: a breaker is used in one loop at a time."""
-    if is_in_other_loop(engine, current_token()):
-        with STEP:
-            engine.machine.abandon_probes(SemaphoreGate(engine.machine.settings.max_probes))
-
-
-def is_in_other_loop(engine: AdmittingEngine, token: EventLoopToken) -> bool:
-    """Return whether the probes of the half-open episode belong to another event loop than that of a token."""
-    episode = engine.machine.episode
-    return episode is not None and isinstance(episode.gate, SemaphoreGate) and episode.gate.token != token
+def leave_dead_loops(engine: AdmittingEngine) -> None:
+    """Give up the probes whose event loop is gone: nothing will settle them."""
+    machine = engine.machine
+    probes = () if machine.episode is None else tuple(machine.episode.probes)
+    for probe in probes:
+        if is_gone(probe.loop):
+            with STEP:
+                machine.leak(probe)
 
 
 def accepted(answer: Ticket | CircuitBreakerOpenError) -> Ticket:

@@ -54,8 +54,8 @@ AsyncFunction = TypeVar("AsyncFunction", bound="Callable[..., Coroutine[Any, Any
 class CircuitBreaker(Unblockable):
     """Protects the calls to one dependency: after repeated failures, calls fail fast until a probe succeeds.
 
-    Create a breaker anywhere, also at import time. It works on asyncio and trio, in one event loop at a time, and keeps
-    its state from one loop to the next. Reading and controlling it is safe from any thread. A call that a probe makes
+    Create a breaker anywhere, also at import time. It works on asyncio and trio, in any number of event loops and
+    threads at once. Reading and controlling it is safe from any thread. A call that a probe makes
     through the same breaker is part of that probe and is not counted separately. Breakers can't be copied or pickled.
 
     A breaker that is created with this class is in no registry, so it is in no health report, no metric and no
@@ -252,10 +252,9 @@ class CircuitBreaker(Unblockable):
         return await permits.try_acquire_permit(engine)
 
     def try_acquire_nowait(self) -> Permit | None:
-        """Admit one call and return its permit, or None if it is rejected; for synchronous hooks.
+        """Admit one call and return its permit, or None if it is rejected; for synchronous hooks, in any thread.
 
-        Outside a task it makes no probes, also not in a callback of the event loop: anyio's semaphore needs a task. It
-        never waits for a fleet, so it makes no probes while a fleet leads.
+        It never waits for a fleet, so it makes no probes while a fleet leads.
         """
         return permits.try_acquire_permit_nowait(self.engine)
 

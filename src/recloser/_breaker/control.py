@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from recloser._breaker.admission import is_in_other_loop
-from recloser._breaker.loop_bound import LoopEvent, running_token
+from recloser._breaker.loop_bound import LoopEvent, is_gone
 from recloser._breaker.notify import deliver, enqueue, wake
 from recloser._breaker.steps import STEP
 from recloser._core import checks
@@ -131,9 +130,7 @@ def seconds_until_ready(engine: Engine) -> float:
     episode = machine.episode
     if machine.state is not HALF_OPEN or episode is None:  # without an episode, another process runs the probe
         return machine.reopen_at - now
-    running = [probe for probe in tuple(episode.probes) if probe not in machine.leaks]
-    token = running_token()
-    is_free = len(running) < episode.settings.max_probes or (token is not None and is_in_other_loop(engine, token))
-    if is_free or engine.is_inside_probe(now):
+    running = [probe for probe in tuple(episode.probes) if probe not in machine.leaks and not is_gone(probe.loop)]
+    if len(running) < episode.settings.max_probes or engine.is_inside_probe(now):
         return 0.0
     return running[0].admitted_at + episode.limit_seconds - now

@@ -151,9 +151,8 @@ class Engine:
     def _refresh(self) -> None:
         machine = self.machine
         epoch = machine.epoch if machine.admits_all else None
-        watch = None
-        if epoch is not None:
-            watch = watch_of(self.name, machine.settings, epoch, self.dispatcher, is_timed=is_timed(self, epoch))
+        timed = epoch is not None and is_timed(self, epoch)
+        watch = None if epoch is None else watch_of(self.name, machine.settings, epoch, self.dispatcher, is_timed=timed)
         self.watch = watch
         times_starts = watch is not None and watch.times_starts
         is_due = epoch is not None and epoch.is_start_due and not times_starts and is_sampling(self)
@@ -240,9 +239,8 @@ class Engine:
         settings, epoch = self.machine.settings, self.machine.epoch
         is_sampled = ticket is epoch and take_sample(self, epoch)
         is_after_stall = not self.is_in_watched_loop and begin_watched(self, ticket)
-        is_needed = is_sampled or is_after_stall
-        is_needed = is_needed or is_start_needed(settings, self.dispatcher, is_timed=is_timed(self, epoch))
-        return self.now() if is_needed else None
+        timed = is_sampled or is_after_stall or is_timed(self, epoch)
+        return self.now() if is_start_needed(settings, self.dispatcher, is_timed=timed) else None
 
     # Settling
 
@@ -253,7 +251,8 @@ class Engine:
         if not epoch.observed:
             return
         now = self.now() if self.machine.meter.needs_clock else 0.0
-        trigger = self.machine.observe(now)
+        with STEP:
+            trigger = self.machine.observe(now)
         if trigger is not None:
             self.trip(epoch, now)
 
@@ -329,7 +328,8 @@ class Engine:
         now = self.now() if started is not None or machine.meter.needs_clock else 0.0
         duration = 0.0 if started is None else awaited(self, max(0.0, now - started))
         self.failed_at = wall_clock()
-        trigger = machine.count_failure(now, duration)
+        with STEP:
+            trigger = machine.count_failure(now, duration)
         if trigger is not None:
             self.trip(ticket, now, FAILURE, exc)
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 from weakref import ref
 
-from recloser._breaker.admission import admitted, leave_dead_loop, loop_lock, record
+from recloser._breaker.admission import admitted, leave_dead_loops, loop_lock, record
 from recloser._breaker.loop_bound import SemaphoreGate
 from recloser._breaker.notify import deliver, enqueue, report_transition, wake
 from recloser._breaker.steps import STEP
@@ -86,7 +86,7 @@ class FleetPort:
         if machine.state is HALF_OPEN:
             if engine.is_inside_probe(now):
                 return UNCOUNTED
-            leave_dead_loop(engine)
+            leave_dead_loops(engine)
             self._expire(now)
             if machine.state is CLOSED or machine.state is DISABLED:
                 return machine.epoch

@@ -1,14 +1,15 @@
-"""Objects that belong to one event loop: a half-open episode's semaphore, a lock, an event, and `PerLoop` for others.
+"""What a breaker and the policies need to know of event loops: locks, semaphores and events, and where a call runs.
 
-A breaker or a policy can be used in one event loop after another, on asyncio and trio. If a loop ends while a lock is
-held or a permit is taken, nobody releases them. So these objects are made anew for each loop.
+A breaker serves any number of event loops, of asyncio and trio, and threads without one, at the same time. What must
+not happen twice at once happens under `STEP`. If a loop ends while one of its calls is a probe, nobody settles that:
+`is_gone()` tells.
 """
 
 from __future__ import annotations
 
 from asyncio import get_running_loop
-from contextlib import suppress
 from functools import partial
+from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import anyio
@@ -56,11 +57,27 @@ def running_token() -> EventLoopToken | None:
         return None
 
 
-def _running_loop() -> object:
+def running_loop() -> object | None:
+    """Return the event loop that runs in this thread, asyncio's own or trio's token; None if there is none."""
     try:
-        return get_running_loop()  # the same on asyncio as current_token(), in a fifth of the time
+        return get_running_loop()
     except RuntimeError:
-        return current_token()
+        token = running_token()
+        return None if token is None else token.native_token
+
+
+def is_gone(loop: Any) -> bool:  # noqa: ANN401 - what `running_loop()` has returned
+    """Return whether an event loop is closed or no longer runs; in any thread. The place without a loop never goes."""
+    if loop is None:
+        return False
+    is_running = getattr(loop, "is_running", None)
+    if is_running is not None:
+        return not is_running()
+    try:
+        loop.run_sync_soon(int, idempotent=True)  # does nothing; trio has no other way to ask
+    except RuntimeError:
+        return True
+    return False
 
 
 class PerLoop(Generic[T]):
@@ -68,19 +85,13 @@ class PerLoop(Generic[T]):
 
     Args:
         make: Makes the object; called in the event loop.
-        find: Returns what stands for the running event loop. The default is fast, but in trio's guest mode it takes
-            the host loop of asyncio for the running one.
     """
 
-    __slots__ = ("_find", "_make", "latest", "loop")
+    __slots__ = ("_latest", "_make")
 
-    def __init__(self, make: Callable[[], T], find: Callable[[], object] | None = None) -> None:
+    def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
-        self._find = _running_loop if find is None else find
-        self.loop: object = None
-        """The event loop of `latest`: on asyncio the loop itself, elsewhere anyio's token."""
-        self.latest: Any = None
-        """The latest object, or None, for any thread; typed as Any, to spare fast paths a check."""
+        self._latest: tuple[object, T] | None = None  # one value, so that another thread sees both or none
 
     def here(self) -> T:
         """Return the object of the running event loop.
@@ -88,36 +99,38 @@ class PerLoop(Generic[T]):
         Raises:
             RuntimeError: No event loop runs in this thread.
         """
-        loop = self._find()
-        if loop != self.loop:
-            self.latest = self._make()
-            self.loop = loop
-        latest: T = self.latest
-        return latest
+        loop, latest = current_token(), self._latest
+        if latest is None or latest[0] != loop:
+            self._latest = latest = loop, self._make()
+        return latest[1]
 
     def renew(self) -> None:
         """Forget the object, so that the next use makes a new one in any loop."""
-        self.loop = None
+        self._latest = None
 
 
 class SemaphoreGate:
-    """The permits of one half-open episode: an `anyio.Semaphore` that is acquired and released without waiting.
+    """The permits of one half-open episode: a semaphore that is acquired and released without waiting, under `STEP`.
+
+    It is one of anyio, in whose event loop a probe begins the episode; without a loop, one of a thread.
 
     Args:
         permits: How many probes can run at once (>= 1).
-
-    Raises:
-        RuntimeError: No event loop runs in this thread.
     """
 
-    __slots__ = ("_semaphore", "token")
+    __slots__ = ("_semaphore",)
 
     def __init__(self, permits: int) -> None:
-        self.token = current_token()
-        self._semaphore = anyio.Semaphore(permits, max_value=permits)
+        self._semaphore: Any = None
+        if running_token() is None:
+            self._semaphore = BoundedSemaphore(permits)
+        else:
+            self._semaphore = anyio.Semaphore(permits, max_value=permits)
 
     def take(self) -> bool:
         """Take a permit if one is free; return whether one was."""
+        if isinstance(self._semaphore, BoundedSemaphore):
+            return self._semaphore.acquire(blocking=False)
         try:
             self._semaphore.acquire_nowait()
         except anyio.WouldBlock:
@@ -131,10 +144,8 @@ class SemaphoreGate:
 
 def is_in_own_loop(ticket: Ticket) -> bool:
     """Return whether an event loop runs in this thread; for a probe, whether it is the loop that admitted it."""
-    token = running_token()
-    if isinstance(ticket, Probe) and isinstance(ticket.gate, SemaphoreGate):
-        return token == ticket.gate.token
-    return token is not None
+    loop = running_loop()
+    return loop is not None and (not isinstance(ticket, Probe) or loop is ticket.loop)
 
 
 class LoopEvent:
@@ -162,19 +173,39 @@ class LoopEvent:
 
     def set(self) -> None:
         """Wake all waiting tasks. If their event loop is gone, nothing happens."""
+        self.wake()
+
+    def wake(self) -> bool:
+        """Wake all waiting tasks; return whether their event loop is there."""
         if running_token() == self._token:
             self._event.set()
-        else:
-            self.set_soon()
+            return True
+        return self.post(self._event.set)
+
+    def post(self, callback: Callable[[], object]) -> bool:
+        """Have the event loop call something; return whether it is there."""
+        try:
+            self._post(callback)
+        except RuntimeError:
+            return False
+        return True
 
     def set_soon(self) -> None:
         """Have the event loop wake all waiting tasks; for other threads and for finalisers."""
-        with suppress(RuntimeError):
-            self._post(self._event.set)
+        self.post(self._event.set)
+
+
+class NoLock:
+    """Stands for a lock in a thread without an event loop."""
+
+    __slots__ = ()
+
+    def release(self) -> None:
+        """Do nothing."""
 
 
 class LoopLock:
-    """An `anyio.Lock` per event loop, made on first use.
+    """An `anyio.Lock` per event loop, made on first use; in a thread without a loop, `STEP` alone does.
 
     The lock is held for one synchronous step. So a task that finds it held is either inside that step, or an exception
     from outside interrupted the step before it released the lock. Waiting helps in neither case: the next task gets a
@@ -184,15 +215,14 @@ class LoopLock:
     __slots__ = ("_locks",)
 
     def __init__(self) -> None:
-        self._locks = PerLoop(partial(anyio.Lock, fast_acquire=True), current_token)
+        self._locks = PerLoop(partial(anyio.Lock, fast_acquire=True))
 
-    def take(self) -> anyio.Lock | None:
-        """Take the lock without waiting; return it, or None if it is held, be it by this task.
-
-        Raises:
-            RuntimeError: No event loop runs in this thread.
-        """
-        lock = self._locks.here()
+    def take(self) -> anyio.Lock | NoLock | None:
+        """Take the lock without waiting; return it, or None if it is held, be it by this task."""
+        try:
+            lock = self._locks.here()
+        except RuntimeError:
+            return NoLock()
         try:
             lock.acquire_nowait()
         except (anyio.WouldBlock, RuntimeError):

@@ -17,11 +17,9 @@ from contextvars import Context
 from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
-from weakref import WeakKeyDictionary, WeakSet, ref
+from weakref import WeakKeyDictionary, ref
 
-from anyio.lowlevel import RunVar
-
-from recloser._breaker.loop_bound import current_token
+from recloser._breaker.loop_bound import running_loop
 from recloser._core.stalls import AFTERMATH_SECONDS, STALL_SECONDS, Stalls
 
 if TYPE_CHECKING:
@@ -198,15 +196,15 @@ class LoopLag(NamedTuple):
 
 
 _totals = Stalls()
-_watches: RunVar[LoopWatch] = RunVar("recloser_loop_watch")
-_known: WeakSet[LoopWatch] = WeakSet()
-_known_lock = Lock()
+_watches: WeakKeyDictionary[Any, LoopWatch] = WeakKeyDictionary()  # by event loop
+_watches_lock = Lock()
 
 
 def loop_lag() -> LoopLag:
     """Return how the event loops of this process have kept up; from any thread, also while a loop is blocked."""
-    with _known_lock:
-        lag = max((watch.lateness() for watch in _known), default=0.0)
+    with _watches_lock:
+        watches = list(_watches.values())
+    lag = max((watch.lateness() for watch in watches), default=0.0)
     return LoopLag(lag, _totals.count, _totals.seconds, _totals.longest)
 
 
@@ -219,16 +217,16 @@ def watch_loop(engine: WatchedEngine) -> LoopWatch | None:
     engine.is_in_watched_loop = True
     if not can_watch(engine):
         return None
-    try:
-        watch = _watches.get(None)
+    loop = running_loop()
+    if loop is None:
+        return None
+    with _watches_lock:
+        watch = _watches.get(loop)
         if watch is None:
-            native: Any = current_token().native_token
-            watch = LoopWatch(*_beats_of(native))
-            _watches.set(watch)
-            with _known_lock:
-                _known.add(watch)
+            watch = _watches[loop] = LoopWatch(*_beats_of(loop))
+    try:
         watch.join(engine)
-    except RuntimeError:  # there is no event loop, or it is about to end
+    except RuntimeError:  # the event loop is about to end
         return None
     return watch if watch.is_beating else None
 

@@ -278,16 +278,13 @@ def permit_for(engine: Engine, answer: Ticket | CircuitBreakerOpenError) -> Acqu
 
 
 def try_acquire_permit_nowait(engine: Engine) -> AcquiredPermit | None:
-    """Admit one call without asking a fleet, also outside a task; None if it is rejected."""
+    """Admit one call without asking a fleet, in any thread; None if it is rejected."""
     if engine.shut_until > ALWAYS and 0 < (left := engine.shut_until - (now := engine.now())) < NEVER:
         engine.machine.rejected += 1
         if engine.dispatcher is not None:
             report_rejection(engine, now, left)
         return None
-    try:
-        ticket = engine.try_admit()
-    except RuntimeError:  # no event loop; anyio before 4.12.1 has no error of its own for that
-        ticket = NEEDS_LEASE
+    ticket = engine.try_admit()
     return permit_for(engine, engine.reject(engine.now()) if ticket is NEEDS_LEASE else ticket)
 
 

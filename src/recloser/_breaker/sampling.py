@@ -3,7 +3,8 @@
 While the start of each call is not needed, `engine.live` is set to None when a sample is due. The next call then enters
 by `engine.admit()` and `engine.start()`, which reads its start and sets `engine.live` again, and the end of a call with
 a start is not only counted. So a sample is chosen by when it starts: of the calls that run at one time, the quick ones
-end first. Of a new generation, the starts of all calls are read until the first few have succeeded.
+end first. Of a new generation, the starts of all calls are read until the first few have succeeded, or eight times as
+many have begun.
 
 With the first call that is cut off and has no start, a breaker begins to read all starts, until its next transition.
 """
@@ -30,6 +31,9 @@ def take_sample(engine: Any, epoch: Epoch) -> bool:  # noqa: ANN401 - an Engine
     """Return whether the call that starts now is a sample."""
     if not epoch.is_start_due or not is_sampling(engine):
         return False
+    epoch.first_starts -= 1
+    if epoch.first_starts <= 0:  # most of these calls have not succeeded
+        epoch.first_samples = 0
     if not epoch.first_samples:
         epoch.is_start_due = False
         _restore(engine, epoch)

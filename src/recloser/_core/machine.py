@@ -312,13 +312,6 @@ class BreakerMachine(UsualDuration):
         """Return whether a dropped ticket has yet to be released."""
         return isinstance(ticket, Epoch) or (isinstance(ticket, Probe) and not ticket.settled)
 
-    def abandon_probes(self, gate: Gate) -> None:
-        """Give up the probes of an event loop that is gone, and continue with a new gate."""
-        if self.episode is not None:
-            for probe in tuple(self.episode.probes):
-                self.leak(probe)
-            self.episode.gate = gate
-
     def transition(
         self,
         trigger: Trigger,

@@ -48,6 +48,7 @@ class Epoch:
         "edge",
         "failures",
         "first_samples",
+        "first_starts",
         "generation",
         "is_start_due",
         "look_at",
@@ -67,6 +68,7 @@ class Epoch:
         self.run_limit: int = 0
         self.edge: float = NEVER
         self.first_samples: int = FIRST_SAMPLES
+        self.first_starts: int = 8 * FIRST_SAMPLES
         self.is_start_due: bool = True
         self.sample_at: int = successes + 1
         self.look_at: int = successes + 1
@@ -110,18 +112,20 @@ class Probe:
     """The ticket of one probe.
 
     `overran` is the episode in which it ran out of time, if it has. `successor` is the generation that it has brought
-    about by passing, if it has: what remains of its call belongs to that one.
+    about by passing, if it has: what remains of its call belongs to that one. `loop` is the event loop that its
+    call runs in, if it runs in one.
     """
 
     failures: ClassVar[int] = 0
     """Calls inside a probe are part of it and count no failures."""
-    __slots__ = ("admitted_at", "epoch", "gate", "overran", "settled", "successor", "token")
+    __slots__ = ("admitted_at", "epoch", "gate", "loop", "overran", "settled", "successor", "token")
 
     def __init__(self, epoch: Epoch, gate: Gate, admitted_at: float, token: int = 0) -> None:
         self.epoch: Epoch = epoch
         self.gate: Gate = gate
         self.admitted_at: float = admitted_at
         self.token: int = token
+        self.loop: object = None
         self.overran: Episode | None = None
         self.settled: bool = False
         self.successor: Epoch | None = None

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import math
+from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from recloser._breaker.clock import checked_clock
@@ -81,7 +82,7 @@ class Memory:
         ImportError: cachetools is not installed.
     """
 
-    __slots__ = ("_all_arguments", "_clock", "_key", "_limit", "answers", "max_entries", "name", "ttl_seconds")
+    __slots__ = ("_all_arguments", "_clock", "_key", "_limit", "_lock", "answers", "max_entries", "name", "ttl_seconds")
 
     def __init__(
         self,
@@ -103,6 +104,7 @@ class Memory:
         self._key = key
         self._clock = SteadyClock(clock)
         self._limit = LogLimit()
+        self._lock = RLock()  # keys are compared by user code, which may use the memory itself
         self._all_arguments: Callable[..., Hashable] = typedkey
         self.answers: TTLCache[Hashable, tuple[Any, float], float] = TTLCache(max_entries, ttl_seconds, self._clock)
 
@@ -148,11 +150,22 @@ class Memory:
         if memo.key is UNKNOWN:
             return
         try:
-            _, started = self.answers.get(memo.key, NOTHING)
-            if started <= memo.started and self._clock() - memo.started < self.ttl_seconds:
-                self.answers[memo.key] = (value, memo.started)
+            with self._lock:
+                _, started = self.answers.get(memo.key, NOTHING)
+                if started <= memo.started and self._clock() - memo.started < self.ttl_seconds:
+                    self.answers[memo.key] = (value, memo.started)
         except Exception as fault:  # noqa: BLE001 - a clock or an __eq__ of a key can raise anything
             self._limit.log(logging.ERROR, "%r could not remember an answer", self.name, fault=fault)
+
+    def count(self) -> int:
+        """Return how many answers are stored."""
+        with self._lock:
+            return len(self.answers)
+
+    def clear(self) -> None:
+        """Forget all answers."""
+        with self._lock:
+            self.answers.clear()
 
     def recall(self, memo: Memo) -> tuple[Any, float]:
         """Return the stored answer to a call, and its age in seconds.
@@ -163,8 +176,9 @@ class Memory:
         if memo.key is UNKNOWN:
             raise NoAnswer(f"{self.name} has no key for this call")
         try:
-            value, started = self.answers.get(memo.key, NOTHING)
-            age = self._clock() - started
+            with self._lock:
+                value, started = self.answers.get(memo.key, NOTHING)
+                age = self._clock() - started
         except Exception as fault:  # noqa: BLE001 - a clock or an __eq__ of a key can raise anything
             self._limit.log(logging.ERROR, "%r could not recall an answer", self.name, fault=fault)
             value, age = NOTHING[0], math.inf
@@ -178,7 +192,8 @@ class LastKnownGood:
 
     Needs `pip install 'recloser[cache]'`. It does not remember values of a `Constant` or answers that came from a
     memory. Answers are stored by reference: if a caller modifies one, the next caller gets the modified answer. Several
-    chains can share an instance. They share its size limit, but not its answers. Use it in one event loop at a time.
+    chains can share an instance. They share its size limit, but not its answers. It can be used in any number of event
+    loops and threads.
 
     Args:
         ttl_seconds: The age at which an answer is no longer served (finite, > 0). The age counts from the start of the
@@ -229,11 +244,11 @@ class LastKnownGood:
 
     def __len__(self) -> int:
         """Return the number of answers that are kept now."""
-        return len(self.memory.answers)
+        return self.memory.count()
 
     def clear(self) -> None:
         """Forget all answers."""
-        self.memory.answers.clear()
+        self.memory.clear()
 
     def __repr__(self) -> str:
         """Name the limits."""

@@ -1,7 +1,7 @@
 """Policies to combine with a circuit breaker: timeout, bulkhead, rate limit, retry, hedge, and pipelines of them.
 
 Like a breaker, each policy has `await policy.call(fn, *args, **kwargs)` and is a decorator. Each runs on asyncio and
-trio, can be created at import time, and can be used in one event loop after another. `Pipeline` puts several around a
+trio, can be created at import time, and serves any number of event loops and threads. `Pipeline` puts several around a
 call.
 """
 

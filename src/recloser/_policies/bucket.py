@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recloser._breaker.clock import checked_clock, clock_of
+from recloser._breaker.steps import STEP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +19,7 @@ WHOLE = 1 - 1e-6
 
 
 class TokenBucket:
-    """Holds tokens that flow in at a constant rate. It starts full.
+    """Holds tokens that flow in at a constant rate. It starts full. It can be used in any thread.
 
     Args:
         capacity: The most tokens that it holds, >= 1.
@@ -48,24 +49,28 @@ class TokenBucket:
 
     def take(self) -> bool:
         """Take a token; return False if there is none."""
-        self._fill()
-        if self._tokens < WHOLE:
-            return False
-        self._tokens -= 1
-        return True
+        now = self._clock()
+        with STEP:
+            self._fill(now)
+            if self._tokens < WHOLE:
+                return False
+            self._tokens -= 1
+            return True
 
     def add(self, tokens: float) -> None:
         """Add tokens; those that do not fit are lost."""
-        held = self._tokens + tokens
-        self._tokens = min(held, self.capacity)
+        with STEP:
+            held = self._tokens + tokens
+            self._tokens = min(held, self.capacity)
 
     def wait_seconds(self, tokens: int = 1) -> float:
         """Return in how many seconds there will be so many tokens, if no others are taken; 0 if there are now."""
-        self._fill()
-        return max(0.0, (tokens - self._tokens) / self._per_second)
-
-    def _fill(self) -> None:
         now = self._clock()
+        with STEP:
+            self._fill(now)
+            return max(0.0, (tokens - self._tokens) / self._per_second)
+
+    def _fill(self, now: float) -> None:
         elapsed = now - self._seen
         if elapsed > 0:
             held = self._tokens + elapsed * self._per_second

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from recloser._breaker.steps import STEP
 from recloser._core import checks
 from recloser._policies.bucket import TokenBucket
 
@@ -56,8 +57,10 @@ class RetryBudget:
 
     def withdraw(self) -> bool:
         """Pay for one further attempt; return False if the budget is used up."""
-        self._bucket.add(self._ratio * self.pending_calls)
-        self.pending_calls = 0
+        with STEP:
+            pending = self.pending_calls
+            self.pending_calls -= pending  # another thread may have counted calls in the meantime
+        self._bucket.add(self._ratio * pending)
         return self._bucket.take()
 
     def __str__(self) -> str:

@@ -1,24 +1,16 @@
-"""Bulkhead: keeps one dependency from taking up all the resources of the caller.
-
-A call holds a `_Hold`, and the limiter knows it by a weak reference. The call gives its place back at its end. If an
-exception from outside (Ctrl-C) interrupts it before that, the hold is dropped with the call, and the callback of the
-weak reference gives the place back. The reference is a local variable before the hold: at the end of a call it goes
-first, and its callback is not called.
-"""
+"""Bulkhead: keeps one dependency from taking up all the resources of the caller."""
 
 from __future__ import annotations
 
-from asyncio import get_running_loop
-from contextlib import suppress
 from functools import partial
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypedDict
-from weakref import ReferenceType, ref
+from weakref import ref
 
 import anyio
 
-from recloser._breaker.loop_bound import PerLoop, poster
 from recloser._core import checks
+from recloser._policies.places import Hold, Place, Places
 from recloser._policies.policy import AdmittingPolicy, is_awaitable
 from recloser.errors import BulkheadFullError
 
@@ -59,7 +51,8 @@ class Bulkhead(AdmittingPolicy):
     dependency afterwards. A breaker around the bulkhead ignores a rejected call.
 
     Calls get their places in the order of arrival. A waiting call that is cancelled leaves the queue. A call inside
-    another call of the same bulkhead takes a place of its own. A bulkhead serves one event loop at a time.
+    another call of the same bulkhead takes a place of its own. The places are those of the process: a bulkhead serves
+    any number of event loops and threads.
 
     Args:
         max_concurrent: How many calls may run at once, >= 1.
@@ -73,7 +66,7 @@ class Bulkhead(AdmittingPolicy):
         ValueError: An argument is out of its range, or `queue_timeout_seconds` is given without a queue.
     """
 
-    __slots__ = ("_admitted", "_max_concurrent", "_max_queue", "_queue_timeout_seconds", "_rejected", "_rooms")
+    __slots__ = ("_admitted", "_max_concurrent", "_max_queue", "_places", "_queue_timeout_seconds", "_rejected")
 
     kind = "bulkhead"
 
@@ -94,7 +87,7 @@ class Bulkhead(AdmittingPolicy):
             if not self._max_queue:
                 raise ValueError("queue_timeout_seconds has no effect without a queue: give max_queue >= 1 too")
         self._admitted = self._rejected = 0
-        self._rooms = PerLoop(partial(_Room, self._max_concurrent))
+        self._places = Places(self._max_concurrent)
 
     @property
     def may_wait(self) -> bool:
@@ -104,14 +97,12 @@ class Bulkhead(AdmittingPolicy):
     @property
     def borrowed(self) -> int:
         """How many calls are running."""
-        room = self._rooms.latest
-        return 0 if room is None else room.limiter.borrowed_tokens
+        return self._places.taken
 
     @property
     def waiting(self) -> int:
         """How many calls are waiting for a place."""
-        room = self._rooms.latest
-        return 0 if room is None else room.limiter.statistics().tasks_waiting
+        return self._places.waiting
 
     def health(self) -> BulkheadHealth:
         """Return the limits and the counts as a JSON-ready dictionary; safe from any thread.
@@ -131,21 +122,14 @@ class Bulkhead(AdmittingPolicy):
         }
 
     def _around(self, fn: Callable[..., Any]) -> Wrapped:
-        rooms = self._rooms
+        places, on_drop = self._places, self._places.on_drop
 
         async def protected(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the signature is the function's
             place: Any = None
-            hold = _Hold()
-            try:
-                room = rooms.latest if rooms.loop is get_running_loop() else rooms.here()
-                place = ref(hold, room.on_drop)
-                room.limiter.acquire_on_behalf_of_nowait(place)
-            except (anyio.WouldBlock, RuntimeError):  # no place is free, or asyncio is not running
-                room = None
-            if room is None:
-                room = self._rooms.here()
-                place = ref(hold, room.on_drop)
-                await self._queue(room.limiter, place)
+            hold = Hold()
+            place = ref(hold, on_drop)
+            if not places.take(place):
+                await self._queue(place)
             self._admitted += 1
             try:
                 result = fn(*args, **kwargs) if kwargs else fn(*args)
@@ -153,50 +137,43 @@ class Bulkhead(AdmittingPolicy):
                     return await result
                 return result
             finally:
-                try:  # noqa: SIM105 - suppress() takes as long as all the rest
-                    room.limiter.release_on_behalf_of(place)
-                except RuntimeError:  # the event loop of those who wait is closed, so they cannot be woken
-                    pass
+                places.give(place)
 
         return protected
 
     async def _admit(self) -> Callable[[], object]:
         place: Any = None
-        hold, room = _Hold(), self._rooms.here()
-        place = ref(hold, room.on_drop)
-        await self._queue(room.limiter, place)
+        hold = Hold()
+        place = ref(hold, self._places.on_drop)
+        if not self._places.take(place):
+            await self._queue(place)
         self._admitted += 1
-        return partial(_leave, hold, room.limiter, place)
+        return partial(_leave, hold, self._places, place)
 
-    async def _queue(self, limiter: anyio.CapacityLimiter, place: Place) -> None:
-        """Take a place, after a wait if necessary.
+    async def _queue(self, place: Place) -> None:
+        """Wait for a place.
 
         Raises:
             BulkheadFullError: The queue is full, or the wait took too long.
         """
         timeout = self._queue_timeout_seconds
-        if _take(limiter, place):
-            return
-        if limiter.statistics().tasks_waiting >= self._max_queue:
+        event = self._places.queue(place, self._max_queue) if self._max_queue else None
+        if event is None:
             self._rejected += 1
             raise BulkheadFullError(self._name, None, self._max_concurrent, self._max_queue)
-        if timeout is None:
-            await self._wait(limiter, place)
-            return
-        with anyio.move_on_after(timeout):
-            await self._wait(limiter, place)
-            return
+        try:
+            if timeout is None:
+                await event.wait()
+                return
+            with anyio.move_on_after(timeout):
+                await event.wait()
+                return
+        except BaseException:
+            self._places.give(place)
+            raise
+        self._places.give(place)
         self._rejected += 1
         raise BulkheadFullError(self._name, None, self._max_concurrent, self._max_queue, timeout)
-
-    async def _wait(self, limiter: anyio.CapacityLimiter, place: Place) -> None:
-        """Take a place as soon as one is free."""
-        while True:
-            await limiter.acquire_on_behalf_of(place)
-            if limiter.borrowed_tokens <= self._max_concurrent:
-                return
-            # anyio before 4.15 may give a new call the place that a waiting one has been promised.
-            limiter.release_on_behalf_of(place)
 
     def _settings(self) -> str:
         if not self._max_queue:
@@ -205,50 +182,5 @@ class Bulkhead(AdmittingPolicy):
         return f"{self._max_concurrent} at once, {self._max_queue} waiting{limit}"
 
 
-class _Hold:
-    """What a call holds while it has a place: not its task, so that a call inside a call takes a place of its own."""
-
-    __slots__ = ("__weakref__",)
-
-
-Place = ReferenceType[_Hold]
-
-
-class _Room:
-    """The places of one event loop.
-
-    Args:
-        places: How many there are.
-
-    Raises:
-        RuntimeError: No event loop runs in this thread.
-    """
-
-    __slots__ = ("_post", "limiter", "on_drop")
-
-    def __init__(self, places: int) -> None:
-        self.limiter = anyio.CapacityLimiter(places)
-        self.on_drop: Callable[[Place], None] = self._give_back  # a method of a class would be bound for each call
-        self._post = poster()
-
-    def _give_back(self, place: Place) -> None:
-        """Give back the place of a hold that was dropped, in the event loop: a finaliser can run in any thread."""
-        leave = partial(_leave, None, self.limiter, place)
-        try:
-            self._post(leave)
-        except RuntimeError:  # the event loop is closed
-            leave()
-
-
-def _take(limiter: anyio.CapacityLimiter, place: Place) -> bool:
-    try:
-        limiter.acquire_on_behalf_of_nowait(place)
-    except anyio.WouldBlock:
-        return False
-    return True
-
-
-def _leave(_hold: _Hold | None, limiter: anyio.CapacityLimiter, place: Place) -> None:
-    # As in Bulkhead._around; or the place has been given back, or was never taken and so cannot be hashed any more.
-    with suppress(RuntimeError, TypeError):
-        limiter.release_on_behalf_of(place)
+def _leave(_hold: Hold, places: Places, place: Place) -> None:
+    places.give(place)

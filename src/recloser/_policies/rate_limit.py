@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import anyio
 
-from recloser._breaker.loop_bound import PerLoop
+from recloser._breaker.loop_bound import LoopEvent, is_gone, running_loop
+from recloser._breaker.steps import STEP
 from recloser._core import checks
 from recloser._core.wording import plural
 from recloser._policies.bucket import TokenBucket
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from recloser._policies.policy import Wrapped
+
+
+LOST_AFTER_SECONDS = 1.0
+"""A call that waits in line looks so long after its turn whether the event loop of one before it is gone."""
 
 
 class RateLimitHealth(TypedDict):
@@ -49,7 +55,7 @@ class RateLimit(AdmittingPolicy):
     dependency afterwards. A breaker around the rate limit ignores a rejected call.
 
     Waiting calls start in the order of arrival. A waiting call that is cancelled takes no token. A rate limit serves
-    one event loop at a time, in one process: divide the limit of the dependency by the number of processes.
+    any number of event loops and threads of one process: divide the limit of the dependency by the number of processes.
 
     Args:
         calls: How many calls may start per `per_seconds`, >= 1; also how many may start at once.
@@ -70,7 +76,6 @@ class RateLimit(AdmittingPolicy):
         "_calls",
         "_delayed",
         "_line",
-        "_lines",
         "_max_wait_seconds",
         "_per_seconds",
         "_rejected",
@@ -92,8 +97,7 @@ class RateLimit(AdmittingPolicy):
         self._per_seconds = checks.seconds("per_seconds", per_seconds)
         self._max_wait_seconds = checks.seconds("max_wait_seconds", max_wait_seconds, zero=True)
         self._bucket = TokenBucket(self._calls, self._calls / self._per_seconds, clock, self._name, "rate limit")
-        self._line = _Line()
-        self._lines = PerLoop(_Line)
+        self._line: deque[_Waiter] = deque()
         self._admitted = self._delayed = self._rejected = 0
 
     @property
@@ -104,7 +108,7 @@ class RateLimit(AdmittingPolicy):
     @property
     def waiting(self) -> int:
         """How many calls are waiting for a token."""
-        return self._line.length
+        return len(self._line)
 
     def health(self) -> RateLimitHealth:
         """Return the counts as a JSON-ready dictionary; safe from any thread.
@@ -124,7 +128,7 @@ class RateLimit(AdmittingPolicy):
         take = self._bucket.take
 
         async def protected(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the signature is the function's
-            if self._line.length or not take():
+            if self._line or not take():
                 await self._wait()
             self._admitted += 1
             result = fn(*args, **kwargs) if kwargs else fn(*args)
@@ -145,35 +149,74 @@ class RateLimit(AdmittingPolicy):
         Raises:
             RateLimitedError: The wait would be too long.
         """
-        self._line = line = self._lines.here()
-        if not line.length and self._bucket.take():
+        waiter = self._join()
+        if waiter is None:
             return
-        seconds = self._bucket.wait_seconds(line.length + 1)
-        if seconds > self._max_wait_seconds:
-            self._rejected += 1
-            raise RateLimitedError(self._name, seconds)
-        line.length += 1
         try:
-            async with line.lock:
-                while not self._bucket.take():  # noqa: ASYNC110 - there is no event to wait for
-                    await anyio.sleep(self._bucket.wait_seconds())
-                self._delayed += 1
+            while (seconds := self._advance(waiter)) is not None:
+                if self._line[0] is waiter:
+                    await anyio.sleep(seconds)
+                else:
+                    with anyio.move_on_after(seconds + LOST_AFTER_SECONDS):
+                        await waiter.event.wait()
         finally:
-            line.length -= 1
+            self._leave(waiter)
+        self._delayed += 1
+
+    def _join(self) -> _Waiter | None:
+        """Take a token if there is one and nobody waits, else join the line.
+
+        Raises:
+            RateLimitedError: The wait would be too long.
+        """
+        with STEP:
+            if not self._line and self._bucket.take():
+                return None
+            seconds = self._bucket.wait_seconds(len(self._line) + 1)
+            if seconds <= self._max_wait_seconds:
+                waiter = _Waiter()
+                self._line.append(waiter)
+                return waiter
+            self._rejected += 1
+        raise RateLimitedError(self._name, seconds)
+
+    def _advance(self, waiter: _Waiter) -> float | None:
+        """Take a token for the first one in line; return None if that is done, else the seconds to wait for it."""
+        with STEP:
+            while self._line[0] is not waiter and is_gone(self._line[0].loop):
+                self._line.popleft()
+            place = self._line.index(waiter)
+            if place == 0 and self._bucket.take():
+                return None
+            return self._bucket.wait_seconds(place + 1)
+
+    def _leave(self, waiter: _Waiter) -> None:
+        """Leave the line, and wake the one who is first then."""
+        with STEP:
+            if waiter not in self._line:  # its event loop was gone, and now its task is closed
+                return
+            is_first = self._line[0] is waiter
+            self._line.remove(waiter)
+            while is_first and self._line and not self._line[0].wake():
+                self._line.popleft()
 
     def _settings(self) -> str:
         rate = f"{self._calls} {plural(self._calls, 'call')} per {self._per_seconds:g} s"
         return f"{rate}, waiting at most {self._max_wait_seconds:g} s" if self._max_wait_seconds else rate
 
 
-class _Line:
-    """The calls that wait for a token. The first one holds the lock, and only that one watches the bucket."""
+class _Waiter:
+    """A call that waits for a token. Only the first one in line watches the bucket; the event says that it is first."""
 
-    __slots__ = ("length", "lock")
+    __slots__ = ("event", "loop")
 
     def __init__(self) -> None:
-        self.length = 0
-        self.lock = anyio.Lock(fast_acquire=True)
+        self.event = LoopEvent()
+        self.loop = running_loop()
+
+    def wake(self) -> bool:
+        """Say that it is first; return whether its event loop is there."""
+        return not is_gone(self.loop) and self.event.wake()
 
 
 def _end() -> None:
