@@ -57,6 +57,25 @@ def test_a_bad_url_is_refused_without_being_shown(url: str) -> None:
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("redis+sentinel://user:secret@h1:26379,h2:26379/mymaster/0", "not name Redis Sentinel"),
+        ("sentinel://h1:26379/mymaster", "not name Redis Sentinel"),
+        ("redis://user:sec,ret@h1:6379,h2:6379/0", "name one server"),
+        ("redis://h1,h2", "name one server"),
+    ],
+)
+def test_a_url_of_several_servers_is_refused_for_what_it_means(url: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        RedisStore(url)
+    assert "sec" not in str(caught.value)
+
+
+def test_a_comma_in_a_password_is_no_list_of_servers() -> None:
+    assert repr(RedisStore("redis://user:a,b@localhost")).startswith("RedisStore('redis://localhost'")
+
+
 @pytest.mark.parametrize("url", [b"redis://localhost", None, 7])
 def test_a_url_is_a_string(url: object) -> None:
     with pytest.raises(TypeError, match="^url must be a string"):

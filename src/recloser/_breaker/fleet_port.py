@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from recloser._core.tickets import Expiry
     from recloser.errors import CircuitBreakerOpenError
 
+LONGEST_WAIT = 1.5
+"""The longest wait for a probe, in reset timeouts: with the spread that keeps processes from probing together."""
 MANUAL = {CircuitState.FORCED_OPEN: Trigger.FORCED_OPEN, CircuitState.DISABLED: Trigger.DISABLED}
 
 
@@ -43,11 +45,12 @@ class FleetPort:
         membership: The fleet's side of the connection.
     """
 
-    __slots__ = ("_engine", "membership")
+    __slots__ = ("_engine", "_spread_until", "membership")
 
     def __init__(self, engine: Engine, membership: FleetMembership) -> None:
         self._engine = ref(engine)
         self.membership = membership
+        self._spread_until: float | None = None  # when the wait ends that has been spread last
         engine.machine.make_final()
 
     @property
@@ -144,7 +147,10 @@ class FleetPort:
         """Report a transition that the breaker made itself; return it, with a new `retry_after` if that has changed."""
         engine, machine = self.engine, self.machine
         if transition.new is OPEN and machine.state is OPEN:
-            machine.postpone(machine.reopen_at + self.membership.spread(machine.open_seconds))
+            spread = self.membership.spread(machine.open_seconds)
+            if spread:
+                self._spread_until = machine.reopen_at + spread
+                machine.postpone(self._spread_until)
             engine.refresh()
             transition = replace(transition, retry_after=machine.retry_after(transition.monotonic))
         self.membership.transitioned(transition)
@@ -203,12 +209,18 @@ class FleetPort:
         return episode is not None and any(probe.token == token for probe in episode.probes)
 
     def delay(self, seconds: float) -> None:
-        """Delay the next probe: without the fleet, its processes would all probe at the same instant."""
+        """Delay the next probe: without the fleet, its processes would all probe at the same instant.
+
+        A store that is lost again and again delays a wait once, and to one and a half reset timeouts at most.
+        """
         engine, machine = self.engine, self.machine
         now = engine.now()
         with STEP:
-            if machine.is_waiting:
-                machine.postpone(max(machine.reopen_at, now) + seconds)
+            if machine.is_waiting and machine.reopen_at != self._spread_until:
+                latest = machine.changed_at + LONGEST_WAIT * machine.open_seconds
+                until = min(max(machine.reopen_at, now) + seconds, latest)
+                self._spread_until = max(machine.reopen_at, until)
+                machine.postpone(self._spread_until)
                 engine.refresh()
                 wake(engine)
 

@@ -153,6 +153,25 @@ async def test_reset_timeouts_are_spread_when_the_store_goes_away_afterwards() -
         assert max(later) - min(later) >= OPEN_SECONDS / 4
 
 
+async def test_a_store_that_flaps_delays_no_probe_beyond_one_and_a_half_reset_timeouts() -> None:
+    server = new_server()
+    async with fleet_of(10, server) as processes:
+        await open_all(processes)
+        opened = anyio.current_time()
+        for _ in range(30):
+            server.stop()
+            await settle(0.01)
+            for one in processes:
+                assert anyio.current_time() + (one.breaker.retry_after or 0) - opened <= 1.5 * OPEN_SECONDS + 0.01
+            server.start()
+            await settle()
+        server.stop()
+        await anyio.sleep(1.5 * OPEN_SECONDS + opened - anyio.current_time() + 0.01)
+        for one in processes:
+            await one.succeed()
+            assert one.state == "closed"
+
+
 async def test_the_event_of_an_opening_tells_the_time_with_the_spread() -> None:
     server = new_server()
     server.stop()

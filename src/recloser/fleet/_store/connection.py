@@ -251,6 +251,13 @@ def _without_credentials(url: object) -> str:
     """Return scheme, host, port and path of a URL; refuse one in which credentials may stand elsewhere."""
     if not isinstance(url, str):
         raise TypeError(f"url must be a string, not {type(url).__name__}")
+    scheme, _, rest = url.partition("://")
+    if "sentinel" in scheme.lower():
+        raise ValueError(
+            "url must not name Redis Sentinel, which is not supported: name the server itself, redis://host"
+        )
+    if "," in rest.partition("/")[0].rpartition("@")[2]:
+        raise ValueError("url must name one server; Sentinel and Cluster, which have several, are not supported")
     try:
         parts = urlsplit(url)
         port = f":{parts.port}" if parts.port is not None else ""
