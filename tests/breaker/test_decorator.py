@@ -162,7 +162,7 @@ async def test_an_async_mock_can_be_decorated(clock: ManualClock) -> None:
 def test_what_is_no_async_function_is_refused_with_the_names_of_the_alternatives(
     clock: ManualClock, thing: object
 ) -> None:
-    with pytest.raises(TypeError, match=r"not .*; await breaker\.call\(fn, .*breaker\.call_in_thread\(fn, "):
+    with pytest.raises(TypeError, match=r"not .*; @breaker.*await breaker\.call\(fn, .*breaker\.call_in_thread\(fn, "):
         make(clock)(thing)
 
 

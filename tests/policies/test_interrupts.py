@@ -1,5 +1,6 @@
 """An interrupt between any two lines of the library costs a bulkhead no place: Ctrl-C, or what other threads raise."""
 
+import asyncio
 import gc
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -125,3 +126,26 @@ def test_a_place_that_is_dropped_comes_back() -> None:
     assert places.take(ref(hold, places.on_drop))
     del hold
     assert places.taken == 0
+
+
+async def test_a_call_that_is_dropped_while_it_waits_gets_no_place() -> None:
+    places, first, waiting = Places(1), Hold(), Hold()
+    place = ref(first, places.on_drop)
+    assert places.take(place)
+    assert places.queue(ref_of_waiting := ref(waiting, places.on_drop), 5) is not None
+    del waiting
+    assert ref_of_waiting() is None
+    places.give(place)
+    assert (places.taken, places.waiting) == (0, 0)
+
+
+def test_a_place_that_is_dropped_comes_back_although_nobody_can_be_woken() -> None:
+    places, holds = Places(1), [Hold(), Hold()]
+
+    async def wait() -> None:
+        assert places.take(ref(holds[0], places.on_drop))
+        assert places.queue(ref(holds[1], places.on_drop), 5) is not None
+
+    asyncio.run(wait())
+    del holds[0]
+    assert (places.taken, places.waiting) == (0, 0)

@@ -132,6 +132,30 @@ def test_waiters_of_an_event_loop_that_died_do_not_stick() -> None:
             task.get_coro().close()
 
 
+def test_the_next_in_line_is_passed_over_if_its_event_loop_died() -> None:
+    policy, tasks = RateLimit(1, 0.1, max_wait_seconds=5), []
+
+    def wait_in_a_loop_that_dies() -> None:
+        loop = new_event_loop()
+        tasks.append(loop.create_task(policy.call(Dependency().ask)))
+        for _ in range(3):
+            loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
+
+    async def main() -> None:
+        await policy.call(Dependency().ask)
+        async with anyio.create_task_group() as group:
+            group.start_soon(policy.call, Dependency().ask)
+            await anyio.wait_all_tasks_blocked()
+            await anyio.to_thread.run_sync(wait_in_a_loop_that_dies)
+            assert policy.waiting == 2
+
+    asyncio.run(main())
+    assert policy.waiting == 0
+    with suppress(RuntimeError):
+        tasks[0].get_coro().close()
+
+
 def test_its_error_pickles() -> None:
     error = pickle.loads(pickle.dumps(RateLimitedError("quota", 1.5)))  # noqa: S301 - our own bytes
     assert (type(error), error.name, error.retry_after) == (RateLimitedError, "quota", 1.5)

@@ -19,6 +19,7 @@ from recloser._breaker.permits import Guard, Permit
 from recloser._breaker.reading import failure_threshold_of, health_of, last_failure_of, reset_timeout_of, snapshot_of
 from recloser._breaker.refusals import NotAsyncFunction, Unblockable, checked_name, checked_random
 from recloser._breaker.rejection import report_rejection
+from recloser._breaker.sync import SyncDoor
 from recloser._breaker.unfinished import is_finished, protect_unfinished
 from recloser._breaker.watch import returned
 from recloser._breaker.worker_thread import call_in_thread
@@ -55,8 +56,8 @@ class CircuitBreaker(Unblockable):
     """Protects the calls to one dependency: after repeated failures, calls fail fast until a probe succeeds.
 
     Create a breaker anywhere, also at import time. It works on asyncio and trio, in any number of event loops and
-    threads at once. Reading and controlling it is safe from any thread. A call that a probe makes
-    through the same breaker is part of that probe and is not counted separately. Breakers can't be copied or pickled.
+    threads at once. Reading and controlling it is safe from any thread. A call that a probe makes through the same
+    breaker is part of that probe and is not counted separately. Breakers can't be copied or pickled.
 
     A breaker that is created with this class is in no registry, so it is in no health report, no metric and no
     dashboard. `BreakerRegistry.breaker(name)` creates one that is; `BreakerRegistry.add(breaker)` adds it later.
@@ -220,6 +221,11 @@ class CircuitBreaker(Unblockable):
         result: T = await call_in_thread(self.engine, fn, functools.partial(fn, *args, **kwargs))
         return result
 
+    @property
+    def sync(self) -> SyncDoor:
+        """The door for synchronous code: this breaker for functions, blocks and calls that are not awaited."""
+        return SyncDoor(self.engine)
+
     def guard(self) -> Guard:
         """Return an async context manager that protects a block of code; `async with` yields the block's permit.
 
@@ -234,10 +240,7 @@ class CircuitBreaker(Unblockable):
     async def acquire(self) -> Permit:
         """Admit one call and return its permit, which the caller has to settle.
 
-        Does not yield to the event loop, unless it asks a fleet for a probe.
-
-        Raises:
-            CircuitBreakerOpenError: The breaker rejected the call.
+        Does not yield to the event loop, unless it asks a fleet for a probe. Raises CircuitBreakerOpenError.
         """
         return await permits.acquire_permit(self.engine)
 

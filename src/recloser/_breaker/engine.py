@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from recloser._breaker.loop_bound import LoopEvent
+    from recloser._breaker.loop_bound import LoopEvent, ThreadEvent
     from recloser._core.events import Event, StateChanged, Transition
     from recloser._core.fleet import LeasePort
     from recloser._core.outcomes import Classifier
@@ -126,7 +126,7 @@ class Engine:
         self.returned: type | None = type(None)  # the type of what `call()` has returned last
         self.lock: LoopLock | None = None
         self.dispatcher: Dispatcher | None = None
-        self.waiting: dict[LoopEvent, None] | None = None  # one for each task that waits until a call has a chance
+        self.waiting: dict[LoopEvent | ThreadEvent, None] | None = None  # one for each who waits for a chance
         self.finalisers: tuple[Any, ...] = ()  # the only references: they run when the engine is gone
         self.cut_offs: CutOffs | None = None
         self.failed_at: float | None = None

@@ -42,6 +42,6 @@ def misfit(fn: object) -> TypeError:
     if isinstance(fn, classmethod | staticmethod):
         return TypeError(f"{start}; put it below @{type(fn).__name__}")
     return TypeError(
-        f"{start}; await breaker.call(fn, ...) takes any function that returns an awaitable or a plain value, "
-        "breaker.call_in_thread(fn, ...) a blocking one"
+        f"{start}; @breaker.sync decorates functions that are not awaited. `await breaker.call(fn, ...)` takes any "
+        "function that returns an awaitable or a plain value, `breaker.call_in_thread(fn, ...)` a blocking one"
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from asyncio import get_running_loop
 from functools import partial
-from threading import BoundedSemaphore
+from threading import BoundedSemaphore, Event
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import anyio
@@ -193,6 +193,27 @@ class LoopEvent:
     def set_soon(self) -> None:
         """Have the event loop wake all waiting tasks; for other threads and for finalisers."""
         self.post(self._event.set)
+
+
+class ThreadEvent:
+    """What `LoopEvent` is to a task, to a thread without an event loop."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self) -> None:
+        self._event = Event()
+
+    def set(self) -> None:
+        """Wake the waiting thread."""
+        self._event.set()
+
+    def set_soon(self) -> None:
+        """As `set()`; for finalisers."""
+        self._event.set()
+
+    def wait(self, seconds: float | None) -> None:
+        """Wait until the event is set, for so long at most."""
+        self._event.wait(seconds)
 
 
 class NoLock:

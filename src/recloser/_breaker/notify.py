@@ -15,7 +15,7 @@ from recloser._breaker.taking_down import Described, limit_of
 from recloser._core.events import Event, StateChanged
 
 if TYPE_CHECKING:
-    from recloser._breaker.loop_bound import LoopEvent
+    from recloser._breaker.loop_bound import LoopEvent, ThreadEvent
     from recloser._core.events import Transition
     from recloser._core.tickets import Expiry
 
@@ -25,7 +25,7 @@ class Reported(Described, Protocol):
 
     dispatcher: Dispatcher | None
     """The dispatcher to listeners; None before the first listener."""
-    waiting: dict[LoopEvent, None] | None
+    waiting: dict[LoopEvent | ThreadEvent, None] | None
     """Set when a call may have a chance: one event for each task in `wait_until_ready()`."""
     is_limit_doubted: bool
     """Whether the log has said that probes take longer than their limit."""

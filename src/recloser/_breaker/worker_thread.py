@@ -87,7 +87,7 @@ class WorkerThreadCall:
                 return None
             self._started = True
         try:
-            self._result = _finished(self._fn())
+            self._result = finished(self._fn())
         except BaseException as exc:
             self._error = exc
             raise
@@ -118,7 +118,7 @@ class WorkerThreadCall:
             self._permit.__exit__(type(error), error, None)
 
 
-def _finished(result: object) -> object:
+def finished(result: object) -> object:
     """Return what a function in a thread has returned.
 
     Raises:

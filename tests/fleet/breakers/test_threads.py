@@ -82,3 +82,13 @@ async def test_a_breaker_in_another_event_loop_than_its_fleet_decides_alone() ->
         await make_ready_by(clock, processes)
         assert await anyio.to_thread.run_sync(anyio.run, processes[0].is_admitted)
         assert (states(processes), fleet_state(processes[0])) == (["closed", "open"], "open")
+
+
+async def test_the_synchronous_door_makes_no_probe_in_the_fleets_own_loop() -> None:
+    clock = ManualClock()
+    async with fleet_of(2, InMemoryServer(clock=clock), clock=clock, poll_seconds=0.01) as processes:
+        await make_ready_by(clock, processes)
+        with pytest.raises(CircuitBreakerOpenError):
+            processes[0].breaker.sync.call(int)
+        assert processes[0].breaker.sync.try_acquire() is None
+        assert await processes[0].is_admitted()
