@@ -19,9 +19,16 @@ const byName = (/** @type {Breaker} */ one, /** @type {Breaker} */ other) => (on
  */
 function byWeight(one, other, rates) {
   if (one.entry.state === "closed") return 0;
-  const [some, others] = [rates.get(one) ?? 0, rates.get(other) ?? 0];
-  const isAlike = Math.abs(some - others) <= 0.2 * Math.max(some, others);
-  return isAlike ? Math.sign(one.since - other.since) : others - some;
+  return weight(rates.get(other)) - weight(rates.get(one)) || Math.sign(one.since - other.since);
+}
+
+/**
+ * Rates within about 20 % have one weight, so that breakers do not change places all the time.
+ *
+ * @param {number | undefined} rate Not known: less than 0.
+ */
+function weight(rate) {
+  return rate === undefined || rate <= 0 ? -1000 : Math.round(Math.log(rate) / Math.log(1.2));
 }
 
 export class View {
