@@ -260,3 +260,23 @@ def test_a_watch_lives_as_long_as_its_loop(breaker: CircuitBreaker) -> None:
     gone = asyncio.run(main())
     gc.collect()
     assert gone() is None
+
+
+@pytest.mark.anyio
+async def test_a_call_inside_a_probe_is_watched_without_the_closed_path(breaker: CircuitBreaker) -> None:
+    breaker.force_open("a test", for_seconds=0.01)
+    await anyio.sleep(0.02)
+    assert await breaker.call(lambda: breaker.call(answer)) == "answer"
+    assert breaker.get_state() == "closed"
+
+
+@pytest.mark.anyio
+async def test_a_loop_that_is_about_to_end_is_not_watched(
+    breaker: CircuitBreaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("the loop is closing")
+
+    monkeypatch.setattr(LoopWatch, "join", refuse)
+    assert watch_loop(breaker.engine) is None
+    assert await breaker.call(answer) == "answer"

@@ -2,6 +2,7 @@
 
 import gc
 import inspect
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from types import AsyncGeneratorType
 from typing import Any
@@ -49,10 +50,15 @@ async def opens(last: int = 3, error: Exception | None = None) -> AsyncGenerator
     return numbers(last, error)
 
 
-WATCHED: list[dict[str, object]] = [{}, {"overdue_after_seconds": 1}, {"failed_result": lambda result: result == "bad"}]
+WATCHED: list[dict[str, object]] = [
+    {},
+    {"overdue_after_seconds": 1},
+    {"overdue_after_seconds": math.inf},
+    {"failed_result": lambda result: result == "bad"},
+]
 
 
-@pytest.mark.parametrize("options", WATCHED, ids=["counted", "timed", "looked at"])
+@pytest.mark.parametrize("options", WATCHED, ids=["sampled", "timed", "counted", "looked at"])
 async def test_a_returned_stream_is_one_call_until_its_end(
     clock: ManualClock, protect: Callable[[CircuitBreaker, Call], Call], options: dict[str, object]
 ) -> None:

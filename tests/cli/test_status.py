@@ -12,8 +12,9 @@ from click.testing import CliRunner, Result
 
 from recloser import BreakerRegistry, CircuitBreaker
 from recloser.cli.app import app
+from recloser.cli.client.board import Board
 from recloser.cli.client.breaker import Breaker
-from recloser.cli.status import exit_code
+from recloser.cli.status import _overview, exit_code
 from tests.cli.client.serving import served
 from tests.dashboard.kit import DownError, fail
 
@@ -195,3 +196,7 @@ def test_it_prints_to_whatever_stands_for_the_output(registry: BreakerRegistry) 
     with served(registry) as url, contextlib.redirect_stdout(output), pytest.raises(SystemExit) as ended:
         app(["status", url], prog_name="recloser")
     assert (ended.value.code, output.getvalue()) == (0, "No breakers yet.\n")
+
+
+def test_a_server_that_says_nothing_about_all_breakers_is_not_spoken_for() -> None:
+    assert _overview(Board()) == []
