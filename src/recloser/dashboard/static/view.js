@@ -11,6 +11,9 @@ import { isInShadow, rank, STATES, word } from "./states.js";
 
 const byName = (/** @type {Breaker} */ one, /** @type {Breaker} */ other) => (one.name < other.name ? -1 : 1);
 
+/** States that began so close to each other began at once: the page knows the times by the ages of its messages. */
+const AT_ONCE_MS = 2000;
+
 /**
  * Compares breakers that are not closed by what they reject, if that differs much, then by how long they have done so.
  * @param {Breaker} one
@@ -19,7 +22,8 @@ const byName = (/** @type {Breaker} */ one, /** @type {Breaker} */ other) => (on
  */
 function byWeight(one, other, rates) {
   if (one.entry.state === "closed") return 0;
-  return weight(rates.get(other)) - weight(rates.get(one)) || Math.sign(one.since - other.since);
+  const apart = one.since - other.since;
+  return weight(rates.get(other)) - weight(rates.get(one)) || (Math.abs(apart) < AT_ONCE_MS ? 0 : apart);
 }
 
 /**
